@@ -1,0 +1,107 @@
+// Package objectstore is the contract of one disk's store under an OSD: collections (one per PG
+// copy) of objects with data, attributes and omap, and a log per collection, changed by
+// transactions. Every implementation must pass store/storetest.
+//
+// Invariants: a transaction is visible to every later call as soon as Submit has returned nil,
+// and survives any crash once its done function has been called without error; after a crash the
+// surviving transactions are a prefix of those submitted, and include all that were done. Methods
+// may be called from any goroutine; transactions on one collection take effect in the order of
+// their Submit calls. An error that wraps ErrCorrupt starts a repair, it is never returned as data.
+package objectstore
+
+import (
+	"errors"
+	"iter"
+
+	"glue/ceph"
+)
+
+// Errors of a store; test with errors.Is. Object and collection errors also are their Errno.
+var (
+	// ErrCorrupt is a checksum that did not match: read the object from another copy.
+	ErrCorrupt = errors.New("stored data is corrupt")
+	// ErrFailed is a store that stopped because a write or sync failed. The daemon must exit.
+	ErrFailed = errors.New("store has failed")
+)
+
+// A Stat is the shape of an object.
+type Stat struct {
+	Size    uint64 // bytes
+	HasOmap bool
+}
+
+// An Extent is a run of bytes within an object.
+type Extent struct{ Off, Len uint64 }
+
+// Usage is the space of a store, in bytes.
+type Usage struct {
+	Total, Available uint64
+	Data             uint64 // allocated to object data
+	Omap, Metadata   uint64
+}
+
+// A Store keeps the objects of one OSD.
+type Store interface {
+	// Submit checks t against the present state, makes it visible and queues it for the disk.
+	// An error (ENOENT of an object that t needs, ENOSPC, EINVAL, ErrFailed) means no effect, and
+	// done is not called. done runs on the store's own goroutine, in submission order, and must
+	// not block. The byte slices in t must stay unchanged until then, and are not kept after it.
+	Submit(t *Transaction, done func(error)) error
+	// SubmitAll is Submit for several transactions that should share one sync. The error of entry
+	// i is in the returned slice, nil if all are accepted.
+	SubmitAll(batch []Submission) []error
+
+	// Read returns length bytes at off, fewer at the end of the object; length 0 reads to the end.
+	// ENOENT if there is no object. The result is the caller's.
+	Read(c ceph.SPG, o ceph.HObject, off, length uint64) ([]byte, error)
+	// Extents returns the parts of [off, off+length) that hold written data, ascending.
+	Extents(c ceph.SPG, o ceph.HObject, off, length uint64) ([]Extent, error)
+	Stat(c ceph.SPG, o ceph.HObject) (Stat, error)
+	// GetAttr returns one attribute; ENODATA if the object lacks it. Not to be modified.
+	GetAttr(c ceph.SPG, o ceph.HObject, name string) ([]byte, error)
+	GetAttrs(c ceph.SPG, o ceph.HObject) (map[string][]byte, error)
+
+	OmapHeader(c ceph.SPG, o ceph.HObject) ([]byte, error)
+	// OmapGet returns those of keys that exist.
+	OmapGet(c ceph.SPG, o ceph.HObject, keys []string) (map[string][]byte, error)
+	// OmapScan yields pairs with key >= from, ascending, over a snapshot of the object; an error
+	// ends it. The value is valid until the next pair.
+	OmapScan(c ceph.SPG, o ceph.HObject, from string) iter.Seq2[OmapPair, error]
+
+	// List returns up to max objects of c that are >= from, in HObject order, and the object to
+	// continue from (MaxHObject at the end).
+	List(c ceph.SPG, from ceph.HObject, max int) ([]ceph.HObject, ceph.HObject, error)
+	// Collections returns all collections, ascending.
+	Collections() ([]ceph.SPG, error)
+
+	// Log yields the entries of c's log with version > after, ascending.
+	Log(c ceph.SPG, after ceph.Eversion) iter.Seq2[LogEntry, error]
+
+	// Meta reads a value of the store's own small table, written by Transaction.PutMeta: the OSD's
+	// superblock, osdmaps, PG infos. ENOENT if there is none.
+	Meta(key string) ([]byte, error)
+	// MetaScan yields the pairs whose key starts with prefix, ascending.
+	MetaScan(prefix string) iter.Seq2[OmapPair, error]
+
+	Usage() (Usage, error)
+	// Close flushes and releases the store; a later call of any method is ErrFailed.
+	Close() error
+}
+
+// A Submission is one transaction of a batch and what to call when it is durable.
+type Submission struct {
+	Transaction *Transaction
+	Done        func(error)
+}
+
+// An OmapPair is one key and its value.
+type OmapPair struct {
+	Key   string
+	Value []byte
+}
+
+// A LogEntry is one entry of a PG's log; the store does not look into Data.
+type LogEntry struct {
+	Version ceph.Eversion
+	Data    []byte
+}

@@ -1,0 +1,4 @@
+package message
+
+// Table has every message that Glue knows, in the order of their numbers.
+var Table = []Row{}
