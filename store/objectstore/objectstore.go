@@ -26,7 +26,8 @@ var (
 
 // A Stat is the shape of an object.
 type Stat struct {
-	Size    uint64 // bytes
+	Size uint64 // bytes
+	// HasOmap is false only if the object has neither omap keys nor a header.
 	HasOmap bool
 }
 
