@@ -103,15 +103,17 @@ func readSockaddr(c *denc.Coder, n uint32) netip.AddrPort {
 	switch family := binary.LittleEndian.Uint16(sa); {
 	case c.Err() != nil:
 	case family == familyINET && n >= 8:
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(sa[4:8])), binary.BigEndian.Uint16(sa[2:]))
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(sa[4:8])), portOf(sa))
 	case family == familyINET6 && n >= 24:
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(sa[8:24])), binary.BigEndian.Uint16(sa[2:]))
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(sa[8:24])), portOf(sa))
 	case family == 0: // AF_UNSPEC: a client that has not bound
 	default:
 		c.Invalid("socket address of family %d, %d bytes", family, n)
 	}
 	return netip.AddrPort{}
 }
+
+func portOf(sa []byte) uint16 { return binary.BigEndian.Uint16(sa[2:]) }
 
 // String is TYPE:IP:PORT/NONCE as Ceph prints it, "-" for a blank address.
 func (a Addr) String() string {

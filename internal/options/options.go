@@ -83,21 +83,25 @@ func (o *Option) Check(value string) (string, error) {
 	n, _ := strconv.ParseFloat(v, 64)
 	if lo, err := o.normal(o.Min); o.Min != "" && err == nil {
 		if f, _ := strconv.ParseFloat(lo, 64); n < f {
-			return "", fmt.Errorf("value '%s' for option '%s' is below the minimum %s", value, o.Name, o.Min)
+			return "", o.errorf(value, "is below the minimum %s", o.Min)
 		}
 	}
 	if hi, err := o.normal(o.Max); o.Max != "" && err == nil {
 		if f, _ := strconv.ParseFloat(hi, 64); n > f {
-			return "", fmt.Errorf("value '%s' for option '%s' is above the maximum %s", value, o.Name, o.Max)
+			return "", o.errorf(value, "is above the maximum %s", o.Max)
 		}
 	}
 	return v, nil
 }
 
+func (o *Option) errorf(value, format string, args ...any) error {
+	return fmt.Errorf("value '%s' for option '%s' "+format, append([]any{value, o.Name}, args...)...)
+}
+
 func (o *Option) normal(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	bad := func(what string) (string, error) {
-		return "", fmt.Errorf("value '%s' for option '%s' is not %s", value, o.Name, what)
+		return "", o.errorf(value, "is not %s", what)
 	}
 	switch o.Kind {
 	case Str:

@@ -1,0 +1,207 @@
+// Package admin is a daemon's local command port: the unix socket that `ceph daemon NAME COMMAND`
+// talks to (common/admin_socket.cc). A request is a JSON object ended by a zero byte; the answer
+// is its length as a big-endian u32 and the text. The table of commands is fixed before Listen;
+// handlers run on the connection's goroutine.
+package admin
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"glue/internal/cephjson"
+)
+
+// A Command is one row of a daemon's table.
+type Command struct {
+	// Prefix is the words of the command, such as "perf dump".
+	Prefix string
+	// Signature is the words and arguments as get_command_descriptions prints them after the
+	// prefix, such as "name=key,type=CephString,req=false"; empty for none.
+	Signature string
+	Help      string
+	// Run answers; args are the request's fields.
+	Run func(args map[string]any) (any, error)
+}
+
+const (
+	maxRequestBytes = 64 << 10
+	ioTimeout       = 30 * time.Second
+	maxConnections  = 32
+)
+
+// A Server answers on one socket.
+type Server struct {
+	ln       net.Listener
+	path     string
+	commands []Command
+	log      *slog.Logger
+	slots    chan struct{}
+	wg       sync.WaitGroup
+	mu       sync.Mutex
+	conns    map[net.Conn]struct{}
+}
+
+// Listen opens the socket at path, which only the owner may use. A socket left by a daemon that is
+// gone is replaced; one that somebody answers on is an error.
+func Listen(path string, commands []Command, log *slog.Logger) (*Server, error) {
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("admin socket %s: another daemon answers on it", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("admin socket %s: %w", path, err)
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("admin socket %s: %w (a unix socket's path may have 107 bytes)",
+			path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("admin socket %s: %w", path, err)
+	}
+	s := &Server{ln: ln, path: path, log: log, slots: make(chan struct{}, maxConnections),
+		conns: map[net.Conn]struct{}{}}
+	s.commands = append(slices.Clone(commands), Command{Prefix: "help",
+		Help: "list available commands", Run: s.help},
+		Command{Prefix: "get_command_descriptions", Help: "list available commands",
+			Run: s.descriptions})
+	s.wg.Go(s.accept)
+	return s, nil
+}
+
+// Close stops answering and removes the socket.
+func (s *Server) Close() {
+	s.ln.Close()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+func (s *Server) accept() {
+	for {
+		c, err := s.ln.Accept()
+		if err != nil {
+			return
+		}
+		select {
+		case s.slots <- struct{}{}:
+		default:
+			c.Close() // bounded: a caller that is refused may try again
+			continue
+		}
+		s.mu.Lock()
+		s.conns[c] = struct{}{}
+		s.mu.Unlock()
+		s.wg.Go(func() {
+			defer func() {
+				c.Close()
+				s.mu.Lock()
+				delete(s.conns, c)
+				s.mu.Unlock()
+				<-s.slots
+			}()
+			if err := s.serve(c); err != nil {
+				s.log.Debug("admin socket request failed", "err", err)
+			}
+		})
+	}
+}
+
+func (s *Server) serve(c net.Conn) error {
+	if err := c.SetDeadline(time.Now().Add(ioTimeout)); err != nil {
+		return err
+	}
+	r := bufio.NewReaderSize(c, maxRequestBytes)
+	line, err := r.ReadSlice(0)
+	if err != nil {
+		if line, err = r.ReadSlice('\n'); err != nil {
+			return err
+		}
+	}
+	text := s.answer(strings.TrimRight(string(line), "\x00\n"))
+	out := binary.BigEndian.AppendUint32(nil, uint32(len(text)))
+	_, err = c.Write(append(out, text...))
+	return err
+}
+
+// answer runs one request. "0" asks for the protocol's version, as old clients do first.
+func (s *Server) answer(request string) []byte {
+	if request == "0" || request == "version_protocol" {
+		return []byte("2")
+	}
+	args := map[string]any{}
+	if err := json.Unmarshal([]byte(request), &args); err != nil {
+		args = map[string]any{"prefix": request}
+	}
+	prefix, _ := args["prefix"].(string)
+	for _, c := range s.commands {
+		if c.Prefix != prefix {
+			continue
+		}
+		v, err := c.Run(args)
+		if err != nil {
+			return []byte("ERROR: " + err.Error() + "\n")
+		}
+		if text, ok := v.(string); ok {
+			return []byte(text)
+		}
+		return cephjson.Marshal(v, args["format"] != "json")
+	}
+	return []byte(fmt.Sprintf("ERROR: %q is not a command here; try \"help\"\n", prefix))
+}
+
+func (s *Server) help(map[string]any) (any, error) {
+	out := map[string]string{}
+	for _, c := range s.commands {
+		out[c.Prefix] = c.Help
+	}
+	return out, nil
+}
+
+func (s *Server) descriptions(map[string]any) (any, error) {
+	return Descriptions(s.commands), nil
+}
+
+// A Description is one command as the stock command line fetches it.
+type Description struct {
+	Sig    []any  `json:"sig"`
+	Help   string `json:"help"`
+	Module string `json:"module"`
+	Perm   string `json:"perm"`
+	Flags  int    `json:"flags"`
+}
+
+// Descriptions is the answer to get_command_descriptions for a table, by "cmdNNN".
+func Descriptions(commands []Command) map[string]Description {
+	out := map[string]Description{}
+	for i, c := range commands {
+		d := Description{Help: c.Help, Module: "daemon", Perm: "rw"}
+		for _, w := range strings.Fields(c.Prefix) {
+			d.Sig = append(d.Sig, w)
+		}
+		for _, arg := range strings.Fields(c.Signature) {
+			fields := map[string]string{}
+			for _, kv := range strings.Split(arg, ",") {
+				k, v, _ := strings.Cut(kv, "=")
+				fields[k] = v
+			}
+			d.Sig = append(d.Sig, fields)
+		}
+		out[fmt.Sprintf("cmd%03d", i)] = d
+	}
+	return out
+}
