@@ -1,0 +1,82 @@
+package msgr
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"glue/ceph"
+)
+
+// A Mode is how a connection protects its frames (CEPH_CON_MODE_*).
+type Mode uint32
+
+// The modes.
+const (
+	ModeCRC    Mode = 1 // checksums
+	ModeSecure Mode = 2 // AES-128-GCM
+)
+
+// A Policy is how connections to one type of peer behave (Messenger::Policy).
+type Policy struct {
+	// Lossy: the session ends with its socket. For an incoming connection the acceptor's policy
+	// decides.
+	Lossy bool
+	// Server: never connects by itself; for a lossy one, peers are not looked up by address.
+	Server bool
+	// Features that are offered, and those without which a peer is refused.
+	Supported, Required uint64
+	// Messages and Bytes bound what has been received and not released yet, over all
+	// connections that share the throttle. nil is no bound.
+	Messages, Bytes *Throttle
+}
+
+// The stock policies.
+var (
+	// LossyClient is for a client's or daemon's connections to a server that keeps no session.
+	LossyClient = Policy{Lossy: true, Supported: ceph.FeaturesAll, Required: ceph.FeatureMsgAddr2}
+	// StatelessServer is for accepting such clients.
+	StatelessServer = Policy{
+		Lossy: true, Server: true,
+		Supported: ceph.FeaturesAll, Required: ceph.FeaturesRequired,
+	}
+	// LosslessPeer is between daemons of one kind: sessions survive their sockets.
+	LosslessPeer = Policy{Supported: ceph.FeaturesAll, Required: ceph.FeaturesRequired}
+)
+
+// Options is what a Messenger is made of. Zero values of the limits and times mean the defaults.
+type Options struct {
+	Entity ceph.EntityName
+	Log    *slog.Logger
+	Nonce  uint32 // tells incarnations apart; 0: a random one
+
+	Server ServerAuth // needed to Bind
+	Client ClientAuth // needed to Connect
+
+	// Policy gives the policy towards a type of peer; nil: LossyClient for a messenger that
+	// never binds, else StatelessServer towards clients and LosslessPeer towards all others.
+	Policy func(peer ceph.EntityType) Policy
+	// ClientModes are the modes offered to a type of server, best first. nil: secure then crc
+	// towards monitors and managers, crc then secure towards others.
+	ClientModes func(server ceph.EntityType) []Mode
+	// ServerModes are the modes accepted from a type of client, best first: the first that the
+	// client offers is taken. nil: for a monitor or manager secure then crc, else crc then secure.
+	ServerModes func(client ceph.EntityType) []Mode
+
+	// Dial replaces the TCP dialer, Listen the TCP listener; for tests and simulation.
+	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	Listen func(at netip.AddrPort) (net.Listener, error)
+
+	HandshakeTimeout   time.Duration // from accept or dial to a ready session; 10 s
+	KeepaliveInterval  time.Duration // of silence before a KEEPALIVE2 is sent; 10 s
+	KeepaliveTimeout   time.Duration // of silence before the socket is given up; 30 s
+	IdleTimeout        time.Duration // of silence of a client before it is dropped; 15 min
+	BackoffMin         time.Duration // before a lossless session connects again; 200 ms
+	BackoffMax         time.Duration // 15 s
+	MaxUnauthenticated int           // connections that have not finished the handshake; 1024
+	MaxFront           int           // bytes of a front or control segment; 64 MiB
+	MaxMiddle          int           // bytes of a middle segment; 16 MiB
+	MaxData            int           // bytes of a data segment; 256 MiB
+}
