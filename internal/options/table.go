@@ -19,7 +19,7 @@ var table = []Option{
 	{Name: "log_file", Kind: Str, Level: "basic", Services: "common", Startup: true,
 		Help: "path to log file"},
 	{Name: "log_level", Kind: Str, Level: "basic", Default: "info", Services: "common",
-		Enum: []string{"debug", "info", "warn", "error"}, Help: "least severe log line that is kept"},
+		Enum: []string{"debug", "info", "warn", "error"}, Help: "least severe log line to keep"},
 	{Name: "public_addr", Kind: Str, Level: "basic", Services: "mon osd mgr", Startup: true,
 		Help: "public-facing address to bind to"},
 	{Name: "cluster_addr", Kind: Str, Level: "basic", Services: "osd", Startup: true,
