@@ -1,0 +1,111 @@
+package ops
+
+import (
+	"glue/ceph"
+	"glue/store/objectstore"
+	"glue/wire/message"
+)
+
+// A Log says what the PG's log gets for a request.
+type Log uint8
+
+// What the log gets.
+const (
+	LogNothing Log = iota // a read: answer at once
+	LogModify             // Transaction changes the object
+	LogDelete             // Transaction removes it
+	// LogError is a request that could have written and failed, or had nothing to do: only its
+	// result is kept, so that a resend gets the same answer. There is no Transaction.
+	LogError
+)
+
+// An Outcome is all that follows from a request.
+type Outcome struct {
+	// Result is the reply's result: negative errno, or 0 and above.
+	Result int32
+	// Drop is a request to be neither executed nor answered: the client resends it (pool full).
+	Drop bool
+	Log  Log
+	// Transaction holds every change of the object, its info included, for LogModify and LogDelete.
+	Transaction *objectstore.Transaction
+	// State is the object after the request, to be cached once the transaction is submitted; the
+	// request's State if nothing changes.
+	State *State
+	// PriorVersion is the object's version before, for the log entry.
+	PriorVersion ceph.Eversion
+	// UserVersion is the reply's and the log entry's user version.
+	UserVersion uint64
+	// ReplayVersion is the reply's replay version; BadReplay what old clients look at.
+	ReplayVersion, BadReplay ceph.Eversion
+	// Ops are the request's ops as the reply echoes them: Out and Result set, In dropped.
+	Ops []message.OSDOp
+	// LogResult is the return code that the log entry keeps for resends; with message.FlagReturnVec
+	// the entry also keeps Result and Out of each of Ops.
+	LogResult int32
+
+	Effects Effects
+	Stats   Stats
+}
+
+// A WatchKey names a watch of an object.
+type WatchKey struct {
+	Cookie uint64
+	Name   ceph.EntityName
+}
+
+// Effects are what a request does to watchers. They happen in the order of the fields, after the
+// transaction has been committed, or at once if there is none; the reply goes out before the
+// events that they cause.
+type Effects struct {
+	Disconnects []WatchDisconnect
+	Connects    []WatchConnect
+	Notifies    []Notify
+	Acks        []NotifyAck
+	Pings       []WatchKey
+}
+
+// Empty says whether there are none.
+func (e *Effects) Empty() bool {
+	return len(e.Disconnects)+len(e.Connects)+len(e.Notifies)+len(e.Acks)+len(e.Pings) == 0
+}
+
+// A WatchConnect binds a watch to the request's connection.
+type WatchConnect struct {
+	Key            WatchKey
+	TimeoutSeconds uint32
+	Addr           ceph.Addr
+	WillPing       bool // the client pings; false for the legacy kind, which lives as its session
+}
+
+// A WatchDisconnect ends a watch.
+type WatchDisconnect struct {
+	Key  WatchKey
+	Tell bool // send the watcher a disconnect event: the object is gone
+}
+
+// A Notify is to be sent to all watchers of the object.
+type Notify struct {
+	Cookie         uint64 // of the notifier's own completion
+	ID             uint64
+	TimeoutSeconds uint32
+	Payload        []byte
+	UserVersion    uint64 // of the object
+}
+
+// A NotifyAck is a watcher's answer to a notify; it counts for all watches of the sender if
+// AnyCookie.
+type NotifyAck struct {
+	ID        uint64
+	Cookie    uint64
+	AnyCookie bool
+	Reply     []byte
+}
+
+// Stats is how a request changes the PG's statistics (object_stat_sum_t).
+type Stats struct {
+	Bytes, Objects     int64
+	ObjectsOmap        int64
+	ObjectsDirty       int64
+	Reads, ReadKiB     int64
+	Writes, WrittenKiB int64
+}
