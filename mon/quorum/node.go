@@ -1,0 +1,233 @@
+package quorum
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// The election timeout in ticks, the log entries kept for members that lag, how many more make a
+// compaction, and the bound on what is proposed and not committed yet.
+const (
+	electionTicks    = 20
+	heartbeatTicks   = 4
+	keepEntries      = 500
+	compactEvery     = 250
+	maxUncommitted   = 256 << 20
+	maxMessageBytes  = 1 << 20
+	maxInflight      = 256
+	firstIndex       = 1 // of the log's base: the state that Create writes
+	firstTerm        = 1
+	maxApplyPerReady = 16 << 20
+)
+
+// ErrNotLeader is what Propose returns on a member that can't accept proposals now.
+var ErrNotLeader = errors.New("not the leader")
+
+// A Machine is the state that the log drives.
+type Machine interface {
+	// Apply carries out one proposal. It must depend on nothing but the state and data. An error
+	// stops the member: it would differ from the others.
+	Apply(index uint64, data []byte, b *Batch) error
+	// Restored tells that the state was replaced as a whole.
+	Restored(v View) error
+}
+
+// Options open a Node.
+type Options struct {
+	Machine Machine
+	// Send passes a message to another member; it may be lost. nil for a lone member.
+	Send func(to uint64, message []byte)
+	Log  *slog.Logger
+	FS   vfs.FS // nil: the operating system's
+}
+
+// A Node is one member of the log.
+type Node struct {
+	opt     Options
+	db      *pebble.DB
+	ms      *raft.MemoryStorage
+	rn      *raft.RawNode
+	id      uint64
+	term    uint64 // term that we lead in, 0 otherwise
+	lead    uint64
+	applied uint64
+	base    uint64
+	ready   bool // leader, and an entry of our term is applied
+	cs      *pb.ConfState
+	failed  error
+}
+
+// Create makes a new store in dir with the given members and initial state, which must be the same
+// for all initial members.
+func Create(
+	dir string, fs vfs.FS, member uint64, members []uint64, state func(b *Batch) error,
+) error {
+	db, err := openDB(dir, fs, true)
+	if err != nil {
+		return err
+	}
+	b := db.NewBatch()
+	batch := &Batch{b: b}
+	cs, err := proto.Marshal(&pb.ConfState{Voters: members})
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	hs, err := proto.Marshal(&pb.HardState{Term: ptr[uint64](firstTerm), Commit: ptr[uint64](firstIndex)})
+	err = errors.Join(err, state(batch), batch.err,
+		b.Set(keyConfState, cs, nil),
+		b.Set(keyHardState, hs, nil),
+		b.Set(keyApplied, u64s(firstIndex), nil),
+		b.Set(keyBase, u64s(firstIndex, firstTerm), nil),
+		b.Set(keyMember, u64s(member), nil))
+	if err == nil {
+		err = b.Commit(pebble.Sync)
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("create monitor store %s: %w", dir, err)
+	}
+	return nil
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
+
+// Open opens a store. The machine must not be used before the View's state is loaded into it.
+func Open(dir string, o Options) (*Node, error) {
+	db, err := openDB(dir, o.FS, false)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{opt: o, db: db}
+	if err := n.start(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) start() error {
+	id, err := getU64(n.db, keyMember, 1)
+	if err != nil {
+		return err
+	}
+	n.id = id[0]
+	if n.ms, n.applied, err = load(n.db); err != nil {
+		return err
+	}
+	first, err := n.ms.FirstIndex()
+	if err != nil {
+		return err
+	}
+	n.base = first - 1
+	if _, n.cs, err = n.ms.InitialState(); err != nil {
+		return err
+	}
+	n.rn, err = raft.NewRawNode(&raft.Config{
+		ID:                        n.id,
+		ElectionTick:              electionTicks,
+		HeartbeatTick:             heartbeatTicks,
+		Storage:                   storage{n.ms, n},
+		Applied:                   n.applied,
+		MaxSizePerMsg:             maxMessageBytes,
+		MaxCommittedSizePerReady:  maxApplyPerReady,
+		MaxUncommittedEntriesSize: maxUncommitted,
+		MaxInflightMsgs:           maxInflight,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		ReadOnlyOption:            raft.ReadOnlyLeaseBased,
+		DisableProposalForwarding: true,
+		Logger:                    raftLogger{n.opt.Log},
+	})
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	if v := n.cs.GetVoters(); len(v) == 1 && v[0] == n.id {
+		return n.rn.Campaign() // nobody else could win: no need to wait for a timeout
+	}
+	return nil
+}
+
+// storage gives Raft snapshots of the state as it is.
+type storage struct {
+	*raft.MemoryStorage
+	n *Node
+}
+
+// Snapshot is the applied state with its index.
+func (s storage) Snapshot() (*pb.Snapshot, error) {
+	img, err := image(s.n.db)
+	if err != nil {
+		return nil, err
+	}
+	term, err := s.Term(s.n.applied)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.Snapshot{Data: img, Metadata: &pb.SnapshotMetadata{
+		ConfState: s.n.cs, Index: ptr(s.n.applied), Term: &term,
+	}}, nil
+}
+
+// Tick advances Raft's time by one step; about ten a second.
+func (n *Node) Tick() { n.rn.Tick() }
+
+// Propose asks that data be appended to the log. That it returns nil promises nothing: the entry
+// may be lost with the leadership. Only a leader accepts.
+func (n *Node) Propose(data []byte) error {
+	if !n.Leading() {
+		return ErrNotLeader
+	}
+	if err := n.rn.Propose(data); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotLeader, err)
+	}
+	return nil
+}
+
+// Step takes a message of another member. What is not one is dropped.
+func (n *Node) Step(message []byte) {
+	m := new(pb.Message)
+	if proto.Unmarshal(message, m) != nil || raft.IsLocalMsg(m.GetType()) {
+		return
+	}
+	_ = n.rn.Step(m) // an error means "ignored", such as a message of a removed member
+}
+
+// ID is our own member id.
+func (n *Node) ID() uint64 { return n.id }
+
+// Leader is the leader's id as far as we know, 0 for none.
+func (n *Node) Leader() uint64 { return n.lead }
+
+// Leading says whether this member leads and has applied all that earlier leaders committed. Its
+// state is then the newest there is: with CheckQuorum a leader that lost the majority steps down
+// within an election timeout, in which no other can be elected.
+func (n *Node) Leading() bool { return n.ready }
+
+// Term is the term we lead in; 0 when we do not.
+func (n *Node) Term() uint64 { return n.term }
+
+// Applied is the index of the last applied entry.
+func (n *Node) Applied() uint64 { return n.applied }
+
+// View reads the applied state.
+func (n *Node) View() View { return View{n.db} }
+
+// Close flushes and closes the store.
+func (n *Node) Close() error {
+	if n.failed != nil {
+		_ = n.db.Close()
+		return n.failed
+	}
+	if err := n.db.Close(); err != nil {
+		return fmt.Errorf("close monitor store: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	randv2 "math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// counter is a machine that keeps every proposal under its index and the list in memory.
+type counter struct {
+	seen []string
+	fail bool
+}
+
+func (m *counter) Apply(index uint64, data []byte, b *Batch) error {
+	if m.fail {
+		return errors.New("made to fail")
+	}
+	m.seen = append(m.seen, string(data))
+	b.Set(fmt.Sprintf("log/%08d", index), data)
+	return nil
+}
+
+func (m *counter) Restored(v View) error {
+	m.seen = nil
+	return v.Scan("log/", func(_ string, value []byte) bool {
+		m.seen = append(m.seen, string(value))
+		return true
+	})
+}
+
+func lone(t *testing.T, fs vfs.FS) (*Node, *counter) {
+	t.Helper()
+	m := &counter{}
+	n, err := Open("mon", Options{Machine: m, FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.Restored(n.View()), n.Work()); err != nil {
+		t.Fatal(err)
+	}
+	return n, m
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func nothing(*Batch) error { return nil }
+
+// TestCrash cuts the power at random points: what was applied before must be there, in order.
+func TestCrash(t *testing.T) {
+	for seed := range int64(20) {
+		r := rand.New(rand.NewSource(seed))
+		fs := vfs.NewCrashableMem()
+		must(t, Create("mon", fs, 7, []uint64{7}, nothing))
+		var want []string
+		for range 5 {
+			n, m := lone(t, fs)
+			if !n.Leading() || n.Leader() != 7 {
+				t.Fatalf("seed %d: a lone member does not lead", seed)
+			}
+			if !slices.Equal(m.seen, want) {
+				t.Fatalf("seed %d: %d entries after restart, want %d", seed, len(m.seen), len(want))
+			}
+			for range r.Intn(400) {
+				p := fmt.Sprint("p", len(want))
+				must(t, n.Propose([]byte(p)))
+				must(t, n.Work())
+				want = append(want, p)
+			}
+			next := fs.CrashClone(vfs.CrashCloneCfg{
+				UnsyncedDataPercent: r.Intn(101), RNG: newRand(uint64(seed)),
+			})
+			must(t, n.Close())
+			fs = next
+		}
+	}
+}
+
+func TestCreateTwiceAndForeign(t *testing.T) {
+	fs := vfs.NewMem()
+	if _, err := Open("mon", Options{FS: fs, Machine: &counter{}}); !errors.Is(err, ErrNoStore) {
+		t.Errorf("open of nothing: %v", err)
+	}
+	must(t, Create("mon", fs, 1, []uint64{1}, nothing))
+	if err := Create("mon", fs, 1, []uint64{1}, nothing); err == nil {
+		t.Error("a second Create on the same folder succeeded")
+	}
+}
+
+func TestMachineFailureIsFinal(t *testing.T) {
+	fs := vfs.NewMem()
+	must(t, Create("mon", fs, 1, []uint64{1}, nothing))
+	n, m := lone(t, fs)
+	m.fail = true
+	must(t, n.Propose([]byte("x")))
+	if err := n.Work(); err == nil {
+		t.Fatal("a failed Apply went unnoticed")
+	}
+	if err := n.Close(); err == nil {
+		t.Error("Close hides the failure")
+	}
+	n, m = lone(t, fs)
+	if !slices.Equal(m.seen, []string{"x"}) {
+		t.Errorf("the entry is not applied again after the restart: %q", m.seen)
+	}
+	must(t, n.Close())
+}
+
+// trio is three members that pass messages through a lossy network.
+type trio struct {
+	t     *testing.T
+	nodes map[uint64]*Node
+	ms    map[uint64]*counter
+	mail  []letter
+	r     *rand.Rand
+	cut   uint64 // member that hears nothing
+}
+
+type letter struct {
+	from, to uint64
+	m        []byte
+}
+
+func newTrio(t *testing.T) *trio {
+	x := &trio{t: t, nodes: map[uint64]*Node{}, ms: map[uint64]*counter{},
+		r: rand.New(rand.NewSource(1))}
+	ids := []uint64{1, 2, 3}
+	for _, id := range ids {
+		fs := vfs.NewMem()
+		must(t, Create("mon", fs, id, ids, nothing))
+		x.ms[id] = &counter{}
+		n, err := Open("mon", Options{Machine: x.ms[id], FS: fs, Send: func(to uint64, m []byte) {
+			x.mail = append(x.mail, letter{id, to, m})
+		}})
+		must(t, err)
+		x.nodes[id] = n
+	}
+	return x
+}
+
+func (x *trio) step() {
+	for _, id := range []uint64{1, 2, 3} {
+		x.nodes[id].Tick()
+		must(x.t, x.nodes[id].Work())
+	}
+	for range 20 {
+		mail := x.mail
+		x.mail = nil
+		for _, l := range mail {
+			if l.to == x.cut || l.from == x.cut || x.r.Intn(20) == 0 {
+				continue
+			}
+			x.nodes[l.to].Step(l.m)
+			must(x.t, x.nodes[l.to].Work())
+		}
+	}
+}
+
+func (x *trio) leader() *Node {
+	for range 500 {
+		for id, n := range x.nodes {
+			if n.Leading() && id != x.cut {
+				return n
+			}
+		}
+		x.step()
+	}
+	x.t.Fatal("no leader")
+	return nil
+}
+
+// TestThreeMembers loses messages, cuts a member off until it needs the whole state, and wants the
+// same state everywhere in the end.
+func TestThreeMembers(t *testing.T) {
+	x := newTrio(t)
+	x.leader()
+	x.cut = x.leader().ID() // the old leader must step down and lose nothing that was applied
+	for i := range 900 {
+		if err := x.leader().Propose(fmt.Append(nil, i)); err != nil {
+			t.Fatal(err)
+		}
+		x.step()
+	}
+	cut := x.cut
+	if x.nodes[cut].Leading() {
+		t.Error("a leader without majority still leads")
+	}
+	x.cut = 0
+	for range 300 {
+		x.step()
+	}
+	want := x.ms[x.leader().ID()].seen
+	if len(want) < 850 {
+		t.Fatalf("only %d of 900 proposals applied", len(want))
+	}
+	for id, m := range x.ms {
+		if !slices.Equal(m.seen, want) {
+			t.Errorf("member %d has %d entries, the leader %d", id, len(m.seen), len(want))
+		}
+	}
+	for _, n := range x.nodes {
+		must(t, n.Close())
+	}
+}
+
+func newRand(seed uint64) *randv2.Rand { return randv2.New(randv2.NewPCG(seed, 1)) }

@@ -1,0 +1,229 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Work does everything that is due: it makes new log entries durable, sends messages, applies what
+// is committed. An error is a failure of the disk or of the machine and final: the member must
+// stop.
+func (n *Node) Work() error {
+	for n.failed == nil && n.rn.HasReady() {
+		rd := n.rn.Ready()
+		if rd.SoftState != nil {
+			n.lead = rd.SoftState.Lead
+			if rd.SoftState.RaftState != raft.StateLeader {
+				n.term, n.ready = 0, false
+			} else {
+				n.term = n.rn.BasicStatus().GetTerm()
+			}
+		}
+		n.failed = errors.Join(n.save(&rd), n.apply(rd.CommittedEntries))
+		if n.failed == nil {
+			n.rn.Advance(rd)
+			n.failed = n.compact()
+		}
+	}
+	return n.failed
+}
+
+// save writes what must be durable before messages leave, then sends them.
+func (n *Node) save(rd *raft.Ready) error {
+	b := n.db.NewBatch()
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		if err := n.install(b, rd.Snapshot); err != nil {
+			return err
+		}
+	}
+	if err := n.appendEntries(b, rd.Entries); err != nil {
+		return err
+	}
+	if !raft.IsEmptyHardState(rd.HardState) {
+		hs, err := proto.Marshal(rd.HardState)
+		if err = errors.Join(err, b.Set(keyHardState, hs, nil)); err != nil {
+			return fmt.Errorf("write the vote: %w", err)
+		}
+		if err := n.ms.SetHardState(rd.HardState); err != nil {
+			return err
+		}
+	}
+	sync := pebble.NoSync
+	if rd.MustSync || !raft.IsEmptySnap(rd.Snapshot) {
+		sync = pebble.Sync
+	}
+	if !b.Empty() {
+		if err := b.Commit(sync); err != nil {
+			return fmt.Errorf("write the log: %w", err)
+		}
+	}
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		if err := n.opt.Machine.Restored(n.View()); err != nil {
+			return fmt.Errorf("load the received state: %w", err)
+		}
+	}
+	return n.send(rd.Messages)
+}
+
+// appendEntries puts entries into the log; a conflicting tail of an earlier term goes away.
+func (n *Node) appendEntries(b *pebble.Batch, entries []*pb.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	last, err := n.ms.LastIndex()
+	if err != nil {
+		return err
+	}
+	if first := entries[0].GetIndex(); first <= last {
+		if err := b.DeleteRange(entryKey(first), entryKey(last+1), nil); err != nil {
+			return err
+		}
+	}
+	for _, e := range entries {
+		v, err := proto.Marshal(e)
+		if err = errors.Join(err, b.Set(entryKey(e.GetIndex()), v, nil)); err != nil {
+			return fmt.Errorf("write log entry %d: %w", e.GetIndex(), err)
+		}
+	}
+	return n.ms.Append(entries)
+}
+
+// install replaces log and state by a snapshot.
+func (n *Node) install(b *pebble.Batch, s *pb.Snapshot) error {
+	index, term := s.GetMetadata().GetIndex(), s.GetMetadata().GetTerm()
+	cs, err := proto.Marshal(s.GetMetadata().GetConfState())
+	err = errors.Join(err, restore(b, s.Data),
+		b.DeleteRange(entryPrefix, prefixEnd(entryPrefix), nil),
+		b.Set(keyConfState, cs, nil),
+		b.Set(keyApplied, u64s(index), nil),
+		b.Set(keyBase, u64s(index, term), nil))
+	if err != nil {
+		return fmt.Errorf("install snapshot %d: %w", index, err)
+	}
+	n.applied, n.base, n.cs = index, index, s.GetMetadata().GetConfState()
+	head := &pb.Snapshot{Metadata: s.Metadata}
+	return n.ms.ApplySnapshot(head)
+}
+
+func (n *Node) send(messages []*pb.Message) error {
+	for _, m := range messages {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			return fmt.Errorf("encode raft message: %w", err)
+		}
+		if n.opt.Send != nil {
+			n.opt.Send(m.GetTo(), b)
+		}
+		if m.GetType() == pb.MessageType_MsgSnap {
+			n.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFinish)
+		}
+	}
+	return nil
+}
+
+// apply hands committed entries to the machine, each with its index in one batch. Their
+// durability is the log's: what is lost with the memory is applied again.
+func (n *Node) apply(entries []*pb.Entry) error {
+	for _, e := range entries {
+		b := &Batch{b: n.db.NewBatch()}
+		if err := n.applyOne(e, b); err != nil {
+			return fmt.Errorf("apply log entry %d: %w", e.GetIndex(), err)
+		}
+		err := errors.Join(b.err, b.b.Set(keyApplied, u64s(e.GetIndex()), nil))
+		if err == nil {
+			err = b.b.Commit(pebble.NoSync)
+		}
+		if err != nil {
+			return fmt.Errorf("write state of entry %d: %w", e.GetIndex(), err)
+		}
+		n.applied = e.GetIndex()
+		if n.term != 0 && e.GetTerm() == n.term {
+			n.ready = true
+		}
+	}
+	return nil
+}
+
+func (n *Node) applyOne(e *pb.Entry, b *Batch) error {
+	var cc pb.ConfChangeI
+	switch e.GetType() {
+	case pb.EntryType_EntryNormal:
+		if len(e.Data) == 0 {
+			return nil // the first entry of a new leader
+		}
+		return n.opt.Machine.Apply(e.GetIndex(), e.Data, b)
+	case pb.EntryType_EntryConfChange:
+		m := new(pb.ConfChange)
+		if err := proto.Unmarshal(e.Data, m); err != nil {
+			return err
+		}
+		cc = m
+	default:
+		m := new(pb.ConfChangeV2)
+		if err := proto.Unmarshal(e.Data, m); err != nil {
+			return err
+		}
+		cc = m
+	}
+	n.cs = n.rn.ApplyConfChange(cc)
+	v, err := proto.Marshal(n.cs)
+	if err != nil {
+		return err
+	}
+	return b.b.Set(keyConfState, v, nil)
+}
+
+// compact drops old log entries.
+func (n *Node) compact() error {
+	if n.applied < n.base+keepEntries+compactEvery {
+		return nil
+	}
+	to := n.applied - keepEntries
+	term, err := n.ms.Term(to)
+	if err != nil {
+		return fmt.Errorf("compact the log: %w", err)
+	}
+	b := n.db.NewBatch()
+	err = errors.Join(
+		b.DeleteRange(entryPrefix, entryKey(to+1), nil),
+		b.Set(keyBase, u64s(to, term), nil),
+		n.ms.Compact(to))
+	if err == nil {
+		err = b.Commit(pebble.NoSync)
+	}
+	if err != nil {
+		return fmt.Errorf("compact the log: %w", err)
+	}
+	n.base = to
+	return nil
+}
+
+// raftLogger passes Raft's messages on; they are formatted already.
+type raftLogger struct{ log *slog.Logger }
+
+func (l raftLogger) put(f func(string, ...any), text string) {
+	if l.log != nil {
+		f("raft", "text", text)
+	}
+}
+func (l raftLogger) Debug(v ...any)              {}
+func (l raftLogger) Debugf(string, ...any)       {}
+func (l raftLogger) Info(v ...any)               { l.put(l.debug, fmt.Sprint(v...)) }
+func (l raftLogger) Infof(f string, v ...any)    { l.put(l.debug, fmt.Sprintf(f, v...)) }
+func (l raftLogger) Warning(v ...any)            { l.put(l.warn, fmt.Sprint(v...)) }
+func (l raftLogger) Warningf(f string, v ...any) { l.put(l.warn, fmt.Sprintf(f, v...)) }
+func (l raftLogger) Error(v ...any)              { l.put(l.warn, fmt.Sprint(v...)) }
+func (l raftLogger) Errorf(f string, v ...any)   { l.put(l.warn, fmt.Sprintf(f, v...)) }
+func (l raftLogger) Fatal(v ...any)              { panic("raft: " + fmt.Sprint(v...)) }
+func (l raftLogger) Fatalf(f string, v ...any)   { panic("raft: " + fmt.Sprintf(f, v...)) }
+func (l raftLogger) Panic(v ...any)              { panic("raft: " + fmt.Sprint(v...)) }
+func (l raftLogger) Panicf(f string, v ...any)   { panic("raft: " + fmt.Sprintf(f, v...)) }
+
+func (l raftLogger) debug(m string, a ...any) { l.log.Debug(m, a...) }
+func (l raftLogger) warn(m string, a ...any)  { l.log.Warn(m, a...) }
