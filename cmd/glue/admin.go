@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"glue/client/rados"
+)
+
+// connectAdmin connects to the cluster of a folder as client.admin.
+func connectAdmin(ctx context.Context, l layout) (*rados.Cluster, error) {
+	return rados.Connect(ctx, rados.Options{ConfFile: l.conf()})
+}
+
+// ask runs a monitor's command and decodes its JSON answer into v, unless v is nil.
+func ask(ctx context.Context, c *rados.Cluster, v any, prefix string, args map[string]any) error {
+	cmd := map[string]any{"prefix": prefix, "format": "json"}
+	for k, a := range args {
+		cmd[k] = a
+	}
+	out, status, err := c.MonCommand(ctx, cmd, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w (%s)", prefix, err, status)
+	}
+	if v == nil {
+		return nil
+	}
+	if err := json.Unmarshal(out, v); err != nil {
+		return fmt.Errorf("%s: the answer is not what was expected: %w", prefix, err)
+	}
+	return nil
+}
+
+// tebibyte is CRUSH weight 1.
+const tebibyte = 1 << 40
+
+// prepare makes the cluster's OSDs known to the monitors and, the first time, creates the pool
+// for virtual machines' disks. It may be repeated.
+func prepare(ctx context.Context, l layout, s *spec) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	c, err := connectAdmin(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var known []int
+	if err := ask(ctx, c, &known, "osd ls", nil); err != nil {
+		return err
+	}
+	have := map[int]bool{}
+	for _, id := range known {
+		have[id] = true
+	}
+	for _, o := range s.OSDs {
+		if have[o.ID] {
+			continue
+		}
+		if err := introduce(ctx, c, o); err != nil {
+			return err
+		}
+	}
+	if len(known) > 0 {
+		return nil
+	}
+	return createRBDPool(ctx, c)
+}
+
+// introduce tells the monitors of a new OSD and its place in the CRUSH map.
+func introduce(ctx context.Context, c *rados.Cluster, o osdSpec) error {
+	id := strconv.Itoa(o.ID)
+	err := ask(ctx, c, nil, "osd new", map[string]any{"uuid": o.UUID, "id": id})
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	return ask(ctx, c, nil, "osd crush create-or-move", map[string]any{"id": "osd." + id,
+		"weight": float64(o.Bytes) / tebibyte, "args": []string{"host=" + host, "root=default"}})
+}
+
+// createRBDPool makes the pool that rbd uses unless told otherwise.
+func createRBDPool(ctx context.Context, c *rados.Cluster) error {
+	err := ask(ctx, c, nil, "osd pool create", map[string]any{"pool": "rbd"})
+	if err != nil {
+		return err
+	}
+	return ask(ctx, c, nil, "osd pool application enable",
+		map[string]any{"pool": "rbd", "app": "rbd"})
+}
+
+// A clusterStatus is the part of `ceph status` that start-up looks at.
+type clusterStatus struct {
+	Health struct {
+		Status string `json:"status"`
+		Checks map[string]struct {
+			Summary struct {
+				Message string `json:"message"`
+			} `json:"summary"`
+		} `json:"checks"`
+	} `json:"health"`
+	OSDMap struct {
+		NumOSDs   int `json:"num_osds"`
+		NumUpOSDs int `json:"num_up_osds"`
+	} `json:"osdmap"`
+	PGMap struct {
+		PGsByState []struct {
+			StateName string `json:"state_name"`
+			Count     int    `json:"count"`
+		} `json:"pgs_by_state"`
+		NumPGs int `json:"num_pgs"`
+	} `json:"pgmap"`
+	MgrMap struct {
+		Available bool `json:"available"`
+	} `json:"mgrmap"`
+}
+
+func (s *clusterStatus) healthy() bool {
+	clean := 0
+	for _, p := range s.PGMap.PGsByState {
+		if p.StateName == "active+clean" {
+			clean += p.Count
+		}
+	}
+	return s.Health.Status == "HEALTH_OK" && s.MgrMap.Available && s.OSDMap.NumOSDs > 0 &&
+		s.OSDMap.NumUpOSDs == s.OSDMap.NumOSDs && clean == s.PGMap.NumPGs
+}
+
+// progress is one line that says how far the start is.
+func (s *clusterStatus) progress() string {
+	line := fmt.Sprintf("%s, %d of %d OSDs up", s.Health.Status, s.OSDMap.NumUpOSDs,
+		s.OSDMap.NumOSDs)
+	for _, p := range s.PGMap.PGsByState {
+		line += fmt.Sprintf(", %d PGs %s", p.Count, p.StateName)
+	}
+	for code, check := range s.Health.Checks {
+		line += fmt.Sprintf("; %s: %s", code, check.Summary.Message)
+	}
+	return line
+}
+
+const (
+	healthPoll     = 100 * time.Millisecond
+	progressPeriod = 2 * time.Second
+)
+
+// waitHealthy waits until every OSD is up, every PG active+clean and the health OK, and reports
+// progress to out every two seconds. At the time limit the error says what is not well.
+func waitHealthy(ctx context.Context, l layout, out io.Writer) error {
+	c, err := connectAdmin(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	poll := time.NewTicker(healthPoll)
+	defer poll.Stop()
+	told := time.Now()
+	for {
+		s := clusterStatus{}
+		if err := ask(ctx, c, &s, "status", nil); err != nil {
+			return err
+		}
+		if s.healthy() {
+			return nil
+		}
+		if time.Since(told) >= progressPeriod {
+			told = time.Now()
+			fmt.Fprintln(out, s.progress())
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the cluster is not healthy yet: %s; look again with: "+
+				"glue status --data %s", s.progress(), l.dir)
+		case <-poll.C:
+		}
+	}
+}

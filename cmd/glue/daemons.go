@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"glue/auth/keyring"
+	"glue/ceph"
+	"glue/client/monc"
+	"glue/internal/admin"
+	"glue/internal/conffile"
+	"glue/internal/options"
+	"glue/internal/version"
+	"glue/mgr"
+	"glue/mon"
+	"glue/osd"
+	"glue/store/blockstore"
+)
+
+// A daemonConf is what one daemon reads from ceph.conf.
+type daemonConf struct {
+	typ, id string
+	name    ceph.AuthName
+	set     options.Set
+	values  map[string]string // as in the file, for options that the daemon looks up itself
+	log     *slog.Logger
+}
+
+// loadConf reads the file for one daemon. Options that Glue does not have are named in the log
+// and otherwise passed over, since stock clients share the file.
+func loadConf(file, typ, id string, log *slog.Logger) (*daemonConf, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w; name a ceph.conf with -c", err)
+	}
+	f, err := conffile.Parse(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	name, err := ceph.ParseAuthName(typ + "." + id)
+	if err != nil {
+		return nil, err
+	}
+	c := &daemonConf{typ: typ, id: id, name: name, log: log.With("entity", name.String())}
+	var unknown []string
+	c.set, unknown = options.Set{}.WithKnown(f.For(typ, id))
+	if len(unknown) > 0 {
+		c.log.Warn("options of ceph.conf are not known or not valid here", "options", unknown)
+	}
+	c.values = c.set.Overrides()
+	return c, nil
+}
+
+func (c *daemonConf) fsid() (ceph.UUID, error) {
+	u, err := ceph.ParseUUID(c.set.Str("fsid"))
+	if err != nil {
+		return u, fmt.Errorf("fsid in ceph.conf: %w", err)
+	}
+	return u, nil
+}
+
+// addr is the address to bind; port 0 if none is fixed.
+func (c *daemonConf) addr() (netip.AddrPort, error) {
+	text := c.set.Str("public_addr")
+	if text == "" {
+		text = "127.0.0.1:0"
+	}
+	a, err := ceph.ParseAddr(text, ceph.AddrMsgr2)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("public addr in ceph.conf: %w", err)
+	}
+	return a.AddrPort, nil
+}
+
+// key is the daemon's secret from its keyring.
+func (c *daemonConf) key() (keyring.Key, error) {
+	path := c.set.Str("keyring")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return keyring.Key{}, fmt.Errorf("read the keyring: %w", err)
+	}
+	entries, err := keyring.Parse(string(text))
+	if err != nil {
+		return keyring.Key{}, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, e := range entries {
+		if e.Name == c.name {
+			return e.Key, nil
+		}
+	}
+	return keyring.Key{}, fmt.Errorf("%s has no key of %v", path, c.name)
+}
+
+// A daemon is one running part of a cluster.
+type daemon struct {
+	name   string
+	close  func() error
+	failed <-chan error
+	socket *admin.Server
+}
+
+// stop ends the daemon and its admin socket.
+func (d *daemon) stop() error {
+	if d.socket != nil {
+		d.socket.Close()
+	}
+	if err := d.close(); err != nil {
+		return fmt.Errorf("stop %s: %w", d.name, err)
+	}
+	return nil
+}
+
+// listenAdmin opens the daemon's admin socket; a path that is too long costs the socket, not the
+// daemon.
+func (d *daemon) listenAdmin(c *daemonConf, commands []admin.Command) {
+	path := c.set.Str("admin_socket")
+	if path == "" {
+		return
+	}
+	s, err := admin.Listen(path, commands, c.log)
+	if err != nil {
+		c.log.Warn("no admin socket", "err", err)
+		return
+	}
+	d.socket = s
+}
+
+// startDaemon starts the daemon that c is for.
+func startDaemon(ctx context.Context, c *daemonConf) (*daemon, error) {
+	start := map[string]func(context.Context, *daemonConf) (*daemon, error){
+		"mon": startMon, "mgr": startMgr, "osd": startOSD,
+	}[c.typ]
+	d, err := start(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("start %v: %w", c.name, err)
+	}
+	c.log.Info("daemon runs", "version", version.Glue)
+	return d, nil
+}
+
+func startMon(ctx context.Context, c *daemonConf) (*daemon, error) {
+	at, err := c.addr()
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	m, err := mon.Start(ctx, mon.Options{Dir: c.set.Str("mon_data"), Name: c.id, Listen: at,
+		Log: c.log, Config: c.values, Hostname: host, Metadata: hostMetadata(host)})
+	if err != nil {
+		return nil, err
+	}
+	failed := make(chan error, 1)
+	go func() {
+		<-m.Failed()
+		if err := m.Err(); err != nil {
+			failed <- err
+		}
+	}()
+	d := &daemon{name: c.name.String(), close: m.Close, failed: failed}
+	d.listenAdmin(c, m.AdminCommands())
+	return d, nil
+}
+
+func startMgr(ctx context.Context, c *daemonConf) (*daemon, error) {
+	o := mgr.Options{Name: c.id, Log: c.log, Config: c.values}
+	var err error
+	if o.FSID, err = c.fsid(); err != nil {
+		return nil, err
+	}
+	if o.Addr, err = c.addr(); err != nil {
+		return nil, err
+	}
+	if o.Key, err = c.key(); err != nil {
+		return nil, err
+	}
+	if o.MonAddrs, err = monc.ParseMonHost(c.set.Str("mon_host")); err != nil {
+		return nil, err
+	}
+	if o.Hostname, err = os.Hostname(); err != nil {
+		return nil, err
+	}
+	o.Metadata = hostMetadata(o.Hostname)
+	m, err := mgr.Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{name: c.name.String(), close: m.Close}
+	d.listenAdmin(c, m.AdminCommands())
+	return d, nil
+}
+
+func startOSD(ctx context.Context, c *daemonConf) (*daemon, error) {
+	id, err := strconv.ParseInt(c.id, 10, 32)
+	if err != nil || id < 0 {
+		return nil, fmt.Errorf("--id %s: an OSD's id is a number from 0", c.id)
+	}
+	o := osd.Options{ID: int32(id), Log: c.log, Config: c.values}
+	if o.FSID, err = c.fsid(); err != nil {
+		return nil, err
+	}
+	if o.Addr, err = c.addr(); err != nil {
+		return nil, err
+	}
+	k, err := c.key()
+	if err != nil {
+		return nil, err
+	}
+	o.Key = k.Base64()
+	if o.MonAddrs, err = monc.ParseMonHost(c.set.Str("mon_host")); err != nil {
+		return nil, err
+	}
+	store, err := blockstore.Open(c.set.Str("osd_data")+"/block", blockstore.Options{})
+	if err != nil {
+		return nil, err
+	}
+	failed := make(chan error, 1)
+	o.Store = store
+	o.OnFatal = func(err error) { failed <- err }
+	d, err := osd.Start(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	out := &daemon{name: c.name.String(), failed: failed,
+		close: func() error { return errors.Join(d.Close(), store.Close()) }}
+	out.listenAdmin(c, d.AdminCommands())
+	return out, nil
+}
+
+// runDaemon is the body of `glue mon`, `glue osd` and `glue mgr`: one daemon until ctx ends.
+func runDaemon(ctx context.Context, typ, id, data, conf string) error {
+	if data != "" {
+		l, err := newLayout(data)
+		if err != nil {
+			return err
+		}
+		if conf == "" {
+			conf = l.conf()
+		}
+	}
+	if conf == "" {
+		conf = "/etc/ceph/ceph.conf"
+	}
+	if id == "" {
+		return fmt.Errorf("which %s? name it with --id", typ)
+	}
+	tuneRuntime()
+	c, err := loadConf(conf, typ, id, newLogger(os.Stderr))
+	if err != nil {
+		return err
+	}
+	d, err := startDaemon(ctx, c)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return d.stop()
+	case err := <-d.failed:
+		// The store is in doubt: end at once, what was acknowledged is on the disk.
+		return fmt.Errorf("%s failed: %w", d.name, err)
+	}
+}
+
+func daemonCommand(typ, short string) *cobra.Command {
+	var id, data, conf string
+	cmd := &cobra.Command{
+		Use:   typ + " --id ID [--data DIR | -c CONF]",
+		Short: short,
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDaemon(cmd.Context(), typ, id, data, conf)
+		},
+	}
+	cmd.Flags().StringVar(&id, "id", "", "which one: a, x, 0, …")
+	cmd.Flags().StringVar(&data, "data", "", "folder of a cluster that glue up made")
+	cmd.Flags().StringVarP(&conf, "conf", "c", "", "ceph.conf (default /etc/ceph/ceph.conf)")
+	return cmd
+}
+
+func monCommand() *cobra.Command { return daemonCommand("mon", "Run one monitor") }
+func mgrCommand() *cobra.Command { return daemonCommand("mgr", "Run one manager") }
+func osdCommand() *cobra.Command { return daemonCommand("osd", "Run one OSD") }

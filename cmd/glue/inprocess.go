@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+)
+
+// inProcess is a whole cluster in this process.
+type inProcess struct {
+	daemons []*daemon // in the order they started
+	failed  chan error
+}
+
+// start brings all daemons up: monitors, then, once the OSDs are known to them, the manager and
+// the OSDs.
+func (p *inProcess) start(ctx context.Context, l layout, s *spec) error {
+	p.failed = make(chan error, 1)
+	log := newLogger(os.Stderr)
+	for _, name := range s.monDaemons() {
+		if err := p.startOne(ctx, l, name, log); err != nil {
+			return err
+		}
+	}
+	if err := prepare(ctx, l, s); err != nil {
+		return err
+	}
+	for _, name := range s.otherDaemons() {
+		if err := p.startOne(ctx, l, name, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *inProcess) startOne(ctx context.Context, l layout, name string, log *slog.Logger) error {
+	typ, id := splitName(name)
+	c, err := loadConf(l.conf(), typ, id, log)
+	if err != nil {
+		return err
+	}
+	d, err := startDaemon(ctx, c)
+	if err != nil {
+		return err
+	}
+	p.daemons = append(p.daemons, d)
+	if d.failed != nil {
+		go func() {
+			select {
+			case p.failed <- <-d.failed:
+			default: // one failure is enough to end the process
+			}
+		}()
+	}
+	return nil
+}
+
+// stop ends the daemons: OSDs at once, while monitors can hear of it, then the others in reverse.
+func (p *inProcess) stop() error {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var errs error
+	var rest []*daemon
+	for _, d := range p.daemons {
+		if typ, _ := splitName(d.name); typ != "osd" {
+			rest = append(rest, d)
+			continue
+		}
+		wg.Go(func() {
+			err := d.stop()
+			mu.Lock()
+			errs = errors.Join(errs, err)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	for i := len(rest) - 1; i >= 0; i-- {
+		errs = errors.Join(errs, rest[i].stop())
+	}
+	p.daemons = nil
+	return errs
+}

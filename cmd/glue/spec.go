@@ -1,0 +1,235 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"glue/ceph"
+	"glue/internal/options"
+)
+
+// A spec is what `glue up` keeps of a cluster in DIR/glue.json: how it was created, so that a
+// later `glue up` starts the same daemons.
+type spec struct {
+	Format   int               `json:"format"`
+	FSID     string            `json:"fsid"`
+	Mons     []string          `json:"mons"`
+	Mgr      string            `json:"mgr"`
+	OSDs     []osdSpec         `json:"osds"`
+	PortBase int               `json:"port_base"`
+	Split    bool              `json:"split"`
+	Config   map[string]string `json:"config,omitempty"`
+}
+
+// An osdSpec is one OSD: its number, its UUID and whether the monitors know it.
+type osdSpec struct {
+	ID    int    `json:"id"`
+	UUID  string `json:"uuid"`
+	Bytes int64  `json:"bytes"`
+}
+
+const (
+	specFormat = 1
+	// Offsets from the port base: monitors 0 to 8, the manager, then one port per OSD.
+	mgrPort      = 9
+	firstOSDPort = 10
+	maxMons      = 9
+	maxOSDs      = 500
+)
+
+var errNoCluster = errors.New("there is no cluster in this folder")
+
+func loadSpec(l layout) (*spec, error) {
+	b, err := os.ReadFile(l.spec())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", l.dir, errNoCluster)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &spec{}
+	if err := json.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w", l.spec(), err)
+	}
+	if s.Format != specFormat {
+		return nil, fmt.Errorf("%s has format %d, this glue knows %d: use the glue that made it",
+			l.spec(), s.Format, specFormat)
+	}
+	if _, err := ceph.ParseUUID(s.FSID); err != nil || len(s.Mons) == 0 {
+		return nil, fmt.Errorf("%s is damaged: fsid %q, %d monitors", l.spec(), s.FSID, len(s.Mons))
+	}
+	return s, nil
+}
+
+func (s *spec) save(l layout) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(l.spec(), append(b, '\n'), 0o644)
+}
+
+func (s *spec) addr(offset int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(s.PortBase+offset))
+}
+
+func (s *spec) fsid() ceph.UUID {
+	u, _ := ceph.ParseUUID(s.FSID) // checked by loadSpec
+	return u
+}
+
+// monAddrs are the monitors' addresses by id.
+func (s *spec) monAddrs() map[string]ceph.AddrVec {
+	out := map[string]ceph.AddrVec{}
+	for i, name := range s.Mons {
+		out[name] = ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: s.addr(i)}}
+	}
+	return out
+}
+
+// checkPorts says which port of the cluster somebody else listens on.
+func (s *spec) checkPorts() error {
+	offsets := []int{mgrPort}
+	for i := range s.Mons {
+		offsets = append(offsets, i)
+	}
+	for _, o := range s.OSDs {
+		offsets = append(offsets, firstOSDPort+o.ID)
+	}
+	for _, o := range offsets {
+		ln, err := net.Listen("tcp", s.addr(o).String())
+		if err != nil {
+			return fmt.Errorf("port %d is taken (%w); stop what uses it, or choose others for a new "+
+				"cluster with --port-base", s.PortBase+o, err)
+		}
+		ln.Close()
+	}
+	return nil
+}
+
+// A request is what the flags of `glue up` ask for; zero values mean "not said".
+type request struct {
+	mons, osds, portBase int
+	osdSize              string
+	set                  []string
+	split                bool
+}
+
+const (
+	defaultOSDs     = 3
+	defaultOSDSize  = "10G"
+	defaultPortBase = 3300
+	minOSDBytes     = 1 << 30
+)
+
+// newSpec is the spec of a cluster to create.
+func (r request) newSpec(newUUID func() string) (*spec, error) {
+	mons, osds, base := max(r.mons, 1), r.osds, r.portBase
+	if osds == 0 {
+		osds = defaultOSDs
+	}
+	if base == 0 {
+		base = defaultPortBase
+	}
+	switch {
+	case r.mons < 0 || mons > maxMons:
+		return nil, fmt.Errorf("--mons %d: a cluster has 1 to %d monitors", r.mons, maxMons)
+	case osds < 0 || osds > maxOSDs:
+		return nil, fmt.Errorf("--osds %d: glue up starts 1 to %d OSDs", osds, maxOSDs)
+	case base < 1 || base+firstOSDPort+osds > 65535:
+		return nil, fmt.Errorf("--port-base %d: the ports up to %d must be below 65536", base,
+			base+firstOSDPort+osds)
+	}
+	size := r.osdSize
+	if size == "" {
+		size = defaultOSDSize
+	}
+	bytes, err := parseBytes(size)
+	if err != nil {
+		return nil, fmt.Errorf("--osd-size: %w", err)
+	}
+	if bytes < minOSDBytes {
+		return nil, fmt.Errorf("--osd-size %s: an OSD needs at least 1G", size)
+	}
+	config, err := parseSettings(r.set)
+	if err != nil {
+		return nil, err
+	}
+	s := &spec{Format: specFormat, FSID: newUUID(), Mons: monNames(mons), Mgr: "x",
+		PortBase: base, Split: r.split, Config: config}
+	for i := range osds {
+		s.OSDs = append(s.OSDs, osdSpec{ID: i, UUID: newUUID(), Bytes: bytes})
+	}
+	return s, nil
+}
+
+// conflict says why flags that were given do not fit a cluster that exists.
+func (r request) conflict(s *spec) error {
+	for _, c := range []struct {
+		flag     string
+		said, is int
+	}{{"--mons", r.mons, len(s.Mons)}, {"--osds", r.osds, len(s.OSDs)},
+		{"--port-base", r.portBase, s.PortBase}} {
+		if c.said != 0 && c.said != c.is {
+			return fmt.Errorf("%s %d: the cluster in this folder was made with %d; leave the flag out "+
+				"to start it as it is", c.flag, c.said, c.is)
+		}
+	}
+	return nil
+}
+
+func parseBytes(text string) (int64, error) {
+	o := options.Option{Name: "size", Kind: options.Size}
+	v, err := o.Check(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a size such as 10G", text)
+	}
+	set := int64(0)
+	_, err = fmt.Sscan(v, &set)
+	return set, err
+}
+
+// parseSettings reads option=value pairs and checks them against the table.
+func parseSettings(pairs []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, p := range pairs {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok {
+			return nil, fmt.Errorf("--set %s: say option=value", p)
+		}
+		out[options.Canonical(name)] = value
+	}
+	if _, err := (options.Set{}).With(out); err != nil {
+		return nil, fmt.Errorf("--set: %w", err)
+	}
+	return out, nil
+}
+
+// monDaemons are the names of the monitors, such as "mon.a".
+func (s *spec) monDaemons() []string {
+	var out []string
+	for _, m := range s.Mons {
+		out = append(out, "mon."+m)
+	}
+	return out
+}
+
+// otherDaemons are the manager and the OSDs.
+func (s *spec) otherDaemons() []string {
+	out := []string{"mgr." + s.Mgr}
+	for _, o := range s.OSDs {
+		out = append(out, osdName(o.ID))
+	}
+	return out
+}
+
+// splitName cuts "osd.0" into type and id.
+func splitName(name string) (typ, id string) {
+	typ, id, _ = strings.Cut(name, ".")
+	return typ, id
+}
