@@ -1,7 +1,9 @@
 package cephx
 
 import (
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"glue/ceph"
@@ -49,15 +51,62 @@ func (r *Rotating) Denc(c *denc.Coder) {
 // whether they differ from r. The leader of the monitors calls it on every tick and replicates
 // what it returns.
 func (r Rotating) Rotate(now time.Time, ttl time.Duration, rand io.Reader) (Rotating, bool, error) {
-	return r, false, nil
+	changed := false
+	for r.needs(now) {
+		k := RotatingKey{ID: r.MaxID + 1}
+		if _, err := io.ReadFull(rand, k.Secret[:]); err != nil {
+			return r, false, fmt.Errorf("make a rotating key: %w", err)
+		}
+		end := now
+		if n := len(r.Keys); n > 0 {
+			end = now.Add(ttl)
+			if last := r.Keys[n-1].Expires.Go(); last.After(end) {
+				end = last
+			}
+		}
+		k.Expires = ceph.TimeOf(end.Add(ttl))
+		keys := append(slices.Clone(r.Keys), k)
+		r.Keys = keys[max(0, len(keys)-Generations):]
+		r.MaxID = k.ID
+		changed = true
+	}
+	return r, changed, nil
+}
+
+func (r Rotating) needs(now time.Time) bool {
+	return len(r.Keys) < Generations || !r.Keys[1].Expires.Go().After(now)
 }
 
 // Issue is the key that new tickets are sealed with: the current one, the next one when the
 // current has expired. False: there is none.
-func (r Rotating) Issue(now time.Time) (RotatingKey, bool) { return RotatingKey{}, false }
+func (r Rotating) Issue(now time.Time) (RotatingKey, bool) {
+	if len(r.Keys) == 0 {
+		return RotatingKey{}, false
+	}
+	i := min(1, len(r.Keys)-1)
+	if r.Keys[i].Expires.Go().Before(now) && i+1 < len(r.Keys) {
+		i++
+	}
+	return r.Keys[i], true
+}
 
 // Find is the key of an id.
-func (r Rotating) Find(id uint64) (RotatingKey, bool) { return RotatingKey{}, false }
+func (r Rotating) Find(id uint64) (RotatingKey, bool) {
+	for _, k := range r.Keys {
+		if k.ID == id {
+			return k, true
+		}
+	}
+	return RotatingKey{}, false
+}
+
+// life is how long a ticket issued at now may live: ttl, but not beyond the last key.
+func (r Rotating) life(now time.Time, ttl time.Duration) time.Duration {
+	if n := len(r.Keys); n > 0 {
+		ttl = min(ttl, r.Keys[n-1].Expires.Go().Sub(now))
+	}
+	return max(ttl, time.Second)
+}
 
 // Services are the services that have rotating keys.
 var Services = []ceph.EntityType{
