@@ -131,6 +131,9 @@ func (obj *object) read(off, length uint64) []byte {
 }
 
 func (obj *object) extents(off, length uint64) []objectstore.Extent {
+	if length == 0 || off >= obj.size {
+		return nil
+	}
 	off, length = obj.clip(off, length)
 	var list []objectstore.Extent
 	for i := off / pageBytes; i < uint64(len(obj.pages)) && i*pageBytes < off+length; i++ {
