@@ -1,0 +1,139 @@
+package pginfo
+
+import (
+	"glue/ceph"
+	"glue/ceph/denc"
+)
+
+// Stats are the counts of one PG's objects and operations (object_stat_sum_t, as far as it is kept
+// with the PG).
+type Stats struct {
+	Objects, Bytes              int64
+	ObjectsOmap                 int64
+	OmapBytes, OmapKeys         int64
+	ObjectsDirty                int64
+	Reads, ReadKiB              int64
+	Writes, WrittenKiB          int64
+	Recovered, RecoveredBytes   int64
+	RecoveredKeys, ObjectsClone int64
+}
+
+// Denc is a section of our own.
+func (s *Stats) Denc(c *denc.Coder) {
+	sec := c.Begin(1, 1)
+	for _, p := range []*int64{
+		&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.OmapBytes, &s.OmapKeys, &s.ObjectsDirty,
+		&s.Reads, &s.ReadKiB, &s.Writes, &s.WrittenKiB, &s.Recovered, &s.RecoveredBytes,
+		&s.RecoveredKeys, &s.ObjectsClone,
+	} {
+		c.I64(p)
+	}
+	sec.End()
+}
+
+// A History is what is known of a PG's life anywhere in the cluster (pg_history_t); its epochs are
+// lower bounds.
+type History struct {
+	EpochCreated        ceph.Epoch // of the PG
+	EpochPoolCreated    ceph.Epoch
+	LastEpochStarted    ceph.Epoch // the PG went active, somewhere
+	LastIntervalStarted ceph.Epoch // first epoch of that interval
+	LastEpochClean      ceph.Epoch
+	LastIntervalClean   ceph.Epoch
+	LastEpochSplit      ceph.Epoch
+	SameUpSince         ceph.Epoch
+	SameIntervalSince   ceph.Epoch
+	SamePrimarySince    ceph.Epoch
+	LastScrub           ceph.Eversion
+	LastDeepScrub       ceph.Eversion
+	LastScrubStamp      ceph.Time
+	LastDeepScrubStamp  ceph.Time
+	LastCleanScrubStamp ceph.Time
+}
+
+// Denc is a section of our own.
+func (h *History) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	for _, p := range []*ceph.Epoch{
+		&h.EpochCreated, &h.EpochPoolCreated, &h.LastEpochStarted, &h.LastIntervalStarted,
+		&h.LastEpochClean, &h.LastIntervalClean, &h.LastEpochSplit, &h.SameUpSince,
+		&h.SameIntervalSince, &h.SamePrimarySince,
+	} {
+		p.Denc(c)
+	}
+	h.LastScrub.Denc(c)
+	h.LastDeepScrub.Denc(c)
+	h.LastScrubStamp.Denc(c)
+	h.LastDeepScrubStamp.Denc(c)
+	h.LastCleanScrubStamp.Denc(c)
+	s.End()
+}
+
+// Merge takes over what o knows better and says whether that was anything (pg_history_t::merge).
+// What only this copy can know, such as SameIntervalSince, stays.
+func (h *History) Merge(o History) bool {
+	old := *h
+	if h.EpochCreated < o.EpochCreated {
+		h.EpochCreated = o.EpochCreated
+	}
+	if h.EpochPoolCreated < o.EpochPoolCreated {
+		h.EpochPoolCreated = o.EpochPoolCreated
+	}
+	h.LastEpochStarted = max(h.LastEpochStarted, o.LastEpochStarted)
+	h.LastIntervalStarted = max(h.LastIntervalStarted, o.LastIntervalStarted)
+	h.LastEpochClean = max(h.LastEpochClean, o.LastEpochClean)
+	h.LastIntervalClean = max(h.LastIntervalClean, o.LastIntervalClean)
+	h.LastEpochSplit = max(h.LastEpochSplit, o.LastEpochSplit)
+	if h.LastScrubStamp.Compare(o.LastScrubStamp) < 0 {
+		h.LastScrub, h.LastScrubStamp = o.LastScrub, o.LastScrubStamp
+	}
+	if h.LastDeepScrubStamp.Compare(o.LastDeepScrubStamp) < 0 {
+		h.LastDeepScrub, h.LastDeepScrubStamp = o.LastDeepScrub, o.LastDeepScrubStamp
+	}
+	if h.LastCleanScrubStamp.Compare(o.LastCleanScrubStamp) < 0 {
+		h.LastCleanScrubStamp = o.LastCleanScrubStamp
+	}
+	return *h != old
+}
+
+// An Info is what one copy of a PG says about itself (pg_info_t).
+type Info struct {
+	PGID                ceph.SPG
+	LastUpdate          ceph.Eversion // the newest entry of its log
+	LastComplete        ceph.Eversion // it has every object up to here
+	LastEpochStarted    ceph.Epoch    // this copy activated
+	LastIntervalStarted ceph.Epoch
+	LastUserVersion     uint64
+	LogTail             ceph.Eversion
+	LastBackfill        ceph.HObject // it has nothing above; MAX for a complete copy
+	History             History
+	Stats               Stats
+}
+
+// Denc is a section of our own.
+func (i *Info) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	i.PGID.Denc(c)
+	i.LastUpdate.Denc(c)
+	i.LastComplete.Denc(c)
+	i.LastEpochStarted.Denc(c)
+	i.LastIntervalStarted.Denc(c)
+	c.U64(&i.LastUserVersion)
+	i.LogTail.Denc(c)
+	i.LastBackfill.Denc(c)
+	i.History.Denc(c)
+	i.Stats.Denc(c)
+	s.End()
+}
+
+// IsEmpty says whether the copy has never been written to.
+func (i *Info) IsEmpty() bool { return i.LastUpdate.Version == 0 }
+
+// DNE says whether there is no such copy.
+func (i *Info) DNE() bool { return i.History.EpochCreated == 0 }
+
+// IsIncomplete says whether the copy is being backfilled.
+func (i *Info) IsIncomplete() bool { return !i.LastBackfill.Max }
+
+// HasMissing says whether the copy lacks objects of its log.
+func (i *Info) HasMissing() bool { return i.LastComplete != i.LastUpdate }
