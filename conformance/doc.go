@@ -1,0 +1,7 @@
+// Package conformance holds the stock clients against a cluster: `ceph`, `rados`, `rbd`,
+// python3-rados, python3-rbd, qemu and fio of Debian, used as their users do. It is a module of
+// its own, since it builds nothing into Glue. By default it starts a cluster of this tree with
+// the launcher at the root; with GLUE_TEST_CONF naming a ceph.conf it runs on that cluster, which
+// may be a real one: a case that the real cluster fails is wrong. Tests share the cluster and run
+// one after the other; each makes and removes what it needs.
+package conformance

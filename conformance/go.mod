@@ -1,0 +1,3 @@
+module glue/conformance
+
+go 1.26
