@@ -32,6 +32,8 @@ type Context interface {
 	Object() ceph.HObject
 	// Now is the time of the request at this OSD.
 	Now() ceph.Time
+	// ReqID names the request; with Now it is unique for ever.
+	ReqID() ceph.ReqID
 	// Origin is the client that sent the request.
 	Origin() Entity
 	// ClientFeatures are the feature bits of the client's connection.

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"glue/ceph"
+	"glue/cluster/pginfo"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -23,6 +24,9 @@ const (
 type Outcome struct {
 	// Result is the reply's result: negative errno, or 0 and above.
 	Result int32
+	// Failure is why the store could not be read: ErrCorrupt (repair from another copy, then run the
+	// request again) or ErrFailed. Nothing else of the outcome counts then.
+	Failure error
 	// Drop is a request to be neither executed nor answered: the client resends it (pool full).
 	Drop bool
 	Log  Log
@@ -48,10 +52,7 @@ type Outcome struct {
 }
 
 // A WatchKey names a watch of an object.
-type WatchKey struct {
-	Cookie uint64
-	Name   ceph.EntityName
-}
+type WatchKey = pginfo.WatchKey
 
 // Effects are what a request does to watchers. They happen in the order of the fields, after the
 // transaction has been committed, or at once if there is none; the reply goes out before the

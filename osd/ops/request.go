@@ -84,7 +84,6 @@ type Env struct {
 // A Request is one MOSDOp for one object, with what the PG knows about the object and its log.
 type Request struct {
 	Object ceph.HObject    // Snap as in the request: NoSnap for the head
-	Raw    ceph.PGID       // the PG that the client named, raw hash as seed; for listings
 	Ops    []message.OSDOp // inputs only; not changed
 	Flags  uint32          // message.Flag*
 	ReqID  ceph.ReqID

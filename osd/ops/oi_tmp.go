@@ -1,4 +1,0 @@
-package ops
-
-// An ObjectInfo is object_info_t.
-type ObjectInfo struct{}
