@@ -73,12 +73,12 @@ const (
 	OpOmapRmKeyRange OpCode = 0x222c
 	OpCopyFrom2      OpCode = 0x222d
 
-	OpCacheFlush    OpCode = 0xb21f
-	OpCacheEvict    OpCode = 0xb220
-	OpCacheTryFlush OpCode = 0xb221
-	OpSetChunk      OpCode = 0xb228
-	OpTierFlush     OpCode = 0xb22b
-	OpTierEvict     OpCode = 0xb22c
+	OpCacheFlush    OpCode = 0x821f
+	OpCacheEvict    OpCode = 0x8220
+	OpCacheTryFlush OpCode = 0x8221
+	OpSetChunk      OpCode = 0x8228
+	OpTierFlush     OpCode = 0x822b
+	OpTierEvict     OpCode = 0x822c
 
 	OpGetXattr    OpCode = 0x1301
 	OpGetXattrs   OpCode = 0x1302
