@@ -113,6 +113,12 @@ func (t Time) Duration() time.Duration {
 	return time.Duration(t.Sec)*time.Second + time.Duration(t.Nsec)
 }
 
+// Add is the moment a span later.
+func (t Time) Add(span Time) Time {
+	n := uint64(t.Nsec) + uint64(span.Nsec)
+	return Time{Sec: t.Sec + span.Sec + uint32(n/1e9), Nsec: uint32(n % 1e9)}
+}
+
 // Compare orders by time.
 func (t Time) Compare(u Time) int {
 	return cmp.Or(cmp.Compare(t.Sec, u.Sec), cmp.Compare(t.Nsec, u.Nsec))
