@@ -114,6 +114,9 @@ func (m *Map) Counts() (exist, up, in int) {
 	return exist, up, in
 }
 
+// Pool is a pool's settings, nil without one.
+func (m *Map) Pool(id int64) *Pool { return m.Pools[id] }
+
 // PoolByName finds a pool's number.
 func (m *Map) PoolByName(name string) (int64, bool) {
 	id, ok := m.names[name]
