@@ -1,0 +1,151 @@
+package conformance
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// refusesToStart runs glue up, which has to fail and say why; the folder must stay as it was.
+func refusesToStart(t *testing.T, says string, args ...string) {
+	t.Helper()
+	c := &cluster{tmp: t.TempDir()}
+	out, err := c.glue(append([]string{"up", "--detach"}, args...)...)
+	if err == nil || !strings.Contains(out, says) {
+		t.Errorf("glue up %s: %v; want a failure with %q, got:\n%s", strings.Join(args, " "), err,
+			says, out)
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	refusesToStart(t, "which cluster? name its folder with --data DIR")
+	refusesToStart(t, "unknown flag: --nonsense", "--data", dir, "--nonsense")
+	refusesToStart(t, "is not understood here", "--data", dir, "stray")
+	refusesToStart(t, "is not a size such as 10G", "--data", dir, "--osd-size", "big")
+	refusesToStart(t, "an OSD needs at least 1G", "--data", dir, "--osd-size", "1M")
+	refusesToStart(t, "a cluster has 1 to 9 monitors", "--data", dir, "--mons", "12")
+	refusesToStart(t, "unrecognized config option 'nonsense'", "--data", dir, "--set", "nonsense=1")
+	refusesToStart(t, "is not true or false", "--data", dir, "--set", "mon_allow_pool_delete=2x")
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a refused start left the folder behind")
+	}
+}
+
+func TestForeignFolder(t *testing.T) {
+	dir := t.TempDir()
+	mine := filepath.Join(dir, "precious")
+	if err := os.WriteFile(mine, []byte("data"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refusesToStart(t, "holds precious and no cluster of Glue's", "--data", dir)
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || string(read(t, mine)) != "data" {
+		t.Errorf("the folder was changed: %v %v", entries, err)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	port := ln.Addr().(*net.TCPAddr).Port
+	dir := filepath.Join(t.TempDir(), "d")
+	refusesToStart(t, "port "+strconv.Itoa(port)+" is taken", "--data", dir, "--port-base",
+		strconv.Itoa(port))
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a refused start left the folder behind")
+	}
+}
+
+func TestUnknownVerb(t *testing.T) {
+	c := &cluster{tmp: t.TempDir()}
+	out, err := c.glue("frobnicate")
+	if err == nil || !strings.Contains(out, `unknown command "frobnicate"`) {
+		t.Errorf("%v: %s", err, out)
+	}
+	out, err = c.glue("down", "--data", c.tmp)
+	if err == nil || !strings.Contains(out, "there is no cluster in this folder") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestForeignStore: a disk of another cluster in the place of an OSD's.
+func TestForeignStore(t *testing.T) {
+	a, b := startFor(t), startFor(t)
+	for _, c := range []*cluster{a, b} {
+		if out, err := c.glue("down", "--data", c.dir); err != nil {
+			t.Fatalf("glue down: %v\n%s", err, out)
+		}
+	}
+	own := filepath.Join(a.dir, "osd.0")
+	if err := os.Rename(own, own+".away"); err != nil {
+		t.Fatal(err)
+	}
+	a.must(t, "cp", "-a", "--sparse=always", filepath.Join(b.dir, "osd.0"), own)
+	a.must(t, "cp", filepath.Join(own+".away", "keyring"), own)
+	out, err := a.glue("up", "--data", a.dir, "--detach")
+	if err == nil || !strings.Contains(out, "another cluster") {
+		t.Errorf("a foreign store was taken: %v\n%s", err, out)
+	}
+	if err := os.RemoveAll(own); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(own+".away", own); err != nil {
+		t.Fatal(err)
+	}
+	a.up(t)
+	has(t, a.must(t, "ceph", "-s"), "HEALTH_OK")
+}
+
+// TestTruncatedStore: an OSD's file that lost its end.
+func TestTruncatedStore(t *testing.T) {
+	c := startFor(t)
+	if out, err := c.glue("down", "--data", c.dir); err != nil {
+		t.Fatalf("glue down: %v\n%s", err, out)
+	}
+	block := filepath.Join(c.dir, "osd.1", "block")
+	st, err := os.Stat(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(block, st.Size()/2); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.glue("up", "--data", c.dir, "--detach")
+	if err == nil || !strings.Contains(out, "osd.1") || strings.Contains(out, "panic") {
+		t.Errorf("a truncated store was taken: %v\n%s", err, out)
+	}
+	after, err := os.Stat(block)
+	if err != nil || after.Size() != st.Size()/2 {
+		t.Errorf("the truncated file was changed: %v %v", after, err)
+	}
+}
+
+// TestFullCluster: writes are refused when the disks are full, and deletes work.
+func TestFullCluster(t *testing.T) {
+	c := startFor(t, "--osd-size", "1G")
+	r, err := c.exec("", "rados", "-p", "rbd", "bench", "120", "write", "-b", "4194304", "-t", "8",
+		"--no-cleanup")
+	if err == nil && r.code == 0 {
+		t.Skip("two minutes did not fill three disks of 1 GiB")
+	}
+	waitFor(t, "the cluster says that it is full", func() bool {
+		out, err := c.run("ceph", "health", "detail")
+		return err == nil && strings.Contains(out, "FULL")
+	})
+	out, err := c.run("rados", "-p", "rbd", "--force-full", "cleanup")
+	if err != nil {
+		t.Fatalf("delete on a full cluster: %v\n%s", err, out)
+	}
+	waitFor(t, "the cluster has room again", func() bool {
+		out, err := c.run("ceph", "health")
+		return err == nil && !strings.Contains(out, "full")
+	})
+	c.must(t, "rados", "-p", "rbd", "put", "after", file(t, "in", pattern(1<<20, 1)))
+}

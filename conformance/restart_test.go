@@ -1,0 +1,187 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// script runs python/writer.py against the cluster.
+func (c *cluster) script(ctx context.Context, args ...string) *exec.Cmd {
+	path := filepath.Join(root(), "conformance", "python", "writer.py")
+	return c.command(ctx, "/usr/bin/python3", append([]string{path}, args...)...)
+}
+
+// pid of a daemon, or of the whole cluster as "glue".
+func (c *cluster) pid(t *testing.T, name string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(string(read(t,
+		filepath.Join(c.dir, "run", name+".pid")))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func (c *cluster) kill9(t *testing.T, names ...string) {
+	t.Helper()
+	for _, n := range names {
+		if err := syscall.Kill(c.pid(t, n), syscall.SIGKILL); err != nil {
+			t.Fatalf("kill -9 %s: %v", n, err)
+		}
+	}
+}
+
+func (c *cluster) up(t *testing.T) {
+	t.Helper()
+	if out, err := c.glue("up", "--data", c.dir, "--detach"); err != nil {
+		t.Fatalf("glue up: %v\n%s", err, out)
+	}
+}
+
+// tree has an md5 for every file of an object store's worth of data, so that "byte for byte" can be
+// shown.
+func (c *cluster) checksum(t *testing.T) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "export")
+	c.must(t, "rbd", "export", "--no-progress", "disk", out)
+	sum := c.must(t, "md5sum", out)
+	os.Remove(out)
+	for _, o := range strings.Fields(c.must(t, "rados", "-p", "rbd", "-N", "keep", "ls")) {
+		c.must(t, "rados", "-p", "rbd", "-N", "keep", "get", o, out)
+		sum += o + " " + c.must(t, "md5sum", out)
+		sum += c.must(t, "rados", "-p", "rbd", "-N", "keep", "listomapvals", o)
+		sum += c.must(t, "rados", "-p", "rbd", "-N", "keep", "getxattr", o, "x")
+	}
+	return regexp.MustCompile(`/\S+`).ReplaceAllString(sum, "")
+}
+
+func (c *cluster) fill(t *testing.T) {
+	t.Helper()
+	c.must(t, "rbd", "import", "--no-progress", file(t, "disk", pattern(16<<20, 9)), "disk")
+	for i := range 8 {
+		o := fmt.Sprintf("o%d", i)
+		in := file(t, o, pattern(1<<(2*i), uint64(i)))
+		c.must(t, "rados", "-p", "rbd", "-N", "keep", "put", o, in)
+		c.must(t, "rados", "-p", "rbd", "-N", "keep", "setomapval", o, "k", o)
+		c.must(t, "rados", "-p", "rbd", "-N", "keep", "setxattr", o, "x", o)
+	}
+}
+
+func TestDownAndUp(t *testing.T) {
+	c := startFor(t)
+	c.fill(t)
+	before := c.checksum(t)
+	for _, how := range []string{"down", "kill -9"} {
+		if how == "down" {
+			if out, err := c.glue("down", "--data", c.dir); err != nil {
+				t.Fatalf("glue down: %v\n%s", err, out)
+			}
+		} else {
+			c.kill9(t, "glue")
+		}
+		c.up(t)
+		if after := c.checksum(t); after != before {
+			t.Errorf("after %s:\n%s\nbefore:\n%s", how, after, before)
+		}
+		has(t, c.must(t, "ceph", "-s"), "HEALTH_OK", "3 up")
+	}
+}
+
+// writing runs the writer while disturb does its harm, then checks every acknowledged write.
+func (c *cluster) writing(t *testing.T, disturb func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	acked := filepath.Join(t.TempDir(), "acked")
+	w := c.script(ctx, "rbd", "write", acked)
+	var errs bytes.Buffer
+	w.Stderr = &errs
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the first acknowledged writes", func() bool {
+		b, err := os.ReadFile(acked)
+		return err == nil && bytes.Count(b, []byte("\n")) > 200
+	})
+	disturb()
+	cancel()
+	w.Wait()
+	out, err := c.script(context.Background(), "rbd", "check", acked).CombinedOutput()
+	if err != nil {
+		t.Fatalf("acknowledged writes are not there: %v\n%s%s", err, out, errs.String())
+	}
+	t.Logf("%s", out)
+}
+
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+func TestKillWhileWriting(t *testing.T) {
+	c := startFor(t)
+	for range 3 {
+		c.writing(t, func() {
+			c.kill9(t, "glue")
+			c.up(t)
+		})
+	}
+}
+
+func TestSplitKillEachDaemon(t *testing.T) {
+	c := startFor(t, "--split")
+	daemons := []string{"osd.0", "osd.1", "osd.2", "mon.a", "mgr.x"}
+	for _, d := range daemons {
+		c.writing(t, func() {
+			c.kill9(t, d)
+			c.up(t)
+		})
+	}
+	c.writing(t, func() {
+		c.kill9(t, daemons...)
+		c.up(t)
+	})
+}
+
+func TestKillDuringVerifiedFio(t *testing.T) {
+	need(t, "fio")
+	c := startFor(t)
+	c.must(t, "rbd", "create", "--size", "64M", "fio")
+	dir := t.TempDir()
+	args := []string{"--name=v", "--ioengine=rbd", "--clientname=admin", "--pool=rbd",
+		"--rbdname=fio", "--rw=randwrite", "--bs=4k", "--size=64M", "--iodepth=16",
+		"--verify=crc32c", "--verify_fatal=1", "--do_verify=0", "--serialize_overlap=1"}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cmd := c.command(ctx, "fio", append(args, "--time_based", "--runtime=60")...)
+	cmd.Dir = dir
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "some objects of the image", func() bool {
+		out, err := c.run("rados", "-p", "rbd", "ls")
+		return err == nil && strings.Count(out, "rbd_data") >= 8
+	})
+	c.kill9(t, "glue")
+	cancel()
+	cmd.Wait()
+	c.up(t)
+	// After the crash the image must take a fresh verified run, and its object map be right.
+	out := c.must(t, "fio", append(args, "--do_verify=1")...)
+	has(t, out, "err= 0")
+	c.must(t, "rbd", "object-map", "check", "--no-progress", "fio")
+}
