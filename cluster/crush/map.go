@@ -15,6 +15,8 @@ const DefaultArgs int64 = -1
 // Limits of the format and of the text compiler, as in stock.
 const (
 	MaxRules        = 256         // rules in one map (CRUSH_MAX_RULES)
+	MaxDevice       = 1<<20 - 1   // highest device id; stock has none, mon_max_osd is 10,000
+	MaxBuckets      = 1 << 20     // bucket slots that ids in text or commands may ask for
 	MaxDeviceWeight = 100 << 16   // weight of one device in the text form
 	MaxBucketWeight = 65535 << 16 // weight of one bucket in the text form
 )
