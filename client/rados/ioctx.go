@@ -1,0 +1,266 @@
+package rados
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"glue/ceph"
+	"glue/client/objecter"
+	"glue/cluster/osdmap"
+	"glue/wire/message"
+)
+
+// AllNamespaces as an IOCtx's namespace lists the objects of all namespaces.
+const AllNamespaces = objecter.AllNamespaces
+
+// An IOCtx is a pool with a namespace, a locator key and a snapshot context. It is a value that
+// does not change: the With methods return others.
+type IOCtx struct {
+	c         *Cluster
+	pool      int64
+	namespace string
+	locator   string
+	snapSeq   ceph.SnapID
+	snaps     []ceph.SnapID
+	flags     uint32
+}
+
+// WithNamespace is the pool's namespace ns.
+func (x *IOCtx) WithNamespace(ns string) *IOCtx {
+	y := *x
+	y.namespace = ns
+	return &y
+}
+
+// WithLocator places objects by key in place of their name.
+func (x *IOCtx) WithLocator(key string) *IOCtx {
+	y := *x
+	y.locator = key
+	return &y
+}
+
+// WithSnapContext makes writes preserve the given self-managed snapshots, newest first.
+func (x *IOCtx) WithSnapContext(seq ceph.SnapID, snaps []ceph.SnapID) *IOCtx {
+	y := *x
+	y.snapSeq, y.snaps = seq, snaps
+	return &y
+}
+
+// WithFullTry lets writes go out although the pool is full: the OSD refuses what does not free
+// space.
+func (x *IOCtx) WithFullTry() *IOCtx {
+	y := *x
+	y.flags |= message.FlagFullTry
+	return &y
+}
+
+// Cluster is the connection.
+func (x *IOCtx) Cluster() *Cluster { return x.c }
+
+// PoolID is the pool's number.
+func (x *IOCtx) PoolID() int64 { return x.pool }
+
+// PoolName is the pool's name.
+func (x *IOCtx) PoolName() string { return x.c.Map().PoolName(x.pool) }
+
+// Namespace is the namespace, empty for the default one.
+func (x *IOCtx) Namespace() string { return x.namespace }
+
+// Locator is the locator key, empty if objects are placed by their name.
+func (x *IOCtx) Locator() string { return x.locator }
+
+// Pool is the pool's settings, nil if it is gone.
+func (x *IOCtx) Pool() *osdmap.Pool { return x.c.Map().Pools[x.pool] }
+
+func (x *IOCtx) target(oid string) objecter.Target {
+	return objecter.Target{Pool: x.pool, Namespace: x.namespace, Key: x.locator, Object: oid}
+}
+
+// do runs an op vector and returns the operations with their answers.
+func (x *IOCtx) do(
+	ctx context.Context, oid string, flags uint32, ops []message.OSDOp,
+) ([]message.OSDOp, error) {
+	if oid == "" {
+		return nil, fmt.Errorf("object name is empty: %w", ceph.EINVAL)
+	}
+	op := &objecter.Op{Pool: x.pool, Namespace: x.namespace, Key: x.locator, Object: oid,
+		Ops: ops, Flags: flags | x.flags}
+	if flags&message.FlagWrite != 0 {
+		op.SnapSeq, op.Snaps = x.snapSeq, x.snaps
+	}
+	r, err := x.c.obj.Do(ctx, op)
+	if r == nil {
+		return nil, err
+	}
+	if err == nil && len(r.Ops) != len(ops) {
+		err = fmt.Errorf("answer of %d operations to %d: %w", len(r.Ops), len(ops), ceph.EIO)
+	}
+	return r.Ops, err
+}
+
+func (x *IOCtx) one(
+	ctx context.Context, oid string, flags uint32, op message.OSDOp,
+) (message.OSDOp, error) {
+	ops, err := x.do(ctx, oid, flags, []message.OSDOp{op})
+	if err != nil {
+		return message.OSDOp{}, err
+	}
+	return ops[0], nil
+}
+
+// Operate runs a vector of changes, and of checks, on one object: all of them or, on an error,
+// none.
+func (x *IOCtx) Operate(ctx context.Context, oid string, w *WriteOp) error {
+	ops, err := x.do(ctx, oid, message.FlagWrite|w.flags, w.ops)
+	if errors.Is(err, ceph.EOVERFLOW) && len(ops) > 0 {
+		return err
+	}
+	return err
+}
+
+// OperateRead runs a vector of reads on one object. The results are in what the ReadOp's methods
+// returned.
+func (x *IOCtx) OperateRead(ctx context.Context, oid string, r *ReadOp) error {
+	ops, err := x.do(ctx, oid, message.FlagRead|r.flags, r.ops)
+	for i := range ops {
+		if i < len(r.take) && r.take[i] != nil {
+			if e := r.take[i](&ops[i]); e != nil && err == nil {
+				err = e
+			}
+		}
+	}
+	return err
+}
+
+// Read returns length bytes at off, fewer at the end of the object; length 0 reads to the end.
+func (x *IOCtx) Read(ctx context.Context, oid string, off, length uint64) ([]byte, error) {
+	op := message.OSDOp{Code: message.OpRead}
+	op.SetExtent(off, length)
+	r, err := x.one(ctx, oid, message.FlagRead, op)
+	return r.Out, err
+}
+
+// Write puts data at off.
+func (x *IOCtx) Write(ctx context.Context, oid string, data []byte, off uint64) error {
+	return x.Operate(ctx, oid, new(WriteOp).Write(data, off))
+}
+
+// WriteFull makes data the whole of the object.
+func (x *IOCtx) WriteFull(ctx context.Context, oid string, data []byte) error {
+	return x.Operate(ctx, oid, new(WriteOp).WriteFull(data))
+}
+
+// Append puts data at the end.
+func (x *IOCtx) Append(ctx context.Context, oid string, data []byte) error {
+	return x.Operate(ctx, oid, new(WriteOp).Append(data))
+}
+
+// Truncate makes the object size bytes long.
+func (x *IOCtx) Truncate(ctx context.Context, oid string, size uint64) error {
+	return x.Operate(ctx, oid, new(WriteOp).Truncate(size))
+}
+
+// Zero makes length bytes at off read as zero.
+func (x *IOCtx) Zero(ctx context.Context, oid string, off, length uint64) error {
+	return x.Operate(ctx, oid, new(WriteOp).Zero(off, length))
+}
+
+// Remove deletes the object; ENOENT without one.
+func (x *IOCtx) Remove(ctx context.Context, oid string) error {
+	return x.Operate(ctx, oid, new(WriteOp).Remove())
+}
+
+// Create makes the object; with exclusive it is EEXIST if it is there.
+func (x *IOCtx) Create(ctx context.Context, oid string, exclusive bool) error {
+	return x.Operate(ctx, oid, new(WriteOp).Create(exclusive))
+}
+
+// An ObjectStat is an object's size in bytes and when it was changed last.
+type ObjectStat struct {
+	Size  uint64
+	MTime time.Time
+}
+
+// Stat is the object's size and time; ENOENT without one.
+func (x *IOCtx) Stat(ctx context.Context, oid string) (ObjectStat, error) {
+	var r ReadOp
+	s := r.Stat()
+	err := x.OperateRead(ctx, oid, &r)
+	return *s, err
+}
+
+// Exec calls a method of an object class. Errors of the method are ceph.Errno.
+func (x *IOCtx) Exec(
+	ctx context.Context, oid, class, method string, in []byte,
+) ([]byte, error) {
+	var op message.OSDOp
+	op.SetCall(class, method, in)
+	r, err := x.one(ctx, oid, message.FlagRead, op)
+	return r.Out, err
+}
+
+// Xattr is one attribute; ENODATA if the object lacks it.
+func (x *IOCtx) Xattr(ctx context.Context, oid, name string) ([]byte, error) {
+	op := message.OSDOp{Code: message.OpGetXattr}
+	op.SetXattr(name, nil, 0, 0)
+	r, err := x.one(ctx, oid, message.FlagRead, op)
+	return r.Out, err
+}
+
+// Xattrs is all attributes.
+func (x *IOCtx) Xattrs(ctx context.Context, oid string) (map[string][]byte, error) {
+	var r ReadOp
+	m := r.Xattrs()
+	err := x.OperateRead(ctx, oid, &r)
+	return *m, err
+}
+
+// SetXattr sets an attribute.
+func (x *IOCtx) SetXattr(ctx context.Context, oid, name string, value []byte) error {
+	return x.Operate(ctx, oid, new(WriteOp).SetXattr(name, value))
+}
+
+// RmXattr removes an attribute; ENODATA if the object lacks it.
+func (x *IOCtx) RmXattr(ctx context.Context, oid, name string) error {
+	return x.Operate(ctx, oid, new(WriteOp).RmXattr(name))
+}
+
+// An Object is one object of a listing.
+type Object struct{ Namespace, Name, Locator string }
+
+// listPage is how many objects are asked for at a time.
+const listPage = 1024
+
+// List yields the objects of the IOCtx's namespace in no order of theirs. Objects that exist during
+// the whole listing are yielded exactly once.
+func (x *IOCtx) List(ctx context.Context) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		var cursor ceph.HObject
+		for !cursor.Max {
+			list, next, err := x.c.obj.List(ctx, x.pool, x.namespace, cursor, listPage)
+			if err != nil {
+				yield(Object{}, fmt.Errorf("list pool %s: %w", x.PoolName(), err))
+				return
+			}
+			for _, e := range list {
+				if !yield(Object{Namespace: e.Namespace, Name: e.Name, Locator: e.Key}, nil) {
+					return
+				}
+			}
+			cursor = next
+		}
+	}
+}
+
+// CreateSnapID makes a self-managed snapshot's number.
+func (x *IOCtx) CreateSnapID(ctx context.Context) (ceph.SnapID, error) {
+	return x.c.obj.CreateSnapID(ctx, x.pool)
+}
+
+// DeleteSnapID gives a self-managed snapshot's number back.
+func (x *IOCtx) DeleteSnapID(ctx context.Context, id ceph.SnapID) error {
+	return x.c.obj.DeleteSnapID(ctx, x.pool, id)
+}
