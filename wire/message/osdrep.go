@@ -7,7 +7,6 @@ import (
 	"glue/ceph/denc"
 )
 
-
 // MOSDRepOp carries a primary's update to a replica: the encoded transaction in the data
 // segment, the log entries and the versions that the replica may forget.
 type MOSDRepOp struct {
