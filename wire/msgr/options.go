@@ -24,7 +24,8 @@ type Policy struct {
 	// Lossy: the session ends with its socket. For an incoming connection the acceptor's policy
 	// decides.
 	Lossy bool
-	// Server: never connects by itself; for a lossy one, peers are not looked up by address.
+	// Server: a lossless session that never connects by itself. Lossy sessions belong to who
+	// connected, whatever this says.
 	Server bool
 	// Features that are offered, and those without which a peer is refused.
 	Supported, Required uint64
@@ -50,13 +51,13 @@ var (
 type Options struct {
 	Entity ceph.EntityName
 	Log    *slog.Logger
-	Nonce  uint32 // tells incarnations apart; 0: a random one
+	Nonce  uint32 // tells incarnations apart; 0: a random one, but 0 for a monitor
 
 	Server ServerAuth // needed to Bind
 	Client ClientAuth // needed to Connect
 
-	// Policy gives the policy towards a type of peer; nil: LossyClient for a messenger that
-	// never binds, else StatelessServer towards clients and LosslessPeer towards all others.
+	// Policy gives the policy towards a type of peer. nil: LosslessPeer between monitors and
+	// between OSDs, StatelessServer towards clients, LossyClient towards all others.
 	Policy func(peer ceph.EntityType) Policy
 	// ClientModes are the modes offered to a type of server, best first. nil: secure then crc
 	// towards monitors and managers, crc then secure towards others.
@@ -79,4 +80,64 @@ type Options struct {
 	MaxFront           int           // bytes of a front or control segment; 64 MiB
 	MaxMiddle          int           // bytes of a middle segment; 16 MiB
 	MaxData            int           // bytes of a data segment; 256 MiB
+}
+
+func (o *Options) defaults() {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	bound := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	set(&o.HandshakeTimeout, 10*time.Second)
+	set(&o.KeepaliveInterval, 10*time.Second)
+	set(&o.KeepaliveTimeout, 30*time.Second)
+	set(&o.IdleTimeout, 15*time.Minute)
+	set(&o.BackoffMin, 200*time.Millisecond)
+	set(&o.BackoffMax, 15*time.Second)
+	bound(&o.MaxUnauthenticated, 1024)
+	bound(&o.MaxFront, 64<<20)
+	bound(&o.MaxMiddle, 16<<20)
+	bound(&o.MaxData, 256<<20)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Dial == nil {
+		o.Dial = dialTCP
+	}
+	if o.Listen == nil {
+		o.Listen = listenTCP
+	}
+	self := o.Entity.Type
+	if o.Policy == nil {
+		o.Policy = func(peer ceph.EntityType) Policy { return defaultPolicy(self, peer) }
+	}
+	if o.ClientModes == nil {
+		o.ClientModes = defaultModes
+	}
+	if o.ServerModes == nil {
+		o.ServerModes = func(ceph.EntityType) []Mode { return defaultModes(self) }
+	}
+}
+
+func defaultPolicy(self, peer ceph.EntityType) Policy {
+	switch {
+	case self == peer && (self == ceph.TypeMon || self == ceph.TypeOSD):
+		return LosslessPeer
+	case peer == ceph.TypeClient:
+		return StatelessServer
+	}
+	return LossyClient
+}
+
+// defaultModes are the modes of connections to a type of server (ms_*_mode).
+func defaultModes(server ceph.EntityType) []Mode {
+	if server == ceph.TypeMon || server == ceph.TypeMgr {
+		return []Mode{ModeSecure, ModeCRC}
+	}
+	return []Mode{ModeCRC, ModeSecure}
 }

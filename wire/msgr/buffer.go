@@ -1,0 +1,70 @@
+package msgr
+
+import (
+	"math/bits"
+	"sync"
+	"unsafe"
+)
+
+// A buffer is memory for one data segment, 4 KiB-aligned, from a pool.
+type buffer struct {
+	mem     []byte
+	pool    *sync.Pool
+	release func() // puts the buffer back; made once per buffer
+}
+
+const (
+	minClass = 12 // 4 KiB
+	maxClass = 23 // 8 MiB; longer ones are not pooled
+)
+
+var pools [maxClass + 1]sync.Pool
+
+// newBuffer gives at least n bytes.
+func newBuffer(n int) *buffer {
+	class := max(minClass, bits.Len(uint(max(n, 1)-1)))
+	if class > maxClass {
+		return &buffer{mem: alignedBytes(n), release: func() {}}
+	}
+	pool := &pools[class]
+	if b, ok := pool.Get().(*buffer); ok {
+		return b
+	}
+	b := &buffer{mem: alignedBytes(1 << class), pool: pool}
+	b.release = func() { b.pool.Put(b) }
+	return b
+}
+
+// alignedBytes allocates at a multiple of 4 KiB. The allocator does that by itself for the sizes
+// of the pools; the check keeps the promise whatever it does.
+func alignedBytes(n int) []byte {
+	b := make([]byte, n)
+	if misaligned(b) == 0 {
+		return b
+	}
+	b = make([]byte, n+dataAlign)
+	off := (dataAlign - misaligned(b)) % dataAlign
+	return b[off : off+n : off+n]
+}
+
+func misaligned(b []byte) int {
+	return int(uintptr(unsafe.Pointer(unsafe.SliceData(b))) % dataAlign)
+}
+
+// A slab hands out small pieces of memory that is never reused: the fronts of messages, which
+// bodies may refer to for as long as they live.
+type slab struct{ free []byte }
+
+const slabBytes = 8 << 10
+
+func (s *slab) take(n int) []byte {
+	if n > slabBytes/4 {
+		return make([]byte, n)
+	}
+	if n > len(s.free) {
+		s.free = make([]byte, slabBytes)
+	}
+	b := s.free[:n:n]
+	s.free = s.free[n:]
+	return b
+}

@@ -1,0 +1,175 @@
+package msgr
+
+import (
+	"encoding/binary"
+	"net"
+
+	"glue/wire/message"
+)
+
+// A frameWriter gathers frames into pieces for one writev. It belongs to one goroutine at a time.
+type frameWriter struct {
+	arena  []byte      // headers, fronts and small data of the frames gathered
+	mark   int         // arena[mark:] is not in pieces yet
+	pieces net.Buffers // in order; data segments are their own pieces, not copied
+	out    net.Buffers // what a write consumes
+	size   int
+	tx     *sealer // nil in crc mode
+}
+
+const (
+	// copyBytes is the longest data segment that is copied rather than gathered.
+	copyBytes = 1024
+	// keepArena is the largest arena that is kept for the next batch.
+	keepArena = 256 << 10
+)
+
+// control appends a control frame.
+func (f *frameWriter) control(t tag, payload []byte) {
+	start := len(f.arena)
+	p := preamble{tag: t, segments: 1, lens: [maxSegments]int{len(payload)}}
+	f.head(&p, payload)
+	f.size += len(f.arena) - start
+}
+
+// head appends the preamble and the first segment.
+func (f *frameWriter) head(p *preamble, seg0 []byte) {
+	start := len(f.arena)
+	f.arena = append(f.arena, make([]byte, preambleBytes)...)
+	p.put(f.arena[start:])
+	f.arena = append(f.arena, seg0...)
+	if f.tx == nil {
+		if len(seg0) > 0 {
+			f.arena = binary.LittleEndian.AppendUint32(f.arena, crc32c(crcSeed, seg0))
+		}
+		return
+	}
+	if len(seg0) <= inlineBytes {
+		f.zeros(inlineBytes - len(seg0))
+		f.arena = f.tx.seal(f.arena, start)
+		return
+	}
+	f.arena = f.tx.seal(f.arena[:start+preambleBytes+inlineBytes], start)
+	start = len(f.arena)
+	f.arena = append(f.arena, seg0[inlineBytes:]...)
+	f.zeros(pad16(len(seg0)) - len(seg0))
+	f.arena = f.tx.seal(f.arena, start)
+}
+
+var zeroBytes [64]byte
+
+func (f *frameWriter) zeros(n int) { f.arena = append(f.arena, zeroBytes[:n]...) }
+
+// message appends a message.
+func (f *frameWriter) message(m *message.Message, features, ack uint64) {
+	front, middle, data := m.Segments(features)
+	n := 0
+	for _, d := range data {
+		n += len(d)
+	}
+	p := preamble{tag: tagMessage, lens: [maxSegments]int{
+		messageHeadBytes, len(front), len(middle), n,
+	}}
+	for p.segments = maxSegments; p.segments > 1 && p.lens[p.segments-1] == 0; {
+		p.segments--
+	}
+	h := messageHead{
+		seq: m.Seq, tid: m.TID, kind: uint16(m.Body.Type()), priority: m.Priority,
+		version: m.Version, compat: m.Compat, ack: ack,
+	}
+	if h.priority == 0 {
+		h.priority = message.PriorityDefault
+	}
+	var head [messageHeadBytes]byte
+	h.put(head[:])
+	start := len(f.arena)
+	f.head(&p, head[:])
+	if p.segments > 1 {
+		if f.tx != nil {
+			f.sealTail(front, middle, data)
+		} else {
+			f.plainTail(&p, front, middle, data)
+		}
+	}
+	f.size += len(f.arena) - start
+}
+
+func (f *frameWriter) plainTail(p *preamble, front, middle []byte, data [][]byte) {
+	f.arena = append(f.arena, front...)
+	f.arena = append(f.arena, middle...)
+	sum := uint32(crcSeed)
+	for _, d := range data {
+		sum = crc32c(sum, d)
+		f.gather(d)
+	}
+	sums := [maxSegments - 1]uint32{crc32c(crcSeed, front), crc32c(crcSeed, middle), sum}
+	f.arena = append(f.arena, lateStatusOK)
+	for i, s := range sums {
+		if i+1 >= p.segments {
+			s = 0
+		}
+		f.arena = binary.LittleEndian.AppendUint32(f.arena, s)
+	}
+}
+
+// gather appends data: as a piece of its own unless it is short.
+func (f *frameWriter) gather(d []byte) {
+	if len(d) <= copyBytes {
+		f.arena = append(f.arena, d...)
+		return
+	}
+	f.cut()
+	f.pieces = append(f.pieces, d)
+	f.size += len(d)
+}
+
+// cut makes a piece of what is in the arena and not in a piece yet. Growing the arena later
+// leaves the piece's memory as it is.
+func (f *frameWriter) cut() {
+	if len(f.arena) > f.mark {
+		f.pieces = append(f.pieces, f.arena[f.mark:len(f.arena):len(f.arena)])
+		f.mark = len(f.arena)
+	}
+}
+
+func (f *frameWriter) sealTail(front, middle []byte, data [][]byte) {
+	start := len(f.arena)
+	f.arena = append(f.arena, front...)
+	f.zeros(pad16(len(front)) - len(front))
+	f.arena = append(f.arena, middle...)
+	f.zeros(pad16(len(middle)) - len(middle))
+	n := 0
+	for _, d := range data {
+		f.arena = append(f.arena, d...)
+		n += len(d)
+	}
+	f.zeros(pad16(n) - n)
+	f.arena = append(f.arena, lateStatusOK)
+	f.zeros(epilogueGCMBytes - 1)
+	f.arena = f.tx.seal(f.arena, start)
+}
+
+// empty says whether nothing is gathered.
+func (f *frameWriter) empty() bool { return f.size == 0 }
+
+// bytes is what is gathered, when no data segment is among it.
+func (f *frameWriter) bytes() []byte { return f.arena }
+
+// flush writes all that is gathered.
+func (f *frameWriter) flush(to net.Conn) error {
+	f.cut()
+	var err error
+	if len(f.pieces) == 1 {
+		_, err = to.Write(f.pieces[0])
+	} else {
+		f.out = f.pieces
+		_, err = f.out.WriteTo(to)
+	}
+	clear(f.pieces)
+	f.pieces, f.out = f.pieces[:0], nil
+	f.mark, f.size = 0, 0
+	if f.arena = f.arena[:0]; cap(f.arena) > keepArena {
+		f.arena = nil
+	}
+	return err
+}
