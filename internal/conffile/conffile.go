@@ -5,6 +5,8 @@ package conffile
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"glue/internal/options"
@@ -102,3 +104,9 @@ func (f *File) For(typ, id string) map[string]string {
 	}
 	return out
 }
+
+// Names lists the sections in order.
+func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.sections)) }
+
+// Section is a copy of a section's values.
+func (f *File) Section(name string) map[string]string { return maps.Clone(f.sections[name]) }
