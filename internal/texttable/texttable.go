@@ -1,74 +1,80 @@
-// Package texttable prints columns as Ceph's tools do (common/TextTable): two spaces between
-// columns, every cell padded to its column's width, also the last. A Table belongs to one
-// goroutine.
+// Package texttable aligns columns of text as Ceph's tables do: two spaces between columns, every
+// cell padded to its column's width, a line of headings first. A Table belongs to one goroutine.
 package texttable
 
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
-// An Align is the side that a cell keeps to.
-type Align bool
+// Separator is what Ceph puts between columns.
+const Separator = "  "
+
+// An Align says on which side a cell is padded.
+type Align uint8
 
 // The alignments.
 const (
-	Left  Align = false
-	Right Align = true
+	Left Align = iota
+	Right
 )
 
-type column struct {
-	head         string
-	headA, dataA Align
-	width        int
+// A Column is a heading and the two alignments.
+type Column struct {
+	Heading     string
+	HeadingSide Align
+	CellSide    Align
 }
 
-// A Table is columns and rows.
+// A Table is columns and rows of text.
 type Table struct {
-	columns []column
+	columns []Column
+	widths  []int
 	rows    [][]string
+	Indent  int // spaces before every cell
 }
 
-// Column adds a column with the alignment of its heading and of its cells.
-func (t *Table) Column(head string, headAlign, align Align) {
-	t.columns = append(t.columns, column{head, headAlign, align, utf8.RuneCountInString(head)})
+// New is a table without rows.
+func New(columns ...Column) *Table {
+	t := &Table{columns: columns, widths: make([]int, len(columns))}
+	for i, c := range columns {
+		t.widths[i] = len(c.Heading)
+	}
+	return t
 }
 
-// Row adds a row; missing cells are empty.
+// Row adds a row; missing cells at its end are blank. Values print as with %v.
 func (t *Table) Row(cells ...any) {
 	row := make([]string, len(t.columns))
-	for i := range min(len(cells), len(row)) {
-		row[i] = fmt.Sprint(cells[i])
-		t.columns[i].width = max(t.columns[i].width, utf8.RuneCountInString(row[i]))
+	for i, v := range cells {
+		row[i] = fmt.Sprint(v)
+		t.widths[i] = max(t.widths[i], len(row[i]))
 	}
 	t.rows = append(t.rows, row)
 }
 
-// String is the heading and the rows, each ended by a newline.
+// String is the table, each line ended by a newline.
 func (t *Table) String() string {
 	var b strings.Builder
-	for i, c := range t.columns {
-		pad(&b, i, c.head, c.width, c.headA)
-	}
-	b.WriteByte('\n')
-	for _, row := range t.rows {
-		for i, cell := range row {
-			pad(&b, i, cell, t.columns[i].width, t.columns[i].dataA)
+	line := func(cell func(i int) (string, Align)) {
+		for i := range t.columns {
+			if i > 0 {
+				b.WriteString(Separator)
+			}
+			text, side := cell(i)
+			pad := strings.Repeat(" ", max(0, t.widths[i]-len(text)))
+			b.WriteString(strings.Repeat(" ", t.Indent))
+			if side == Left {
+				b.WriteString(text + pad)
+			} else {
+				b.WriteString(pad + text)
+			}
 		}
 		b.WriteByte('\n')
 	}
+	line(func(i int) (string, Align) { return t.columns[i].Heading, t.columns[i].HeadingSide })
+	for _, row := range t.rows {
+		line(func(i int) (string, Align) { return row[i], t.columns[i].CellSide })
+	}
 	return b.String()
-}
-
-func pad(b *strings.Builder, i int, cell string, width int, a Align) {
-	if i > 0 {
-		b.WriteString("  ")
-	}
-	fill := strings.Repeat(" ", width-utf8.RuneCountInString(cell))
-	if a == Right {
-		b.WriteString(fill + cell)
-	} else {
-		b.WriteString(cell + fill)
-	}
 }
