@@ -134,10 +134,10 @@ func (a Addr) String() string {
 	return fmt.Sprintf("%s%s/%d", prefix, a.HostPort(), a.Nonce)
 }
 
-// HostPort is IP:PORT without type and nonce.
+// HostPort is IP:PORT without type and nonce; for a blank address what Ceph prints for one.
 func (a Addr) HostPort() string {
 	if a.IsBlank() {
-		return ":"
+		return "(unrecognized address family 0)"
 	}
 	ap := a.AddrPort
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()).String()

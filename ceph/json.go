@@ -8,14 +8,7 @@ func (a Addr) MarshalJSON() ([]byte, error) {
 		Type  string `json:"type"`
 		Addr  string `json:"addr"`
 		Nonce uint32 `json:"nonce"`
-	}{a.Type.String(), a.jsonHostPort(), a.Nonce})
-}
-
-func (a Addr) jsonHostPort() string {
-	if a.IsBlank() {
-		return "(unrecognized address family 0)"
-	}
-	return a.HostPort()
+	}{a.Type.String(), a.HostPort(), a.Nonce})
 }
 
 var addrTypeNames = []string{"none", "v1", "v2", "any", "cidr"}

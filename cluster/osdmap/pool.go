@@ -242,6 +242,7 @@ const (
 	OptDedupTier
 	OptDedupChunkAlgorithm
 	OptDedupCDCChunkSize
+	OptPGNumMax
 )
 
 // An OptType is the type of an optional setting.
@@ -285,6 +286,7 @@ var PoolOpts = []OptDesc{
 	{"deep_scrub_interval", OptDeepScrubInterval, OptDouble},
 	{"fingerprint_algorithm", OptFingerprintAlgorithm, OptStr},
 	{"pg_autoscale_bias", OptPGAutoscaleBias, OptDouble},
+	{"pg_num_max", OptPGNumMax, OptInt},
 	{"pg_num_min", OptPGNumMin, OptInt},
 	{"read_lease_interval", OptReadLeaseInterval, OptDouble},
 	{"recovery_op_priority", OptRecoveryOpPriority, OptInt},

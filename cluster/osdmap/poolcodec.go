@@ -119,12 +119,12 @@ func (p *Pool) dencCache(c *denc.Coder, v uint8) {
 	if v >= 15 {
 		p.LastForceResendPreluminous.Denc(c)
 	}
-	since(c, v, 16, &p.MinReadRecency, 1)
+	sinceVersion(c, v, 16, &p.MinReadRecency, 1)
 	if v >= 17 {
 		c.U64(&p.ExpectedNumObjects)
 	}
-	since(c, v, 19, &p.CacheTargetDirtyHighMicro, p.CacheTargetDirtyRatioMicro)
-	since(c, v, 20, &p.MinWriteRecency, 1)
+	sinceVersion(c, v, 19, &p.CacheTargetDirtyHighMicro, p.CacheTargetDirtyRatioMicro)
+	sinceVersion(c, v, 20, &p.MinWriteRecency, 1)
 	if v >= 21 {
 		c.Bool(&p.UseGMTHitSet)
 	} else {
@@ -136,11 +136,11 @@ func (p *Pool) dencCache(c *denc.Coder, v uint8) {
 	if v >= 23 {
 		c.U32(&p.HitSetGradeDecay)
 	}
-	since(c, v, 23, &p.HitSetSearchLastN, 1)
+	sinceVersion(c, v, 23, &p.HitSetSearchLastN, 1)
 }
 
-// since is a u32 that version first added; older writers meant old.
-func since(c *denc.Coder, v, first uint8, p *uint32, old uint32) {
+// sinceVersion is a u32 that version first added; older writers meant old.
+func sinceVersion(c *denc.Coder, v, first uint8, p *uint32, old uint32) {
 	if v >= first {
 		c.U32(p)
 	} else {
@@ -152,19 +152,19 @@ func (p *Pool) dencLate(c *denc.Coder, v uint8) {
 	if v >= 24 {
 		p.dencOpts(c)
 	}
-	since(c, v, 25, (*uint32)(&p.LastForceResendPrenautilus), uint32(p.LastForceResendPreluminous))
+	sinceVersion(c, v, 25, (*uint32)(&p.LastForceResendPrenautilus), uint32(p.LastForceResendPreluminous))
 	if v >= 26 {
 		denc.MapFunc(c, &p.Applications, (*denc.Coder).Str, dencStrings)
 	}
 	if v >= 27 {
 		p.CreateTime.Denc(c)
 	}
-	since(c, v, 28, &p.PGNumTarget, p.PGNum)
-	since(c, v, 28, &p.PGPNumTarget, p.PGPNum)
-	since(c, v, 28, &p.PGNumPending, p.PGNum)
-	since(c, v, 28, &p.mergeStarted, 0)
-	since(c, v, 28, &p.mergeCleanEpoch, 0)
-	since(c, v, 28, (*uint32)(&p.LastForceResend), uint32(p.LastForceResendPrenautilus))
+	sinceVersion(c, v, 28, &p.PGNumTarget, p.PGNum)
+	sinceVersion(c, v, 28, &p.PGPNumTarget, p.PGPNum)
+	sinceVersion(c, v, 28, &p.PGNumPending, p.PGNum)
+	sinceVersion(c, v, 28, &p.mergeStarted, 0)
+	sinceVersion(c, v, 28, &p.mergeCleanEpoch, 0)
+	sinceVersion(c, v, 28, (*uint32)(&p.LastForceResend), uint32(p.LastForceResendPrenautilus))
 	if v >= 28 {
 		c.U8((*uint8)(&p.Autoscale))
 	} else {
