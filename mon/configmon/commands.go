@@ -160,10 +160,9 @@ func (s *Service) ordered() []*value {
 
 // table is the plain form.
 func table(list []*value, indent bool) string {
-	var t texttable.Table
-	for _, h := range []string{"WHO", "MASK", "LEVEL", "OPTION", "VALUE", "RO"} {
-		t.Column(h, texttable.Left, texttable.Left)
-	}
+	t := texttable.New(texttable.Column{Heading: "WHO"}, texttable.Column{Heading: "MASK"},
+		texttable.Column{Heading: "LEVEL"}, texttable.Column{Heading: "OPTION"},
+		texttable.Column{Heading: "VALUE"}, texttable.Column{Heading: "RO"})
 	for _, v := range list {
 		who := v.Section
 		if indent {
