@@ -8,6 +8,6 @@
 // it. The same Env answers and Request give the same Outcome. An Execute runs on the goroutine of
 // the PG that owns the object; nothing is kept between calls.
 //
-// The operations are the rows of Table. The protocol is specified by include/rados.h, osd/osd_types.h
-// and osd/PrimaryLogPG.cc of Ceph 16.2.
+// The operations are the rows of Table. The protocol is specified by include/rados.h,
+// osd/osd_types.h and osd/PrimaryLogPG.cc of Ceph 16.2.
 package ops

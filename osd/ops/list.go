@@ -257,7 +257,8 @@ func pgBounds(pg ceph.PGID, pgNum uint32) (first, last ceph.HObject) {
 	if after > uint64(^uint32(0)) {
 		return first, ceph.MaxHObject()
 	}
-	return first, ceph.HObject{Pool: pg.Pool, Snap: ceph.NoSnap, Hash: bits.Reverse32(uint32(after))}
+	last = ceph.HObject{Pool: pg.Pool, Snap: ceph.NoSnap, Hash: bits.Reverse32(uint32(after))}
+	return first, last
 }
 
 // splitBits is how many low bits of the hash select a PG (pg_t::get_split_bits).

@@ -24,8 +24,8 @@ const (
 type Outcome struct {
 	// Result is the reply's result: negative errno, or 0 and above.
 	Result int32
-	// Failure is why the store could not be read: ErrCorrupt (repair from another copy, then run the
-	// request again) or ErrFailed. Nothing else of the outcome counts then.
+	// Failure is why the store could not be read: ErrCorrupt (repair from another copy, then run
+	// the request again) or ErrFailed. Nothing else of the outcome counts then.
 	Failure error
 	// Drop is a request to be neither executed nor answered: the client resends it (pool full).
 	Drop bool

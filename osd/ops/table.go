@@ -18,89 +18,87 @@ type Row struct {
 
 // Table has every op on an object. A code that is not here is EOPNOTSUPP, as are those that need
 // snapshots or cache tiers (COPY_FROM, CACHE_*, SET_REDIRECT, …).
-var Table []Row
+var Table = []Row{
+	// Data, reading.
+	{Code: message.OpRead, extent: true, run: opRead},
+	{Code: message.OpSyncRead, extent: true, run: opRead},
+	{Code: message.OpSparseRead, extent: true, run: opSparseRead},
+	{Code: message.OpMapExt, extent: true, run: opMapExt},
+	{Code: message.OpStat, run: opStat},
+	{Code: message.OpChecksum, run: opChecksum},
+	{Code: message.OpCmpExt, extent: true, run: opCmpExt},
+	{Code: message.OpAssertVer, run: opAssertVer},
+	{Code: message.OpIsDirty, run: opIsDirty},
+	{Code: message.OpListSnaps, run: opListSnaps},
 
-var table map[message.OpCode]*Row
+	// Data, writing.
+	{Code: message.OpCreate, run: opCreate},
+	{Code: message.OpSetAllocHint, run: opSetAllocHint},
+	{Code: message.OpWrite, extent: true, run: opWrite},
+	{Code: message.OpWriteFull, extent: true, run: opWriteFull},
+	{Code: message.OpWriteSame, run: opWriteSame},
+	{Code: message.OpAppend, extent: true, run: opAppend},
+	{Code: message.OpTruncate, extent: true, run: opTruncate},
+	{Code: message.OpTrimTrunc, extent: true, run: opTrimTrunc},
+	{Code: message.OpZero, extent: true, run: opZero},
+	{Code: message.OpDelete, run: opDelete},
+	{Code: message.OpStartSync, run: opStartSync},
 
-// The table refers to functions that execute nested ops, hence the init.
+	// Attributes.
+	{Code: message.OpGetXattr, run: opGetXattr},
+	{Code: message.OpGetXattrs, run: opGetXattrs},
+	{Code: message.OpCmpXattr, run: opCmpXattr},
+	{Code: message.OpSetXattr, run: opSetXattr},
+	{Code: message.OpRmXattr, run: opRmXattr},
+
+	// Omap.
+	{Code: message.OpOmapGetKeys, run: opOmapGetKeys},
+	{Code: message.OpOmapGetVals, run: opOmapGetVals},
+	{Code: message.OpOmapGetHeader, run: opOmapGetHeader},
+	{Code: message.OpOmapGetValsByKeys, run: opOmapGetValsByKeys},
+	{Code: message.OpOmapCmp, run: opOmapCmp},
+	{Code: message.OpOmapSetVals, run: opOmapSetVals},
+	{Code: message.OpOmapSetHeader, run: opOmapSetHeader},
+	{Code: message.OpOmapClear, run: opOmapClear},
+	{Code: message.OpOmapRmKeys, run: opOmapRmKeys},
+	{Code: message.OpOmapRmKeyRange, run: opOmapRmKeyRange},
+
+	// Trivial maps, the data format that came before omap.
+	{Code: message.OpTMapGet, run: opTMapGet},
+	{Code: message.OpTMapPut, run: opTMapPut},
+	{Code: message.OpTMapUp, run: opTMapUp},
+	{Code: message.OpTMap2Omap, run: opTMap2Omap},
+
+	// Watches and calls.
+	{Code: message.OpWatch, keepsUserVersion: true, run: opWatch},
+	{Code: message.OpNotify, run: opNotify},
+	{Code: message.OpNotifyAck, run: opNotifyAck},
+	{Code: message.OpListWatchers, run: opListWatchers},
+	{Code: message.OpCall, run: opCall},
+
+	// Known but not built: snapshots, copies between objects, cache tiers, manifests.
+	{Code: message.OpRollback, run: unsupported},
+	{Code: message.OpCopyGet, run: unsupported},
+	{Code: message.OpCopyFrom, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpCopyFrom2, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpUndirty, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpCachePin, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpCacheUnpin, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpCacheFlush, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpCacheTryFlush, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpCacheEvict, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpSetRedirect, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpSetChunk, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpTierPromote, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpTierFlush, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpTierEvict, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpUnsetManifest, run: unsupported},
+}
+
+var table = make(map[message.OpCode]*Row)
+
+// Ops that execute nested ops look into the table, so it can't be built where it is declared.
 func init() {
-	Table = []Row{
-		// Data, reading.
-		{Code: message.OpRead, extent: true, run: opRead},
-		{Code: message.OpSyncRead, extent: true, run: opRead},
-		{Code: message.OpSparseRead, extent: true, run: opSparseRead},
-		{Code: message.OpMapExt, extent: true, run: opMapExt},
-		{Code: message.OpStat, run: opStat},
-		{Code: message.OpChecksum, run: opChecksum},
-		{Code: message.OpCmpExt, extent: true, run: opCmpExt},
-		{Code: message.OpAssertVer, run: opAssertVer},
-		{Code: message.OpIsDirty, run: opIsDirty},
-		{Code: message.OpListSnaps, run: opListSnaps},
-
-		// Data, writing.
-		{Code: message.OpCreate, run: opCreate},
-		{Code: message.OpSetAllocHint, run: opSetAllocHint},
-		{Code: message.OpWrite, extent: true, run: opWrite},
-		{Code: message.OpWriteFull, extent: true, run: opWriteFull},
-		{Code: message.OpWriteSame, run: opWriteSame},
-		{Code: message.OpAppend, extent: true, run: opAppend},
-		{Code: message.OpTruncate, extent: true, run: opTruncate},
-		{Code: message.OpTrimTrunc, extent: true, run: opTrimTrunc},
-		{Code: message.OpZero, extent: true, run: opZero},
-		{Code: message.OpDelete, run: opDelete},
-		{Code: message.OpStartSync, run: opStartSync},
-
-		// Attributes.
-		{Code: message.OpGetXattr, run: opGetXattr},
-		{Code: message.OpGetXattrs, run: opGetXattrs},
-		{Code: message.OpCmpXattr, run: opCmpXattr},
-		{Code: message.OpSetXattr, run: opSetXattr},
-		{Code: message.OpRmXattr, run: opRmXattr},
-
-		// Omap.
-		{Code: message.OpOmapGetKeys, run: opOmapGetKeys},
-		{Code: message.OpOmapGetVals, run: opOmapGetVals},
-		{Code: message.OpOmapGetHeader, run: opOmapGetHeader},
-		{Code: message.OpOmapGetValsByKeys, run: opOmapGetValsByKeys},
-		{Code: message.OpOmapCmp, run: opOmapCmp},
-		{Code: message.OpOmapSetVals, run: opOmapSetVals},
-		{Code: message.OpOmapSetHeader, run: opOmapSetHeader},
-		{Code: message.OpOmapClear, run: opOmapClear},
-		{Code: message.OpOmapRmKeys, run: opOmapRmKeys},
-		{Code: message.OpOmapRmKeyRange, run: opOmapRmKeyRange},
-
-		// Trivial maps, the data format that came before omap.
-		{Code: message.OpTMapGet, run: opTMapGet},
-		{Code: message.OpTMapPut, run: opTMapPut},
-		{Code: message.OpTMapUp, run: opTMapUp},
-		{Code: message.OpTMap2Omap, run: opTMap2Omap},
-
-		// Watches and calls.
-		{Code: message.OpWatch, keepsUserVersion: true, run: opWatch},
-		{Code: message.OpNotify, run: opNotify},
-		{Code: message.OpNotifyAck, run: opNotifyAck},
-		{Code: message.OpListWatchers, run: opListWatchers},
-		{Code: message.OpCall, run: opCall},
-
-		// Known but not built: snapshots, copies between objects, cache tiers, manifests.
-		{Code: message.OpRollback, run: unsupported},
-		{Code: message.OpCopyGet, run: unsupported},
-		{Code: message.OpCopyFrom, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpCopyFrom2, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpUndirty, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpCachePin, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpCacheUnpin, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpCacheFlush, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpCacheTryFlush, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpCacheEvict, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpSetRedirect, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpSetChunk, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpTierPromote, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpTierFlush, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpTierEvict, keepsUserVersion: true, run: unsupported},
-		{Code: message.OpUnsetManifest, run: unsupported},
-	}
-	table = make(map[message.OpCode]*Row, len(Table))
 	for i := range Table {
 		table[Table[i].Code] = &Table[i]
 	}

@@ -1,0 +1,298 @@
+package rbd
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/osd/class"
+)
+
+// The pool's object rbd_group_directory maps names of groups to ids and back, with the methods of
+// rbd_directory; rbd_group_header.ID holds a group's images and snapshots.
+
+const (
+	groupRef         = "rbd_group_ref" // in an image's header
+	groupImagePrefix = "image_"
+)
+
+// A groupImage names an image of a group (GroupImageSpec).
+type groupImage struct {
+	Image string
+	Pool  int64
+}
+
+// Denc is GroupImageSpec version 1.
+func (g *groupImage) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	c.Str(&g.Image)
+	c.I64(&g.Pool)
+	s.End()
+}
+
+// key is the image's key in the group; pool -1 sorts before all.
+func (g *groupImage) key() string {
+	if g.Pool == -1 {
+		return ""
+	}
+	return fmt.Sprintf("%s%016x_%s", groupImagePrefix, uint64(g.Pool), g.Image)
+}
+
+// groupImageOf reads a key.
+func groupImageOf(key string) (groupImage, error) {
+	pool, image, ok := strings.Cut(strings.TrimPrefix(key, groupImagePrefix), "_")
+	if !ok {
+		return groupImage{}, ceph.EIO
+	}
+	n, err := strconv.ParseUint(pool, 16, 64)
+	if err != nil {
+		return groupImage{}, ceph.EIO
+	}
+	return groupImage{Image: image, Pool: int64(n)}, nil
+}
+
+// A groupMember is an image of a group with the state of the link (GroupImageStatus).
+type groupMember struct {
+	groupImage
+	State uint8
+}
+
+// Denc is GroupImageStatus version 1.
+func (g *groupMember) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	g.groupImage.Denc(c)
+	c.U8(&g.State)
+	s.End()
+}
+
+func groupImageSet(ctx class.Context, in []byte) ([]byte, error) {
+	g, err := input(in, of[groupMember])
+	if err != nil {
+		return nil, err
+	}
+	return nil, put(ctx, g.key(), u8, g.State)
+}
+
+func groupImageRemove(ctx class.Context, in []byte) ([]byte, error) {
+	g, err := input(in, of[groupImage])
+	if err != nil {
+		return nil, err
+	}
+	return nil, ctx.OmapRm(g.key())
+}
+
+func groupImageList(ctx class.Context, in []byte) ([]byte, error) {
+	var start groupImage
+	var max uint64
+	err := class.Decode(in, func(c *denc.Coder) {
+		start.Denc(c)
+		c.U64(&max)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []groupMember
+	err = scan(ctx, start.key(), groupImagePrefix, func(key string, v []byte) error {
+		if uint64(len(out)) >= max {
+			return errEnough
+		}
+		state, err := input(v, u8)
+		if err != nil {
+			return ceph.EIO
+		}
+		image, err := groupImageOf(key)
+		out = append(out, groupMember{image, state})
+		return err
+	})
+	if err != nil && err != errEnough {
+		return nil, err
+	}
+	return class.Encode(func(c *denc.Coder) { denc.List(c, &out) }), nil
+}
+
+// A group names a group (GroupSpec).
+type group struct {
+	Pool int64
+	ID   string
+}
+
+// Denc is GroupSpec version 1.
+func (g *group) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	c.I64(&g.Pool)
+	c.Str(&g.ID)
+	s.End()
+}
+
+// groupOf reads which group an image belongs to: ENOENT if none, EINVAL if that can't be read.
+func groupOf(ctx class.Context) (group, error) {
+	raw, err := ctx.OmapVal(groupRef)
+	if err != nil {
+		return group{}, err
+	}
+	return input(raw, of[group])
+}
+
+// imageGroupAdd puts an image into a group; it can be in one only.
+func imageGroupAdd(ctx class.Context, in []byte) ([]byte, error) {
+	g, err := input(in, of[group])
+	if err != nil {
+		return nil, err
+	}
+	old, err := groupOf(ctx)
+	switch {
+	case err == nil && old == g:
+		return nil, nil
+	case err == nil:
+		return nil, ceph.EEXIST
+	case !isMissing(err):
+		return nil, err
+	}
+	if err := setOpFeatures(ctx, opFeatGroup, opFeatGroup); err != nil {
+		return nil, err
+	}
+	return nil, put(ctx, groupRef, of[group], g)
+}
+
+func imageGroupRemove(ctx class.Context, in []byte) ([]byte, error) {
+	g, err := input(in, of[group])
+	if err != nil {
+		return nil, err
+	}
+	old, err := groupOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if old != g {
+		return nil, ceph.EBADF
+	}
+	if err := ctx.OmapRm(groupRef); err != nil {
+		return nil, err
+	}
+	return nil, setOpFeatures(ctx, 0, opFeatGroup)
+}
+
+func imageGroupGet(ctx class.Context, _ []byte) ([]byte, error) {
+	g, err := groupOf(ctx)
+	if isMissing(err) {
+		g = group{Pool: -1}
+	} else if err != nil {
+		return nil, err
+	}
+	return encoded(of[group], g), nil
+}
+
+// A groupSnap is a snapshot of a group (GroupSnapshot).
+type groupSnap struct {
+	ID    string
+	Name  string
+	State uint8
+	Snaps []imageSnap
+}
+
+const groupSnapIncomplete = 0
+
+// Denc is GroupSnapshot version 1.
+func (g *groupSnap) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	c.Str(&g.ID)
+	c.Str(&g.Name)
+	c.U8(&g.State)
+	denc.List(c, &g.Snaps)
+	s.End()
+}
+
+// An imageSnap names a snapshot of an image (ImageSnapshotSpec).
+type imageSnap struct {
+	Pool  int64
+	Image string
+	Snap  ceph.SnapID
+}
+
+// Denc is ImageSnapshotSpec version 1.
+func (i *imageSnap) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	c.I64(&i.Pool)
+	c.Str(&i.Image)
+	i.Snap.Denc(c)
+	s.End()
+}
+
+// groupSnapSet records a snapshot; a new one may not reuse an id, nor the name of another.
+func groupSnapSet(ctx class.Context, in []byte) ([]byte, error) {
+	g, err := input(in, of[groupSnap])
+	if err != nil {
+		return nil, err
+	}
+	if g.Name == "" || g.ID == "" {
+		return nil, ceph.EINVAL
+	}
+	err = scanGroupSnaps(ctx, "", func(o *groupSnap) error {
+		if o.Name == g.Name && o.ID != g.ID {
+			return ceph.EEXIST
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if g.State == groupSnapIncomplete {
+		if _, err := ctx.OmapVal(snapPrefix + g.ID); err == nil {
+			return nil, ceph.EEXIST
+		} else if !isMissing(err) {
+			return nil, err
+		}
+	}
+	return nil, put(ctx, snapPrefix+g.ID, of[groupSnap], g)
+}
+
+// scanGroupSnaps calls f for the snapshots with ids above start.
+func scanGroupSnaps(ctx class.Context, start string, f func(*groupSnap) error) error {
+	return scan(ctx, snapPrefix+start, snapPrefix, func(_ string, v []byte) error {
+		var g groupSnap
+		if err := class.DecodeStored(v, &g); err != nil {
+			return err
+		}
+		return f(&g)
+	})
+}
+
+func groupSnapRemove(ctx class.Context, in []byte) ([]byte, error) {
+	id, err := input(in, str)
+	if err != nil {
+		return nil, err
+	}
+	return nil, ctx.OmapRm(snapPrefix + id)
+}
+
+func groupSnapGet(ctx class.Context, in []byte) ([]byte, error) {
+	id, err := input(in, str)
+	if err != nil {
+		return nil, err
+	}
+	return getter(snapPrefix+id, of[groupSnap])(ctx, nil)
+}
+
+// groupSnapList lists snapshots; an error ends the list early and is not told, as in Ceph.
+func groupSnapList(ctx class.Context, in []byte) ([]byte, error) {
+	var start groupSnap
+	var max uint64
+	err := class.Decode(in, func(c *denc.Coder) {
+		start.Denc(c)
+		c.U64(&max)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []groupSnap
+	_ = scanGroupSnaps(ctx, start.ID, func(g *groupSnap) error {
+		if uint64(len(out)) >= max {
+			return errEnough
+		}
+		out = append(out, *g)
+		return nil
+	})
+	return class.Encode(func(c *denc.Coder) { denc.List(c, &out) }), nil
+}

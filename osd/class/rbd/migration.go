@@ -1,0 +1,185 @@
+package rbd
+
+import (
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/osd/class"
+)
+
+// The first bytes of a header in the old format.
+const (
+	headerText        = "<<< Rados Block Device Image >>>\n"
+	migrateHeaderText = "<<< Migrating RBD Image      >>>\n"
+)
+
+// Ends of a migration (MIGRATION_HEADER_TYPE_*).
+const (
+	migrationSource      = 1
+	migrationDestination = 2
+)
+
+// A migration is where an image is going to or coming from (MigrationSpec).
+type migration struct {
+	HeaderType       uint8
+	Pool             int64
+	Namespace        string
+	ImageName        string
+	ImageID          string
+	SnapSeqs         map[uint64]uint64
+	Overlap          uint64
+	Flatten          bool
+	Mirroring        bool
+	State            uint8
+	StateDescription string
+	MirrorImageMode  uint8
+	SourceSpec       string
+}
+
+// Denc is MigrationSpec version 3; readers of version 1 understand it without a source spec.
+func (m *migration) Denc(c *denc.Coder) {
+	compat := uint8(1)
+	if m.SourceSpec != "" {
+		compat = 3
+	}
+	s := c.Begin(3, compat)
+	c.U8(&m.HeaderType)
+	c.I64(&m.Pool)
+	c.Str(&m.Namespace)
+	c.Str(&m.ImageName)
+	c.Str(&m.ImageID)
+	denc.MapFunc(c, &m.SnapSeqs, (*denc.Coder).U64, (*denc.Coder).U64)
+	c.U64(&m.Overlap)
+	c.Bool(&m.Flatten)
+	c.Bool(&m.Mirroring)
+	c.U8(&m.State)
+	c.Str(&m.StateDescription)
+	if s.V >= 2 {
+		c.U8(&m.MirrorImageMode)
+	}
+	if s.V >= 3 {
+		c.Str(&m.SourceSpec)
+	}
+	s.End()
+}
+
+// oldFormat reads which text the header of an image in the old format has.
+func oldFormat(ctx class.Context) (migrating bool, err error) {
+	// The constants of the original are C strings: their final zero is compared as well.
+	text, err := ctx.Read(0, uint64(len(headerText)+1))
+	if err != nil {
+		return false, err
+	}
+	switch string(text) {
+	case headerText + "\x00":
+		return false, nil
+	case migrateHeaderText + "\x00":
+		return true, nil
+	}
+	return false, ceph.ENXIO
+}
+
+func migrationSet(ctx class.Context, in []byte) ([]byte, error) {
+	m, err := input(in, of[migration])
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ctx.OmapVal("migration"); err == nil {
+		return nil, ceph.EEXIST
+	} else if !isMissing(err) {
+		return nil, err
+	}
+	features, err := get(ctx, "features", u64)
+	switch {
+	case isMissing(err):
+		err = startOldMigration(ctx, &m)
+	case err != nil:
+	case features&featMigrating == 0:
+		err = put(ctx, "features", u64, features|featMigrating)
+	case m.HeaderType != migrationDestination:
+		err = ceph.EEXIST
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, put(ctx, "migration", of[migration], m)
+}
+
+// startOldMigration marks the header of an image in the old format, which can only be left.
+func startOldMigration(ctx class.Context, m *migration) error {
+	migrating, err := oldFormat(ctx)
+	switch {
+	case err != nil:
+		return err
+	case migrating:
+		return ceph.EEXIST
+	case m.HeaderType != migrationSource:
+		return ceph.EINVAL
+	}
+	return ctx.Write(0, []byte(migrateHeaderText))
+}
+
+// getMigration reads the migration of an image that has one; EINVAL otherwise.
+func getMigration(ctx class.Context) (migration, error) {
+	features, err := get(ctx, "features", u64)
+	if isMissing(err) {
+		migrating, err := oldFormat(ctx)
+		if err != nil {
+			return migration{}, err
+		}
+		if !migrating {
+			return migration{}, ceph.EINVAL
+		}
+	} else if err != nil {
+		return migration{}, err
+	} else if features&featMigrating == 0 {
+		return migration{}, ceph.EINVAL
+	}
+	return get(ctx, "migration", of[migration])
+}
+
+func migrationSetState(ctx class.Context, in []byte) ([]byte, error) {
+	var state uint8
+	var description string
+	err := class.Decode(in, func(c *denc.Coder) {
+		c.U8(&state)
+		c.Str(&description)
+	})
+	if err != nil {
+		return nil, err
+	}
+	m, err := getMigration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.State, m.StateDescription = state, description
+	return nil, put(ctx, "migration", of[migration], m)
+}
+
+func migrationGet(ctx class.Context, _ []byte) ([]byte, error) {
+	m, err := getMigration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return encoded(of[migration], m), nil
+}
+
+func migrationRemove(ctx class.Context, _ []byte) ([]byte, error) {
+	if err := remove(ctx, "migration"); err != nil {
+		return nil, err
+	}
+	features, err := get(ctx, "features", u64)
+	switch {
+	case isMissing(err):
+		migrating, err := oldFormat(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !migrating {
+			return nil, ceph.EINVAL
+		}
+		return nil, ctx.Write(0, []byte(headerText))
+	case err != nil || features&featMigrating == 0:
+		return nil, err
+	}
+	return nil, put(ctx, "features", u64, features&^featMigrating)
+}

@@ -1,0 +1,311 @@
+package rbd
+
+import (
+	"slices"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/osd/class"
+)
+
+// The pool's object rbd_mirroring holds how its images are mirrored to other clusters: the mode,
+// the pool's own UUID, the peers, and per image its state and status.
+
+const (
+	mirrorUUIDKey    = "mirror_uuid"
+	mirrorModeKey    = "mirror_mode"
+	mirrorPeerPrefix = "mirror_peer_"
+)
+
+// Modes of mirroring (MIRROR_MODE_*).
+const (
+	mirrorDisabled uint32 = 0
+	mirrorLast     uint32 = 2
+)
+
+// Directions of a peer (MIRROR_PEER_DIRECTION_*).
+const (
+	peerRX   = 0
+	peerTX   = 1
+	peerRXTX = 2
+)
+
+// A peer is another cluster (MirrorPeer).
+type peer struct {
+	UUID       string
+	Direction  uint8
+	Site       string
+	Client     string
+	MirrorUUID string
+	LastSeen   ceph.Time
+}
+
+// Denc is MirrorPeer version 2; version 1 knew no direction.
+func (p *peer) Denc(c *denc.Coder) {
+	s := c.Begin(2, 1)
+	c.Str(&p.UUID)
+	c.Str(&p.Site)
+	c.Str(&p.Client)
+	c.U64Const(^uint64(0)) // a pool, once
+	if s.V >= 2 {
+		c.U8(&p.Direction)
+		c.Str(&p.MirrorUUID)
+		p.LastSeen.Denc(c)
+	} else {
+		p.Direction = peerRXTX
+	}
+	s.End()
+}
+
+func (p *peer) valid() bool {
+	if p.Direction > peerRXTX || (p.Direction != peerTX && p.Client == "") {
+		return false
+	}
+	return p.UUID != "" && p.Site != ""
+}
+
+func (p *peer) store(ctx class.Context) error {
+	return put(ctx, mirrorPeerPrefix+p.UUID, of[peer], *p)
+}
+
+// mirrorUUID is stored without a length.
+func mirrorUUID(ctx class.Context) (string, error) {
+	raw, err := ctx.OmapVal(mirrorUUIDKey)
+	return string(raw), err
+}
+
+var u32 codec[uint32] = (*denc.Coder).U32
+
+func mirrorUUIDGet(ctx class.Context, _ []byte) ([]byte, error) {
+	uuid, err := mirrorUUID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return encoded(str, uuid), nil
+}
+
+func mirrorUUIDSet(ctx class.Context, in []byte) ([]byte, error) {
+	uuid, err := input(in, str)
+	if err != nil {
+		return nil, err
+	}
+	if uuid == "" {
+		return nil, ceph.EINVAL
+	}
+	mode, err := getOr(ctx, mirrorModeKey, u32, mirrorDisabled)
+	if err != nil {
+		return nil, err
+	}
+	if mode != mirrorDisabled {
+		return nil, ceph.EINVAL
+	}
+	return nil, ctx.OmapSet(map[string][]byte{mirrorUUIDKey: []byte(uuid)})
+}
+
+// mirrorModeSet turns mirroring on, which needs a UUID, or off, which needs to have no peers.
+func mirrorModeSet(ctx class.Context, in []byte) ([]byte, error) {
+	mode, err := input(in, u32)
+	if err != nil {
+		return nil, err
+	}
+	if mode > mirrorLast {
+		return nil, ceph.EINVAL
+	}
+	if mode != mirrorDisabled {
+		if _, err := mirrorUUID(ctx); isMissing(err) {
+			return nil, ceph.EINVAL
+		} else if err != nil {
+			return nil, err
+		}
+		return nil, put(ctx, mirrorModeKey, u32, mode)
+	}
+	peers, err := readPeers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(peers) > 0 {
+		return nil, ceph.EBUSY
+	}
+	if err := remove(ctx, mirrorModeKey); err != nil {
+		return nil, err
+	}
+	return nil, remove(ctx, mirrorUUIDKey)
+}
+
+// readPeers reads all peers; a missing object has none.
+func readPeers(ctx class.Context) ([]peer, error) {
+	var peers []peer
+	err := scan(ctx, mirrorPeerPrefix, mirrorPeerPrefix, func(_ string, v []byte) error {
+		var p peer
+		err := class.DecodeStored(v, &p)
+		peers = append(peers, p)
+		return err
+	})
+	if err != nil && !isMissing(err) {
+		return nil, err
+	}
+	return peers, nil
+}
+
+func requireMirroring(ctx class.Context) error {
+	mode, err := getOr(ctx, mirrorModeKey, u32, mirrorDisabled)
+	if err == nil && mode == mirrorDisabled {
+		return ceph.EINVAL
+	}
+	return err
+}
+
+// mirrorPeerPing is called by a peer that sends to this cluster: it is recorded, or made known.
+func mirrorPeerPing(ctx class.Context, in []byte) ([]byte, error) {
+	var site, uuid string
+	var direction uint8
+	err := class.Decode(in, func(c *denc.Coder) {
+		c.Str(&site)
+		c.Str(&uuid)
+		c.U8(&direction)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if direction != peerTX {
+		return nil, ceph.EINVAL
+	}
+	if err := requireMirroring(ctx); err != nil {
+		return nil, err
+	}
+	if site == "" || uuid == "" {
+		return nil, ceph.EINVAL
+	}
+	peers, err := readPeers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := matchPeer(peers, site, uuid)
+	if p == nil {
+		p = &peer{UUID: uniqueName(ctx, 0), Direction: peerTX, Site: site, MirrorUUID: uuid}
+	} else if p.Direction == peerRX {
+		p.Direction = peerRXTX
+	}
+	p.LastSeen = ctx.Now()
+	if !p.valid() {
+		return nil, ceph.EINVAL
+	}
+	return nil, p.store(ctx)
+}
+
+// matchPeer finds the peer that a ping came from, by the UUID of its pool rather than by the name
+// of its site, and brings the other up to date.
+func matchPeer(peers []peer, site, uuid string) *peer {
+	bySite := slices.IndexFunc(peers, func(p peer) bool { return p.Site == site })
+	byUUID := -1
+	if bySite < 0 || (peers[bySite].MirrorUUID != "" && peers[bySite].MirrorUUID != uuid) {
+		byUUID = slices.IndexFunc(peers, func(p peer) bool { return p.MirrorUUID == uuid })
+	}
+	switch {
+	case bySite >= 0 && byUUID >= 0:
+		return &peers[byUUID]
+	case byUUID >= 0:
+		peers[byUUID].Site = site
+		return &peers[byUUID]
+	case bySite >= 0:
+		peers[bySite].MirrorUUID = uuid
+		return &peers[bySite]
+	}
+	return nil
+}
+
+func mirrorPeerList(ctx class.Context, _ []byte) ([]byte, error) {
+	peers, err := readPeers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return class.Encode(func(c *denc.Coder) { denc.List(c, &peers) }), nil
+}
+
+func mirrorPeerAdd(ctx class.Context, in []byte) ([]byte, error) {
+	p, err := input(in, of[peer])
+	if err != nil {
+		return nil, err
+	}
+	if err := requireMirroring(ctx); err != nil {
+		return nil, err
+	}
+	if !p.valid() {
+		return nil, ceph.EINVAL
+	}
+	own, err := mirrorUUID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.UUID == own || p.Direction == peerTX {
+		return nil, ceph.EINVAL
+	}
+	peers, err := readPeers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range peers {
+		switch {
+		case o.UUID == p.UUID:
+			return nil, ceph.ESTALE
+		case o.Site == p.Site, p.MirrorUUID != "" && o.MirrorUUID == p.MirrorUUID:
+			return nil, ceph.EEXIST
+		}
+	}
+	return nil, p.store(ctx)
+}
+
+func mirrorPeerRemove(ctx class.Context, in []byte) ([]byte, error) {
+	uuid, err := input(in, str)
+	if err != nil {
+		return nil, err
+	}
+	return nil, remove(ctx, mirrorPeerPrefix+uuid)
+}
+
+// peerSetter makes the method that changes one property of a peer.
+func peerSetter(decode func(c *denc.Coder, p *peer)) class.Func {
+	return func(ctx class.Context, in []byte) ([]byte, error) {
+		uuid, err := "", error(nil)
+		err = class.Decode(in, func(c *denc.Coder) {
+			c.Str(&uuid)
+			decode(c, &peer{})
+		})
+		if err != nil {
+			return nil, err
+		}
+		p, err := get(ctx, mirrorPeerPrefix+uuid, of[peer])
+		if err != nil {
+			return nil, err
+		}
+		_ = class.Decode(in, func(c *denc.Coder) {
+			c.Str(&uuid)
+			decode(c, &p)
+		})
+		return nil, p.store(ctx)
+	}
+}
+
+func mirrorPeerSetCluster(ctx class.Context, in []byte) ([]byte, error) {
+	uuid, site, err := nameAndID(in)
+	if err != nil {
+		return nil, err
+	}
+	peers, err := readPeers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found *peer
+	for i := range peers {
+		if peers[i].UUID == uuid {
+			found = &peers[i]
+		} else if peers[i].Site == site {
+			return nil, ceph.EEXIST
+		}
+	}
+	if found == nil {
+		return nil, ceph.ENOENT
+	}
+	found.Site = site
+	return nil, found.store(ctx)
+}

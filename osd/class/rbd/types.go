@@ -1,0 +1,269 @@
+package rbd
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+)
+
+// Features of an image (RBD_FEATURE_*).
+const (
+	featLayering      uint64 = 1 << 0
+	featStripingV2    uint64 = 1 << 1
+	featExclusiveLock uint64 = 1 << 2
+	featObjectMap     uint64 = 1 << 3
+	featFastDiff      uint64 = 1 << 4
+	featDeepFlatten   uint64 = 1 << 5
+	featJournaling    uint64 = 1 << 6
+	featDataPool      uint64 = 1 << 7
+	featOperations    uint64 = 1 << 8
+	featMigrating     uint64 = 1 << 9
+	featNonPrimary    uint64 = 1 << 10
+	featDirtyCache    uint64 = 1 << 11
+
+	featAll          uint64 = 1<<12 - 1
+	featInternal            = featOperations | featMigrating
+	featIncompatible        = featLayering | featStripingV2 | featDataPool | featDirtyCache
+	// featRWIncompatible are those that a writer has to know.
+	featRWIncompatible = featIncompatible | featExclusiveLock | featObjectMap | featFastDiff |
+		featDeepFlatten | featJournaling | featOperations | featMigrating | featNonPrimary
+	featMutable = featExclusiveLock | featObjectMap | featFastDiff | featJournaling |
+		featNonPrimary | featDirtyCache
+	featDisableOnly = featDeepFlatten
+)
+
+// Features that operations turn on and off (RBD_OPERATION_FEATURE_*).
+const (
+	opFeatCloneParent uint64 = 1 << 0
+	opFeatCloneChild  uint64 = 1 << 1
+	opFeatGroup       uint64 = 1 << 2
+	opFeatSnapTrash   uint64 = 1 << 3
+	opFeatAll                = opFeatCloneParent | opFeatCloneChild | opFeatGroup | opFeatSnapTrash
+)
+
+// Protection of a snapshot (RBD_PROTECTION_STATUS_*).
+const (
+	unprotected    = 0
+	protectionLast = 3
+)
+
+// A parent links an image to what it was cloned from (cls_rbd_parent).
+type parent struct {
+	Pool      int64
+	Namespace string
+	Image     string
+	Snap      ceph.SnapID
+	Overlap   *uint64 // of the head, in bytes; nil once the head is flattened
+}
+
+// noParent is what an image without a parent has.
+func noParent() parent { return parent{Pool: -1, Snap: ceph.NoSnap} }
+
+func (p *parent) exists() bool {
+	return p.Pool >= 0 && p.Image != "" && p.Snap != ceph.NoSnap
+}
+
+// same says whether both link to one snapshot.
+func (p *parent) same(q *parent) bool {
+	return p.Pool == q.Pool && p.Namespace == q.Namespace && p.Image == q.Image &&
+		p.Snap == q.Snap
+}
+
+func (p *parent) overlap() uint64 {
+	if p.Overlap == nil {
+		return 0
+	}
+	return *p.Overlap
+}
+
+// Denc is cls_rbd_parent version 2, and reads version 1.
+func (p *parent) Denc(c *denc.Coder) {
+	s := c.Begin(2, 2)
+	c.I64(&p.Pool)
+	if s.V >= 2 {
+		c.Str(&p.Namespace)
+	}
+	c.Str(&p.Image)
+	p.Snap.Denc(c)
+	if s.V >= 2 {
+		denc.OptionalFunc(c, &p.Overlap, (*denc.Coder).U64)
+	} else {
+		p.Overlap = new(uint64)
+		c.U64(p.Overlap)
+	}
+	s.End()
+}
+
+// dencSpec is ParentImageSpec, a link without overlap.
+func (p *parent) dencSpec(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	c.I64(&p.Pool)
+	c.Str(&p.Namespace)
+	c.Str(&p.Image)
+	p.Snap.Denc(c)
+	s.End()
+}
+
+// A snap is the record of a snapshot in an image's header (cls_rbd_snap).
+type snap struct {
+	ID            ceph.SnapID
+	Name          string
+	Size          uint64
+	Protection    uint8
+	Flags         uint64
+	Timestamp     ceph.Time
+	Space         space
+	Children      uint32
+	ParentOverlap *uint64
+}
+
+// Denc is cls_rbd_snap version 8. Records of earlier versions were written by OSDs before 14.
+func (s *snap) Denc(c *denc.Coder) {
+	sec := c.Begin(8, 8)
+	s.ID.Denc(c)
+	c.Str(&s.Name)
+	c.U64(&s.Size)
+	c.U8(&s.Protection)
+	c.U64(&s.Flags)
+	s.Space.Denc(c)
+	s.Timestamp.Denc(c)
+	c.U32(&s.Children)
+	denc.OptionalFunc(c, &s.ParentOverlap, (*denc.Coder).U64)
+	sec.End()
+}
+
+// dencInfo is SnapshotInfo, what clients get to see.
+func (s *snap) dencInfo(c *denc.Coder) {
+	sec := c.Begin(1, 1)
+	s.ID.Denc(c)
+	s.Space.Denc(c)
+	c.Str(&s.Name)
+	c.U64(&s.Size)
+	s.Timestamp.Denc(c)
+	c.U32(&s.Children)
+	sec.End()
+}
+
+// Kinds of snapshot namespaces (SNAPSHOT_NAMESPACE_TYPE_*).
+const (
+	spaceUser    uint32 = 0
+	spaceGroup   uint32 = 1
+	spaceTrash   uint32 = 2
+	spaceMirror  uint32 = 3
+	spaceUnknown uint32 = ^uint32(0)
+)
+
+// A space says what a snapshot is for (SnapshotNamespace). Which fields count depends on the kind.
+type space struct {
+	Kind uint32
+
+	GroupPool   int64 // of a group's snapshot
+	GroupID     string
+	GroupSnapID string
+
+	OriginalName string // before it went to the trash
+	OriginalKind uint32
+
+	Mirror mirrorSpace
+}
+
+// A mirrorSpace is the state of a mirror snapshot (MirrorSnapshotNamespace).
+type mirrorSpace struct {
+	State            uint8
+	Complete         bool
+	Peers            map[string]struct{}
+	PrimaryUUID      string
+	PrimarySnap      ceph.SnapID
+	LastCopiedObject uint64
+	SnapSeqs         map[uint64]uint64
+}
+
+// Denc is SnapshotNamespace version 1.
+func (p *space) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	c.U32(&p.Kind)
+	switch p.Kind {
+	case spaceUser:
+	case spaceGroup:
+		c.I64(&p.GroupPool)
+		c.Str(&p.GroupID)
+		c.Str(&p.GroupSnapID)
+	case spaceTrash:
+		c.Str(&p.OriginalName)
+		c.U32(&p.OriginalKind)
+	case spaceMirror:
+		p.Mirror.denc(c)
+	default:
+		if !c.Encoding() {
+			p.Kind = spaceUnknown
+		}
+	}
+	s.End()
+}
+
+func (m *mirrorSpace) denc(c *denc.Coder) {
+	c.U8(&m.State)
+	c.Bool(&m.Complete)
+	stringSet(c, &m.Peers)
+	c.Str(&m.PrimaryUUID)
+	m.PrimarySnap.Denc(c)
+	c.U64(&m.LastCopiedObject)
+	denc.MapFunc(c, &m.SnapSeqs, (*denc.Coder).U64, (*denc.Coder).U64)
+}
+
+// equal compares as the names of snapshots are held apart: all trash is one namespace.
+func (p *space) equal(q *space) bool {
+	if p.Kind != q.Kind {
+		return false
+	}
+	switch p.Kind {
+	case spaceGroup:
+		return p.GroupPool == q.GroupPool && p.GroupID == q.GroupID &&
+			p.GroupSnapID == q.GroupSnapID
+	case spaceMirror:
+		a, b := &p.Mirror, &q.Mirror
+		return a.State == b.State && a.Complete == b.Complete &&
+			maps.Equal(a.Peers, b.Peers) && a.PrimaryUUID == b.PrimaryUUID &&
+			a.PrimarySnap == b.PrimarySnap && a.LastCopiedObject == b.LastCopiedObject &&
+			maps.Equal(a.SnapSeqs, b.SnapSeqs)
+	}
+	return true
+}
+
+// A child is an image cloned from a snapshot (ChildImageSpec).
+type child struct {
+	Pool      int64
+	Namespace string
+	Image     string
+}
+
+func compareChildren(a, b child) int {
+	return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Namespace, b.Namespace),
+		cmp.Compare(a.Image, b.Image))
+}
+
+// Denc is ChildImageSpec version 2.
+func (h *child) Denc(c *denc.Coder) {
+	s := c.Begin(2, 1)
+	c.I64(&h.Pool)
+	c.Str(&h.Image)
+	if s.V >= 2 {
+		c.Str(&h.Namespace)
+	}
+	s.End()
+}
+
+// children are the clones of a snapshot, ascending and without duplicates.
+type children []child
+
+// Denc is set<ChildImageSpec>.
+func (h *children) Denc(c *denc.Coder) {
+	denc.List(c, (*[]child)(h))
+	if !c.Encoding() {
+		slices.SortFunc(*h, compareChildren)
+		*h = slices.Compact(*h)
+	}
+}
