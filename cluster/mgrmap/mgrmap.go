@@ -25,7 +25,13 @@ type Map struct {
 	AlwaysOn            map[uint32]map[string]struct{} // release -> modules
 	ActiveFeatures      uint64
 	LastFailureOSDEpoch ceph.Epoch
-	Clients             []ceph.AddrVec // of the active one, to be blocklisted with it
+	Clients             []Client // of the active one, to be blocklisted with it
+}
+
+// A Client is a session that a module of the active manager has with the cluster.
+type Client struct {
+	Name  string
+	Addrs ceph.AddrVec
 }
 
 // A Standby is a manager that can take over (MgrMap::StandbyInfo).
@@ -59,9 +65,9 @@ type ModuleOption struct {
 	SeeAlso     map[string]struct{}
 }
 
-// Denc is MgrMap version 11; versions from 6, nautilus, on are read.
+// Denc is MgrMap version 12; versions from 6, nautilus, on are read.
 func (m *Map) Denc(c *denc.Coder) {
-	s := c.Begin(11, 6)
+	s := c.Begin(12, 6)
 	if c.Err() == nil && s.V < 6 {
 		c.Invalid("mgrmap of version %d, from before nautilus", s.V)
 	}
@@ -87,9 +93,35 @@ func (m *Map) Denc(c *denc.Coder) {
 		m.LastFailureOSDEpoch.Denc(c)
 	}
 	if s.V >= 11 {
-		denc.List(c, &m.Clients)
+		m.dencClients(c, s.V)
 	}
 	s.End()
+}
+
+// dencClients is the addresses, and since version 12 as many names.
+func (m *Map) dencClients(c *denc.Coder, v uint8) {
+	addrs := make([]ceph.AddrVec, len(m.Clients))
+	names := make([]string, len(m.Clients))
+	for i, cl := range m.Clients {
+		addrs[i], names[i] = cl.Addrs, cl.Name
+	}
+	denc.List(c, &addrs)
+	if v >= 12 {
+		denc.ListFunc(c, &names, (*denc.Coder).Str)
+	} else {
+		names = make([]string, len(addrs))
+	}
+	if c.Encoding() || c.Err() != nil {
+		return
+	}
+	if len(names) != len(addrs) {
+		c.Invalid("mgrmap: %d clients with %d names", len(addrs), len(names))
+		return
+	}
+	m.Clients = nil
+	for i := range addrs {
+		m.Clients = append(m.Clients, Client{names[i], addrs[i]})
+	}
 }
 
 func set(c *denc.Coder, p *map[string]struct{}) { denc.SetFunc(c, p, (*denc.Coder).Str) }
