@@ -25,6 +25,11 @@ func Execute(env *Env, r *Request, n *Need) Outcome {
 		out.Result = ceph.EINVAL.Result()
 		return out
 	}
+	if n.MayWrite() && len(r.Snaps) > 0 {
+		// There are no clones yet: the write would change what a snapshot is to keep.
+		out.Result = ceph.EOPNOTSUPP.Result()
+		return out
+	}
 	x := &exec{env: env, req: r, old: r.State, exists: r.State.Exists, info: r.State.Info,
 		txn: &objectstore.Transaction{Ops: make([]objectstore.Op, 0, len(r.Ops)+2)}}
 	result := x.run(out.Ops)

@@ -113,7 +113,10 @@ func Check(l *Limits, n *Need, r *Request) error {
 	case n.MayWrite() && o.Snap != ceph.NoSnap:
 		return ceph.EINVAL // a clone
 	case n.MayWrite() && l.WriteSize > 0 && inputBytes(r.Ops) > l.WriteSize:
-		return errWriteTooBig
+		return ceph.EMSGSIZE
+	}
+	if o.Snap != ceph.NoSnap && o.Snap != ceph.SnapDir {
+		return ceph.EOPNOTSUPP // there are no clones yet, and the head is not what was asked for
 	}
 	for i := range r.Ops {
 		if (r.Ops[i].Code == message.OpListSnaps) != (o.Snap == ceph.SnapDir) {
@@ -123,11 +126,7 @@ func Check(l *Limits, n *Need, r *Request) error {
 	return nil
 }
 
-const (
-	flagParallelExec = 0x200
-	// errWriteTooBig is OSD_WRITETOOBIG, EMSGSIZE.
-	errWriteTooBig = ceph.Errno(90)
-)
+const flagParallelExec = 0x200
 
 func inputBytes(ops []message.OSDOp) uint64 {
 	n := uint64(0)

@@ -21,9 +21,13 @@ type State struct {
 	Info   pginfo.ObjectInfo
 }
 
-// LoadState reads an object's state from its info attribute. An object that is not there is a
+// LoadState reads an object's state from its info attribute; the state of the snapshot directory
+// is the head's. An object that is not there is a
 // State that does not exist; an info that does not decode is objectstore.ErrCorrupt.
 func LoadState(v View, c ceph.SPG, o ceph.HObject) (*State, error) {
+	if o.Snap == ceph.SnapDir {
+		o.Snap = ceph.NoSnap
+	}
 	raw, err := v.GetAttr(c, o, InfoAttr)
 	if errors.Is(err, ceph.ENOENT) {
 		return &State{Info: pginfo.ObjectInfo{Object: o}}, nil
