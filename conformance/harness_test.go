@@ -260,10 +260,16 @@ func pattern(n int, seed uint64) []byte {
 // python runs a script of the python folder with the interpreter that has rados and rbd.
 func python(t *testing.T, script string) {
 	t.Helper()
+	shared.python(t, script, pool)
+}
+
+func (c *cluster) python(t *testing.T, script string, args ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	path := filepath.Join(root(), "conformance", "python", script)
-	out, err := shared.command(ctx, "/usr/bin/python3", path, pool, "-v").CombinedOutput()
+	args = append(append([]string{path}, args...), "-v")
+	out, err := c.command(ctx, "/usr/bin/python3", args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
 	}

@@ -124,3 +124,9 @@ func TestRemovedEntity(t *testing.T) {
 	must(t, "ceph", "auth", "rm", "client.gone")
 	refused(t, 13, "[errno 13] RADOS permission denied", "ceph", "-n", "client.gone", "-k", k, "fsid")
 }
+
+// TestTicketsExpireAndAreRenewed: service tickets that live ten seconds.
+func TestTicketsExpireAndAreRenewed(t *testing.T) {
+	c := startFor(t, "--set", "auth_service_ticket_ttl=10", "--set", "auth_mon_ticket_ttl=20")
+	c.python(t, "idle.py", "rbd", "10")
+}
