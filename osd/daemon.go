@@ -3,11 +3,24 @@ package osd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"glue/auth/keyring"
 	"glue/ceph"
+	"glue/client/monc"
+	"glue/cluster/osdmap"
+	"glue/internal/options"
+	"glue/osd/class"
+	"glue/osd/ops"
 	"glue/store/objectstore"
+	"glue/wire/message"
+	"glue/wire/msgr"
 )
 
 // Options are what a daemon needs to start. All but Store come from the bootstrap of the OSD
@@ -15,11 +28,11 @@ import (
 type Options struct {
 	ID    int32
 	FSID  ceph.UUID // of the cluster; a store of another cluster is refused
-	UUID  ceph.UUID // of this OSD, as given to "osd new"; zero takes the store's own
+	UUID  ceph.UUID // of this OSD; zero takes the store's own, or what the map says
 	Store objectstore.Store
 	// MonAddrs are the monitors to find first, one vector each.
 	MonAddrs []ceph.AddrVec
-	// Key is osd.ID's secret as a keyring has it: base64.
+	// Key is osd.ID's secret as a keyring has it: base64. Empty is authentication by nothing.
 	Key string
 	// Addr is where to listen; port 0 takes a free one.
 	Addr netip.AddrPort
@@ -27,6 +40,8 @@ type Options struct {
 	// Config overrides options by Ceph's names; the rest come from the table's defaults and the
 	// monitors' configuration database.
 	Config map[string]string
+	// Classes are the object classes; nil has none.
+	Classes *class.Registry
 	// OnFatal is called once, from a goroutine of its own, when the daemon can't go on: the store
 	// failed, or the cluster refuses this OSD. The runner logs it and exits or closes the daemon.
 	OnFatal func(error)
@@ -34,16 +49,263 @@ type Options struct {
 
 // A Daemon is one running OSD.
 type Daemon struct {
-	opt Options
+	opt   Options
+	log   *slog.Logger
+	store objectstore.Store
+	start time.Time
+
+	config atomic.Pointer[config]
+	mon    *monc.Client
+	net    *msgr.Messenger
+	shards []*shard
+	maps   mapStore
+	osdmap atomic.Pointer[osdmap.Map]
+
+	super  superblock // owned by the control goroutine once it runs
+	inbox  chan func()
+	stop   chan struct{}
+	wg     sync.WaitGroup
+	booted atomic.Bool // the map has us up at our present address
+	ending atomic.Bool
+	failed sync.Once
+	sendMu sync.Mutex
+	peers  map[int32]*peerConn
+
+	hb       heartbeats
+	reporter reporter
+	boot     bootState
+	counters counters
+	notifyID atomic.Uint64
+	ops      opTracker
+}
+
+// config is the options as of now.
+type config struct {
+	set    options.Set
+	limits ops.Limits
 }
 
 // Start opens the superblock (or writes one into an empty store), binds, joins the cluster and
 // returns when the daemon runs; it is up in the map a moment later. ctx bounds the start only.
 // The caller keeps the store and closes it after Close.
 func Start(ctx context.Context, opt Options) (*Daemon, error) {
-	return nil, errors.New("osd: not built yet")
+	d := &Daemon{opt: opt, store: opt.Store, start: time.Now(),
+		inbox: make(chan func(), 1024), stop: make(chan struct{}),
+		peers: map[int32]*peerConn{}}
+	if d.opt.Log == nil {
+		d.opt.Log = slog.New(slog.DiscardHandler)
+	}
+	d.log = d.opt.Log.With("entity", fmt.Sprintf("osd.%d", opt.ID))
+	if d.opt.Classes == nil {
+		d.opt.Classes = class.New()
+	}
+	d.notifyID.Store(uint64(time.Now().UnixNano()) << 8)
+	d.counters.init()
+	if err := d.setConfig(nil); err != nil {
+		return nil, err
+	}
+	if err := d.openSuper(); err != nil {
+		return nil, err
+	}
+	if err := d.listen(); err != nil {
+		return nil, err
+	}
+	if err := d.join(ctx); err != nil {
+		d.mon.Close()
+		return nil, errors.Join(err, d.net.Close())
+	}
+	return d, nil
+}
+
+// setConfig builds the options from the file's values over the central ones.
+func (d *Daemon) setConfig(central map[string]string) error {
+	set, _ := options.Set{}.WithKnown(central)
+	set, err := set.With(d.opt.Config)
+	if err != nil {
+		set, _ = set.WithKnown(d.opt.Config)
+	}
+	d.config.Store(&config{set: set, limits: limitsOf(set)})
+	return nil
+}
+
+func limitsOf(set options.Set) ops.Limits {
+	l := ops.DefaultLimits()
+	l.ObjectSize = uint64(set.Int("osd_max_object_size"))
+	l.WriteSize = uint64(set.Int("osd_max_write_size"))
+	if l.WriteSize < 1<<20 {
+		l.WriteSize <<= 20 // Ceph counts this option in MiB
+	}
+	l.ObjectName = int(set.Int("osd_max_object_name_len"))
+	l.Namespace = int(set.Int("osd_max_object_namespace_len"))
+	l.AttrName = int(set.Int("osd_max_attr_name_len"))
+	l.AttrSize = uint64(set.Int("osd_max_attr_size"))
+	return l
+}
+
+// listen makes the messenger and the monitor client.
+func (d *Daemon) listen() error {
+	key := keyring.Key{}
+	if d.opt.Key != "" {
+		var err error
+		if key, err = keyring.ParseKey(d.opt.Key); err != nil {
+			return fmt.Errorf("key of osd.%d: %w", d.opt.ID, err)
+		}
+	}
+	host, _ := os.Hostname()
+	d.mon = monc.New(monc.Options{
+		Name: ceph.AuthName{Type: ceph.TypeOSD, ID: fmt.Sprint(d.opt.ID)}, Key: key,
+		Seeds: d.opt.MonAddrs, FSID: d.opt.FSID, Hostname: host, Log: d.log, Rotating: true,
+		OnConfig: func(c map[string]string) { d.post(func() { d.newConfig(c) }) },
+		OnActive: func() { d.post(d.monSession) },
+	})
+	d.net = msgr.New(msgr.Options{
+		Entity: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(d.opt.ID)}, Log: d.log,
+		Server: monc.NewServiceAuth(d.mon, ceph.TypeOSD, false), Client: d.mon,
+		Policy: d.policy(),
+	})
+	if err := d.net.Bind(d.opt.Addr); err != nil {
+		return fmt.Errorf("listen at %v: %w", d.opt.Addr, err)
+	}
+	return nil
+}
+
+// policy bounds what clients may have in memory; between OSDs sessions are lossless.
+func (d *Daemon) policy() func(ceph.EntityType) msgr.Policy {
+	set := d.config.Load().set
+	clients := msgr.StatelessServer
+	clients.Messages = msgr.NewThrottle(set.Int("osd_client_message_cap"))
+	clients.Bytes = msgr.NewThrottle(set.Int("osd_client_message_size_cap"))
+	return func(peer ceph.EntityType) msgr.Policy {
+		switch peer {
+		case ceph.TypeMon:
+			return msgr.LossyClient
+		case ceph.TypeMgr:
+			return msgr.LossyClient
+		case ceph.TypeOSD:
+			return msgr.LosslessPeer
+		}
+		return clients
+	}
+}
+
+// join authenticates and starts everything that runs.
+func (d *Daemon) join(ctx context.Context) error {
+	d.shards = make([]*shard, d.shardCount())
+	for i := range d.shards {
+		d.shards[i] = newShard(d, i)
+	}
+	if err := d.loadPGs(); err != nil {
+		return err
+	}
+	d.net.Start(d)
+	d.mon.Start(d.net)
+	if err := d.mon.Authenticate(ctx); err != nil {
+		return err
+	}
+	if err := d.mon.WaitRotating(ctx); err != nil {
+		return err
+	}
+	for _, s := range d.shards {
+		d.wg.Go(s.run)
+	}
+	d.wg.Go(d.control)
+	d.mon.Subscribe("osdmap", uint64(d.super.Newest)+1, false)
+	d.mon.Subscribe("mgrmap", 0, false)
+	d.post(d.tryBoot)
+	return nil
+}
+
+func (d *Daemon) shardCount() int {
+	if n := d.config.Load().set.Int("osd_op_num_shards"); n > 0 {
+		return int(n)
+	}
+	return 2
+}
+
+// post hands f to the control goroutine, which owns maps, boot, heartbeats and reports.
+func (d *Daemon) post(f func()) {
+	select {
+	case d.inbox <- f:
+	case <-d.stop:
+	}
+}
+
+const controlTick = 250 * time.Millisecond
+
+// control is the control goroutine.
+func (d *Daemon) control() {
+	tick := time.NewTicker(controlTick)
+	defer tick.Stop()
+	for {
+		select {
+		case f := <-d.inbox:
+			f()
+		case now := <-tick.C:
+			d.tick(now)
+		case <-d.stop:
+			return
+		}
+	}
+}
+
+func (d *Daemon) tick(now time.Time) {
+	d.bootTick(now)
+	d.heartbeatTick(now)
+	d.reportTick(now)
+	for _, s := range d.shards {
+		s.post(event{kind: evTick})
+	}
+}
+
+// newConfig takes what the monitors' database says.
+func (d *Daemon) newConfig(central map[string]string) {
+	if err := d.setConfig(central); err != nil {
+		d.log.Warn("central configuration is not usable", "err", err)
+	}
+}
+
+// fail reports that the daemon can't go on, once.
+func (d *Daemon) fail(err error) {
+	d.failed.Do(func() {
+		d.log.Error("the OSD stops", "err", err)
+		if d.opt.OnFatal != nil {
+			go d.opt.OnFatal(err)
+		}
+	})
 }
 
 // Close tells the monitors that the OSD goes down (MOSDMarkMeDown), waits briefly for their
 // answer and for writes in flight, and stops.
-func (d *Daemon) Close() error { return nil }
+func (d *Daemon) Close() error {
+	if d.ending.Swap(true) {
+		return nil
+	}
+	d.markDown()
+	for _, s := range d.shards {
+		s.sync(func(s *shard) { s.flush() })
+	}
+	close(d.stop)
+	for _, s := range d.shards {
+		s.wakeUp()
+	}
+	d.wg.Wait()
+	d.mon.Close()
+	return d.net.Close()
+}
+
+// markDown asks to be marked down and waits until the map says so, at most two seconds.
+func (d *Daemon) markDown() {
+	m := d.osdmap.Load()
+	if m == nil || !d.booted.Load() {
+		return
+	}
+	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.net.Addrs(),
+		Epoch: m.Epoch, RequestAck: true})
+	deadline := time.Now().Add(2 * time.Second)
+	for time.Now().Before(deadline) {
+		if m := d.osdmap.Load(); !m.IsUp(d.opt.ID) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

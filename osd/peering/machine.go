@@ -25,9 +25,9 @@ const (
 	WaitActingChange
 	Incomplete
 	Down
-	Activating   // primary: waits for the copies to activate
-	ActiveState  // primary: serves, unless acting is below min_size
-	Stray        // not primary, not yet activated
+	Activating  // primary: waits for the copies to activate
+	ActiveState // primary: serves, unless acting is below min_size
+	Stray       // not primary, not yet activated
 	ReplicaActive
 	Deleting
 )
@@ -247,4 +247,57 @@ func (ma *Machine) recent() Segment {
 		return ma.segment(e[n-1].Version)
 	}
 	return ma.segment(ma.log.Tail())
+}
+
+// Info is the copy's info. Not to be modified.
+func (ma *Machine) Info() *pginfo.Info { return &ma.info }
+
+// Past is the copy's past intervals. Not to be modified.
+func (ma *Machine) Past() *pginfo.PastIntervals { return &ma.past }
+
+// Log is the copy's log, Missing what it lacks.
+func (ma *Machine) Log() *pglog.Log         { return ma.log }
+func (ma *Machine) Missing() *pglog.Missing { return ma.missing }
+
+// Map is the map that the copy has got to.
+func (ma *Machine) Map() *osdmap.Map { return ma.osdmap }
+
+// LastReset is the epoch in which peering last began; messages of before it are stale.
+func (ma *Machine) LastReset() ceph.Epoch { return ma.lastReset }
+
+// State is where the machine is.
+func (ma *Machine) State() State { return ma.state }
+
+// Up and Acting are the PG's sets with their primaries, as of Map.
+func (ma *Machine) Up() ([]int32, int32)     { return ma.up, ma.upPrimary }
+func (ma *Machine) Acting() ([]int32, int32) { return ma.acting, ma.primary }
+
+// Members are the other copies that take part in writes: acting and backfill targets.
+func (ma *Machine) Members() []int32 {
+	return slices.DeleteFunc(slices.Clone(ma.members), func(o int32) bool { return o == ma.self })
+}
+
+// BackfillTargets are the copies that are filled by a scan.
+func (ma *Machine) BackfillTargets() []int32 { return ma.backfill }
+
+// Peer is what is known of another copy, nil if nothing is.
+func (ma *Machine) Peer(osd int32) *Peer { return ma.peers[osd] }
+
+// Peers are the other copies that are known, ascending.
+func (ma *Machine) Peers() []int32 { return sorted(ma.peers) }
+
+// BlockedBy are the OSDs that are down and have to be heard first.
+func (ma *Machine) BlockedBy() []int32 {
+	if ma.state != Down {
+		return nil
+	}
+	return sorted(ma.prior.blocked)
+}
+
+// IsClean says whether everyone has everything.
+func (ma *Machine) IsClean() bool { return ma.clean }
+
+// IsReplicaOf says whether this copy has been activated by that primary.
+func (ma *Machine) IsReplicaOf(primary int32) bool {
+	return ma.state == ReplicaActive && ma.primary == primary
 }

@@ -201,3 +201,10 @@ func (l *Log) TakeDirty() (from ceph.Eversion, dirty bool) {
 	l.dirty, l.dirtyFrom = false, ceph.Eversion{}
 	return from, dirty
 }
+
+// SetHead moves the head of a log that is being loaded up to v, for which there is no entry any
+// more.
+func (l *Log) SetHead(v ceph.Eversion) {
+	invariant.That(l.head.Compare(v) <= 0, "head %v moved back to %v", l.head, v)
+	l.head = v
+}

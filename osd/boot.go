@@ -1,0 +1,195 @@
+package osd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/wire/message"
+)
+
+// bootState is how far the OSD is on its way into the map; owned by the control goroutine.
+type bootState struct {
+	asking  bool       // GetVersion is under way
+	target  ceph.Epoch // the newest map when it was asked; 0 unknown
+	sent    time.Time  // of the last MOSDBoot
+	beacon  time.Time
+	alive   ceph.Epoch // up_thru wanted
+	aliveAt time.Time
+	temp    map[ceph.PGID][]int32 // pg_temp wanted
+}
+
+const (
+	bootEvery = time.Second
+	bootLimit = 5 * time.Second // for one question to the monitors
+)
+
+// tryBoot asks to be marked up once the maps are current.
+func (d *Daemon) tryBoot() {
+	b := &d.boot
+	if d.booted.Load() || d.ending.Load() {
+		return
+	}
+	if b.target == 0 {
+		d.askVersion()
+		return
+	}
+	m := d.osdmap.Load()
+	if m == nil || m.Epoch < b.target || time.Since(b.sent) < bootEvery {
+		return
+	}
+	if !m.Exists(d.opt.ID) {
+		d.fail(fmt.Errorf("osd.%d is not in the map of epoch %d: create it with \"osd new\"",
+			d.opt.ID, m.Epoch))
+		return
+	}
+	b.sent = time.Now()
+	b.target = 0 // ask again before the next attempt
+	d.mon.Send(d.bootMessage(m))
+}
+
+func (d *Daemon) bootMessage(m *osdmap.Map) *message.MOSDBoot {
+	addrs := d.net.Addrs()
+	usage, _ := d.store.Usage()
+	host, _ := os.Hostname()
+	return &message.MOSDBoot{
+		Paxos: message.Paxos{Version: uint64(m.Epoch)}, FSID: m.FSID, OSD: d.opt.ID,
+		UUID: d.super.UUID, BootEpoch: d.super.CleanThru, Oldest: d.super.Oldest,
+		Newest: d.super.Newest, CleanFrom: m.Epoch, CleanTo: m.Epoch,
+		Public: addrs, Cluster: addrs, HBBack: addrs, HBFront: addrs,
+		Features: ceph.FeaturesAll, Bytes: usage.Total,
+		Metadata: map[string]string{
+			"hostname": host, "arch": runtime.GOARCH, "os": runtime.GOOS,
+			"osd_objectstore": "glue", "ceph_release": "pacific",
+			"ceph_version":       versionText,
+			"ceph_version_short": versionShort,
+			"front_addr":         addrs.String(), "back_addr": addrs.String(),
+			"hb_front_addr": addrs.String(), "hb_back_addr": addrs.String(),
+		},
+	}
+}
+
+// askVersion finds out which map is the newest.
+func (d *Daemon) askVersion() {
+	if d.boot.asking {
+		return
+	}
+	d.boot.asking = true
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), bootLimit)
+		defer cancel()
+		newest, _, err := d.mon.GetVersion(ctx, "osdmap")
+		d.post(func() {
+			d.boot.asking = false
+			if err == nil {
+				d.boot.target = max(ceph.Epoch(newest), 1)
+				d.tryBoot()
+			}
+		})
+	}()
+}
+
+// checkMe looks at what a new map says of this OSD.
+func (d *Daemon) checkMe(m *osdmap.Map) {
+	id := d.opt.ID
+	if m.FSID != d.opt.FSID {
+		d.fail(fmt.Errorf("the monitors serve cluster %v, not %v", m.FSID, d.opt.FSID))
+		return
+	}
+	if !m.Exists(id) {
+		d.booted.Store(false)
+		return
+	}
+	if u := m.UUIDs[id]; !u.IsZero() && d.super.UUID != u {
+		if !d.super.UUID.IsZero() {
+			d.fail(fmt.Errorf("osd.%d is now OSD %v, this store belongs to %v", id, u, d.super.UUID))
+			return
+		}
+		d.super.UUID = u
+	}
+	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.net.Addrs())
+	if was := d.booted.Swap(up); up && !was {
+		d.log.Info("up in the map", "epoch", m.Epoch, "after", time.Since(d.start).Round(time.Millisecond))
+	} else if was && !up && !d.ending.Load() {
+		d.log.Warn("marked down but running: booting again", "epoch", m.Epoch)
+		d.boot.target = m.Epoch
+		d.boot.sent = time.Time{}
+	}
+}
+
+// mapTaken goes on with boot and requests that a new map may have answered.
+func (d *Daemon) mapTaken(m *osdmap.Map) {
+	d.tryBoot()
+	if d.boot.alive != 0 && m.Info[d.opt.ID].UpThru >= d.boot.alive {
+		d.boot.alive = 0
+	}
+	d.closeDownPeers(m)
+}
+
+func (d *Daemon) bootTick(now time.Time) {
+	d.tryBoot()
+	if !d.booted.Load() {
+		return
+	}
+	b := &d.boot
+	if b.alive != 0 && now.Sub(b.aliveAt) > bootEvery {
+		d.sendAlive()
+	}
+	every := d.config.Load().set.Duration("osd_beacon_report_interval")
+	if now.Sub(b.beacon) >= every {
+		b.beacon = now
+		m := d.osdmap.Load()
+		d.mon.Send(&message.MOSDBeacon{Paxos: message.Paxos{Version: uint64(m.Epoch)},
+			OSD: d.opt.ID, MinLastEpochClean: d.reporter.minClean.Load()})
+	}
+}
+
+// monSession repeats what a new monitor has not heard.
+func (d *Daemon) monSession() {
+	d.boot.sent, d.boot.target = time.Time{}, 0
+	d.tryBoot()
+	if d.boot.alive != 0 {
+		d.sendAlive()
+	}
+	d.sendTemp(d.boot.temp)
+}
+
+// wantUpThru asks for up_thru of an epoch.
+func (d *Daemon) wantUpThru(e ceph.Epoch) {
+	if e > d.boot.alive {
+		d.boot.alive = e
+		d.sendAlive()
+	}
+}
+
+func (d *Daemon) sendAlive() {
+	d.boot.aliveAt = time.Now()
+	m := d.osdmap.Load()
+	d.mon.Send(&message.MOSDAlive{Paxos: message.Paxos{Version: uint64(m.Epoch)},
+		OSD: d.opt.ID, Want: max(d.boot.alive, m.Epoch)})
+}
+
+// wantTemp asks for another acting set of a PG; none forgets it.
+func (d *Daemon) wantTemp(pg ceph.PGID, osds []int32) {
+	if d.boot.temp == nil {
+		d.boot.temp = map[ceph.PGID][]int32{}
+	}
+	d.boot.temp[pg] = osds
+	d.sendTemp(map[ceph.PGID][]int32{pg: osds})
+}
+
+func (d *Daemon) sendTemp(temp map[ceph.PGID][]int32) {
+	m := d.osdmap.Load()
+	if len(temp) == 0 || m == nil {
+		return
+	}
+	d.mon.Send(&message.MOSDPGTemp{Paxos: message.Paxos{Version: uint64(m.Epoch)},
+		OSD: d.opt.ID, MapEpoch: m.Epoch, Temp: temp})
+}
+
+// tempDone forgets a request for an acting set: the PG is in a new interval.
+func (d *Daemon) tempDone(pg ceph.PGID) { delete(d.boot.temp, pg) }

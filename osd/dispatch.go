@@ -1,0 +1,176 @@
+package osd
+
+import (
+	"glue/auth/caps"
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+// Accepted makes the session of an incoming connection.
+func (d *Daemon) Accepted(c *msgr.Conn) {
+	p := c.Peer()
+	s := &session{conn: c, peer: p}
+	if p.Name.Type == ceph.TypeClient || p.Name.Type == ceph.TypeMgr ||
+		p.Name.Type == ceph.TypeMDS || p.Name.Type == ceph.TypeMon {
+		text := p.Caps
+		if p.AllowAll {
+			text = "allow *"
+		}
+		parsed, err := caps.ParseOSD(text)
+		if err != nil {
+			d.log.Warn("caps do not parse", "peer", p.AuthName, "err", err)
+			c.Close()
+			return
+		}
+		s.caps, s.all = parsed, parsed.AllowAll()
+	} else if p.Name.Type == ceph.TypeOSD && p.AuthName.Type != ceph.TypeOSD && p.AuthName.ID != "" {
+		d.log.Warn("a peer claims to be an OSD", "peer", p.AuthName)
+		c.Close()
+		return
+	}
+	c.SetContext(s)
+}
+
+// Connected passes the news on to the monitor client.
+func (d *Daemon) Connected(c *msgr.Conn) {
+	if d.mon.Connected(c) {
+		return
+	}
+	d.post(func() { d.peerConnected(c) })
+}
+
+// Dispatch routes a message: to the shard of its PG, or to the control goroutine.
+func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
+	if d.mon.Dispatch(c, m) {
+		return
+	}
+	switch b := m.Body.(type) {
+	case *message.MOSDOp:
+		d.route(b.PG, event{kind: evOp, conn: c, msg: m})
+	case *message.MOSDRepOp:
+		d.fromPeer(c, m, &b.PGHead, evRepOp)
+	case *message.MOSDRepOpReply:
+		d.fromPeer(c, m, &b.PGHead, evRepReply)
+	case *message.MOSDPing:
+		d.post(func() { d.handlePing(c, b) })
+	case *message.MOSDMap:
+		d.post(func() { d.handleMaps(b) })
+	case *message.MMgrMap:
+		d.post(func() { d.handleMgrMap(b) })
+	case *message.MMgrConfigure, *message.MPGStatsAck, *message.MMgrOpen:
+	case *message.MCommand:
+		d.handleCommand(c, m, b)
+	case *message.MOSDBackoff:
+		d.handleBackoff(c, b)
+	case *message.MOSDMarkMeDown:
+	default:
+		d.dispatchPeering(c, m)
+	}
+}
+
+// dispatchPeering routes what OSDs send each other about one PG.
+func (d *Daemon) dispatchPeering(c *msgr.Conn, m *message.Message) {
+	switch b := m.Body.(type) {
+	case *message.MOSDPGQuery2:
+		d.fromPeer(c, m, &b.PGHead, evPeering)
+	case *message.MOSDPGNotify2:
+		d.fromPeer(c, m, &b.PGHead, evPeering)
+	case *message.MOSDPGInfo2:
+		d.fromPeer(c, m, &b.PGHead, evPeering)
+	case *message.MOSDPGLog:
+		d.fromPeer(c, m, &b.PGHead, evPeering)
+	case *message.MOSDPGRemove:
+		d.fromPeer(c, m, &b.PGHead, evPeering)
+	case *message.MOSDPGPush:
+		d.fromPeer(c, m, &b.PGHead, evRecovery)
+	case *message.MOSDPGPushReply:
+		d.fromPeer(c, m, &b.PGHead, evRecovery)
+	case *message.MOSDPGPull:
+		d.fromPeer(c, m, &b.PGHead, evRecovery)
+	case *message.MOSDPGScan:
+		d.fromPeer(c, m, &b.PGHead, evRecovery)
+	case *message.MOSDPGBackfill:
+		d.fromPeer(c, m, &b.PGHead, evRecovery)
+	case *message.MOSDPGBackfillRemove:
+		d.fromPeer(c, m, &b.PGHead, evRecovery)
+	default:
+		d.log.Debug("message is not for an OSD", "peer", c.Peer().Name, "type", m.Body.Type())
+		m.Release()
+	}
+}
+
+// fromPeer routes a message that only OSDs may send.
+func (d *Daemon) fromPeer(c *msgr.Conn, m *message.Message, h *message.PGHead, k eventKind) {
+	if c.Peer().Name.Type != ceph.TypeOSD {
+		d.log.Warn("OSD message from another entity", "peer", c.Peer().Name, "type", m.Body.Type())
+		m.Release()
+		return
+	}
+	d.route(h.PG, event{kind: k, conn: c, msg: m, head: h})
+}
+
+func (d *Daemon) route(pg ceph.SPG, ev event) { d.shardOf(pg).post(ev) }
+
+func (d *Daemon) shardOf(pg ceph.SPG) *shard {
+	h := (uint64(pg.Pool)*0x9e3779b97f4a7c15 + uint64(pg.Seed)*0xbf58476d1ce4e5b9) >> 32
+	return d.shards[h%uint64(len(d.shards))]
+}
+
+// Reset ends a client's session: its watches wait for its return.
+func (d *Daemon) Reset(c *msgr.Conn) {
+	if d.mon.Reset(c) {
+		return
+	}
+	if s, ok := c.Context().(*session); ok {
+		s.closed.Store(true)
+		for _, sh := range d.shards {
+			sh.post(event{kind: evReset, conn: c})
+		}
+	}
+	d.post(func() { d.mgrReset(c) })
+}
+
+// RemoteReset is an OSD that has forgotten our session: it restarted, and a new map will say so.
+func (d *Daemon) RemoteReset(c *msgr.Conn) {
+	d.log.Debug("session was reset", "peer", c.Peer().Name)
+}
+
+// A peerConn is the connection to an OSD of one incarnation.
+type peerConn struct {
+	conn  *msgr.Conn
+	addrs ceph.AddrVec
+}
+
+// sendTo sends a message to an OSD at its address in m. Any goroutine may call it.
+func (d *Daemon) sendTo(m *osdmap.Map, osd int32, b message.Body) {
+	if !m.IsUp(osd) {
+		return
+	}
+	d.peer(m, osd).Send(message.New(b))
+}
+
+func (d *Daemon) peer(m *osdmap.Map, osd int32) *msgr.Conn {
+	d.sendMu.Lock()
+	defer d.sendMu.Unlock()
+	addrs := m.ClusterAddrs[osd]
+	p := d.peers[osd]
+	if p == nil || !p.addrs.Equal(addrs) {
+		p = &peerConn{conn: d.net.Connect(ceph.TypeOSD, addrs), addrs: addrs}
+		d.peers[osd] = p
+	}
+	return p.conn
+}
+
+// closeDownPeers ends the connections to OSDs that are down or have moved.
+func (d *Daemon) closeDownPeers(m *osdmap.Map) {
+	d.sendMu.Lock()
+	defer d.sendMu.Unlock()
+	for o, p := range d.peers {
+		if !m.IsUp(o) || !m.ClusterAddrs[o].Equal(p.addrs) {
+			p.conn.Close()
+			delete(d.peers, o)
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package osd
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/store/objectstore"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+// cachedMaps is how many decoded maps stay in memory.
+const cachedMaps = 64
+
+// A mapStore gives the maps of past epochs. Any goroutine may use it.
+type mapStore struct {
+	mu    sync.Mutex
+	cache map[ceph.Epoch]*osdmap.Map
+	incs  map[ceph.Epoch][]byte // encoded increments, for sharing
+}
+
+func mapKey(prefix string, e ceph.Epoch) string { return fmt.Sprintf("%s%08x", prefix, uint32(e)) }
+
+func (ms *mapStore) add(m *osdmap.Map, inc []byte) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if ms.cache == nil {
+		ms.cache, ms.incs = map[ceph.Epoch]*osdmap.Map{}, map[ceph.Epoch][]byte{}
+	}
+	ms.cache[m.Epoch] = m
+	if inc != nil {
+		ms.incs[m.Epoch] = inc
+	}
+	for len(ms.cache) > cachedMaps {
+		oldest := slices.Min(slices.Collect(maps.Keys(ms.cache)))
+		delete(ms.cache, oldest)
+		delete(ms.incs, oldest)
+	}
+}
+
+// mapAt is the map of an epoch, from memory or the store.
+func (d *Daemon) mapAt(e ceph.Epoch) (*osdmap.Map, error) {
+	d.maps.mu.Lock()
+	m := d.maps.cache[e]
+	d.maps.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	raw, err := d.store.Meta(mapKey(metaFull, e))
+	if err != nil {
+		return nil, fmt.Errorf("read osdmap %d: %w", e, err)
+	}
+	if m, err = osdmap.Decode(raw); err != nil {
+		return nil, fmt.Errorf("osdmap %d: %w", e, err)
+	}
+	d.maps.add(m, nil)
+	return m, nil
+}
+
+// handleMaps takes new maps in order, stores them, and hands them to the shards.
+func (d *Daemon) handleMaps(b *message.MOSDMap) {
+	cur := d.osdmap.Load()
+	have := d.super.Newest
+	if b.Newest <= have {
+		return
+	}
+	var t objectstore.Transaction
+	var taken []*osdmap.Map
+	for e := have + 1; e <= b.Newest; e++ {
+		m, inc, err := decodeNext(cur, e, b)
+		if err != nil {
+			d.log.Error("osdmap does not decode", "epoch", e, "err", err)
+			break
+		}
+		if m == nil {
+			if e, cur = d.skipTo(e, b), nil; e == 0 {
+				break
+			}
+			e-- // the loop adds one
+			continue
+		}
+		t.PutMeta(mapKey(metaFull, e), m.Encode())
+		if inc != nil {
+			t.PutMeta(mapKey(metaInc, e), inc)
+		}
+		d.notePools(cur, m)
+		d.maps.add(m, inc)
+		cur = m
+		taken = append(taken, m)
+	}
+	if len(taken) > 0 {
+		d.takeMaps(&t, taken, b.Oldest)
+	}
+	if d.super.Newest < b.Newest {
+		d.mon.Subscribe("osdmap", uint64(d.super.Newest)+1, false)
+	}
+}
+
+// decodeNext is the map of epoch e from a message, nil if it has neither it nor its increment.
+func decodeNext(cur *osdmap.Map, e ceph.Epoch, b *message.MOSDMap) (*osdmap.Map, []byte, error) {
+	if raw, ok := b.Maps[e]; ok {
+		m, err := osdmap.Decode(raw)
+		return m, b.Incrementals[e], err
+	}
+	raw, ok := b.Incrementals[e]
+	if !ok || cur == nil || cur.Epoch != e-1 {
+		return nil, nil, nil
+	}
+	inc, err := osdmap.DecodeIncremental(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := cur.Apply(inc)
+	return m, raw, err
+}
+
+// skipTo is the next epoch that the message has in full, when the monitors have trimmed those
+// between; zero if there is none.
+func (d *Daemon) skipTo(e ceph.Epoch, b *message.MOSDMap) ceph.Epoch {
+	for _, f := range slices.Sorted(maps.Keys(b.Maps)) {
+		if f > e {
+			clear(d.super.Pools) // pools may have come and gone unseen
+			return f
+		}
+	}
+	return 0
+}
+
+// notePools keeps in which epoch each pool appeared.
+func (d *Daemon) notePools(old, m *osdmap.Map) {
+	for id := range d.super.Pools {
+		if m.Pools[id] == nil {
+			delete(d.super.Pools, id)
+		}
+	}
+	if old == nil && m.Epoch > 1 {
+		return
+	}
+	for id := range m.Pools {
+		if old == nil || old.Pools[id] == nil {
+			d.super.Pools[id] = m.Epoch
+		}
+	}
+}
+
+// keptMaps is how many epochs are kept in any case.
+const keptMaps = 500
+
+// takeMaps stores new maps and publishes them.
+func (d *Daemon) takeMaps(t *objectstore.Transaction, taken []*osdmap.Map, oldest ceph.Epoch) {
+	newest := taken[len(taken)-1]
+	s := &d.super
+	if s.Oldest == 0 {
+		s.Oldest = taken[0].Epoch
+	}
+	for keep := min(oldest, max(newest.Epoch, keptMaps)-keptMaps); s.Oldest < keep; s.Oldest++ {
+		t.RmMeta(mapKey(metaFull, s.Oldest))
+		t.RmMeta(mapKey(metaInc, s.Oldest))
+	}
+	s.Newest = newest.Epoch
+	d.putSuper(t)
+	if err := d.store.Submit(t, d.storeDone); err != nil {
+		d.fail(fmt.Errorf("store osdmaps: %w", err))
+		return
+	}
+	d.osdmap.Store(newest)
+	d.mon.Got("osdmap", uint64(newest.Epoch))
+	d.checkMe(newest)
+	pools := maps.Clone(s.Pools)
+	for _, sh := range d.shards {
+		sh.post(event{kind: evMaps, maps: taken, pools: pools})
+	}
+	d.mapTaken(newest)
+}
+
+// storeDone is the completion of what nobody waits for.
+func (d *Daemon) storeDone(err error) {
+	if err != nil {
+		d.fail(fmt.Errorf("store: %w", err))
+	}
+}
+
+// sharedMaps bounds the increments in one message (osd_map_share_max_epochs).
+const sharedMaps = 40
+
+// shareMaps sends a client what it lacks between its epoch and ours.
+func (d *Daemon) shareMaps(c *msgr.Conn, have, newest ceph.Epoch) {
+	m := d.osdmap.Load()
+	if have >= newest || m == nil {
+		return
+	}
+	b := &message.MOSDMap{FSID: m.FSID, Oldest: 1, Newest: m.Epoch,
+		Incrementals: map[ceph.Epoch][]byte{}, Maps: map[ceph.Epoch][]byte{}}
+	if newest-have <= sharedMaps && have > 0 {
+		for e := have + 1; e <= newest; e++ {
+			raw := d.incAt(e)
+			if raw == nil {
+				clear(b.Incrementals)
+				break
+			}
+			b.Incrementals[e] = raw
+		}
+	}
+	if len(b.Incrementals) == 0 {
+		b.Maps[m.Epoch] = m.Encode()
+	}
+	c.Send(message.New(b))
+}
+
+func (d *Daemon) incAt(e ceph.Epoch) []byte {
+	d.maps.mu.Lock()
+	raw := d.maps.incs[e]
+	d.maps.mu.Unlock()
+	if raw == nil {
+		raw, _ = d.store.Meta(mapKey(metaInc, e))
+	}
+	return raw
+}

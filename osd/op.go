@@ -1,0 +1,355 @@
+package osd
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"glue/auth/caps"
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/osd/class"
+	"glue/osd/ops"
+	"glue/store/objectstore"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+// A clientOp is one request on its way through a PG.
+type clientOp struct {
+	sess   *session // nil for the PG's own requests
+	conn   *msgr.Conn
+	msg    *message.Message
+	m      *message.MOSDOp
+	need   ops.Need
+	object ceph.HObject
+	reqid  ceph.ReqID
+	from   class.Entity
+	start  time.Time
+	// checked: need, caps and limits have been looked at.
+	checked bool
+	tracked *trackedOp
+}
+
+// clientOp finds the PG of a request. One that is not ours is dropped: the client sends it again
+// when it has the map.
+func (s *shard) clientOp(ev *event) {
+	m := ev.msg.Body.(*message.MOSDOp)
+	sess, _ := ev.conn.Context().(*session)
+	if sess == nil || sess.closed.Load() {
+		ev.msg.Release()
+		return
+	}
+	if s.waitMap(ev, m.PG, m.Epoch) {
+		return
+	}
+	s.shareMap(sess, m.Epoch)
+	p := s.pgs[m.PG]
+	if p == nil {
+		s.opWithoutPG(ev, m)
+		return
+	}
+	if !p.primary || m.Epoch < p.m.Info().History.SamePrimarySince ||
+		p.pool.LastForceResend > m.Epoch {
+		ev.msg.Release() // the client has to send it again
+		return
+	}
+	op := &clientOp{sess: sess, conn: ev.conn, msg: ev.msg, m: m, start: s.now,
+		object: m.HObject(), reqid: m.Request(sess.name(), ev.msg.TID), from: sess.origin()}
+	if op.object.Snap == 0 {
+		op.object.Snap = ceph.NoSnap
+	}
+	op.tracked = s.d.ops.begin(op)
+	p.do(op)
+}
+
+// opWithoutPG keeps a request for a PG that we are about to make, and drops others.
+func (s *shard) opWithoutPG(ev *event, m *message.MOSDOp) {
+	pool := s.osdmap.Pools[m.PG.Pool]
+	if pool == nil || m.PG.Seed >= pool.PGNum {
+		ev.msg.Release()
+		return
+	}
+	_, _, _, primary := s.osdmap.PGToUpActing(m.PG.PGID)
+	if primary != s.d.opt.ID {
+		ev.msg.Release()
+		return
+	}
+	s.orphans[m.PG] = append(s.orphans[m.PG], *ev)
+}
+
+// do takes a request as far as it gets now: to its answer, its transaction, or a queue.
+func (p *pg) do(op *clientOp) {
+	if !op.checked && !p.check(op) {
+		return
+	}
+	if !p.active || !p.writeable {
+		p.waiting = append(p.waiting, op)
+		op.tracked.mark("waiting for active")
+		return
+	}
+	if op.need.PGOp {
+		p.list(op)
+		return
+	}
+	ob := p.object(op.object)
+	if len(ob.waiting) > 0 || ob.blocked {
+		p.queue(ob, op)
+		return
+	}
+	p.doObject(ob, op)
+}
+
+// check answers requests that are not allowed or make no sense; it says whether to go on.
+func (p *pg) check(op *clientOp) bool {
+	op.checked = true
+	d := p.s.d
+	if op.sess == nil {
+		op.need, _ = ops.Inspect(d.opt.Classes, op.m.Flags, op.m.Ops)
+		return true
+	}
+	if p.s.osdmap.BlocklistedAny(op.sess.peer.Addrs) {
+		p.answer(op, ceph.EBLOCKLISTED.Result())
+		return false
+	}
+	need, err := ops.Inspect(d.opt.Classes, op.m.Flags, op.m.Ops)
+	if err != nil {
+		p.answer(op, ceph.ResultOf(err))
+		return false
+	}
+	op.need = need
+	if !op.sess.all && !p.allowed(op) {
+		p.answer(op, ceph.EPERM.Result())
+		return false
+	}
+	req := ops.Request{Object: op.object, Ops: op.m.Ops, Flags: op.m.Flags}
+	if err := ops.Check(&d.config.Load().limits, &op.need, &req); err != nil {
+		p.answer(op, ceph.ResultOf(err))
+		return false
+	}
+	return true
+}
+
+// allowed asks the session's capabilities.
+func (p *pg) allowed(op *clientOp) bool {
+	if op.sess.caps == nil {
+		return false
+	}
+	q := caps.OSDQuery{Pool: p.s.osdmap.PoolName(p.id.Pool), Namespace: op.object.Namespace,
+		Application: p.pool.Applications, Object: op.object.Name,
+		Read: op.need.Read, Write: op.need.Write, Peer: op.sess.peer.Socket.Addr()}
+	for _, c := range op.need.Classes {
+		q.Classes = append(q.Classes, caps.ClassCall{Class: c.Class, Method: c.Method,
+			Read: c.Read, Write: c.Write, Allowed: true})
+	}
+	return op.sess.caps.Allowed(&q)
+}
+
+// object is the PG's memory of an object.
+func (p *pg) object(o ceph.HObject) *object {
+	ob := p.objects[o]
+	if ob == nil {
+		if len(p.objects) >= rememberedObjects {
+			p.forgetObjects()
+		}
+		ob = &object{}
+		p.objects[o] = ob
+	}
+	return ob
+}
+
+const rememberedObjects = 1024
+
+// forgetObjects drops the objects that nothing is going on with.
+func (p *pg) forgetObjects() {
+	for o, ob := range p.objects {
+		if ob.idle() {
+			delete(p.objects, o)
+		}
+	}
+}
+
+func (ob *object) idle() bool {
+	return ob.inflight == 0 && len(ob.waiting) == 0 && !ob.blocked
+}
+
+func (p *pg) queue(ob *object, op *clientOp) {
+	ob.waiting = append(ob.waiting, op)
+	op.tracked.mark("waiting for object")
+}
+
+// doObject runs a request on an object that nobody waits for.
+func (p *pg) doObject(ob *object, op *clientOp) {
+	writes := op.need.WriteOrdered()
+	if op.need.MayWrite() && op.sess != nil && p.duplicate(op) {
+		return
+	}
+	if p.unreadable(ob, op, writes) {
+		return
+	}
+	if !writes && ob.inflight > 0 {
+		p.queue(ob, op)
+		return
+	}
+	if ob.batched > 0 {
+		p.s.flush()
+	}
+	if ob.state == nil {
+		st, err := ops.LoadState(p.s.d.store, p.id, op.object)
+		if err != nil {
+			p.readFailed(ob, op, err)
+			return
+		}
+		ob.state = st
+		p.adoptWatches(op.object, st)
+	}
+	p.execute(ob, op)
+}
+
+// duplicate answers a request that has been done already, once that is durable.
+func (p *pg) duplicate(op *clientOp) bool {
+	a, ok := p.m.Log().Find(op.reqid)
+	if !ok {
+		return false
+	}
+	r := message.ReplyTo(op.m, a.Result, p.s.osdmap.Epoch)
+	for i := range r.Ops {
+		r.Ops[i].In, r.Ops[i].Out = nil, nil
+	}
+	r.ReplayVersion, r.UserVersion = a.Version, a.UserVersion
+	r.BadReplay = a.Version
+	w := &write{version: a.Version, op: op, reply: r}
+	if a.Version.Compare(p.window.Durable()) <= 0 {
+		w.finish(p)
+	} else {
+		p.window.Start(p.next, w) // behind everything that is in flight
+	}
+	return true
+}
+
+// execute runs the op vector and starts what it wants.
+func (p *pg) execute(ob *object, op *clientOp) {
+	req := ops.Request{
+		Object: op.object, Ops: op.m.Ops,
+		Flags: op.m.Flags, ReqID: op.reqid, Origin: op.from, MTime: op.m.MTime,
+		SnapSeq: op.m.SnapSeq, Snaps: op.m.Snaps, State: ob.state,
+		At:              ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch},
+		LastUserVersion: p.m.Info().LastUserVersion, LastUpdate: p.m.Info().LastUpdate,
+		Now: ceph.TimeOf(p.s.now),
+	}
+	if op.sess != nil {
+		req.Features = op.sess.peer.Features
+	}
+	out := ops.Execute(&p.env, &req, &op.need)
+	switch {
+	case out.Failure != nil:
+		p.readFailed(ob, op, out.Failure)
+	case out.Drop:
+		op.release(p)
+	case out.Log == ops.LogModify || out.Log == ops.LogDelete:
+		p.startWrite(ob, op, &req, &out)
+	default:
+		p.finishRead(ob, op, &out)
+	}
+}
+
+// finishRead answers a request that changes nothing. One that could have written is answered in
+// its turn, behind the writes that it has seen.
+func (p *pg) finishRead(ob *object, op *clientOp, out *ops.Outcome) {
+	w := &write{version: p.next, op: op, reply: p.replyOf(op, out), effects: out.Effects}
+	p.stats.Reads += out.Stats.Reads
+	p.stats.ReadKiB += out.Stats.ReadKiB
+	p.dirty = p.dirty || out.Stats.Reads > 0
+	if ob.inflight == 0 {
+		w.finish(p)
+		return
+	}
+	ob.inflight++
+	w.object, w.hobject = ob, op.object
+	p.window.Start(p.next, w)
+}
+
+func (p *pg) replyOf(op *clientOp, out *ops.Outcome) *message.MOSDOpReply {
+	r := message.ReplyTo(op.m, out.Result, p.s.osdmap.Epoch)
+	r.Ops = out.Ops
+	for i := range r.Ops {
+		if o := &r.Ops[i]; o.Code == message.OpCall && len(o.Out) > 0 {
+			o.Out = bytes.Clone(o.Out) // a method may return a part of its input
+		}
+	}
+	r.UserVersion = out.UserVersion
+	r.ReplayVersion, r.BadReplay = out.ReplayVersion, out.BadReplay
+	return r
+}
+
+// answer refuses a request.
+func (p *pg) answer(op *clientOp, result int32) {
+	r := message.ReplyTo(op.m, result, p.s.osdmap.Epoch)
+	for i := range r.Ops {
+		r.Ops[i].In = nil
+	}
+	op.send(r)
+	op.release(p)
+}
+
+func (op *clientOp) send(r *message.MOSDOpReply) {
+	if op.conn == nil || r == nil {
+		return
+	}
+	m := op.msg.Reply(r)
+	m.Priority = op.msg.Priority
+	op.conn.Send(m)
+}
+
+// release ends the request here. Its buffer goes back only when nothing refers to it any more.
+func (op *clientOp) release(p *pg) {
+	p.s.d.ops.end(op.tracked)
+	if op.msg != nil {
+		op.msg.Release()
+		op.msg = nil
+	}
+}
+
+// list runs a listing of the PG.
+func (p *pg) list(op *clientOp) {
+	p.s.flush()
+	req := ops.Request{Object: op.object,
+		Ops: op.m.Ops, Flags: op.m.Flags, ReqID: op.reqid, Origin: op.from,
+		LastUpdate: p.m.Info().LastUpdate, Now: ceph.TimeOf(p.s.now)}
+	out := ops.ExecutePG(&p.env, &req)
+	if out.Failure != nil {
+		p.s.d.log.Error("listing failed", "pg", p.id, "err", out.Failure)
+		p.answer(op, ceph.EIO.Result())
+		return
+	}
+	op.send(p.replyOf(op, &out))
+	op.release(p)
+}
+
+// readFailed handles a store that could not be read: a damaged object is fetched from another copy.
+func (p *pg) readFailed(ob *object, op *clientOp, err error) {
+	if errors.Is(err, objectstore.ErrFailed) {
+		p.s.d.fail(err)
+		return
+	}
+	p.s.d.log.Error("read failed", "pg", p.id, "oid", op.object, "err", err)
+	if errors.Is(err, objectstore.ErrCorrupt) && p.repair(ob, op) {
+		return
+	}
+	p.answer(op, ceph.EIO.Result())
+}
+
+// setEnv makes what operations see of the PG, after a change of the map.
+func (p *pg) setEnv() {
+	d := p.s.d
+	m := p.s.osdmap
+	p.env = ops.Env{Store: d.store, Coll: p.id, Limits: &d.config.Load().limits,
+		Classes: d.opt.Classes, Epoch: m.Epoch, PGNum: p.pool.PGNum,
+		Full:            p.pool.Flags.Has(osdmap.PoolFull),
+		FullQuota:       p.pool.Flags.Has(osdmap.PoolFullQuota),
+		MinCompatClient: uint8(m.RequireMinCompatClient),
+		RequiredRelease: uint8(m.RequireOSDRelease),
+		NotifyID:        func() uint64 { return d.notifyID.Add(1) },
+		WatchConnected:  p.watchConnected,
+	}
+}

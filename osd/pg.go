@@ -1,0 +1,438 @@
+package osd
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/cluster/osdmap"
+	"glue/cluster/pginfo"
+	"glue/cluster/pgstat"
+	"glue/osd/backend"
+	"glue/osd/ops"
+	"glue/osd/peering"
+	"glue/osd/pglog"
+	"glue/store/objectstore"
+)
+
+// A pg is one copy of a placement group.
+type pg struct {
+	s    *shard
+	id   ceph.SPG
+	m    *peering.Machine
+	pool *osdmap.Pool
+	// resetEpoch is when peering last began: messages of before are dropped.
+	resetEpoch ceph.Epoch
+	active     bool // primary, all copies activated
+	writeable  bool // and at least min_size of them
+	primary    bool
+	deleting   bool
+
+	next    ceph.Eversion // the version of the newest write, submitted or not
+	stats   pginfo.Stats
+	env     ops.Env
+	objects map[ceph.HObject]*object
+	waiting []*clientOp // for the PG to become active
+	window  backend.Window[*write]
+	members []int32 // copies that get every write, without this one
+
+	ackTo  ceph.Eversion // replica: what the primary may be told is durable
+	ackNow bool
+
+	watches  map[ceph.HObject]map[ops.WatchKey]*watch
+	notifies map[uint64]*notify
+	recovery recoveryState
+
+	changed   time.Time // of the state, for reports
+	since     stamps
+	reported  uint64
+	dirty     bool // statistics changed since the last report
+	persisted ceph.Epoch
+	lastState pgstat.State // as last reported
+}
+
+// An object is what the PG keeps in memory of an object that was used lately.
+type object struct {
+	state *ops.State
+	// inflight counts writes that are not durable everywhere; batched, those of them that have not
+	// been submitted yet.
+	inflight, batched int
+	waiting           []*clientOp
+	blocked           bool // by recovery of this object
+}
+
+// stored is what the store keeps of a PG copy besides its log and missing set.
+type stored struct {
+	Info  pginfo.Info
+	Past  pginfo.PastIntervals
+	Epoch ceph.Epoch // of the map that the copy had got to
+}
+
+// Denc is a section of our own.
+func (s *stored) Denc(c *denc.Coder) {
+	sec := c.Begin(1, 1)
+	s.Info.Denc(c)
+	s.Past.Denc(c)
+	s.Epoch.Denc(c)
+	sec.End()
+}
+
+func infoKey(id ceph.SPG) string       { return metaPG + id.String() + "/info" }
+func missingPrefix(id ceph.SPG) string { return metaPG + id.String() + "/missing/" }
+
+func missingKey(id ceph.SPG, o ceph.HObject) string {
+	return missingPrefix(id) + string(denc.Marshal(&o, ceph.FeaturesAll))
+}
+
+// missingItem is the value of a missing object's key.
+type missingItem struct {
+	object ceph.HObject
+	item   pglog.Item
+}
+
+func (i *missingItem) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	i.object.Denc(c)
+	i.item.Need.Denc(c)
+	i.item.Have.Denc(c)
+	s.End()
+}
+
+// loadPGs reads all PG copies of the store, as of the maps that they had got to.
+func (d *Daemon) loadPGs() error {
+	if d.super.Newest == 0 {
+		return nil
+	}
+	newest, err := d.mapAt(d.super.Newest)
+	if err != nil {
+		return err
+	}
+	colls, err := d.store.Collections()
+	if err != nil {
+		return fmt.Errorf("list collections: %w", err)
+	}
+	for _, id := range colls {
+		if err := d.loadPG(id); err != nil {
+			return fmt.Errorf("load pg %v: %w", id, err)
+		}
+	}
+	d.osdmap.Store(newest)
+	for _, s := range d.shards {
+		s.osdmap = newest
+		s.pools = d.super.Pools
+		s.now = time.Now()
+		s.begin()
+	}
+	return nil
+}
+
+func (d *Daemon) loadPG(id ceph.SPG) error {
+	raw, err := d.store.Meta(infoKey(id))
+	if err != nil {
+		return fmt.Errorf("info: %w", err)
+	}
+	var st stored
+	if err := denc.Unmarshal(raw, &st, ceph.FeaturesAll); err != nil {
+		return fmt.Errorf("info: %w", err)
+	}
+	c := peering.Copy{Info: st.Info, Past: st.Past}
+	if c.Missing, err = d.loadMissing(id); err != nil {
+		return err
+	}
+	if c.Log, err = d.loadLog(id, &c.Info); err != nil {
+		return err
+	}
+	c.Info.LastComplete = pglog.LastComplete(c.Log, c.Missing)
+	m, err := d.mapAt(max(st.Epoch, d.super.Oldest))
+	if err != nil {
+		return err
+	}
+	s := d.shardOf(id)
+	s.add(id, c, m)
+	return nil
+}
+
+func (d *Daemon) loadMissing(id ceph.SPG) (*pglog.Missing, error) {
+	m := pglog.NewMissing()
+	for kv, err := range d.store.MetaScan(missingPrefix(id)) {
+		if err != nil {
+			return nil, fmt.Errorf("missing set: %w", err)
+		}
+		var it missingItem
+		if err := denc.Unmarshal(kv.Value, &it, ceph.FeaturesAll); err != nil {
+			return nil, fmt.Errorf("missing set: %w", err)
+		}
+		m.Set(it.object, it.item)
+	}
+	m.TakeDirty()
+	return m, nil
+}
+
+// loadLog reads the log; its records bring the info up to date.
+func (d *Daemon) loadLog(id ceph.SPG, info *pginfo.Info) (*pglog.Log, error) {
+	var entries []pglog.Entry
+	var dups []pglog.Dup
+	tail := info.LogTail
+	for rec, err := range d.store.Log(id, ceph.Eversion{}) {
+		if err != nil {
+			return nil, fmt.Errorf("log: %w", err)
+		}
+		r, err := pglog.DecodeRecord(rec.Data)
+		if err != nil {
+			return nil, fmt.Errorf("log entry %v: %w", rec.Version, err)
+		}
+		if r.Dup != nil {
+			dups = append(dups, *r.Dup)
+			continue
+		}
+		entries = append(entries, *r.Entry)
+		if info.LastUpdate.Less(r.Entry.Version) {
+			info.LastUpdate = r.Entry.Version
+			info.LastUserVersion = max(info.LastUserVersion, r.Entry.UserVersion)
+			info.Stats.Objects, info.Stats.Bytes = r.Stats.Objects, r.Stats.Bytes
+			info.Stats.ObjectsOmap = r.Stats.ObjectsOmap
+			info.Stats.ObjectsDirty = r.Stats.ObjectsDirty
+			info.Stats.Writes, info.Stats.WrittenKiB = r.Stats.Writes, r.Stats.WrittenKiB
+		}
+		if tail.Less(r.Tail) {
+			tail = r.Tail
+		}
+	}
+	info.LogTail = tail
+	return restoreLog(tail, info.LastUpdate, entries, dups)
+}
+
+func restoreLog(tail, head ceph.Eversion, entries []pglog.Entry, dups []pglog.Dup) (
+	*pglog.Log, error,
+) {
+	start := ceph.Eversion{}
+	l := pglog.New(start)
+	for _, dup := range dups {
+		l.AddDup(dup)
+	}
+	for i := range entries {
+		if head.Less(entries[i].Version) {
+			return nil, fmt.Errorf("log entry %v is above the head %v", entries[i].Version, head)
+		}
+		l.Append(entries[i])
+	}
+	if l.Head().Less(head) {
+		l.SetHead(head)
+	}
+	l.Trim(tail)
+	return l, nil
+}
+
+// add makes the pg of a copy as of map m.
+func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
+	p := &pg{s: s, id: id, stats: c.Info.Stats, objects: map[ceph.HObject]*object{},
+		watches: map[ceph.HObject]map[ops.WatchKey]*watch{}, notifies: map[uint64]*notify{},
+		changed: time.Now(), next: c.Info.LastUpdate, persisted: m.Epoch}
+	p.m = peering.New(id, s.d.opt.ID, c, m, int(s.d.config.Load().set.Int("osd_min_pg_log_entries")))
+	p.resetEpoch = p.m.LastReset()
+	p.primary = p.m.IsPrimary()
+	p.pool = m.Pools[id.Pool]
+	p.since.init(p.changed)
+	s.pgs[id] = p
+	return p
+}
+
+// create makes a PG copy that was not here before and stores it.
+func (s *shard) create(id ceph.SPG, c peering.Copy) *pg {
+	p := s.add(id, c, s.osdmap)
+	var t objectstore.Transaction
+	t.MkColl(id)
+	p.putInfo(&t)
+	s.submit(pending{pg: p, txn: &t})
+	s.flush()
+	p.setEnv()
+	return p
+}
+
+func (p *pg) putInfo(t *objectstore.Transaction) {
+	st := stored{Info: *p.m.Info(), Past: *p.m.Past(), Epoch: p.m.Map().Epoch}
+	st.Info.Stats = p.stats
+	t.PutMeta(infoKey(p.id), denc.Marshal(&st, ceph.FeaturesAll))
+	p.persisted = st.Epoch
+}
+
+// step gives the machine an event and carries out what follows.
+func (p *pg) step(ev peering.Event) { p.apply(p.m.Step(ev)) }
+
+// apply stores what the machine changed and carries out its effects.
+func (p *pg) apply(effects []peering.Effect) {
+	var token uint64
+	for _, e := range effects {
+		if a, ok := e.(peering.AwaitDurable); ok {
+			token = a.Token
+		}
+	}
+	p.store(token)
+	for _, e := range effects {
+		p.effect(e)
+	}
+}
+
+// store writes the machine's changes in one transaction; token, if not 0, is reported to the
+// machine when they are durable.
+func (p *pg) store(token uint64) {
+	var t objectstore.Transaction
+	ch := p.m.TakeChanges()
+	p.removeObjects(&t, ch.Removed)
+	p.putLog(&t)
+	p.putMissing(&t)
+	if ch.Info || token != 0 || p.m.Map().Epoch >= p.persisted+persistEvery {
+		p.putInfo(&t)
+	}
+	if t.Empty() {
+		return
+	}
+	pend := pending{pg: p, txn: &t}
+	if token != 0 {
+		pend.durable = func() {
+			if p.s.pgs[p.id] == p {
+				p.step(peering.Durable{Token: token})
+			}
+		}
+	}
+	p.s.submit(pend)
+	p.s.flush()
+}
+
+// persistEvery is how many epochs a PG may be ahead of what the store says it has got to.
+const persistEvery = 50
+
+// removeObjects removes the objects that a merge of logs found divergent or deleted.
+func (p *pg) removeObjects(t *objectstore.Transaction, objects []ceph.HObject) {
+	seen := map[ceph.HObject]bool{}
+	for _, o := range objects {
+		delete(p.objects, o)
+		if seen[o] {
+			continue
+		}
+		seen[o] = true
+		if _, err := p.s.d.store.Stat(p.id, o); errors.Is(err, ceph.ENOENT) {
+			continue
+		}
+		t.Remove(p.id, o)
+	}
+}
+
+// putLog rewrites the part of the store's log that a merge has changed.
+func (p *pg) putLog(t *objectstore.Transaction) {
+	l := p.m.Log()
+	from, dirty := l.TakeDirty()
+	if !dirty {
+		return
+	}
+	p.next = l.Head()
+	p.stats = p.m.Info().Stats
+	t.LogRewind(p.id, from)
+	if from.IsZero() {
+		for i := range l.Dups() {
+			d := &l.Dups()[i]
+			t.LogAppend(p.id, d.Version, pglog.EncodeDup(d))
+		}
+	}
+	entries := l.After(from)
+	for i := range entries {
+		e := &entries[i]
+		t.LogAppend(p.id, e.Version, pglog.EncodeEntry(e, l.Tail(), &p.stats))
+	}
+}
+
+// putMissing stores the changes of the missing set.
+func (p *pg) putMissing(t *objectstore.Transaction) {
+	m := p.m.Missing()
+	for _, o := range m.TakeDirty() {
+		it, ok := m.Get(o)
+		if !ok {
+			t.RmMeta(missingKey(p.id, o))
+			continue
+		}
+		v := missingItem{o, it}
+		t.PutMeta(missingKey(p.id, o), denc.Marshal(&v, ceph.FeaturesAll))
+	}
+}
+
+// effect carries out one effect of the machine.
+func (p *pg) effect(e peering.Effect) {
+	d := p.s.d
+	switch e := e.(type) {
+	case peering.Send:
+		d.sendTo(p.s.osdmap, e.To, p.encode(e.Msg))
+	case peering.WantUpThru:
+		d.post(func() { d.wantUpThru(e.Epoch) })
+	case peering.WantPGTemp:
+		id := p.id.PGID
+		d.post(func() { d.wantTemp(id, e.OSDs) })
+	case peering.NewInterval:
+		p.newInterval()
+	case peering.Activated:
+		p.members = p.m.Members()
+		p.window.Reset(append(p.m.Members(), d.opt.ID), p.m.Info().LastUpdate)
+		p.next = p.m.Info().LastUpdate
+	case peering.Active:
+		p.becomeActive(e.Writeable)
+	case peering.ReplicaActivated:
+		p.next = p.m.Info().LastUpdate
+		p.ackTo, p.ackNow = p.next, false
+	case peering.Delete:
+		p.startDelete()
+	case peering.StateChanged:
+		p.changed, p.dirty = p.s.now, true
+	}
+}
+
+// newInterval ends what was in flight. A primary that stays one takes the requests again: those
+// that happened are found in the log. Otherwise their clients send them to the new primary.
+func (p *pg) newInterval() {
+	p.resetEpoch = p.m.LastReset()
+	p.active, p.writeable = false, false
+	p.primary = p.m.IsPrimary()
+	p.next = p.m.Info().LastUpdate
+	ops := p.takeOps()
+	p.window.Reset(nil, p.next)
+	p.members = nil
+	p.dropWatches()
+	p.objects = map[ceph.HObject]*object{}
+	p.recovery.reset()
+	if p.primary {
+		p.waiting = ops
+	} else {
+		p.s.bury(ops)
+	}
+	id := p.id.PGID
+	p.s.d.post(func() { p.s.d.tempDone(id) })
+}
+
+// becomeActive takes the operations that have waited.
+func (p *pg) becomeActive(writeable bool) {
+	p.active, p.writeable = true, writeable
+	p.setEnv()
+	p.startRecovery()
+	ops := p.waiting
+	p.waiting = nil
+	for _, op := range ops {
+		p.do(op)
+	}
+}
+
+// startDelete removes the copy from the store.
+func (p *pg) startDelete() {
+	if p.deleting {
+		return
+	}
+	p.deleting = true
+	var t objectstore.Transaction
+	t.RmColl(p.id)
+	t.RmMeta(infoKey(p.id))
+	for _, o := range p.m.Missing().Objects() {
+		t.RmMeta(missingKey(p.id, o))
+	}
+	p.s.submit(pending{pg: p, txn: &t})
+	p.s.flush()
+	delete(p.s.pgs, p.id)
+}

@@ -1,0 +1,354 @@
+package osd
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/cluster/mgrmap"
+	"glue/cluster/osdmap"
+	"glue/cluster/pgstat"
+	"glue/osd/peering"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+// stamps are the moments that reports of a PG carry.
+type stamps struct {
+	active, peered, clean, undegraded, fullsized, becameActive, becamePeered time.Time
+}
+
+func (s *stamps) init(now time.Time) {
+	*s = stamps{now, now, now, now, now, now, now}
+}
+
+// A reporter keeps the connection to the active manager and what the shards want to tell it.
+type reporter struct {
+	mu     sync.Mutex
+	stats  map[ceph.PGID]pgstat.PG // changed since the last report
+	urgent bool
+
+	// of the control goroutine:
+	conn  *msgr.Conn
+	addrs ceph.AddrVec
+	last  time.Time
+	retry time.Time // when to connect again
+	seq   uint64
+
+	minClean atomicEpoch
+}
+
+type atomicEpoch struct{ v atomic.Uint32 }
+
+func (a *atomicEpoch) Load() ceph.Epoch   { return ceph.Epoch(a.v.Load()) }
+func (a *atomicEpoch) Store(e ceph.Epoch) { a.v.Store(uint32(e)) }
+
+const (
+	reportEvery = 5 * time.Second        // without news
+	reportSoon  = 250 * time.Millisecond // after a change of state
+)
+
+// report hands the shard's changed statistics to the reporter.
+func (s *shard) report() {
+	r := &s.d.reporter
+	var out map[ceph.PGID]pgstat.PG
+	urgent := false
+	for _, p := range s.pgs {
+		if !p.primary || !p.dirty && s.now.Sub(p.since.active) < reportEvery {
+			continue
+		}
+		if out == nil {
+			out = map[ceph.PGID]pgstat.PG{}
+		}
+		st := p.statistics()
+		out[p.id.PGID] = st
+		urgent = urgent || st.State != p.lastState
+		p.lastState = st.State
+		p.dirty = false
+	}
+	if out == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stats == nil {
+		r.stats = map[ceph.PGID]pgstat.PG{}
+	}
+	for id, st := range out {
+		r.stats[id] = st
+	}
+	r.urgent = r.urgent || urgent
+}
+
+// state is the PG's state in words that operators know.
+func (p *pg) state() pgstat.State {
+	var s pgstat.State
+	acting, _ := p.m.Acting()
+	up, _ := p.m.Up()
+	switch p.m.State() {
+	case peering.ActiveState:
+		s = pgstat.Peered
+		if p.writeable {
+			s = pgstat.Active
+		}
+	case peering.Activating:
+		s = pgstat.Activating
+	case peering.Down:
+		s = pgstat.Down
+	case peering.Incomplete:
+		s = pgstat.Incomplete
+	default:
+		s = pgstat.Peering
+	}
+	members := 0
+	for _, o := range acting {
+		if o >= 0 && o != osdmapNone {
+			members++
+		}
+	}
+	if members < int(p.pool.Size) {
+		s |= pgstat.Undersized
+	}
+	if !sameOSDs(acting, up) {
+		s |= pgstat.Remapped
+	}
+	if p.active {
+		s |= p.activeState()
+	}
+	return s
+}
+
+// activeState is what an active PG is besides.
+func (p *pg) activeState() pgstat.State {
+	var s pgstat.State
+	recovering, backfilling := p.m.NeedsRecovery(), p.m.NeedsBackfill()
+	if recovering {
+		s |= pgstat.Recovering
+	} else if backfilling {
+		s |= pgstat.Backfilling
+	}
+	acting, _ := p.m.Acting()
+	full := len(acting) >= int(p.pool.Size)
+	if recovering || !full && p.stats.Objects > 0 || backfilling && p.stats.Objects > 0 {
+		s |= pgstat.Degraded
+	}
+	if p.m.IsClean() && full {
+		s |= pgstat.Clean
+	}
+	return s
+}
+
+const osdmapNone = 0x7fffffff
+
+func sameOSDs(a, b []int32) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// statistics is the PG's report (pg_stat_t).
+func (p *pg) statistics() pgstat.PG {
+	i := p.m.Info()
+	now := p.s.now
+	st := p.state()
+	up, upPrimary := p.m.Up()
+	acting, primary := p.m.Acting()
+	p.reported++
+	p.since.update(st, now)
+	h := &i.History
+	out := pgstat.PG{
+		Version: i.LastUpdate, ReportedSeq: p.reported, ReportedEpoch: p.s.osdmap.Epoch,
+		State: st, LastFresh: ceph.TimeOf(now), LastChange: ceph.TimeOf(p.changed),
+		LastActive: ceph.TimeOf(p.since.active), LastPeered: ceph.TimeOf(p.since.peered),
+		LastClean: ceph.TimeOf(p.since.clean), LastUnstale: ceph.TimeOf(now),
+		LastUndegraded:   ceph.TimeOf(p.since.undegraded),
+		LastFullsized:    ceph.TimeOf(p.since.fullsized),
+		LastBecameActive: ceph.TimeOf(p.since.becameActive),
+		LastBecamePeered: ceph.TimeOf(p.since.becamePeered),
+		LogStart:         i.LogTail, OndiskLogStart: i.LogTail,
+		LogSize: int64(p.m.Log().Len()), OndiskLogSize: int64(p.m.Log().Len()),
+		Created: h.EpochCreated, LastEpochClean: h.LastEpochClean,
+		LastScrub: h.LastScrub, LastScrubStamp: h.LastScrubStamp,
+		LastDeepScrub: h.LastDeepScrub, LastDeepScrubStamp: h.LastDeepScrubStamp,
+		LastCleanScrubStamp: h.LastCleanScrubStamp,
+		Up:                  up, Acting: acting, UpPrimary: upPrimary, ActingPrimary: primary,
+		BlockedBy: p.m.BlockedBy(), MappingEpoch: h.SameIntervalSince,
+	}
+	p.countObjects(&out.Stats.Sum)
+	return out
+}
+
+// countObjects fills the counts, with what is missing where.
+func (p *pg) countObjects(s *pgstat.Sum) {
+	st := &p.stats
+	s.Objects, s.Bytes, s.ObjectsOmap = st.Objects, st.Bytes, st.ObjectsOmap
+	s.ObjectsDirty = st.ObjectsDirty
+	s.Reads, s.ReadKB, s.Writes, s.WriteKB = st.Reads, st.ReadKiB, st.Writes, st.WrittenKiB
+	s.ObjectsRecovered, s.BytesRecovered = st.Recovered, st.RecoveredBytes
+	s.KeysRecovered = st.RecoveredKeys
+	s.ObjectCopies = st.Objects * int64(p.pool.Size)
+	if !p.active {
+		return
+	}
+	missing := int64(p.m.Missing().Len())
+	s.ObjectsMissingOnPrimary, s.ObjectsMissing = missing, missing
+	s.ObjectsDegraded = missing
+	acting, _ := p.m.Acting()
+	for _, o := range p.members {
+		peer := p.m.Peer(o)
+		if peer == nil || peer.Missing == nil {
+			continue
+		}
+		s.ObjectsDegraded += int64(peer.Missing.Len())
+		if peer.Info.IsIncomplete() {
+			left := max(0, st.Objects-p.recovery.copied[o])
+			if len(acting) < int(p.pool.Size) {
+				continue
+			}
+			s.ObjectsMisplaced += left
+		}
+	}
+	if n := int(p.pool.Size) - len(acting); n > 0 {
+		s.ObjectsDegraded += int64(n) * st.Objects
+	}
+}
+
+// update moves the stamps to now as far as the state says.
+func (s *stamps) update(st pgstat.State, now time.Time) {
+	active := st.Has(pgstat.Active)
+	peered := active || st.Has(pgstat.Peered)
+	if active {
+		s.active = now
+	} else {
+		s.becameActive = now
+	}
+	if peered {
+		s.peered = now
+	} else {
+		s.becamePeered = now
+	}
+	if st.Has(pgstat.Clean) {
+		s.clean = now
+	}
+	if !st.Has(pgstat.Degraded) {
+		s.undegraded = now
+	}
+	if !st.Has(pgstat.Undersized) {
+		s.fullsized = now
+	}
+}
+
+// handleMgrMap follows the active manager.
+func (d *Daemon) handleMgrMap(b *message.MMgrMap) {
+	m := new(mgrmap.Map)
+	if err := denc.Unmarshal(b.Map, m, ceph.FeaturesAll); err != nil {
+		d.log.Error("mgrmap does not decode", "err", err)
+		return
+	}
+	d.mon.Got("mgrmap", uint64(m.Epoch))
+	r := &d.reporter
+	if r.conn != nil && r.addrs.Equal(m.ActiveAddrs) {
+		return
+	}
+	if r.conn != nil {
+		r.conn.Close()
+		r.conn = nil
+	}
+	if m.ActiveGID == 0 || len(m.ActiveAddrs) == 0 || m.ActiveAddrs[0].IsBlank() {
+		return
+	}
+	r.addrs = m.ActiveAddrs
+	d.openMgr()
+}
+
+// openMgr connects to the manager and reports everything.
+func (d *Daemon) openMgr() {
+	r := &d.reporter
+	r.conn = d.net.Connect(ceph.TypeMgr, r.addrs)
+	r.conn.Send(message.New(&message.MMgrOpen{DaemonName: d.idText()}))
+	r.last = time.Time{}
+	for _, s := range d.shards {
+		s.post(event{kind: evCall, call: func(s *shard) {
+			for _, p := range s.pgs {
+				p.dirty = true
+			}
+		}})
+	}
+}
+
+// mgrReset connects again when the manager's connection has ended.
+func (d *Daemon) mgrReset(c *msgr.Conn) {
+	r := &d.reporter
+	if c == nil || r.conn != c {
+		return
+	}
+	r.conn = nil
+	r.retry = time.Now().Add(time.Second)
+}
+
+// reportTick sends what has changed: at once when a state did, else every few seconds.
+func (d *Daemon) reportTick(now time.Time) {
+	r := &d.reporter
+	if r.conn == nil {
+		if len(r.addrs) > 0 && !r.retry.IsZero() && now.After(r.retry) {
+			r.retry = time.Time{}
+			d.openMgr()
+		}
+		return
+	}
+	m := d.osdmap.Load()
+	if m == nil || !d.booted.Load() {
+		return
+	}
+	r.mu.Lock()
+	due := now.Sub(r.last) >= reportEvery || r.urgent && now.Sub(r.last) >= reportSoon
+	if !due {
+		r.mu.Unlock()
+		return
+	}
+	stats := r.stats
+	r.stats, r.urgent = nil, false
+	r.mu.Unlock()
+	r.last = now
+	r.seq++
+	r.conn.Send(message.New(d.pgStats(m, stats)))
+}
+
+// pgStats is the report about PGs and this OSD.
+func (d *Daemon) pgStats(m *osdmap.Map, stats map[ceph.PGID]pgstat.PG) *message.MPGStats {
+	out := &message.MPGStats{FSID: m.FSID, Epoch: m.Epoch,
+		PGs: map[ceph.PGID]message.Section{}, Pools: map[int64]message.Section{}}
+	for id, st := range stats {
+		out.PGs[id] = denc.Marshal(&st, ceph.FeaturesAll)
+	}
+	o := d.osdStats(m)
+	out.OSDStat = denc.Marshal(&o, ceph.FeaturesAll)
+	return out
+}
+
+// osdStats is the report about this OSD (osd_stat_t).
+func (d *Daemon) osdStats(m *osdmap.Map) pgstat.OSD {
+	u, err := d.store.Usage()
+	if err != nil {
+		d.log.Warn("usage of the store is not known", "err", err)
+	}
+	pgs := 0
+	for _, s := range d.shards {
+		pgs += int(s.count.Load())
+	}
+	return pgstat.OSD{
+		Statfs: pgstat.Statfs{Total: u.Total, Available: u.Available, Allocated: int64(u.Data),
+			DataStored: int64(u.Data), OmapAllocated: int64(u.Omap),
+			InternalMetadata: int64(u.Metadata)},
+		HBPeers: d.hb.list(), UpFrom: m.Info[d.opt.ID].UpFrom, NumPGs: uint32(pgs),
+		Seq: uint64(m.Info[d.opt.ID].UpFrom)<<32 | d.reporter.seq, NumOSDs: 1,
+	}
+}

@@ -1,0 +1,149 @@
+package osd
+
+import (
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/osd/peering"
+	"glue/wire/msgr"
+)
+
+// begin brings PGs that were loaded up to the newest stored map, before anything else runs.
+func (s *shard) begin() {
+	for _, p := range s.pgs {
+		p.pool = s.osdmap.Pools[p.id.Pool]
+		for e := p.m.Map().Epoch + 1; e <= s.osdmap.Epoch; e++ {
+			if m, err := s.d.mapAt(e); err == nil {
+				p.step(peering.MapChange{Map: m})
+			}
+		}
+	}
+}
+
+// newMaps brings every PG to the newest map, epoch by epoch, and makes the PGs that are ours now.
+func (s *shard) newMaps(ev *event) {
+	s.osdmap = ev.maps[len(ev.maps)-1]
+	s.pools = ev.pools
+	for _, p := range s.pgs {
+		p.advance(ev.maps)
+	}
+	if s.d.booted.Load() {
+		s.makePGs()
+	}
+	ids := make([]ceph.SPG, 0, len(s.waiting))
+	for id := range s.waiting {
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		s.resume(id)
+	}
+	s.resumeOrphans()
+}
+
+// advance steps a PG through maps. Before the OSD is up at its present address, intervals are only
+// recorded: nobody talks to it yet.
+func (p *pg) advance(maps []*osdmap.Map) {
+	for _, m := range maps {
+		if pool := m.Pools[p.id.Pool]; pool != nil {
+			p.pool = pool
+		}
+		p.step(peering.MapChange{Map: m})
+		if p.deleting {
+			return
+		}
+	}
+	p.setEnv()
+	if p.s.d.booted.Load() {
+		p.step(peering.MapsDone{})
+	}
+}
+
+// makePGs makes the PGs whose primary we are and that are not here, if it is known since when they
+// exist: then their past is computed from the maps, and peering asks everyone who may have taken
+// writes. For others a copy that exists will tell us.
+func (s *shard) makePGs() {
+	for id, created := range s.pools {
+		pool := s.osdmap.Pools[id]
+		if pool == nil || created == 0 {
+			continue
+		}
+		for seed := range pool.PGNum {
+			pg := ceph.SPG{PGID: ceph.PGID{Pool: id, Seed: seed}, Shard: ceph.NoShard}
+			if s.d.shardOf(pg) != s || s.pgs[pg] != nil {
+				continue
+			}
+			if _, _, _, primary := s.osdmap.PGToUpActing(pg.PGID); primary == s.d.opt.ID {
+				s.makePG(pg, created)
+			}
+		}
+	}
+}
+
+func (s *shard) makePG(id ceph.SPG, created ceph.Epoch) {
+	c, err := peering.History(id, created, s.osdmap, s.d.mapAt)
+	if err != nil {
+		s.d.log.Warn("the past of a new PG is not known", "pg", id, "err", err)
+		return
+	}
+	s.create(id, c).step(peering.MapsDone{})
+}
+
+// resumeOrphans takes the requests for PGs that exist now, and drops those for PGs of others.
+func (s *shard) resumeOrphans() {
+	if len(s.orphans) == 0 {
+		return
+	}
+	old := s.orphans
+	s.orphans = map[ceph.SPG][]event{}
+	for _, evs := range old {
+		for i := range evs {
+			s.step(&evs[i])
+		}
+	}
+}
+
+// A grave is requests that were given up while the store or a connection may still read their
+// buffers.
+type grave struct {
+	until time.Time
+	ops   []*clientOp
+}
+
+// graveTime is after what time nothing reads the buffers of a request that was given up.
+const graveTime = time.Minute
+
+// bury gives requests up.
+func (s *shard) bury(ops []*clientOp) {
+	if len(ops) == 0 {
+		return
+	}
+	for _, op := range ops {
+		s.d.ops.end(op.tracked)
+	}
+	s.graves = append(s.graves, grave{s.now.Add(graveTime), ops})
+}
+
+// tick does what the clock brings.
+func (s *shard) tick() {
+	for len(s.graves) > 0 && s.graves[0].until.Before(s.now) {
+		for _, op := range s.graves[0].ops {
+			if op.msg != nil {
+				op.msg.Release()
+			}
+		}
+		s.graves = s.graves[1:]
+	}
+	for _, p := range s.pgs {
+		p.watchTick()
+		p.recoveryTick()
+	}
+	s.report()
+}
+
+// connReset ends the watches of a connection, and gives up its requests that wait.
+func (s *shard) connReset(c *msgr.Conn) {
+	for _, p := range s.pgs {
+		p.connGone(c)
+	}
+}

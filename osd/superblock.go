@@ -1,0 +1,99 @@
+package osd
+
+import (
+	"errors"
+	"fmt"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/store/objectstore"
+)
+
+// Keys of the store's own table.
+const (
+	metaSuper = "osd/superblock"
+	metaFull  = "osdmap/full/" // + epoch, 8 hexadecimal digits
+	metaInc   = "osdmap/inc/"
+	metaPG    = "pg/" // + PG + "/info" or "/missing/" + object
+)
+
+// A superblock is what a store says of the OSD that it belongs to (OSDSuperblock).
+type superblock struct {
+	FSID      ceph.UUID
+	UUID      ceph.UUID
+	Whoami    int32
+	Oldest    ceph.Epoch // maps kept; zero for none
+	Newest    ceph.Epoch
+	CleanThru ceph.Epoch // the newest map at a clean shutdown
+	// Pools says in which epoch each pool appeared, where the maps since then have all been seen.
+	Pools map[int64]ceph.Epoch
+}
+
+// Denc is a section of our own.
+func (s *superblock) Denc(c *denc.Coder) {
+	sec := c.Begin(1, 1)
+	s.FSID.Denc(c)
+	s.UUID.Denc(c)
+	c.I32(&s.Whoami)
+	s.Oldest.Denc(c)
+	s.Newest.Denc(c)
+	s.CleanThru.Denc(c)
+	denc.MapFunc(c, &s.Pools, (*denc.Coder).I64,
+		func(c *denc.Coder, e *ceph.Epoch) { e.Denc(c) })
+	sec.End()
+}
+
+// openSuper reads the superblock, or makes one for an empty store. A store of another cluster or
+// OSD is refused.
+func (d *Daemon) openSuper() error {
+	raw, err := d.store.Meta(metaSuper)
+	if errors.Is(err, ceph.ENOENT) {
+		colls, err := d.store.Collections()
+		if err != nil {
+			return fmt.Errorf("list collections: %w", err)
+		}
+		if len(colls) > 0 {
+			return fmt.Errorf("the store has %d PGs but no superblock", len(colls))
+		}
+		d.super = superblock{FSID: d.opt.FSID, UUID: d.opt.UUID, Whoami: d.opt.ID,
+			Pools: map[int64]ceph.Epoch{}}
+		return d.writeSuper()
+	}
+	if err != nil {
+		return fmt.Errorf("read superblock: %w", err)
+	}
+	if err := denc.Unmarshal(raw, &d.super, ceph.FeaturesAll); err != nil {
+		return fmt.Errorf("superblock: %w", err)
+	}
+	s := &d.super
+	switch {
+	case s.FSID != d.opt.FSID:
+		return fmt.Errorf("the store belongs to cluster %v, not to %v", s.FSID, d.opt.FSID)
+	case s.Whoami != d.opt.ID:
+		return fmt.Errorf("the store belongs to osd.%d, not to osd.%d", s.Whoami, d.opt.ID)
+	case !d.opt.UUID.IsZero() && !s.UUID.IsZero() && d.opt.UUID != s.UUID:
+		return fmt.Errorf("the store belongs to OSD %v, not to %v", s.UUID, d.opt.UUID)
+	}
+	if s.Pools == nil {
+		s.Pools = map[int64]ceph.Epoch{}
+	}
+	return nil
+}
+
+func (d *Daemon) putSuper(t *objectstore.Transaction) {
+	t.PutMeta(metaSuper, denc.Marshal(&d.super, ceph.FeaturesAll))
+}
+
+// writeSuper stores the superblock and waits until it is durable.
+func (d *Daemon) writeSuper() error {
+	var t objectstore.Transaction
+	d.putSuper(&t)
+	done := make(chan error, 1)
+	if err := d.store.Submit(&t, func(err error) { done <- err }); err != nil {
+		return fmt.Errorf("write superblock: %w", err)
+	}
+	if err := <-done; err != nil {
+		return fmt.Errorf("write superblock: %w", err)
+	}
+	return nil
+}

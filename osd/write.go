@@ -1,0 +1,306 @@
+package osd
+
+import (
+	"fmt"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/cluster/pginfo"
+	"glue/osd/backend"
+	"glue/osd/ops"
+	"glue/osd/pglog"
+	"glue/store/objectstore"
+	"glue/wire/message"
+)
+
+// A write is what the primary keeps of a request until every copy has it.
+type write struct {
+	version ceph.Eversion
+	op      *clientOp
+	reply   *message.MOSDOpReply
+	effects ops.Effects
+	object  *object
+	hobject ceph.HObject
+	// until it is submitted:
+	entry *pglog.Entry
+	rec   []byte
+	peers [][]byte // the transaction for the replicas
+	delta ops.Stats
+	trim  ceph.Eversion
+}
+
+// startWrite gives a change its place in the log and adds it to the batch.
+func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Outcome) {
+	e := &pglog.Entry{Op: pginfo.LogModify, Object: op.object, Version: req.At,
+		PriorVersion: out.PriorVersion, UserVersion: out.UserVersion, ReqID: op.reqid,
+		MTime: op.m.MTime, ReturnCode: out.LogResult}
+	if out.Log == ops.LogDelete {
+		e.Op = pginfo.LogDelete
+	}
+	p.next = req.At
+	p.count(&out.Stats)
+	w := &write{version: req.At, op: op, reply: p.replyOf(op, out), effects: out.Effects,
+		object: ob, hobject: op.object, entry: e, delta: out.Stats, trim: p.trimTo()}
+	tail := p.m.Log().Tail()
+	if tail.Less(w.trim) {
+		tail = w.trim
+	}
+	w.rec = pglog.EncodeEntry(e, tail, &p.stats)
+	if len(p.members) > 0 {
+		w.peers = backend.Encode(out.Transaction, &op.object)
+	}
+	t := out.Transaction
+	t.LogAppend(p.id, e.Version, w.rec)
+	p.trimStore(t, w.trim)
+	ob.state = out.State
+	ob.inflight++
+	ob.batched++
+	p.s.submit(pending{pg: p, txn: t, write: w, epoch: p.resetEpoch})
+}
+
+// count adds what a request changed to the PG's statistics.
+func (p *pg) count(s *ops.Stats) {
+	p.stats.Bytes += s.Bytes
+	p.stats.Objects += s.Objects
+	p.stats.ObjectsOmap += s.ObjectsOmap
+	p.stats.ObjectsDirty += s.ObjectsDirty
+	p.stats.Reads += s.Reads
+	p.stats.ReadKiB += s.ReadKiB
+	p.stats.Writes += s.Writes
+	p.stats.WrittenKiB += s.WrittenKiB
+	p.dirty = true
+}
+
+// trimSlack is how many entries above its length a log may have before it is trimmed, so that
+// trimming is rare.
+const trimSlack = 128
+
+// trimTo is up to where the log is to be trimmed with the next write; zero for nowhere. What is
+// trimmed is durable on every copy.
+func (p *pg) trimTo() ceph.Eversion {
+	l := p.m.Log()
+	keep := p.s.logLength()
+	if l.Len() <= keep+trimSlack {
+		return ceph.Eversion{}
+	}
+	v := l.Entries()[l.Len()-keep-1].Version
+	if d := p.window.Durable(); d.Less(v) {
+		v = d
+	}
+	if v.Compare(l.Tail()) <= 0 {
+		return ceph.Eversion{}
+	}
+	return v
+}
+
+// logLength is how many entries each PG keeps (osd_target_pg_log_entries_per_osd).
+func (s *shard) logLength() int {
+	set := s.d.config.Load().set
+	n := int(set.Int("osd_target_pg_log_entries_per_osd"))
+	n /= max(1, len(s.pgs)*len(s.d.shards))
+	n = max(n, int(set.Int("osd_min_pg_log_entries")))
+	return min(n, int(set.Int("osd_max_pg_log_entries")))
+}
+
+// trimStore drops what the log in memory will have forgotten after trimming to v.
+func (p *pg) trimStore(t *objectstore.Transaction, v ceph.Eversion) {
+	if v.IsZero() {
+		return
+	}
+	keep := int(p.s.d.config.Load().set.Int("osd_pg_log_dups_tracked"))
+	if upTo, ok := p.m.Log().TrimDups(keep); ok {
+		t.LogTrim(p.id, upTo)
+	}
+}
+
+// writeTaken goes on with a write that the store has accepted: it goes to the replicas and into the
+// log. One that it has refused has not happened.
+func (p *pg) writeTaken(pend *pending, err error) {
+	w := pend.write
+	w.object.batched--
+	if err != nil {
+		p.writeRefused(w, err)
+		return
+	}
+	for _, osd := range p.members {
+		p.s.d.sendTo(p.s.osdmap, osd, p.repOpFor(osd, w))
+	}
+	p.m.Wrote(w.entry)
+	if !w.trim.IsZero() {
+		p.m.Trim(w.trim)
+	}
+	p.window.Start(w.version, w)
+	w.entry, w.rec, w.peers = nil, nil, nil
+}
+
+// writeRefused answers a write that the store can't take, for example for lack of space.
+func (p *pg) writeRefused(w *write, err error) {
+	p.s.d.log.Warn("write refused", "pg", p.id, "oid", w.hobject, "err", err)
+	w.object.inflight--
+	w.object.state = nil // as it was, from the store
+	p.count(&ops.Stats{Bytes: -w.delta.Bytes, Objects: -w.delta.Objects,
+		ObjectsOmap: -w.delta.ObjectsOmap, ObjectsDirty: -w.delta.ObjectsDirty})
+	p.answer(w.op, ceph.ResultOf(err))
+}
+
+// repOpFor is the message to one copy. A backfill target that has not got to the object yet takes
+// only the log entry.
+func (p *pg) repOpFor(osd int32, w *write) *message.MOSDRepOp {
+	m := &message.MOSDRepOp{
+		PGHead: message.PGHead{PG: p.id,
+			From:  ceph.PGShard{OSD: p.s.d.opt.ID, Shard: ceph.NoShard},
+			Epoch: p.s.osdmap.Epoch, MinEpoch: p.resetEpoch},
+		ReqID: w.op.reqid, Object: w.hobject, Version: w.version, TrimTo: w.trim,
+		MinDurable: p.window.Durable(), Entries: [][]byte{w.rec},
+	}
+	if p.beyondBackfill(osd, w.hobject) {
+		m.Missing = true
+	} else {
+		m.Txn = w.peers
+	}
+	return m
+}
+
+// drain completes the writes that every copy has, and tells the primary what is durable here.
+func (p *pg) drain() {
+	if p.ackNow {
+		p.ackNow = false
+		p.sendAck()
+	}
+	for {
+		w, ok := p.window.Next()
+		if !ok {
+			return
+		}
+		w.finish(p)
+	}
+}
+
+// finish answers a request, and runs what has waited for it.
+func (w *write) finish(p *pg) {
+	w.op.send(w.reply)
+	if !w.effects.Empty() {
+		p.watchEffects(w)
+	}
+	p.s.d.counters.op(w.op, p.s.now)
+	w.op.release(p)
+	if w.object == nil {
+		return
+	}
+	w.object.inflight--
+	if w.object.inflight == 0 {
+		p.runWaiting(w.object)
+	}
+}
+
+// runWaiting goes on with the requests for an object, until one has to wait again.
+func (p *pg) runWaiting(ob *object) {
+	queue := ob.waiting
+	ob.waiting = nil
+	for i, op := range queue {
+		p.doObject(ob, op)
+		if len(ob.waiting) > 0 || ob.blocked {
+			ob.waiting = append(ob.waiting, queue[i+1:]...)
+			return
+		}
+	}
+}
+
+// takeOps returns all requests that have not been answered, in their order: those of the writes
+// in flight first.
+func (p *pg) takeOps() []*clientOp {
+	var out []*clientOp
+	for _, w := range p.window.Drop() {
+		out = append(out, w.op)
+	}
+	for _, ob := range p.objects {
+		out = append(out, ob.waiting...)
+		ob.waiting = nil
+	}
+	out = append(out, p.waiting...)
+	p.waiting = nil
+	return out
+}
+
+// A repop is what a replica keeps of the primary's write until it is submitted.
+type repop struct {
+	version ceph.Eversion
+	entry   *pglog.Entry
+	trim    ceph.Eversion
+	stats   pginfo.Stats
+}
+
+// repOp applies the primary's write.
+func (p *pg) repOp(ev *event) {
+	m := ev.msg.Body.(*message.MOSDRepOp)
+	if !p.m.IsReplicaOf(m.From.OSD) || len(m.Entries) != 1 {
+		ev.msg.Release()
+		return
+	}
+	rec, err := pglog.DecodeRecord(m.Entries[0])
+	if err != nil || rec.Entry == nil || !p.next.Less(rec.Entry.Version) {
+		p.s.d.fail(fmt.Errorf("pg %v: entry %v of osd.%d does not follow %v: %w", p.id,
+			m.Version, m.From.OSD, p.next, errors0(err)))
+		return
+	}
+	t := &objectstore.Transaction{}
+	if !m.Missing && len(m.Txn) == 1 {
+		if t, err = backend.Decode(m.Txn[0], p.id, &m.Object); err != nil {
+			p.s.d.fail(fmt.Errorf("pg %v: transaction %v of osd.%d: %w", p.id, m.Version,
+				m.From.OSD, err))
+			return
+		}
+	}
+	t.LogAppend(p.id, m.Version, m.Entries[0])
+	p.trimStore(t, m.TrimTo)
+	p.next = m.Version
+	p.s.submit(pending{pg: p, txn: t, epoch: p.resetEpoch, repop: &repop{version: m.Version,
+		entry: rec.Entry, trim: m.TrimTo, stats: rec.Stats}})
+}
+
+func errors0(err error) error {
+	if err == nil {
+		return denc.ErrInvalid
+	}
+	return err
+}
+
+// repopTaken notes a replica's write. A replica that can't write what its primary has written must
+// not go on.
+func (p *pg) repopTaken(pend *pending, err error) {
+	r := pend.repop
+	if err != nil {
+		p.s.d.fail(fmt.Errorf("pg %v: write %v of the primary is not possible here: %w",
+			p.id, r.version, err))
+		return
+	}
+	reads, readKiB := p.stats.Reads, p.stats.ReadKiB
+	p.stats.Objects, p.stats.Bytes = r.stats.Objects, r.stats.Bytes
+	p.stats.ObjectsOmap, p.stats.ObjectsDirty = r.stats.ObjectsOmap, r.stats.ObjectsDirty
+	p.stats.Writes, p.stats.WrittenKiB = r.stats.Writes, r.stats.WrittenKiB
+	p.stats.Reads, p.stats.ReadKiB = reads, readKiB
+	p.m.Wrote(r.entry)
+	if !r.trim.IsZero() && p.m.Log().Tail().Less(r.trim) {
+		p.m.Trim(r.trim)
+	}
+	r.entry = nil
+}
+
+// sendAck tells the primary up to where this copy is durable.
+func (p *pg) sendAck() {
+	_, primary := p.m.Acting()
+	p.s.d.sendTo(p.s.osdmap, primary, &message.MOSDRepOpReply{
+		PGHead: message.PGHead{PG: p.id,
+			From:  ceph.PGShard{OSD: p.s.d.opt.ID, Shard: ceph.NoShard},
+			Epoch: p.s.osdmap.Epoch, MinEpoch: p.resetEpoch},
+		Version: p.ackTo, LastComplete: p.ackTo})
+}
+
+// repReply takes a replica's word.
+func (p *pg) repReply(ev *event) {
+	m := ev.msg.Body.(*message.MOSDRepOpReply)
+	if p.active && p.window.Ack(m.From.OSD, m.Version) {
+		p.drain()
+	}
+	ev.msg.Release()
+}
