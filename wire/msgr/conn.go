@@ -61,9 +61,11 @@ type Conn struct {
 	peer Peer
 	err  error
 
-	out     []*message.Message // to be written
-	sent    []*message.Message // written, not acknowledged; lossless only
-	outSeq  uint64
+	out     []outgoing   // to be written; after a lost socket some of it once more
+	sent    []outgoing   // written, not acknowledged; lossless only
+	outSeq  uint64       // last number given
+	maxSeq  uint64       // highest number ever given in this session
+	gotSeq  uint64       // what the peer is known to have got
 	ackDue  atomic.Int64 // bytes received and not acknowledged
 	control pending
 	idle    bool // the writer waits for wake
@@ -76,6 +78,12 @@ type Conn struct {
 	attempts                   int // failed in a row
 
 	keepaliveAck atomic.Int64
+}
+
+// An outgoing message has a number once it was written in this session.
+type outgoing struct {
+	m   *message.Message
+	seq uint64
 }
 
 // pending is what the writer sends besides messages.
@@ -95,8 +103,7 @@ func (c *Conn) Send(m *message.Message) {
 		c.mu.Unlock()
 		return
 	}
-	m.Seq = 0
-	c.out = append(c.out, m)
+	c.out = append(c.out, outgoing{m: m})
 	wake := c.idle
 	c.idle = false
 	if c.state == stateStandby {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"glue/ceph"
@@ -89,6 +90,7 @@ func (c *Conn) attemptFailed(turn uint64, err error) (time.Duration, bool) {
 	}
 	c.link, c.err = nil, err
 	c.attempts++
+	c.m.log.Debug("attempt to connect failed", "peer", c.peer.Name, "err", err)
 	if c.policy.Lossy {
 		c.end(err)
 		c.out = nil
@@ -273,7 +275,7 @@ func (c *Conn) newSession(turn uint64, l *link, to ceph.Addr, b []byte, s *settl
 		c.peer.Name = ceph.EntityName{Type: c.peerType, Num: id.Num}
 		c.peer.Addrs, c.peer.Features = id.Addrs, id.Supported&c.policy.Supported
 		c.inSeq.Store(0)
-		c.requeue(0)
+		c.renew()
 		c.install(l, s)
 	})
 }
@@ -326,20 +328,38 @@ func (c *Conn) install(l *link, s *settled) {
 	c.ackDue.Store(0)
 }
 
-// requeue puts what the peer has not got, of what was written, before what was not. Callers hold
-// c.mu. Whatever was written gets the same numbers again.
-func (c *Conn) requeue(got uint64) {
-	for len(c.sent) > 0 && c.sent[0].Seq <= got {
-		c.sent = c.sent[1:]
+// renew begins the numbers of a new session: all that the peer is not known to have got goes out
+// again. Callers hold c.mu.
+func (c *Conn) renew() {
+	c.out = slices.Concat(c.sent, c.out)
+	for i := range c.out {
+		c.out[i].seq = 0
 	}
-	if len(c.sent) > 0 {
-		c.out = append(c.sent[:len(c.sent):len(c.sent)], c.out...)
-	}
-	c.sent, c.outSeq = nil, got
+	c.sent, c.outSeq, c.maxSeq, c.gotSeq = nil, 0, 0, 0
 }
 
+// requeue resumes a session whose peer has got the messages up to got: of what was written, the
+// rest goes out again, under the same numbers. Callers hold c.mu.
+func (c *Conn) requeue(got uint64) {
+	out := slices.Concat(c.sent, c.out)
+	n := 0
+	for n < len(out) && out[n].seq != 0 && out[n].seq <= got {
+		n++
+	}
+	c.out, c.sent, c.outSeq, c.gotSeq = out[n:], nil, got, got
+}
+
+// plausible says whether the peer can have got exactly the messages up to got. A request to
+// resume that comes late from a socket of long ago names fewer than the peer has got since.
+// Callers hold c.mu.
+func (c *Conn) plausible(got uint64) bool { return c.gotSeq <= got && got <= c.maxSeq }
+
 // dropQueue forgets what was to be sent. Callers hold c.mu.
-func (c *Conn) dropQueue() { c.out, c.sent, c.outSeq = nil, nil, 0 }
+func (c *Conn) dropQueue() {
+	c.out = nil
+	c.sent = nil
+	c.renew()
+}
 
 func contains(v ceph.AddrVec, a ceph.Addr) bool {
 	a, _ = sessionKey(ceph.AddrVec{a})

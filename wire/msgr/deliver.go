@@ -248,9 +248,13 @@ func (c *Conn) acked(l *link, seq uint64) {
 	if c.link != l {
 		return
 	}
+	if seq > c.outSeq {
+		return // of nothing that we sent
+	}
+	c.gotSeq = max(c.gotSeq, seq)
 	n := 0
-	for n < len(c.sent) && c.sent[n].Seq <= seq {
-		c.sent[n] = nil
+	for n < len(c.sent) && c.sent[n].seq <= seq {
+		c.sent[n].m = nil
 		n++
 	}
 	if c.sent = c.sent[n:]; len(c.sent) == 0 {
@@ -264,7 +268,7 @@ const batchMessages = 256
 // write sends what is queued until the link ends.
 func (c *Conn) write(l *link) {
 	defer close(l.wdone)
-	var batch []*message.Message
+	var batch []outgoing
 	for {
 		var p pending
 		var ok bool
@@ -279,13 +283,14 @@ func (c *Conn) write(l *link) {
 	}
 }
 
-func (c *Conn) writeBatch(l *link, batch []*message.Message, p pending) error {
+func (c *Conn) writeBatch(l *link, batch []outgoing, p pending) error {
 	const flushBytes = 1 << 20
 	c.writeControl(l, p)
-	for _, m := range batch {
+	for _, e := range batch {
+		e.m.Seq = e.seq
 		c.ackDue.Store(0) // before inSeq is read, so that what comes between stays due
 		ack := c.inSeq.Load()
-		if l.wr.message(m, l.features, ack); l.wr.size >= flushBytes {
+		if l.wr.message(e.m, l.features, ack); l.wr.size >= flushBytes {
 			if err := l.wr.flush(l.nc); err != nil {
 				return err
 			}
@@ -314,8 +319,8 @@ func (c *Conn) writeControl(l *link, p pending) {
 // nextBatch waits for something to write. The messages are numbered and, on a lossless session,
 // kept until they are acknowledged.
 func (c *Conn) nextBatch(
-	l *link, batch []*message.Message,
-) ([]*message.Message, pending, bool) {
+	l *link, batch []outgoing,
+) ([]outgoing, pending, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
@@ -351,10 +356,11 @@ func (c *Conn) nextBatch(
 		clear(c.out[:n])
 		c.out = c.out[n:]
 	}
-	for _, m := range batch {
+	for i := range batch {
 		c.outSeq++
-		m.Seq = c.outSeq
+		batch[i].seq = c.outSeq
 	}
+	c.maxSeq = max(c.maxSeq, c.outSeq)
 	if !l.lossy {
 		c.sent = append(c.sent, batch...)
 	}

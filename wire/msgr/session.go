@@ -190,7 +190,7 @@ func (m *Messenger) begin(l *link, id *clientIdent, v verdict, gs uint64) verdic
 	c.peerGlobalSeq = id.GlobalSeq
 	c.peer = l.peer
 	c.inSeq.Store(0)
-	c.requeue(0)
+	c.renew()
 	ident := &serverIdent{
 		Addrs: ceph.AddrVec{m.self}, Num: m.name.Num, GlobalSeq: gs,
 		Supported: c.policy.Supported, Required: c.policy.Required,
@@ -254,11 +254,6 @@ func samePeer(old, now *Peer) bool {
 		return now.AuthName.ID == strconv.FormatInt(old.Name.Num, 10)
 	}
 	return true
-}
-
-// plausible says whether the peer can have got exactly the messages up to got. Callers hold c.mu.
-func (c *Conn) plausible(got uint64) bool {
-	return got <= c.outSeq && got+uint64(len(c.sent)) >= c.outSeq
 }
 
 // mayResume answers a peer whose session can't be resumed as it asks. Callers hold the locks.
