@@ -313,6 +313,10 @@ func (op *clientOp) release(p *pg) {
 // list runs a listing of the PG.
 func (p *pg) list(op *clientOp) {
 	p.s.flush()
+	p.env.Missing = nil
+	if p.m.Missing().Len() > 0 {
+		p.env.Missing = p.missingFrom
+	}
 	req := ops.Request{Object: op.object,
 		Ops: op.m.Ops, Flags: op.m.Flags, ReqID: op.reqid, Origin: op.from,
 		LastUpdate: p.m.Info().LastUpdate, Now: ceph.TimeOf(p.s.now)}

@@ -3,6 +3,7 @@ package osd
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"glue/ceph"
@@ -14,6 +15,7 @@ import (
 	"glue/osd/ops"
 	"glue/osd/peering"
 	"glue/osd/pglog"
+	"glue/osd/recovery"
 	"glue/store/objectstore"
 )
 
@@ -149,9 +151,30 @@ func (d *Daemon) loadPG(id ceph.SPG) error {
 	if err != nil {
 		return err
 	}
+	if err := d.removeTemps(id); err != nil {
+		return err
+	}
 	s := d.shardOf(id)
 	s.add(id, c, m)
 	return nil
+}
+
+// removeTemps drops objects that were being put together when the daemon ended.
+func (d *Daemon) removeTemps(id ceph.SPG) error {
+	list, _, err := d.store.List(id, ceph.HObject{Pool: math.MinInt64}, 1024)
+	if err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	var t objectstore.Transaction
+	for _, o := range list {
+		if recovery.IsTemp(o) {
+			t.Remove(id, o)
+		}
+	}
+	if t.Empty() {
+		return nil
+	}
+	return d.store.Submit(&t, d.storeDone)
 }
 
 func (d *Daemon) loadMissing(id ceph.SPG) (*pglog.Missing, error) {
@@ -236,6 +259,8 @@ func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 	p.pool = m.Pools[id.Pool]
 	p.since.init(p.changed)
 	s.pgs[id] = p
+	s.count.Add(1)
+	p.recovery.reset()
 	return p
 }
 
@@ -435,4 +460,5 @@ func (p *pg) startDelete() {
 	p.s.submit(pending{pg: p, txn: &t})
 	p.s.flush()
 	delete(p.s.pgs, p.id)
+	p.s.count.Add(-1)
 }

@@ -217,8 +217,9 @@ func (p *pg) takeOps() []*clientOp {
 		out = append(out, ob.waiting...)
 		ob.waiting = nil
 	}
+	out = append(out, p.recovery.held...)
 	out = append(out, p.waiting...)
-	p.waiting = nil
+	p.waiting, p.recovery.held = nil, nil
 	return out
 }
 

@@ -88,14 +88,26 @@ func (ma *Machine) Trim(v ceph.Eversion) {
 	ma.info.LogTail = ma.log.Tail()
 }
 
-// Recovered says that this copy has an object now.
-func (ma *Machine) Recovered(o ceph.HObject, v ceph.Eversion) []Effect {
-	ma.out = nil
+// GotObject takes an object out of the missing set; the owner stores that with the object.
+func (ma *Machine) GotObject(o ceph.HObject, v ceph.Eversion) {
 	if it, ok := ma.missing.Get(o); ok && it.Need.Compare(v) <= 0 {
 		ma.missing.Remove(o)
 		ma.info.LastComplete = pglog.LastComplete(ma.log, ma.missing)
-		ma.emit(StateChanged{})
 	}
+}
+
+// MarkMissing makes an object missing that turned out to be damaged.
+func (ma *Machine) MarkMissing(o ceph.HObject, v ceph.Eversion) {
+	ma.missing.Set(o, pglog.Item{Need: v})
+	ma.info.LastComplete = pglog.LastComplete(ma.log, ma.missing)
+	ma.clean = false
+	ma.dirtyInfo = true
+}
+
+// Recovered looks whether the PG is clean, after GotObject.
+func (ma *Machine) Recovered() []Effect {
+	ma.out = nil
+	ma.emit(StateChanged{})
 	ma.checkRecovered()
 	return ma.out
 }

@@ -1,0 +1,158 @@
+package recovery
+
+import (
+	"errors"
+	"fmt"
+
+	"glue/ceph"
+	"glue/store/objectstore"
+	"glue/wire/message"
+)
+
+// Limits of one push.
+const (
+	ChunkBytes = 8 << 20
+	ChunkKeys  = 8192
+)
+
+// Read makes the next push of an object after what before says has been copied. The object's
+// version is the caller's to fill in. An object that is not there gives a push with an error.
+func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progress) (
+	message.Push, error,
+) {
+	p := message.Push{Object: o, Before: before, After: before}
+	st, err := s.Stat(c, o)
+	if errors.Is(err, ceph.ENOENT) {
+		p.After.Error = true
+		return p, nil
+	}
+	if err != nil {
+		return p, fmt.Errorf("stat %v: %w", o, err)
+	}
+	p.Size = st.Size
+	p.After.First = false
+	if before.First {
+		if p.Attrs, err = s.GetAttrs(c, o); err != nil {
+			return p, fmt.Errorf("attributes of %v: %w", o, err)
+		}
+		if p.OmapHeader, err = s.OmapHeader(c, o); err != nil {
+			return p, fmt.Errorf("omap header of %v: %w", o, err)
+		}
+	}
+	left := ChunkBytes
+	if !before.OmapComplete {
+		if left, err = readOmap(s, c, &p, left); err != nil {
+			return p, err
+		}
+	}
+	if !before.DataComplete && p.After.OmapComplete {
+		err = readData(s, c, &p, uint64(left))
+	}
+	return p, err
+}
+
+// readOmap adds keys above the last copied, and returns how many bytes are left for data.
+func readOmap(s objectstore.Store, c ceph.SPG, p *message.Push, left int) (int, error) {
+	p.Omap = map[string][]byte{}
+	from := p.Before.OmapTo
+	for kv, err := range s.OmapScan(c, p.Object, from) {
+		if err != nil {
+			return 0, fmt.Errorf("omap of %v: %w", p.Object, err)
+		}
+		if kv.Key == from && from != "" {
+			continue // copied by the push before
+		}
+		if len(p.Omap) >= ChunkKeys || left <= 0 {
+			return 0, nil
+		}
+		p.Omap[kv.Key] = append([]byte(nil), kv.Value...)
+		p.After.OmapTo = kv.Key
+		left -= len(kv.Key) + len(kv.Value)
+	}
+	p.After.OmapComplete = true
+	return max(left, 64<<10), nil
+}
+
+// readData adds the written extents of the next piece.
+func readData(s objectstore.Store, c ceph.SPG, p *message.Push, limit uint64) error {
+	off := p.Before.DataTo
+	n := min(limit, p.Size-min(off, p.Size))
+	if n > 0 {
+		extents, err := s.Extents(c, p.Object, off, n)
+		if err != nil {
+			return fmt.Errorf("extents of %v: %w", p.Object, err)
+		}
+		for _, e := range extents {
+			b, err := s.Read(c, p.Object, e.Off, e.Len)
+			if err != nil {
+				return fmt.Errorf("read %v: %w", p.Object, err)
+			}
+			p.Extents = append(p.Extents, message.Extent{Off: e.Off, Len: uint64(len(b))})
+			p.Content = append(p.Content, b...)
+		}
+	}
+	p.After.DataTo = off + n
+	p.After.DataComplete = p.After.DataTo >= p.Size
+	return nil
+}
+
+// Complete says whether a push ends its object.
+func Complete(p *message.Push) bool { return p.After.DataComplete && p.After.OmapComplete }
+
+// Start is the progress before the first push.
+func Start() message.Progress { return message.Progress{First: true} }
+
+// Temp is the name under which an object is put together.
+func Temp(o ceph.HObject) ceph.HObject {
+	o.Pool = -2 - o.Pool
+	return o
+}
+
+// IsTemp says whether o is such a name: what is found of them at a start is left over.
+func IsTemp(o ceph.HObject) bool { return o.Pool < -1 }
+
+// Apply adds to t what a push brings. exists says whether an object is in the store now; a push
+// that fits no such state is an error.
+func Apply(t *objectstore.Transaction, c ceph.SPG, p *message.Push,
+	exists func(ceph.HObject) bool,
+) error {
+	target := p.Object
+	whole := p.Before.First && Complete(p)
+	if !whole {
+		target = Temp(p.Object)
+	}
+	switch {
+	case p.Before.First && exists(target):
+		t.Remove(c, target)
+	case !p.Before.First && !exists(target):
+		return fmt.Errorf("a push goes on with %v, which was not begun: %w", p.Object, ceph.EINVAL)
+	}
+	if p.Before.First {
+		t.Truncate(c, target, p.Size)
+		if len(p.Attrs) > 0 {
+			t.SetAttrs(c, target, p.Attrs)
+		}
+		if len(p.OmapHeader) > 0 {
+			t.OmapSetHeader(c, target, p.OmapHeader)
+		}
+	}
+	if len(p.Omap) > 0 {
+		t.OmapSet(c, target, p.Omap)
+	}
+	content := p.Content
+	for _, e := range p.Extents {
+		if e.Len > uint64(len(content)) || e.Off+e.Len > p.Size {
+			return fmt.Errorf("push of %v: extent %d+%d does not fit: %w", p.Object, e.Off, e.Len,
+				ceph.EINVAL)
+		}
+		t.Write(c, target, e.Off, content[:e.Len:e.Len])
+		content = content[e.Len:]
+	}
+	if !whole && Complete(p) {
+		if exists(p.Object) {
+			t.Remove(c, p.Object)
+		}
+		t.MoveRename(c, target, p.Object)
+	}
+	return nil
+}
