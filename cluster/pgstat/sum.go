@@ -1,10 +1,6 @@
 package pgstat
 
-import (
-	"reflect"
-
-	"glue/ceph/denc"
-)
+import "glue/ceph/denc"
 
 // A Sum counts a PG's or a pool's objects and traffic (object_stat_sum_t). The field order is the
 // wire order; the JSON order is that of sumDump.
@@ -53,8 +49,7 @@ func (s *Sum) Denc(c *denc.Coder) {
 	for _, p := range s.before() {
 		c.I64(p)
 	}
-	for _, p := range []*int32{&s.FlushModeHigh, &s.FlushModeLow, &s.EvictModeSome,
-		&s.EvictModeFull} {
+	for _, p := range s.small() {
 		c.I32(p)
 	}
 	for i, p := range s.after() {
@@ -66,8 +61,8 @@ func (s *Sum) Denc(c *denc.Coder) {
 }
 
 // before are the counters before the four small ones.
-func (s *Sum) before() []*int64 {
-	return []*int64{
+func (s *Sum) before() [numBefore]*int64 {
+	return [...]*int64{
 		&s.Bytes, &s.Objects, &s.ObjectClones, &s.ObjectCopies, &s.ObjectsMissingOnPrimary,
 		&s.ObjectsDegraded, &s.ObjectsUnfound, &s.Reads, &s.ReadKB, &s.Writes, &s.WriteKB,
 		&s.ScrubErrors, &s.ObjectsRecovered, &s.BytesRecovered, &s.KeysRecovered,
@@ -77,9 +72,13 @@ func (s *Sum) before() []*int64 {
 	}
 }
 
+func (s *Sum) small() [4]*int32 {
+	return [...]*int32{&s.FlushModeHigh, &s.FlushModeLow, &s.EvictModeSome, &s.EvictModeFull}
+}
+
 // after are the counters after them.
-func (s *Sum) after() []*int64 {
-	return []*int64{
+func (s *Sum) after() [numAfter]*int64 {
+	return [...]*int64{
 		&s.ObjectsPinned, &s.ObjectsMissing, &s.LegacySnapsets, &s.LargeOmapObjects,
 		&s.ObjectsManifest, &s.OmapBytes, &s.OmapKeys, &s.ObjectsRepaired,
 	}
@@ -95,21 +94,38 @@ func (s *Sum) Add(o *Sum) { s.combine(o, 1) }
 func (s *Sum) Sub(o *Sum) { s.combine(o, -1) }
 
 func (s *Sum) combine(o *Sum, sign int64) {
-	to, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(o).Elem()
-	for i := range to.NumField() {
-		to.Field(i).SetInt(to.Field(i).Int() + sign*from.Field(i).Int())
+	to, from := s.counters(), o.counters()
+	for i := range to {
+		*to[i] += sign * *from[i]
+	}
+	small, other := s.small(), o.small()
+	for i := range small {
+		*small[i] += int32(sign) * *other[i]
 	}
 }
 
 // Floor raises every counter below f to f.
 func (s *Sum) Floor(f int64) {
-	v := reflect.ValueOf(s).Elem()
-	for i := range v.NumField() {
-		if v.Field(i).Int() < f {
-			v.Field(i).SetInt(f)
-		}
+	for _, p := range s.counters() {
+		*p = max(*p, f)
+	}
+	for _, p := range s.small() {
+		*p = max(*p, int32(f))
 	}
 }
+
+// IsZero says whether nothing has been counted.
+func (s *Sum) IsZero() bool { return *s == Sum{} }
+
+func (s *Sum) counters() [numBefore + numAfter]*int64 {
+	before, after := s.before(), s.after()
+	var all [numBefore + numAfter]*int64
+	copy(all[:], before[:])
+	copy(all[numBefore:], after[:])
+	return all
+}
+
+const numBefore, numAfter = 28, 8
 
 // Copies sets ObjectCopies from the number of replicas that there should be.
 func (s *Sum) Copies(replicas int64) { s.ObjectCopies = s.Objects * replicas }

@@ -1,0 +1,21 @@
+package pgstat
+
+import (
+	"strconv"
+	"strings"
+
+	"glue/cluster/crush"
+)
+
+// FormatOSDs prints a set of OSDs as PG listings do: [0,1,NONE] with NONE for a missing shard.
+func FormatOSDs(osds []int32) string {
+	parts := make([]string, len(osds))
+	for i, osd := range osds {
+		if osd == crush.None {
+			parts[i] = "NONE"
+		} else {
+			parts[i] = strconv.Itoa(int(osd))
+		}
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}
