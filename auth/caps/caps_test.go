@@ -3,6 +3,7 @@ package caps
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -315,4 +316,24 @@ func FuzzCaps(f *testing.F) {
 			o.Allowed(&OSDQuery{Pool: "a", Read: true})
 		}
 	})
+}
+
+// TestStockParse holds the parsers against what a stock 16.2.15 monitor answered to
+// "ceph auth caps": service, text with escapes, and "ok" or the error.
+func TestStockParse(t *testing.T) {
+	b, err := os.ReadFile("testdata/stock.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unescape := strings.NewReplacer(`\n`, "\n", `\t`, "\t")
+	for line := range strings.Lines(string(b)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		got := "ok"
+		if err := Validate(f[0], unescape.Replace(f[1])); err != nil {
+			got = err.Error()
+		}
+		if got != f[2] {
+			t.Errorf("%s %q:\n got %s\nwant %s", f[0], f[1], got, f[2])
+		}
+	}
 }
