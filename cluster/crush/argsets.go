@@ -101,6 +101,7 @@ func (m *Map) AdjustWeightSet(set int64, id int32, weights []uint32) error {
 	if n := argPositions(args); n != len(weights) {
 		return fail(ceph.EINVAL, "must specify exactly %d weight values", n)
 	}
+	m.completeArgs(args)
 	if m.adjustArgs(args, id, weights) == 0 {
 		return fail(ceph.ENOENT, "item %d not found in crush map", id)
 	}
@@ -124,6 +125,7 @@ func (m *Map) setArgWeight(b *Bucket, pos int, weight uint32) {
 func (m *Map) sumArgs(b *Bucket) {
 	for _, args := range m.ChooseArgs {
 		if a := args[b.ID]; a != nil && len(a.WeightSets) > 0 {
+			m.completeArgs(args)
 			m.adjustArgs(args, b.ID, a.sums())
 		}
 	}
@@ -140,12 +142,12 @@ func (a *ChooseArg) sums() []uint32 {
 	return out
 }
 
-// adjustArgs sets an item's weights in all buckets of one set, upwards; straw2 buckets without a
-// set get one on the way (choose_args_adjust_item_weight).
-func (m *Map) adjustArgs(args map[int32]*ChooseArg, id int32, weights []uint32) int {
-	n := 0
+// completeArgs gives the buckets that have no weights in a set their own ones. Those that don't
+// draw by them get some too, for the sums to pass through; the next strip drops them.
+func (m *Map) completeArgs(args map[int32]*ChooseArg) {
+	positions := argPositions(args)
 	for _, b := range m.Buckets {
-		if b == nil || b.Alg != Straw2 || !slices.Contains(b.Items, id) {
+		if b == nil {
 			continue
 		}
 		a := args[b.ID]
@@ -154,20 +156,36 @@ func (m *Map) adjustArgs(args map[int32]*ChooseArg, id int32, weights []uint32) 
 			args[b.ID] = a
 		}
 		if len(a.WeightSets) == 0 {
-			for range argPositions(args) {
-				a.WeightSets = append(a.WeightSets, append([]uint32{}, b.Weights...))
+			for range positions {
+				_, weights := b.contents()
+				a.WeightSets = append(a.WeightSets, weights)
 			}
 		}
-		if len(a.WeightSets) != len(weights) {
+	}
+}
+
+// adjustArgs sets an item's weights in all buckets of one set, upwards
+// (choose_args_adjust_item_weight).
+func (m *Map) adjustArgs(args map[int32]*ChooseArg, id int32, weights []uint32) int {
+	n := 0
+	for _, b := range m.Buckets {
+		if b == nil || !slices.Contains(b.Items, id) {
+			continue
+		}
+		a := args[b.ID]
+		if a == nil || len(a.WeightSets) != len(weights) {
 			continue
 		}
 		for i, item := range b.Items {
-			if item == id {
-				for j, w := range weights {
+			if item != id {
+				continue
+			}
+			for j, w := range weights {
+				if i < len(a.WeightSets[j]) {
 					a.WeightSets[j][i] = w
 				}
-				n++
 			}
+			n++
 		}
 		m.adjustArgs(args, b.ID, a.sums())
 	}
@@ -191,8 +209,11 @@ func (m *Map) reweightArgs(b *Bucket, args map[int32]*ChooseArg, done map[int32]
 		}
 		sums := m.reweightArgs(sub, args, done)
 		for j, set := range a.WeightSets {
-			if i < len(set) && j < len(sums) {
+			switch {
+			case i < len(set) && j < len(sums):
 				set[i] = sums[j]
+			case i < len(set):
+				set[i] = sub.Weight
 			}
 		}
 	}

@@ -227,7 +227,8 @@ func (c *compiler) addBuckets() {
 		slices.Sort(later)
 		for _, j := range slices.Compact(later) {
 			if holds[j][b.name] {
-				c.fail("bucket '%s' and bucket '%s' are included each other", b.name, c.buckets[j].name)
+				c.fail("bucket '%s' and bucket '%s' are included each other",
+					b.name, c.buckets[j].name)
 				return
 			}
 			order[i], order[j] = order[j], order[i]
@@ -304,7 +305,8 @@ func (c *compiler) placeItems(b *bucketText, alg Alg) ([]int32, []uint32) {
 		case it.pos < 0:
 			continue
 		case int(it.pos) >= len(items):
-			c.fail("item '%s' in bucket '%s' has pos %d >= size %d", it.name, b.name, it.pos, len(items))
+			c.fail("item '%s' in bucket '%s' has pos %d >= size %d",
+				it.name, b.name, it.pos, len(items))
 			return nil, nil
 		case taken[it.pos]:
 			c.fail("item '%s' in bucket '%s' has explicit pos %d, which is occupied",
@@ -323,8 +325,8 @@ func (c *compiler) placeItems(b *bucketText, alg Alg) ([]int32, []uint32) {
 		}
 		c.weigh(it, id)
 		if alg == Uniform && it.weight != b.items[0].weight {
-			c.fail("item '%s' in uniform bucket '%s' has weight %d but previous item(s) have weight %g; "+
-				"uniform bucket items must all have identical weights.",
+			c.fail("item '%s' in uniform bucket '%s' has weight %d but previous item(s) have "+
+				"weight %g; uniform bucket items must all have identical weights.",
 				it.name, b.name, it.weight, float32(b.items[0].weight)/0x10000)
 			return nil, nil
 		}

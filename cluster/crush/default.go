@@ -33,7 +33,8 @@ func Default(osds int, failureDomain string) (*Map, error) {
 		}
 	}
 	_, err := m.AddSimpleRule(SimpleRule{
-		Name: "replicated_rule", Root: "default", FailureDomain: failureDomain, Type: TypeReplicated,
+		Name: "replicated_rule", Root: "default", FailureDomain: failureDomain,
+		Type: TypeReplicated,
 	})
 	if err != nil {
 		return nil, err

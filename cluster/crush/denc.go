@@ -123,7 +123,8 @@ func (b *Bucket) dencWeights(c *denc.Coder, weights []uint32) {
 		weights = dencWords(c, weights, n)
 	case Tree:
 		nodes := c.U8Const(uint8(len(b.Aux)))
-		if !c.Encoding() && c.Err() == nil && (n > maxTreeItems || n > 0 && int(nodes) != 1<<treeDepth(n)) {
+		fits := n == 0 || n <= maxTreeItems && int(nodes) == 1<<treeDepth(n)
+		if !c.Encoding() && c.Err() == nil && !fits {
 			c.Invalid("tree bucket %d has %d nodes for %d items", b.ID, nodes, n)
 			return
 		}
@@ -220,6 +221,9 @@ func dencNames(c *denc.Coder, p *map[int32]string) {
 		c.I32(&key)
 		if c.U32(&size); size == 0 {
 			c.U32(&size)
+			if size == 0 && c.Err() == nil {
+				c.Invalid("item %d has an empty name", key)
+			}
 		}
 		if c.Err() == nil && int64(size) > int64(c.Remaining()) {
 			c.Skip(c.Remaining() + 1) // fails

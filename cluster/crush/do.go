@@ -5,7 +5,7 @@ const undef int32 = 0x7ffffffe
 
 // maxWork bounds one placement: items looked at. A map of 10,000 hosts that are all out needs
 // some 6 million; a hostile map with endless retries ends here with what it has.
-const maxWork = 1 << 27
+const maxWork = 1 << 25
 
 // A Placer computes placements on one map and keeps its scratch memory between them: after the
 // first calls it allocates nothing. It belongs to one goroutine at a time; the map must not be
@@ -15,7 +15,9 @@ type Placer struct {
 	x       uint32
 	weights []uint32
 	args    map[int32]*ChooseArg
-	work    int // items that may still be looked at
+	limit   int // items that one call may look at; 0 is maxWork
+	work    int // items that it may still look at
+	tune    tuning
 	serial  uint64
 	perms   []perm
 	scratch []int32
@@ -41,7 +43,10 @@ func (p *Placer) Do(rule int, x uint32, max int, weights []uint32, args int64) [
 	if len(p.scratch) < 4*max {
 		p.scratch = make([]int32, 4*max)
 	}
-	p.x, p.weights, p.work = x, weights, maxWork
+	p.x, p.weights, p.tune = x, weights, p.m.tune()
+	if p.work = p.limit; p.work == 0 {
+		p.work = maxWork
+	}
 	p.serial++
 	p.args = p.m.ChooseArgs[args]
 	if p.args == nil {
@@ -49,8 +54,7 @@ func (p *Placer) Do(rule int, x uint32, max int, weights []uint32, args int64) [
 	}
 	s := p.scratch
 	w := walk{
-		from: s[:0:max], to: s[max : 2*max], leaf: s[2*max : 3*max],
-		tune: p.m.tune(), max: max,
+		from: s[:0:max], to: s[max : 2*max], leaf: s[2*max : 3*max], max: max,
 	}
 	out := s[3*max : 3*max : 4*max]
 	for i := range r.Steps {
@@ -64,13 +68,12 @@ func (p *Placer) Do(rule int, x uint32, max int, weights []uint32, args int64) [
 	return out
 }
 
-// A walk is the state between the steps of a rule: the items chosen so far, the places for the
-// next choice, and how to choose.
+// A walk is the state between the steps of a rule: the items chosen so far and the places for the
+// next choice.
 type walk struct {
 	from     []int32
 	to, leaf []int32 // max places each
 	max      int
-	tune     tuning
 }
 
 // tuning are the tunables as the rule's steps may have changed them.
@@ -106,17 +109,17 @@ func (p *Placer) step(w *walk, s *Step) {
 			w.from = append(w.from[:0], s.Arg1)
 		}
 	case OpSetChooseTries:
-		set(&w.tune.tries, 1)
+		set(&p.tune.tries, 1)
 	case OpSetChooseLeafTries:
-		set(&w.tune.leafTries, 1)
+		set(&p.tune.leafTries, 1)
 	case OpSetChooseLocalTries:
-		set(&w.tune.localTries, 0)
+		set(&p.tune.localTries, 0)
 	case OpSetChooseLocalFallback:
-		set(&w.tune.localFallbacks, 0)
+		set(&p.tune.localFallbacks, 0)
 	case OpSetChooseLeafVaryR:
-		set(&w.tune.varyR, 0)
+		set(&p.tune.varyR, 0)
 	case OpSetChooseLeafStable:
-		set(&w.tune.stable, 0)
+		set(&p.tune.stable, 0)
 	case OpChooseFirstN, OpChooseIndep, OpChooseLeafFirstN, OpChooseLeafIndep:
 		if len(w.from) > 0 {
 			p.chooseStep(w, s)
@@ -141,18 +144,18 @@ func (p *Placer) chooseStep(w *walk, s *Step) {
 			continue
 		}
 		c := choice{
-			bucket: b, num: num, typ: s.Arg2, tune: &w.tune, leafs: leafs,
-			tries: w.tune.tries, out: w.to[n:],
+			bucket: b, num: num, typ: s.Arg2, leafs: leafs,
+			tries: p.tune.tries, out: w.to[n:],
 		}
 		if leafs {
 			c.out2 = w.leaf[n:]
 		}
-		c.recurseTries = w.tune.leafTries
+		c.recurseTries = p.tune.leafTries
 		if firstN {
 			if c.recurseTries == 0 {
 				c.recurseTries = 1
-				if !w.tune.descendOnce {
-					c.recurseTries = w.tune.tries
+				if !p.tune.descendOnce {
+					c.recurseTries = p.tune.tries
 				}
 			}
 			n += p.firstN(&c, 0, w.max-n)

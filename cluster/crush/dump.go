@@ -10,12 +10,12 @@ import (
 
 // A Dump is the JSON of `osd crush dump`.
 type Dump struct {
-	Devices    []DumpDevice               `json:"devices"`
-	Types      []DumpType                 `json:"types"`
-	Buckets    []DumpBucket               `json:"buckets"`
-	Rules      []DumpRule                 `json:"rules"`
-	Tunables   DumpTunables               `json:"tunables"`
-	ChooseArgs map[string][]DumpChooseArg `json:"choose_args"`
+	Devices    []DumpDevice    `json:"devices"`
+	Types      []DumpType      `json:"types"`
+	Buckets    []DumpBucket    `json:"buckets"`
+	Rules      []DumpRule      `json:"rules"`
+	Tunables   DumpTunables    `json:"tunables"`
+	ChooseArgs cephjson.Object `json:"choose_args"` // set -> []DumpChooseArg
 }
 
 // A DumpDevice is one device.
@@ -242,9 +242,10 @@ func (m *Map) DumpTunables() DumpTunables {
 	}
 }
 
-func (m *Map) dumpChooseArgs() map[string][]DumpChooseArg {
-	out := map[string][]DumpChooseArg{}
-	for key, args := range m.ChooseArgs {
+func (m *Map) dumpChooseArgs() cephjson.Object {
+	out := cephjson.Object{}
+	for _, key := range slices.Sorted(maps.Keys(m.ChooseArgs)) {
+		args := m.ChooseArgs[key]
 		list := []DumpChooseArg{}
 		for _, id := range argIDs(args) {
 			d := DumpChooseArg{BucketID: id, IDs: args[id].IDs}
@@ -257,7 +258,7 @@ func (m *Map) dumpChooseArgs() map[string][]DumpChooseArg {
 			}
 			list = append(list, d)
 		}
-		out[fmt.Sprint(key)] = list
+		out = append(out, cephjson.Member{Key: fmt.Sprint(key), Value: list})
 	}
 	return out
 }

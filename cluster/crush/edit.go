@@ -119,10 +119,10 @@ func (m *Map) removeItem(b *Bucket, id int32) error {
 	if err := b.remove(m, id); err != nil {
 		return err
 	}
-	if b.Alg == Tree { // it keeps a hole; weight sets don't apply to it
-		return nil
-	}
 	for _, args := range m.ChooseArgs {
+		if b.Alg == Tree { // it may keep a hole; it does not draw by weight sets
+			delete(args, b.ID)
+		}
 		a := args[b.ID]
 		if a == nil {
 			continue
@@ -204,7 +204,8 @@ func (m *Map) checkRemovable(id int32) error {
 	case err != nil:
 		return err
 	case len(b.Items) > 0:
-		return fail(ceph.ENOTEMPTY, "bucket %s has %d items, not empty", m.itemName(id), len(b.Items))
+		return fail(ceph.ENOTEMPTY, "bucket %s has %d items, not empty",
+			m.itemName(id), len(b.Items))
 	case m.inUse(id):
 		return fail(ceph.EBUSY, "bucket %s is in use by a rule or a device class", m.itemName(id))
 	}

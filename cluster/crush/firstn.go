@@ -11,7 +11,6 @@ type choice struct {
 	recurseTries uint32 // of the descent to the device
 	parentR      int32
 	out, out2    []int32 // items, and the devices below them
-	tune         *tuning
 }
 
 // A verdict is what happens after one draw.
@@ -38,7 +37,7 @@ type try struct {
 // writes to out[pos:] and returns the position after the last.
 func (p *Placer) firstN(c *choice, pos, count int) int {
 	t := try{pos: pos, count: count}
-	if c.tune.stable == 0 {
+	if p.tune.stable == 0 {
 		t.rep = pos
 	}
 	for ; t.rep < c.num && t.count > 0 && p.work > 0; t.rep++ {
@@ -74,10 +73,10 @@ func (p *Placer) drawFirstN(c *choice, t *try) verdict {
 	p.work--
 	in := t.in
 	if len(in.Items) == 0 {
-		return c.failed(t, false)
+		return p.failed(c, t, false)
 	}
 	r := int32(uint32(t.rep) + uint32(c.parentR) + t.total)
-	fallbacks := c.tune.localFallbacks
+	fallbacks := p.tune.localFallbacks
 	if fallbacks > 0 && t.local >= uint32(len(in.Items)>>1) && t.local > fallbacks {
 		t.item = p.drawPermuted(in, uint32(r))
 	} else {
@@ -96,11 +95,11 @@ func (p *Placer) drawFirstN(c *choice, t *try) verdict {
 	}
 	for _, other := range c.out[:t.pos] {
 		if other == t.item {
-			return c.failed(t, true)
+			return p.failed(c, t, true)
 		}
 	}
 	if c.leafs && !p.leafFirstN(c, t, r) || typ == 0 && p.isOut(t.item) {
-		return c.failed(t, false)
+		return p.failed(c, t, false)
 	}
 	return accepted
 }
@@ -112,24 +111,24 @@ func (p *Placer) leafFirstN(c *choice, t *try, r int32) bool {
 		return true
 	}
 	sub := choice{
-		bucket: p.m.Bucket(t.item), num: t.pos + 1, tries: c.recurseTries, out: c.out2, tune: c.tune,
+		bucket: p.m.Bucket(t.item), num: t.pos + 1, tries: c.recurseTries, out: c.out2,
 	}
-	if c.tune.stable != 0 {
+	if p.tune.stable != 0 {
 		sub.num = 1
 	}
-	if v := c.tune.varyR; v != 0 {
+	if v := p.tune.varyR; v != 0 {
 		sub.parentR = r >> ((v - 1) & 31)
 	}
 	return p.firstN(&sub, t.pos, t.count) > t.pos
 }
 
 // failed counts a draw that did not fit and says where to go on.
-func (c *choice) failed(t *try, collided bool) verdict {
+func (p *Placer) failed(c *choice, t *try, collided bool) verdict {
 	t.total++
 	t.local++
-	fallbacks := c.tune.localFallbacks
+	fallbacks := p.tune.localFallbacks
 	switch {
-	case collided && t.local <= c.tune.localTries:
+	case collided && t.local <= p.tune.localTries:
 		return again
 	case fallbacks > 0 && t.local <= uint32(len(t.in.Items))+fallbacks:
 		return again

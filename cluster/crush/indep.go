@@ -72,7 +72,7 @@ func (p *Placer) acceptIndep(c *choice, rep, pos, end int, r, item int32) bool {
 		} else {
 			sub := choice{
 				bucket: p.m.Bucket(item), num: c.num, tries: c.recurseTries, parentR: r,
-				out: c.out2, tune: c.tune,
+				out: c.out2,
 			}
 			if p.indep(&sub, rep, 1); c.out2[rep] == None {
 				return false

@@ -90,7 +90,8 @@ func (p *parser) bad() {
 	}
 	t := p.toks[p.at]
 	line := p.lines[t.line]
-	p.fail("line %d error: parse error at '%s'", t.line+1, line[max(strings.Index(line, t.text), 0):])
+	rest := line[max(strings.Index(line, t.text), 0):]
+	p.fail("line %d error: parse error at '%s'", t.line+1, rest)
 }
 
 // peek is the next token's text, "" at the end or after an error.

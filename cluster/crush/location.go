@@ -115,6 +115,9 @@ func (m *Map) insert(id int32, weight uint32, name string, loc Location, sets bo
 	if m.adjustIn(id, weight, loc, sets) == 0 {
 		return fail(ceph.EINVAL, "didn't find anywhere to add item %d in %s", id, loc)
 	}
+	if b := m.Bucket(id); b != nil {
+		m.sumArgs(b) // a bucket brings the weights that it has in the sets
+	}
 	m.MaxDevices = max(m.MaxDevices, id+1)
 	return m.RebuildShadows()
 }

@@ -163,7 +163,8 @@ func (m *Map) Clone() *Map {
 			n.Rules[i] = &c
 		}
 	}
-	n.Types, n.Names, n.RuleNames = maps.Clone(m.Types), maps.Clone(m.Names), maps.Clone(m.RuleNames)
+	n.Types, n.Names = maps.Clone(m.Types), maps.Clone(m.Names)
+	n.RuleNames = maps.Clone(m.RuleNames)
 	n.ItemClasses, n.ClassNames = maps.Clone(m.ItemClasses), maps.Clone(m.ClassNames)
 	n.ClassBuckets = make(map[int32]map[int32]int32, len(m.ClassBuckets))
 	for id, classes := range m.ClassBuckets {

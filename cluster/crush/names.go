@@ -143,7 +143,8 @@ func (m *Map) RenameBucket(from, to string) error {
 		return err
 	}
 	if id := m.ids[from]; id >= 0 {
-		return fail(ceph.ENOTDIR, "srcname = '%s' is not a bucket because its id = %d is >= 0", from, id)
+		return fail(ceph.ENOTDIR, "srcname = '%s' is not a bucket because its id = %d is >= 0",
+			from, id)
 	}
 	return m.RenameItem(from, to)
 }
@@ -156,7 +157,8 @@ func (m *Map) checkRename(from, to string) error {
 	_, hasTo := m.ids[to]
 	switch {
 	case !hasFrom && hasTo:
-		return fail(ealready, "srcname = '%s' does not exist and dstname = '%s' already exists", from, to)
+		return fail(ealready, "srcname = '%s' does not exist and dstname = '%s' already exists",
+			from, to)
 	case !hasFrom:
 		return fail(ceph.ENOENT, "srcname = '%s' does not exist", from)
 	case hasTo:

@@ -117,7 +117,8 @@ func (g *mapMaker) group(level []int32, typ uint16) []int32 {
 	var out []int32
 	for most := 1 + g.IntN(24); len(level) > 0; {
 		n := min(1+g.IntN(most), len(level))
-		out = append(out, g.bucket(level[:n], typ, fmt.Sprintf("%s-%d", g.m.Types[int32(typ)], len(out))))
+		name := fmt.Sprintf("%s-%d", g.m.Types[int32(typ)], len(out))
+		out = append(out, g.bucket(level[:n], typ, name))
 		level = level[n:]
 	}
 	return out

@@ -238,8 +238,8 @@ func (m *Map) SetDeviceClass(id int32, class string) (changed bool, err error) {
 	case old == class:
 		return false, nil
 	case old != "":
-		return false, fail(ceph.EBUSY, "osd.%d has already bound to class '%s', can not reset class "+
-			"to '%s'; use 'ceph osd crush rm-device-class <id>' to remove old class first",
+		return false, fail(ceph.EBUSY, "osd.%d has already bound to class '%s', can not reset "+
+			"class to '%s'; use 'ceph osd crush rm-device-class <id>' to remove old class first",
 			id, old, class)
 	}
 	m.ItemClasses[id] = m.classFor(class)

@@ -97,7 +97,8 @@ func TestMappingsAsStock(t *testing.T) {
 			}
 			if r.IntN(5) == 0 {
 				weights[id] = uint32(r.IntN(5)) << 14
-				args = append(args, "--weight", fmt.Sprint(id), fmt.Sprint(float64(weights[id])/0x10000))
+				share := fmt.Sprint(float64(weights[id]) / 0x10000)
+				args = append(args, "--weight", fmt.Sprint(id), share)
 			}
 			total += weights[id]
 		}
@@ -106,7 +107,8 @@ func TestMappingsAsStock(t *testing.T) {
 		for i, rule := range m.Rules {
 			for n := int(rule.MinSize); n <= int(rule.MaxSize) && total > 0; n++ {
 				for x := firstX; x <= lastX; x++ {
-					out := strings.ReplaceAll(fmt.Sprint(p.Do(i, uint32(x), n, weights, 0)), " ", ",")
+					out := fmt.Sprint(p.Do(i, uint32(x), n, weights, 0))
+					out = strings.ReplaceAll(out, " ", ",")
 					fmt.Fprintf(&want, "CRUSH rule %d x %d %s\n", i, x, out)
 				}
 			}
@@ -118,7 +120,8 @@ func TestMappingsAsStock(t *testing.T) {
 // TestTextAsStock compares both directions of the text form, to the byte.
 func TestTextAsStock(t *testing.T) {
 	eachMap(t, func(t *testing.T, _ *rand.Rand, m *Map, dir string) {
-		bin, text, bin2 := filepath.Join(dir, "map"), filepath.Join(dir, "text"), filepath.Join(dir, "map2")
+		bin, text := filepath.Join(dir, "map"), filepath.Join(dir, "text")
+		bin2 := filepath.Join(dir, "map2")
 		if err := os.WriteFile(bin, encode(m), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -157,8 +160,8 @@ func TestTextAsStock(t *testing.T) {
 // describe prints a map for a readable difference.
 func describe(m *Map) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%+v\n%v\n%v\n%v\n%v\n%v\n%v\n", m.Tunables, m.Types, m.Names, m.RuleNames,
-		m.ItemClasses, m.ClassNames, m.ClassBuckets)
+	fmt.Fprintf(&b, "%d %+v\n%v\n%v\n%v\n%v\n%v\n%v\n", m.MaxDevices, m.Tunables,
+		m.Types, m.Names, m.RuleNames, m.ItemClasses, m.ClassNames, m.ClassBuckets)
 	for i, bucket := range m.Buckets {
 		fmt.Fprintf(&b, "slot %d: %+v\n", i, bucket)
 	}
@@ -184,7 +187,8 @@ func TestDumpAsStock(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := crushtool(t, "-i", file, "--dump")
-		firstDiff(t, "dump", string(cephjson.Marshal(m.Dump(), true)), strings.TrimRight(want, "\n")+"\n")
+		dump := string(cephjson.Marshal(m.Dump(), true))
+		firstDiff(t, "dump", dump, strings.TrimRight(want, "\n")+"\n")
 		var tree strings.Builder
 		for _, n := range m.Tree(TreeOptions{Shadow: true}) {
 			name := fmt.Sprintf("osd.%d", n.ID)

@@ -2,6 +2,7 @@ package crush
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -109,7 +110,8 @@ func (t *treeWalk) visit(n Node) {
 	}
 	for _, k := range kids {
 		t.visit(Node{
-			ID: b.Items[k.pos], Parent: n.ID, Depth: n.Depth + 1, Weight: toFloat(b.ItemWeight(k.pos)),
+			ID: b.Items[k.pos], Parent: n.ID, Depth: n.Depth + 1,
+			Weight: toFloat(b.ItemWeight(k.pos)),
 		})
 	}
 }
@@ -125,15 +127,15 @@ func (t *treeWalk) sortKey(id int32) string {
 // A TreeItem is one row as the JSON of `osd crush tree` and, with more after it, of `osd tree`
 // has it.
 type TreeItem struct {
-	ID          int32                       `json:"id"`
-	Class       string                      `json:"device_class,omitempty"`
-	Name        string                      `json:"name"`
-	Type        string                      `json:"type"`
-	TypeID      int32                       `json:"type_id"`
-	CrushWeight *cephjson.Float             `json:"crush_weight,omitempty"` // of devices
-	Depth       *int                        `json:"depth,omitempty"`        // of devices
-	PoolWeights map[string][]cephjson.Float `json:"pool_weights,omitzero"`  // nil for roots
-	Children    []int32                     `json:"children,omitzero"`      // nil for devices
+	ID          int32           `json:"id"`
+	Class       string          `json:"device_class,omitempty"`
+	Name        string          `json:"name"`
+	Type        string          `json:"type"`
+	TypeID      int32           `json:"type_id"`
+	CrushWeight *cephjson.Float `json:"crush_weight,omitempty"` // of devices
+	Depth       *int            `json:"depth,omitempty"`        // of devices
+	PoolWeights cephjson.Object `json:"pool_weights,omitzero"`  // set -> weights; nil for roots
+	Children    []int32         `json:"children,omitzero"`      // nil for devices
 }
 
 // TreeItem is a row's JSON form; setNames name the choose_args by pool.
@@ -149,10 +151,11 @@ func (m *Map) TreeItem(n Node, setNames map[int64]string) TreeItem {
 	}
 	it.Type = m.typeName(it.TypeID)
 	if n.Parent < 0 {
-		it.PoolWeights = map[string][]cephjson.Float{}
-		for key, args := range m.ChooseArgs {
-			if w := m.argWeights(args, n.Parent, n.ID); w != nil {
-				it.PoolWeights[SetName(key, setNames)] = w
+		it.PoolWeights = cephjson.Object{}
+		for _, key := range slices.Sorted(maps.Keys(m.ChooseArgs)) {
+			if w := m.argWeights(m.ChooseArgs[key], n.Parent, n.ID); w != nil {
+				member := cephjson.Member{Key: SetName(key, setNames), Value: w}
+				it.PoolWeights = append(it.PoolWeights, member)
 			}
 		}
 	}

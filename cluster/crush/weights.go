@@ -21,13 +21,13 @@ func WeightOf(f float64) (uint32, error) {
 }
 
 // AdjustItemWeight sets an item's weight wherever it occurs, passes the change upwards, and says
-// in how many places (`osd crush reweight`). Shadow trees are rebuilt.
+// in how many places, shadow trees included (`osd crush reweight`).
 func (m *Map) AdjustItemWeight(id int32, weight uint32) (int, error) {
 	n := m.adjust(id, weight, true)
 	if n == 0 {
 		return 0, fail(ceph.ENOENT, "item %d is in no bucket", id)
 	}
-	return n, m.RebuildShadows()
+	return n, nil
 }
 
 // AdjustItemWeightIn is AdjustItemWeight for the buckets that a location names.
