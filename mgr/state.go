@@ -1,0 +1,124 @@
+package mgr
+
+import (
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/mgrmap"
+	"glue/cluster/osdmap"
+	"glue/cluster/pgstat"
+	"glue/internal/options"
+	"glue/wire/message"
+)
+
+// state is all that the manager knows; it belongs to the loop.
+type state struct {
+	name     string
+	gid      uint64 // as in the last beacon
+	set      options.Set
+	base     options.Set // of the file and the command line, over which the monitors' values do not go
+	active   bool        // this manager is the one of the manager map
+	mgrmap   *mgrmap.Map
+	osdmap   *osdmap.Map
+	pgs      *pgstat.PGMap
+	dirty    bool // something changed that the monitors have not heard of
+	beaconAt time.Time
+	reportAt time.Time
+}
+
+func (s *state) init(name string, base options.Set) {
+	s.name = name
+	s.base, s.set = base, base
+	s.pgs = pgstat.NewPGMap()
+}
+
+func (s *state) epoch() ceph.Epoch {
+	if s.osdmap == nil {
+		return 0
+	}
+	return s.osdmap.Epoch
+}
+
+// configure lays the monitors' configuration under the local one.
+func (s *state) configure(m *Manager, values map[string]string) {
+	set, unknown := options.Set{}.WithKnown(values)
+	if len(unknown) > 0 {
+		m.log.Debug("options of the central configuration are not known here", "options", unknown)
+	}
+	set, err := set.With(s.base.Overrides())
+	if err != nil {
+		m.log.Warn("configuration is not valid", "err", err)
+		return
+	}
+	s.set = set
+}
+
+// takeMgrMap learns whether this manager is the active one, and tells the monitors at once when
+// it begins to serve.
+func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
+	if s.mgrmap != nil && mm.Epoch <= s.mgrmap.Epoch {
+		return
+	}
+	s.mgrmap = mm
+	was := s.active
+	s.active = mm.ActiveGID == m.client.GlobalID()
+	switch {
+	case s.active && !was:
+		m.log.Info("this manager is active", "epoch", mm.Epoch)
+		s.dirty = true
+		m.beacon()
+	case was && !s.active:
+		m.log.Warn("another manager is active now", "active", mm.ActiveName)
+	case s.active && !mm.Available:
+		m.beacon()
+	}
+}
+
+// takeMaps advances the OSD map; a gap is closed by asking for the rest.
+func (s *state) takeMaps(m *Manager, b *message.MOSDMap) {
+	next, err := applyMaps(s.osdmap, b)
+	if err != nil {
+		m.log.Error("OSD map does not apply; asking for a full one", "epoch", s.epoch(), "err", err)
+		s.osdmap = nil
+		m.client.Subscribe("osdmap", 0, false)
+		return
+	}
+	if next == nil || next == s.osdmap {
+		return
+	}
+	s.osdmap = next
+	m.client.Got("osdmap", uint64(next.Epoch))
+	s.pgs.TakeMap(next, ceph.TimeOf(time.Now()))
+	s.dirty = true
+}
+
+// takeReport takes an OSD's statistics.
+func (s *state) takeReport(m *Manager, r *osdReport) {
+	if s.osdmap == nil {
+		return // the OSD repeats itself
+	}
+	s.pgs.TakeReport(r.osd, &r.stat, r.pgs, s.osdmap, ceph.TimeOf(time.Now()))
+	s.dirty = true
+}
+
+// tick does what is due by time.
+func (s *state) tick(m *Manager, now time.Time) {
+	if now.Sub(s.beaconAt) >= s.set.Duration("mgr_beacon_period") {
+		m.beacon()
+	}
+	if s.active && now.Sub(s.reportAt) >= s.set.Duration("mgr_stats_period") {
+		s.dirty = true
+	}
+}
+
+// report tells the monitors the digest and the health checks of the statistics.
+func (m *Manager) report(now time.Time) {
+	s := &m.state
+	s.dirty = false
+	if !s.active || s.osdmap == nil {
+		return
+	}
+	s.reportAt = now
+	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set)
+	m.client.Send(&message.MMonMgrReport{GID: m.client.GlobalID(), Digest: digest, Health: health})
+}
