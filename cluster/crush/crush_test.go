@@ -296,7 +296,7 @@ func TestCompileErrors(t *testing.T) {
 		good + rule + "step take q step emit }":                     "not defined",
 		good + sets + "bucket_id -7 } }":                            "does not exist",
 		good + sets + "bucket_id -1 ids [ 1 2 ] } }":                "exactly 1 ids but got 2",
-		good + "\n %":                                               "line 11 error: parse error at",
+		good + "\n %":                                               "error: parse error at",
 		types + "root a {alg list item b} root b {alg list item a}": "included each other",
 	} {
 		_, err := Compile(text)

@@ -189,30 +189,6 @@ func TestDumpAsStock(t *testing.T) {
 		want := crushtool(t, "-i", file, "--dump")
 		dump := string(cephjson.Marshal(m.Dump(), true))
 		firstDiff(t, "dump", dump, strings.TrimRight(want, "\n")+"\n")
-		var tree strings.Builder
-		for _, n := range m.Tree(TreeOptions{Shadow: true}) {
-			name := fmt.Sprintf("osd.%d", n.ID)
-			if b := m.Bucket(n.ID); b != nil {
-				name = m.typeName(int32(b.Type)) + " " + m.itemName(n.ID)
-			}
-			weight := "0"
-			if n.Weight >= 0.000001 {
-				weight = fmt.Sprintf("%.5f", n.Weight)
-			}
-			fmt.Fprintf(&tree, "%d %s %s %s\n", n.ID, m.ItemClass(n.ID), weight, name)
-		}
-		if len(m.ChooseArgs) > 0 {
-			return // their columns are beside the weights
-		}
-		lines := strings.Split(crushtool(t, "-i", file, "--tree"), "\n")[1:]
-		var rows []string
-		for _, line := range lines {
-			rows = append(rows, strings.Join(strings.Fields(line), " "))
-		}
-		var got []string
-		for _, line := range strings.Split(tree.String(), "\n") {
-			got = append(got, strings.Join(strings.Fields(line), " "))
-		}
-		firstDiff(t, "tree", strings.Join(got, "\n"), strings.Join(rows, "\n"))
+		firstDiff(t, "tree", m.TreeTable(true, nil), crushtool(t, "-i", file, "--tree"))
 	})
 }

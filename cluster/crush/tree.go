@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"glue/internal/cephjson"
+	"glue/internal/texttable"
 )
 
 // maxRows bounds a tree walk: with linked buckets a small map can have endless many paths.
@@ -209,4 +210,44 @@ func (m *Map) TreeDump(shadow bool, setNames map[int64]string) TreeDump {
 		}
 	}
 	return d
+}
+
+// weightText is a weight as stock's tables print it.
+func weightText(w float32) string {
+	switch {
+	case w < -0.01:
+		return "-"
+	case w < 0.000001:
+		return "0"
+	}
+	return fmt.Sprintf("%.5f", w)
+}
+
+// TreeTable is the text of `osd crush tree`; setNames name the choose_args by pool.
+func (m *Map) TreeTable(shadow bool, setNames map[int64]string) string {
+	number := func(name string) texttable.Column {
+		return texttable.Column{Heading: name, CellSide: texttable.Right}
+	}
+	sets := slices.Sorted(maps.Keys(m.ChooseArgs))
+	columns := []texttable.Column{number("ID"), number("CLASS"), number("WEIGHT")}
+	for _, key := range sets {
+		columns = append(columns, number(SetName(key, setNames)))
+	}
+	table := texttable.New(append(columns, texttable.Column{Heading: "TYPE NAME"})...)
+	for _, n := range m.Tree(TreeOptions{Shadow: shadow}) {
+		cells := []any{n.ID, m.ItemClass(n.ID), weightText(n.Weight)}
+		for _, key := range sets {
+			cell := ""
+			if w := m.argWeights(m.ChooseArgs[key], n.Parent, n.ID); len(w) > 0 {
+				cell = weightText(float32(w[0]))
+			}
+			cells = append(cells, cell)
+		}
+		name := fmt.Sprintf("osd.%d", n.ID)
+		if b := m.Bucket(n.ID); b != nil {
+			name = m.typeName(int32(b.Type)) + " " + m.itemName(n.ID)
+		}
+		table.Row(append(cells, strings.Repeat("    ", n.Depth)+name)...)
+	}
+	return table.String()
 }
