@@ -46,6 +46,7 @@ type Message struct {
 	// its own. It stays unchanged until Release.
 	Data []byte
 
+	piece   [1][]byte // Data as a list
 	release func()
 }
 
@@ -77,23 +78,36 @@ func (m *Message) Release() {
 
 // Segments encodes the message for a peer: front, middle and the pieces of the data segment.
 func (m *Message) Segments(features uint64) (front, middle []byte, data [][]byte) {
-	row := rows[m.Body.Type()]
+	c := denc.NewEncoder(nil, features)
+	data = m.Encode(c)
+	return c.Bytes(), m.Middle, data
+}
+
+// Encode appends the front to what c encodes and returns the pieces of the data segment.
+func (m *Message) Encode(c *denc.Coder) (data [][]byte) {
 	if m.Version == 0 {
+		row := rows[m.Body.Type()]
 		m.Version, m.Compat = row.Version, row.Compat
 	}
-	c := denc.NewEncoder(nil, features)
 	m.Body.Denc(c, m.Version)
 	if p, ok := m.Body.(Payload); ok {
-		data = p.Data()
-	} else if len(m.Data) > 0 {
-		data = [][]byte{m.Data}
+		return p.Data()
 	}
-	return c.Bytes(), m.Middle, data
+	if len(m.Data) > 0 {
+		m.piece[0] = m.Data
+		return m.piece[:]
+	}
+	return nil
 }
 
 // Decode fills the body of a received message, whose Version, Compat and Data are set. A type that
 // is not in the table, or a compat version above ours, is an error that wraps denc.ErrVersion.
 func (m *Message) Decode(t Type, front []byte, features uint64) error {
+	return m.DecodeFrom(denc.NewDecoder(front, features), t)
+}
+
+// DecodeFrom is Decode with a coder that reads the front.
+func (m *Message) DecodeFrom(c *denc.Coder, t Type) error {
 	row, ok := rows[t]
 	if !ok {
 		return fmt.Errorf("%w: message type %d is not known", denc.ErrVersion, t)
@@ -103,7 +117,6 @@ func (m *Message) Decode(t Type, front []byte, features uint64) error {
 			denc.ErrVersion, row.Name, m.Compat, row.Version)
 	}
 	body := row.New()
-	c := denc.NewDecoder(front, features)
 	body.Denc(c, m.Version)
 	if err := c.Err(); err != nil {
 		return fmt.Errorf("decode %s version %d: %w", row.Name, m.Version, err)

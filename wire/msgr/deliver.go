@@ -162,7 +162,8 @@ func (c *Conn) readMessage(l *link) error {
 		m.Release()
 		return err
 	}
-	if err := m.Decode(message.Type(h.kind), seg.front, l.features); err != nil {
+	l.dec.Read(seg.front, l.features)
+	if err := m.DecodeFrom(&l.dec, message.Type(h.kind)); err != nil {
 		m.Release()
 		if errors.Is(err, denc.ErrVersion) {
 			c.m.log.Warn("message is not understood", "peer", c.peerType, "err", err)

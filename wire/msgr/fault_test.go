@@ -189,8 +189,6 @@ func TestPeerRestart(t *testing.T) {
 	}
 	b2.Start(b2)
 	defer b2.Close()
-	a.until("socket lost", func() bool { return !c.Ready() })
-	c.Send(msg(2))
 	a.until("remote reset", func() bool { return a.count("remote reset osd.1") == 1 })
 	c.Send(msg(3))
 	b2.until("message of the new session", func() bool {

@@ -33,9 +33,10 @@ type link struct {
 	quiet    time.Time   // since when nothing was read; the ticker's
 	asked    bool        // a keepalive was sent since then; the ticker's
 	head     [messageHeadBytes]byte
-	acked    uint64 // last acknowledgement seen; the reader's
-	features uint64 // of the session; set before it is served
-	lossy    bool   // the session is
+	dec      denc.Coder // the reader's
+	acked    uint64     // last acknowledgement seen; the reader's
+	features uint64     // of the session; set before it is served
+	lossy    bool       // the session is
 
 	once  sync.Once
 	cause error         // why it was closed; set before dead is closed

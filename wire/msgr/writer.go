@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 
+	"glue/ceph/denc"
 	"glue/wire/message"
 )
 
@@ -14,6 +15,7 @@ type frameWriter struct {
 	pieces net.Buffers // in order; data segments are their own pieces, not copied
 	out    net.Buffers // what a write consumes
 	size   int
+	enc    denc.Coder
 	tx     *sealer // nil in crc mode
 }
 
@@ -56,23 +58,44 @@ func (f *frameWriter) head(p *preamble, seg0 []byte) {
 	f.arena = f.tx.seal(f.arena, start)
 }
 
-var zeroBytes [64]byte
+var zeroBytes [128]byte
 
 func (f *frameWriter) zeros(n int) { f.arena = append(f.arena, zeroBytes[:n]...) }
 
 // message appends a message.
 func (f *frameWriter) message(m *message.Message, features, ack uint64) {
-	front, middle, data := m.Segments(features)
+	start := len(f.arena)
+	reserved := preambleBytes + messageHeadBytes + crcBytes
+	if f.tx != nil {
+		reserved = preambleBytes + inlineBytes + tagBytes
+	}
+	f.arena = append(f.arena, zeroBytes[:reserved]...)
+	f.enc.Append(f.arena, features)
+	data := m.Encode(&f.enc)
+	f.arena = f.enc.Bytes()
 	n := 0
 	for _, d := range data {
 		n += len(d)
 	}
-	p := preamble{tag: tagMessage, lens: [maxSegments]int{
-		messageHeadBytes, len(front), len(middle), n,
-	}}
+	front := len(f.arena) - start - reserved
+	p := preamble{tag: tagMessage, lens: [maxSegments]int{messageHeadBytes, front, len(m.Middle), n}}
 	for p.segments = maxSegments; p.segments > 1 && p.lens[p.segments-1] == 0; {
 		p.segments--
 	}
+	f.messageHead(f.arena[start:start+reserved], &p, m, ack)
+	if p.segments > 1 {
+		if f.tx != nil {
+			f.sealTail(start+reserved, m.Middle, data)
+		} else {
+			f.plainTail(&p, start+reserved, m.Middle, data)
+		}
+	}
+	f.size += len(f.arena) - start
+}
+
+// messageHead fills in the preamble and the message's header in the space reserved for them.
+func (f *frameWriter) messageHead(b []byte, p *preamble, m *message.Message, ack uint64) {
+	p.put(b)
 	h := messageHead{
 		seq: m.Seq, tid: m.TID, kind: uint16(m.Body.Type()), priority: m.Priority,
 		version: m.Version, compat: m.Compat, ack: ack,
@@ -80,29 +103,22 @@ func (f *frameWriter) message(m *message.Message, features, ack uint64) {
 	if h.priority == 0 {
 		h.priority = message.PriorityDefault
 	}
-	var head [messageHeadBytes]byte
-	h.put(head[:])
-	start := len(f.arena)
-	f.head(&p, head[:])
-	if p.segments > 1 {
-		if f.tx != nil {
-			f.sealTail(front, middle, data)
-		} else {
-			f.plainTail(&p, front, middle, data)
-		}
+	head := b[preambleBytes : preambleBytes+messageHeadBytes]
+	if h.put(head); f.tx == nil {
+		binary.LittleEndian.PutUint32(b[len(b)-crcBytes:], crc32c(crcSeed, head))
+		return
 	}
-	f.size += len(f.arena) - start
+	f.tx.seal(b[:preambleBytes+inlineBytes], 0)
 }
 
-func (f *frameWriter) plainTail(p *preamble, front, middle []byte, data [][]byte) {
-	f.arena = append(f.arena, front...)
+// plainTail appends what follows the front, which is in the arena from at.
+func (f *frameWriter) plainTail(p *preamble, at int, middle []byte, data [][]byte) {
+	sums := [maxSegments - 1]uint32{crc32c(crcSeed, f.arena[at:]), crc32c(crcSeed, middle), crcSeed}
 	f.arena = append(f.arena, middle...)
-	sum := uint32(crcSeed)
 	for _, d := range data {
-		sum = crc32c(sum, d)
+		sums[2] = crc32c(sums[2], d)
 		f.gather(d)
 	}
-	sums := [maxSegments - 1]uint32{crc32c(crcSeed, front), crc32c(crcSeed, middle), sum}
 	f.arena = append(f.arena, lateStatusOK)
 	for i, s := range sums {
 		if i+1 >= p.segments {
@@ -132,10 +148,10 @@ func (f *frameWriter) cut() {
 	}
 }
 
-func (f *frameWriter) sealTail(front, middle []byte, data [][]byte) {
-	start := len(f.arena)
-	f.arena = append(f.arena, front...)
-	f.zeros(pad16(len(front)) - len(front))
+// sealTail pads the front, which is in the arena from at, appends the rest and seals it all.
+func (f *frameWriter) sealTail(at int, middle []byte, data [][]byte) {
+	front := len(f.arena) - at
+	f.zeros(pad16(front) - front)
 	f.arena = append(f.arena, middle...)
 	f.zeros(pad16(len(middle)) - len(middle))
 	n := 0
@@ -146,7 +162,7 @@ func (f *frameWriter) sealTail(front, middle []byte, data [][]byte) {
 	f.zeros(pad16(n) - n)
 	f.arena = append(f.arena, lateStatusOK)
 	f.zeros(epilogueGCMBytes - 1)
-	f.arena = f.tx.seal(f.arena, start)
+	f.arena = f.tx.seal(f.arena, at)
 }
 
 // empty says whether nothing is gathered.
