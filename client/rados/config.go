@@ -72,7 +72,7 @@ func load(ctx context.Context, opt Options) (config, error) {
 	if hosts == "" {
 		return cfg, errors.New("no monitor is named: set mon_host in ceph.conf or use -m")
 	}
-	if cfg.seeds, err = parseMonHosts(ctx, hosts); err != nil {
+	if cfg.seeds, err = ParseMonHosts(ctx, hosts); err != nil {
 		return cfg, err
 	}
 	cfg.host, _ = os.Hostname()
@@ -162,9 +162,9 @@ func findKey(cfg config, explicit string) (keyring.Key, error) {
 		"entity with --id: %w", cfg.name, strings.Join(tried, ", "), ceph.ENOENT)
 }
 
-// parseMonHosts reads mon_host: monitors separated by commas, blanks or semicolons, each an
+// ParseMonHosts reads mon_host: monitors separated by commas, blanks or semicolons, each an
 // address or a bracketed list of the addresses of one monitor; names are looked up.
-func parseMonHosts(ctx context.Context, s string) ([]ceph.AddrVec, error) {
+func ParseMonHosts(ctx context.Context, s string) ([]ceph.AddrVec, error) {
 	var out []ceph.AddrVec
 	legacy := ""
 	for _, group := range splitMonHosts(s) {

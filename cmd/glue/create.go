@@ -74,7 +74,9 @@ func layOut(at, final layout, s *spec, now time.Time) error {
 		}
 	}
 	for _, o := range s.OSDs {
-		if err := blockstore.Format(at.block(o.ID), blockstore.Options{Size: o.Bytes}); err != nil {
+		err := blockstore.Format(at.data(osdName(o.ID)), blockstore.Options{Size: o.Bytes,
+			Label: fmt.Sprintf("osd.%d %s of cluster %s", o.ID, o.UUID, s.FSID)})
+		if err != nil {
 			return fmt.Errorf("create osd.%d: %w", o.ID, err)
 		}
 	}
@@ -97,7 +99,9 @@ func makeKeys(at layout, s *spec, now time.Time) (string, error) {
 		if err != nil {
 			return err
 		}
-		text := keyring.Print([]keyring.Entry{{Name: n, Key: k, Caps: caps}})
+		var ring keyring.Keyring
+		ring.Set(keyring.Entry{Name: n, Key: k, Caps: caps})
+		text := ring.Format()
 		all.WriteString(text)
 		if file == "" {
 			return nil

@@ -13,7 +13,7 @@ import (
 
 	"glue/auth/keyring"
 	"glue/ceph"
-	"glue/client/monc"
+	"glue/client/rados"
 	"glue/internal/admin"
 	"glue/internal/conffile"
 	"glue/internal/options"
@@ -86,16 +86,15 @@ func (c *daemonConf) key() (keyring.Key, error) {
 	if err != nil {
 		return keyring.Key{}, fmt.Errorf("read the keyring: %w", err)
 	}
-	entries, err := keyring.Parse(string(text))
+	ring, err := keyring.Parse(string(text))
 	if err != nil {
 		return keyring.Key{}, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, e := range entries {
-		if e.Name == c.name {
-			return e.Key, nil
-		}
+	e, ok := ring.Get(c.name)
+	if !ok {
+		return keyring.Key{}, fmt.Errorf("%s has no key of %v", path, c.name)
 	}
-	return keyring.Key{}, fmt.Errorf("%s has no key of %v", path, c.name)
+	return e.Key, nil
 }
 
 // A daemon is one running part of a cluster.
@@ -183,7 +182,7 @@ func startMgr(ctx context.Context, c *daemonConf) (*daemon, error) {
 	if o.Key, err = c.key(); err != nil {
 		return nil, err
 	}
-	if o.MonAddrs, err = monc.ParseMonHost(c.set.Str("mon_host")); err != nil {
+	if o.MonAddrs, err = rados.ParseMonHosts(ctx, c.set.Str("mon_host")); err != nil {
 		return nil, err
 	}
 	if o.Hostname, err = os.Hostname(); err != nil {
@@ -216,16 +215,17 @@ func startOSD(ctx context.Context, c *daemonConf) (*daemon, error) {
 		return nil, err
 	}
 	o.Key = k.Base64()
-	if o.MonAddrs, err = monc.ParseMonHost(c.set.Str("mon_host")); err != nil {
+	if o.MonAddrs, err = rados.ParseMonHosts(ctx, c.set.Str("mon_host")); err != nil {
 		return nil, err
 	}
-	store, err := blockstore.Open(c.set.Str("osd_data")+"/block", blockstore.Options{})
+	failed := make(chan error, 2)
+	o.OnFatal = func(err error) { failed <- err }
+	store, err := blockstore.Open(c.set.Str("osd_data"),
+		blockstore.Options{Log: c.log, OnFail: o.OnFatal})
 	if err != nil {
 		return nil, err
 	}
-	failed := make(chan error, 1)
 	o.Store = store
-	o.OnFatal = func(err error) { failed <- err }
 	d, err := osd.Start(ctx, o)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())

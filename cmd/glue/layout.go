@@ -44,9 +44,6 @@ func (l layout) log(name string) string    { return l.path("log", name+".log") }
 func (l layout) data(name string) string    { return l.path(name) }
 func (l layout) keyring(name string) string { return l.path(name, "keyring") }
 
-// block is the file that is an OSD's disk.
-func (l layout) block(id int) string { return l.path(osdName(id), "block") }
-
 func osdName(id int) string { return "osd." + strconv.Itoa(id) }
 
 // monNames are the ids of n monitors: a, b, c, …
