@@ -5,21 +5,25 @@
 // Invariants: replicated state changes only by applying entries of the quorum's log, each
 // deterministic; a reply that promises a change is sent after the change is committed and durable;
 // every command, subscription and message is checked against the session's capabilities first,
-// and what is not allowed explicitly is refused.
+// and what is not allowed explicitly is refused; all queues are bounded.
 //
-// One goroutine, the loop, owns all state; messenger goroutines only append to its inbox.
-// Mkfs, Start and Close may be called from any goroutine. The protocol is that of Ceph 16.2's
-// src/mon; monitor-to-monitor traffic is Glue's own.
+// One goroutine, the loop, owns all state; messenger goroutines only append to its inbox and read
+// the published keys. Mkfs, Start and Close may be called from any goroutine. The protocol is
+// that of Ceph 16.2's src/mon; monitor-to-monitor traffic is Glue's own.
 package mon
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"glue/ceph"
+	"glue/internal/admin"
+	"glue/wire/msgr"
 )
 
 // A Bootstrap is what a new monitor's store is created from.
@@ -28,7 +32,8 @@ type Bootstrap struct {
 	Name string // this monitor's own id, such as "a"
 	// Members are the addresses of all initial monitors by id, this one included.
 	Members map[string]ceph.AddrVec
-	// Keyring is a keyring file's text with at least "mon." and "client.admin".
+	// Keyring is a keyring file's text with at least "mon." and "client.admin". An OSD that has a
+	// key in it exists in the first OSD map.
 	Keyring []byte
 	// CrushLeafType is the failure domain of the initial rule: 0 (osd) when all OSDs are on one
 	// host, 1 (host) otherwise.
@@ -45,8 +50,8 @@ type Options struct {
 	// Listen is the address to bind; the zero value means the address in the monitor map.
 	Listen netip.AddrPort
 	Log    *slog.Logger
-	// Config are option values of the file and the command line, by Ceph's names; the central
-	// configuration is laid under them.
+	// Config are option values of the file and the command line, by Ceph's names; they go over
+	// the central configuration.
 	Config map[string]string
 	// Hostname and Metadata are what "ceph mon metadata" says of this machine.
 	Hostname string
@@ -54,28 +59,141 @@ type Options struct {
 }
 
 // A Monitor is a running monitor.
-type Monitor struct{}
-
-// ErrExists says that the folder holds a monitor's store already.
-var ErrExists = errors.New("a monitor's store is there already")
-
-// Mkfs creates the store of a new monitor in dir. It refuses to touch a folder that holds one.
-func Mkfs(dir string, b Bootstrap) error { return errors.ErrUnsupported }
+type Monitor struct {
+	core   *core
+	net    *msgr.Messenger
+	cancel context.CancelFunc
+	done   chan struct{} // the loop has ended
+	failed chan struct{} // it ended by itself
+	once   sync.Once
+	err    error // why; set before failed is closed
+}
 
 // Start opens the store, binds the address and serves until Close or until ctx ends.
-func Start(ctx context.Context, o Options) (*Monitor, error) { return nil, errors.ErrUnsupported }
+func Start(ctx context.Context, o Options) (*Monitor, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	c, err := newCore(o)
+	if err != nil {
+		return nil, fmt.Errorf("start mon.%s: %w", o.Name, err)
+	}
+	m := &Monitor{core: c, done: make(chan struct{}), failed: make(chan struct{})}
+	if err := m.listen(o); err != nil {
+		return nil, errors.Join(fmt.Errorf("start mon.%s: %w", o.Name, err), c.node.Close())
+	}
+	ctx, m.cancel = context.WithCancel(ctx)
+	m.net.Start(dispatcher{c})
+	go m.run(ctx)
+	return m, nil
+}
+
+// listen binds the messenger.
+func (m *Monitor) listen(o Options) error {
+	c := m.core
+	rank := c.rank()
+	if rank < 0 {
+		return fmt.Errorf("mon.%s is not in the monitor map", o.Name)
+	}
+	at := o.Listen
+	if !at.IsValid() {
+		at = c.mon.Map().Addrs(rank).Of(ceph.AddrMsgr2).AddrPort
+	}
+	if !at.IsValid() {
+		return fmt.Errorf("mon.%s has no msgr2 address in the monitor map", o.Name)
+	}
+	m.net = msgr.New(msgr.Options{
+		Entity: ceph.EntityName{Type: ceph.TypeMon, Num: int64(rank)},
+		Log:    o.Log,
+		Server: c.gate,
+		Policy: func(peer ceph.EntityType) msgr.Policy {
+			if peer == ceph.TypeMon {
+				return msgr.LosslessPeer
+			}
+			return msgr.StatelessServer
+		},
+	})
+	if err := m.net.Bind(at); err != nil {
+		return errors.Join(err, m.net.Close())
+	}
+	return nil
+}
+
+func (m *Monitor) run(ctx context.Context) {
+	err := m.core.loop(ctx)
+	if err == nil && ctx.Err() != nil {
+		close(m.done)
+		return
+	}
+	m.core.log.Error("monitor stops", "err", err)
+	m.err = err
+	close(m.done)
+	close(m.failed)
+}
 
 // Addrs are the addresses that the monitor listens on.
-func (m *Monitor) Addrs() ceph.AddrVec { return nil }
+func (m *Monitor) Addrs() ceph.AddrVec { return m.net.Addrs() }
 
 // FSID is the cluster's id.
-func (m *Monitor) FSID() ceph.UUID { return ceph.UUID{} }
+func (m *Monitor) FSID() ceph.UUID { return m.core.fsid }
 
 // Failed is closed when the monitor has stopped by itself; Err then says why.
-func (m *Monitor) Failed() <-chan struct{} { return nil }
+func (m *Monitor) Failed() <-chan struct{} { return m.failed }
 
 // Err is why the monitor stopped by itself.
-func (m *Monitor) Err() error { return nil }
+func (m *Monitor) Err() error {
+	select {
+	case <-m.failed:
+		return m.err
+	default:
+		return nil
+	}
+}
 
 // Close stops serving, flushes the store and releases the port.
-func (m *Monitor) Close() error { return nil }
+func (m *Monitor) Close() error {
+	var err error
+	m.once.Do(func() {
+		m.cancel()
+		<-m.done
+		err = errors.Join(m.net.Close(), m.core.node.Close())
+	})
+	return err
+}
+
+// AdminCommands are the commands of the admin socket.
+func (m *Monitor) AdminCommands() []admin.Command {
+	return []admin.Command{{
+		Prefix: "mon_status", Help: "the monitor's place in the quorum",
+		Run: func(map[string]any) (any, error) {
+			return ask(m, func(c *core) any { return c.monStatus() })
+		},
+	}, {
+		Prefix: "quorum_status", Help: "who is in the quorum",
+		Run: func(map[string]any) (any, error) {
+			return ask(m, func(c *core) any { return c.quorumStatus(c.now()) })
+		},
+	}, {
+		Prefix: "sessions", Help: "list existing sessions",
+		Run: func(map[string]any) (any, error) {
+			return ask(m, func(c *core) any { return c.sessionList() })
+		},
+	}, {
+		Prefix: "config show", Help: "the options in force that are not defaults",
+		Run: func(map[string]any) (any, error) {
+			return ask(m, func(c *core) any { return c.set.Overrides() })
+		},
+	}}
+}
+
+// ask runs f on the loop.
+func ask(m *Monitor, f func(c *core) any) (any, error) {
+	out := make(chan any, 1)
+	m.core.post(event{run: func() { out <- f(m.core) }})
+	select {
+	case v := <-out:
+		return v, nil
+	case <-m.done:
+		return nil, errors.New("the monitor has stopped")
+	}
+}

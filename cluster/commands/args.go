@@ -222,3 +222,25 @@ func (c *Command) Text() string {
 	}
 	return string(b)
 }
+
+// Args are the arguments as text, for matching against capabilities; lists are joined by spaces.
+func (c *Command) Args() map[string]string {
+	out := make(map[string]string, len(c.args))
+	for k, v := range c.args {
+		switch v := v.(type) {
+		case string:
+			out[k] = v
+		case json.Number:
+			out[k] = v.String()
+		case bool:
+			out[k] = strconv.FormatBool(v)
+		case []any:
+			var words []string
+			for _, w := range v {
+				words = append(words, fmt.Sprint(w))
+			}
+			out[k] = strings.Join(words, " ")
+		}
+	}
+	return out
+}

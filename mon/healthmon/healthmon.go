@@ -55,6 +55,7 @@ type mute struct {
 type Service struct {
 	collect func(now time.Time) Checks
 	mutes   map[string]mute
+	last    Checks // what Changes saw
 	edit    service.Edit
 }
 
@@ -362,4 +363,38 @@ func parseSpan(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not a duration", s)
 	}
 	return time.Duration(n) * unit, nil
+}
+
+// A Change is a line for the cluster log.
+type Change struct {
+	Text   string
+	Better bool
+}
+
+// Changes tells what is new since it was last called.
+func (s *Service) Changes(now time.Time) []Change {
+	var out []Change
+	checks := s.collect(now)
+	for _, code := range slices.Sorted(maps.Keys(checks)) {
+		c := checks[code]
+		switch old, ok := s.last[code]; {
+		case !ok:
+			out = append(out, Change{fmt.Sprintf("Health check failed: %s (%s)", c.Summary, code),
+				false})
+		case old.Summary != c.Summary:
+			out = append(out, Change{fmt.Sprintf("Health check update: %s (%s)", c.Summary, code),
+				false})
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(s.last)) {
+		if _, ok := checks[code]; !ok {
+			out = append(out, Change{fmt.Sprintf("Health check cleared: %s (was: %s)", code,
+				s.last[code].Summary), true})
+		}
+	}
+	if len(s.last) > 0 && len(checks) == 0 {
+		out = append(out, Change{"Cluster is now healthy", true})
+	}
+	s.last = checks
+	return out
 }

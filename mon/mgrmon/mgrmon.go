@@ -325,3 +325,18 @@ func (s *Service) Tick(now time.Time, grace time.Duration) {
 	}
 	s.promote(now)
 }
+
+// Metadata is what a manager said of its machine.
+func (s *Service) Metadata(name string) map[string]string { return s.meta[name] }
+
+// Names are the managers in the map, the active one first.
+func (s *Service) Names() []string {
+	var out []string
+	if s.m.ActiveName != "" {
+		out = append(out, s.m.ActiveName)
+	}
+	for _, gid := range slices.Sorted(maps.Keys(s.m.Standbys)) {
+		out = append(out, s.m.Standbys[gid].Name)
+	}
+	return out
+}

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"glue/ceph"
@@ -198,6 +197,3 @@ func (s *Service) HostList() string {
 	}
 	return strings.Join(out, " ")
 }
-
-// sortedNames are the monitors' names in order.
-func (s *Service) sortedNames() []string { return slices.Sorted(maps.Keys(s.m.Mons)) }

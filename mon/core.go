@@ -1,0 +1,226 @@
+package mon
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/commands"
+	"glue/internal/options"
+	"glue/mon/authmon"
+	"glue/mon/configmon"
+	"glue/mon/healthmon"
+	"glue/mon/logmon"
+	"glue/mon/mgrmon"
+	"glue/mon/monmon"
+	"glue/mon/osdmon"
+	"glue/mon/quorum"
+	"glue/mon/service"
+	"glue/wire/message"
+)
+
+// A core is the monitor's state. All of it but the gate and the inbox belongs to the loop.
+type core struct {
+	opt  Options
+	log  *slog.Logger
+	fsid ceph.UUID
+	set  options.Set // in force for this monitor
+	now  func() time.Time
+	gate *gate
+	node *quorum.Node
+
+	mon     *monmon.Service
+	auth    *authmon.Service
+	config  *configmon.Service
+	kv      *configmon.KV
+	osd     *osdmon.Service
+	mgr     *mgrmon.Service
+	health  *healthmon.Service
+	logs    *logmon.Service
+	stats   stats
+	all     []service.Service
+	byName  map[string]service.Service
+	handler map[string]func(*service.Request) service.Answer
+	index   commands.Index
+
+	sessions map[*session]struct{}
+	inbox    inbox
+	flow     flow
+	ledTerm  uint64    // the term whose leadership we have taken up, 0 when we do not lead
+	ledSince time.Time // since when
+	lastTick time.Time
+	logSeq   uint64
+}
+
+// An event is one thing for the loop to do: a message of a session, or a function.
+type event struct {
+	s   *session
+	m   *message.Message
+	run func()
+	end bool // the session is over
+}
+
+// An inbox is what messenger goroutines leave for the loop. Sessions bound it.
+type inbox struct {
+	mu     sync.Mutex
+	events []event
+	wake   chan struct{}
+}
+
+// post appends an event; any goroutine may call it.
+func (c *core) post(e event) {
+	c.inbox.mu.Lock()
+	c.inbox.events = append(c.inbox.events, e)
+	c.inbox.mu.Unlock()
+	select {
+	case c.inbox.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (i *inbox) take() []event {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	list := i.events
+	i.events = nil
+	return list
+}
+
+// newCore opens the store and loads every service.
+func newCore(o Options) (*core, error) {
+	seal, err := readSealKey(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &core{
+		opt: o, log: o.Log, now: time.Now, gate: &gate{},
+		sessions: map[*session]struct{}{}, inbox: inbox{wake: make(chan struct{}, 1)},
+	}
+	c.gate.conf.Store(&gateConf{})
+	c.node, err = quorum.Open(filepath.Join(o.Dir, storeDir), quorum.Options{Machine: c, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	c.build(seal)
+	if err := c.Restored(c.node.View()); err != nil {
+		return nil, errJoin(err, c.node.Close())
+	}
+	c.fsid = c.mon.Map().FSID
+	return c, nil
+}
+
+// build makes the services and the table of command handlers.
+func (c *core) build(seal [32]byte) {
+	read := c.node.View()
+	c.mon = monmon.New(read, c)
+	c.auth = authmon.New(authmon.Options{
+		Seal: seal, Rand: rand.Reader, GlobalIDs: c.gate.give,
+		Publish: func(k *authmon.Keys) { c.gate.keys.Store(k) },
+	}, c.gate.left)
+	c.config = configmon.New(func() ceph.UUID { return c.fsid }, c.mon.HostList)
+	c.kv = configmon.NewKV()
+	c.osd = osdmon.New(osdmon.Options{
+		Read: read, Options: func() options.Set { return c.set }, Log: c.log,
+		ClusterLog: func(p uint16, text string) { c.clusterLog(p, text) },
+		Usage:      c.poolUsage,
+	})
+	c.mgr = mgrmon.New(mgrmon.Options{
+		Log: c.clusterLog, Fenced: func(a ceph.AddrVec) { c.osd.Fence(c.now(), a) },
+	})
+	c.health = healthmon.New(c.checks)
+	c.logs = logmon.New()
+	c.all = []service.Service{
+		c.mon, c.config, c.kv, c.auth, c.osd, c.mgr, c.health, c.logs,
+	}
+	c.byName = map[string]service.Service{}
+	c.handler = map[string]func(*service.Request) service.Answer{}
+	for _, s := range c.all {
+		c.byName[s.Name()] = s
+		c.addRows(s.Commands())
+	}
+	c.addRows(c.commands())
+	c.index = commands.NewIndex(commands.Manager, commands.Monitor, commands.OSDMap)
+}
+
+func (c *core) addRows(rows []service.Row) {
+	for _, r := range rows {
+		c.handler[r.Prefix] = r.Run
+	}
+}
+
+// Restored loads every service from the store.
+func (c *core) Restored(v quorum.View) error {
+	for _, s := range c.all {
+		if err := s.Load(v); err != nil {
+			return err
+		}
+	}
+	return c.configure()
+}
+
+// configure takes the options in force: the central configuration under the local values.
+func (c *core) configure() error {
+	me := configmon.Entity{
+		Name: ceph.AuthName{Type: ceph.TypeMon, ID: c.opt.Name}, Host: c.opt.Hostname,
+	}
+	set, unknown := options.Set{}.WithKnown(c.config.For(me))
+	if len(unknown) > 0 {
+		c.log.Debug("options of the central configuration are not known here", "options", unknown)
+	}
+	set, unknown = set.WithKnown(c.opt.Config)
+	if len(unknown) > 0 {
+		c.log.Debug("options of the configuration file are not known here", "options", unknown)
+	}
+	c.set = set
+	c.gate.conf.Store(&gateConf{
+		authTTL:         set.Duration("auth_mon_ticket_ttl"),
+		serviceTTL:      set.Duration("auth_service_ticket_ttl"),
+		insecureReclaim: set.Bool("auth_allow_insecure_global_id_reclaim"),
+	})
+	return nil
+}
+
+// rank is our place in the monitor map, -1 when we are not in it.
+func (c *core) rank() int { return c.mon.Map().Rank(c.opt.Name) }
+
+// clusterLog wishes a line in the cluster log.
+func (c *core) clusterLog(priority uint16, text string) {
+	c.logTo(priority, "cluster", text)
+}
+
+func (c *core) logTo(priority uint16, channel, text string) {
+	c.logSeq++
+	rank := c.rank()
+	c.logs.Add(logmon.Own(ceph.AuthName{Type: ceph.TypeMon, ID: c.opt.Name}, rank,
+		c.mon.Map().Addrs(rank), c.now(), c.logSeq, priority, channel, text))
+}
+
+// Leader is the leader's rank, -1 for none.
+func (c *core) Leader() int {
+	for rank, name := range c.mon.Map().Ranks {
+		if memberID(name) == c.node.Leader() {
+			return rank
+		}
+	}
+	return -1
+}
+
+// Members are the ranks in the quorum. A lone monitor is the quorum when it leads.
+func (c *core) Members() []int {
+	out := []int{}
+	if c.Leader() >= 0 {
+		for rank := range c.mon.Map().Ranks {
+			out = append(out, rank)
+		}
+	}
+	return out
+}
+
+// Term is the election epoch that the stock commands show: odd while electing, even when led.
+func (c *core) Term() uint64 { return c.node.Term() * 2 }
+
+var errNoService = fmt.Errorf("a log entry is for a service that does not exist")

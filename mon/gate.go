@@ -1,0 +1,97 @@
+package mon
+
+import (
+	"crypto/rand"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"glue/auth/cephx"
+	"glue/auth/keyring"
+	"glue/ceph"
+	"glue/mon/authmon"
+	"glue/wire/msgr"
+)
+
+// A gate authenticates who connects. Messenger goroutines use it; what it reads is published by
+// the loop.
+type gate struct {
+	keys atomic.Pointer[authmon.Keys]
+	conf atomic.Pointer[gateConf]
+	mu   sync.Mutex
+	next uint64 // global ids
+	last uint64 // one past
+}
+
+// gateConf is the options that authentication depends on.
+type gateConf struct {
+	authTTL, serviceTTL time.Duration
+	insecureReclaim     bool
+}
+
+// give adds a range of global ids.
+func (g *gate) give(first, last uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.next == g.last {
+		g.next = first
+	}
+	g.last = last
+}
+
+func (g *gate) left() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last - g.next
+}
+
+func (g *gate) newGlobalID() (uint64, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.next == g.last {
+		return 0, false
+	}
+	g.next++
+	return g.next - 1, true
+}
+
+// Methods is cephx for everybody.
+func (g *gate) Methods(ceph.EntityType) []uint32 { return []uint32{cephx.MethodCephx} }
+
+// Accept starts the authentication of a connection.
+func (g *gate) Accept(ceph.EntityType, netip.AddrPort) msgr.ServerHandshake {
+	keys, conf := g.keys.Load(), g.conf.Load()
+	var monKey keyring.Key
+	if e, ok := keys.Entity(monName); ok {
+		monKey = e.Key
+	}
+	return &handshake{cephx.NewMonServer(cephx.MonOptions{
+		Keys: published{g}, Rand: rand.Reader, NewGlobalID: g.newGlobalID,
+		AuthTTL: conf.authTTL, ServiceTTL: conf.serviceTTL,
+		AllowInsecureReclaim: conf.insecureReclaim, MonKey: monKey,
+	})}
+}
+
+// published is the newest keys, also for a session that lives longer than they do.
+type published struct{ g *gate }
+
+func (p published) Entity(n ceph.AuthName) (keyring.Entry, bool) { return p.g.keys.Load().Entity(n) }
+
+func (p published) Rotating(t ceph.EntityType) cephx.Rotating { return p.g.keys.Load().Rotating(t) }
+
+// A handshake is one connection's authentication.
+type handshake struct{ server *cephx.MonServer }
+
+// Step passes a payload on.
+func (h *handshake) Step(method uint32, payload []byte, secretBytes int) (msgr.AuthStep, error) {
+	out, err := h.server.Step(time.Now(), method, payload, secretBytes)
+	if err != nil {
+		return msgr.AuthStep{}, err
+	}
+	return msgr.AuthStep{
+		Done: out.Done, Reply: out.Reply, SessionKey: out.SessionKey, Secret: out.Secret,
+		Name: out.Ticket.Name, GlobalID: out.Ticket.GlobalID, Caps: out.Ticket.Caps,
+		AllowAll: out.Ticket.AllowAll, Auth: h.server,
+	}, nil
+}

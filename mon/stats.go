@@ -1,0 +1,146 @@
+package mon
+
+import (
+	"fmt"
+	"time"
+
+	"glue/auth/caps"
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/cluster/pgstat"
+	"glue/internal/cephjson"
+	"glue/mon/healthmon"
+	"glue/wire/message"
+)
+
+// stats is what the manager has last told of PGs, space and health. It is not replicated: a new
+// leader has it within the manager's next report.
+type stats struct {
+	digest     *pgstat.Digest
+	checks     pgstat.Checks
+	serviceMap []byte
+	at         time.Time
+}
+
+// take takes a manager's report.
+func (s *stats) take(b *message.MMonMgrReport) error {
+	d, k := &pgstat.Digest{}, pgstat.Checks{}
+	if err := denc.Unmarshal(b.Digest, d, ceph.FeaturesAll); err != nil {
+		return fmt.Errorf("digest: %w", err)
+	}
+	if len(b.Health) > 0 {
+		if err := denc.Unmarshal(b.Health, &k, ceph.FeaturesAll); err != nil {
+			return fmt.Errorf("health: %w", err)
+		}
+	}
+	s.digest, s.checks = d, k
+	if len(b.ServiceMap) > 0 {
+		s.serviceMap = b.ServiceMap
+	}
+	return nil
+}
+
+// get is the digest, an empty one before the first report.
+func (s *stats) get() *pgstat.Digest {
+	if s.digest == nil {
+		return &pgstat.Digest{}
+	}
+	return s.digest
+}
+
+// poolUsage is what a pool holds.
+func (c *core) poolUsage(pool int64) (objects, bytes int64) {
+	p, ok := c.stats.get().Pools[pool]
+	if !ok {
+		return 0, 0
+	}
+	return p.Stats.Sum.Objects, p.Stats.Sum.Bytes
+}
+
+// checks are the health checks of the moment.
+func (c *core) checks(now time.Time) healthmon.Checks {
+	out := healthmon.Checks{}
+	for _, k := range c.stats.checks {
+		out.Add(k.Code, k.Severity, k.Count, k.Summary, k.Detail...)
+	}
+	c.osd.Checks(now, out)
+	c.mgrChecks(now, out)
+	return out
+}
+
+// mgrGrace is how long a cluster may be without a manager before that is told.
+const mgrGrace = 30 * time.Second
+
+func (c *core) mgrChecks(now time.Time, out healthmon.Checks) {
+	m := c.mgr.Map()
+	_, up, _ := c.osd.Map().Counts()
+	waited := now.Sub(c.ledSince) > mgrGrace &&
+		now.Sub(m.ActiveChange.Go()) > mgrGrace
+	if !m.Available && up > 0 && waited {
+		sev := healthmon.Warn
+		out.Add("MGR_DOWN", sev, 1, "no active mgr")
+	}
+}
+
+// noteHealth writes to the cluster log when the health has changed.
+func (c *core) noteHealth(now time.Time) {
+	for _, line := range c.health.Changes(now) {
+		p := uint16(message.LogWarn)
+		if line.Better {
+			p = message.LogInfo
+		}
+		c.clusterLog(p, line.Text)
+	}
+}
+
+// digestToManager sends the status that the manager's modules look at.
+func (c *core) digestToManager() {
+	now := c.now()
+	var m *message.Message
+	for s := range c.sessions {
+		if s.subs["mgrdigest"] == nil {
+			continue
+		}
+		if m == nil {
+			m = message.New(&message.MMgrDigest{
+				MonStatus: cephjson.Marshal(c.monStatus(), false),
+				Health:    cephjson.Marshal(c.health.Report(now).JSON(true), false),
+			})
+		}
+		one := *m
+		s.conn.Send(&one)
+	}
+}
+
+// statfs answers the space of the cluster or of a pool.
+func (c *core) statfs(e event, b *message.MStatfs) {
+	if b.FSID != c.fsid || !e.s.allowed("pg", caps.R) {
+		return
+	}
+	pool := int64(-1)
+	if b.DataPool != nil {
+		pool = *b.DataPool
+	}
+	sp := c.stats.get().Space(c.osd.Map(), pool)
+	e.s.reply(e.m, &message.MStatfsReply{FSID: c.fsid, Version: 1, KB: sp.KB, KBUsed: sp.KBUsed,
+		KBAvail: sp.KBAvail, Num: sp.Objects})
+}
+
+// poolStats answers the statistics of pools; unknown names are left out.
+func (c *core) poolStats(e event, b *message.MGetPoolStats) {
+	if b.FSID != c.fsid || !e.s.allowed("pg", caps.R) {
+		return
+	}
+	d := c.stats.get()
+	r := &message.MGetPoolStatsReply{FSID: c.fsid, Pools: map[string]message.Section{},
+		PerPool: d.OSDSum.NumOSDs > 0 && d.OSDSum.NumOSDs == d.OSDSum.NumPerPoolOSDs}
+	for _, name := range b.Pools {
+		id, ok := c.osd.Map().PoolByName(name)
+		if !ok {
+			continue
+		}
+		p := d.Pools[id]
+		r.Pools[name] = denc.Marshal(&p, ceph.FeaturesAll)
+	}
+	e.s.reply(e.m, r)
+}

@@ -1,0 +1,237 @@
+package mon
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/monmap"
+	"glue/cluster/osdmap"
+	"glue/internal/cephjson"
+	"glue/internal/version"
+	"glue/mon/service"
+)
+
+// quorumAge is since when the quorum is as it is, in seconds.
+func (c *core) quorumAge(now time.Time) int64 { return int64(now.Sub(c.ledSince) / time.Second) }
+
+// quorumNames are the monitors in the quorum.
+func (c *core) quorumNames() []string {
+	names := []string{}
+	for _, rank := range c.Members() {
+		names = append(names, c.mon.Map().Ranks[rank])
+	}
+	return names
+}
+
+func (c *core) leaderName() string {
+	if m, ok := c.mon.Map().At(c.Leader()); ok {
+		return m.Name
+	}
+	return ""
+}
+
+func (c *core) cmdStatus(r *service.Request) service.Answer {
+	if r.IsJSON() {
+		return r.JSON(c.statusJSON(r.Now))
+	}
+	return service.Plain(c.statusText(r.Now))
+}
+
+func (c *core) statusText(now time.Time) string {
+	t := ceph.TimeOf(now)
+	var b strings.Builder
+	fmt.Fprintf(&b, "  cluster:\n    id:     %v\n    health: %s\n \n", c.fsid,
+		strings.Join(c.health.Report(now).Lines(), "\n            "))
+	fmt.Fprintf(&b, "  services:\n    mon: %d daemons, quorum %s (age %s)\n",
+		len(c.mon.Map().Ranks), strings.Join(c.quorumNames(), ","),
+		osdmap.Timespan(now.Sub(c.ledSince)))
+	fmt.Fprintf(&b, "    mgr: %s\n", c.mgr.Map().SummaryText(t))
+	fmt.Fprintf(&b, "    osd: %s \n", c.osd.Map().StatText(t, "         ", false))
+	fmt.Fprintf(&b, "  data:\n%s \n", c.stats.get().StatusText())
+	return b.String()
+}
+
+func (c *core) statusJSON(now time.Time) any {
+	m := c.osd.Map().Stat()
+	return cephjson.Object{
+		{Key: "fsid", Value: c.fsid.String()},
+		{Key: "health", Value: c.health.Report(now).JSON(false)},
+		{Key: "election_epoch", Value: c.Term()},
+		{Key: "quorum", Value: c.Members()},
+		{Key: "quorum_names", Value: c.quorumNames()},
+		{Key: "quorum_age", Value: c.quorumAge(now)},
+		{Key: "monmap", Value: c.mon.Map().SummaryDump()},
+		{Key: "osdmap", Value: m},
+		{Key: "pgmap", Value: c.stats.get().Status()},
+		{Key: "fsmap", Value: cephjson.Object{{Key: "epoch", Value: 1},
+			{Key: "by_rank", Value: []int{}}, {Key: "up:standby", Value: 0}}},
+		{Key: "mgrmap", Value: c.mgr.Map().Summary()},
+		{Key: "servicemap", Value: cephjson.Object{{Key: "epoch", Value: 1},
+			{Key: "modified", Value: c.mon.Map().Created.String()},
+			{Key: "services", Value: cephjson.Object{}}}},
+		{Key: "progress_events", Value: cephjson.Object{}},
+	}
+}
+
+// quorumStatus is "ceph quorum_status".
+func (c *core) quorumStatus(now time.Time) any {
+	return cephjson.Object{
+		{Key: "election_epoch", Value: c.Term()},
+		{Key: "quorum", Value: c.Members()},
+		{Key: "quorum_names", Value: c.quorumNames()},
+		{Key: "quorum_leader_name", Value: c.leaderName()},
+		{Key: "quorum_age", Value: c.quorumAge(now)},
+		{Key: "features", Value: quorumFeatures()},
+		{Key: "monmap", Value: c.mon.Map().Dump()},
+	}
+}
+
+func quorumFeatures() cephjson.Object {
+	return cephjson.Object{
+		{Key: "quorum_con", Value: fmt.Sprint(ceph.FeaturesAll)},
+		{Key: "quorum_mon", Value: monmap.FeatureNames(monmap.FeaturesPacific)},
+	}
+}
+
+// monStatus is "ceph tell mon.X mon_status".
+func (c *core) monStatus() any {
+	state := "electing"
+	switch {
+	case c.node.Leading():
+		state = "leader"
+	case c.Leader() >= 0:
+		state = "peon"
+	}
+	features := append(cephjson.Object{
+		{Key: "required_con", Value: fmt.Sprint(ceph.FeaturesRequired)},
+		{Key: "required_mon", Value: monmap.FeatureNames(monmap.FeaturesPacific)},
+	}, quorumFeatures()...)
+	return cephjson.Object{
+		{Key: "name", Value: c.opt.Name}, {Key: "rank", Value: c.rank()},
+		{Key: "state", Value: state}, {Key: "election_epoch", Value: c.Term()},
+		{Key: "quorum", Value: c.Members()}, {Key: "quorum_age", Value: c.quorumAge(c.now())},
+		{Key: "features", Value: features},
+		{Key: "outside_quorum", Value: []string{}}, {Key: "extra_probe_peers", Value: []string{}},
+		{Key: "sync_provider", Value: []string{}}, {Key: "monmap", Value: c.mon.Map().Dump()},
+		{Key: "feature_map", Value: c.featureMap()}, {Key: "stretch_mode", Value: false},
+	}
+}
+
+// featureMap counts the connected peers by kind and features. This monitor counts itself.
+func (c *core) featureMap() cephjson.Object {
+	count := map[ceph.EntityType]map[uint64]int{ceph.TypeMon: {ceph.FeaturesAll: 1}}
+	for s := range c.sessions {
+		t := s.peer.Name.Type
+		if count[t] == nil {
+			count[t] = map[uint64]int{}
+		}
+		count[t][s.peer.Features]++
+	}
+	out := cephjson.Object{}
+	for _, t := range []ceph.EntityType{ceph.TypeMon, ceph.TypeMDS, ceph.TypeOSD, ceph.TypeClient,
+		ceph.TypeMgr} {
+		list := []any{}
+		for _, f := range slices.Sorted(maps.Keys(count[t])) {
+			list = append(list, cephjson.Object{
+				{Key: "features", Value: fmt.Sprintf("0x%x", f)},
+				{Key: "release", Value: "luminous"}, {Key: "num", Value: count[t][f]},
+			})
+		}
+		if len(list) > 0 {
+			out = append(out, cephjson.Member{Key: t.String(), Value: list})
+		}
+	}
+	return out
+}
+
+// sessionList is "ceph tell mon.X sessions".
+func (c *core) sessionList() any {
+	list := []any{}
+	for s := range c.sessions {
+		list = append(list, cephjson.Object{
+			{Key: "name", Value: s.peer.Name.String()},
+			{Key: "entity_name", Value: s.peer.AuthName.String()},
+			{Key: "addrs", Value: s.peer.Addrs},
+			{Key: "socket_addr", Value: s.peer.Socket.String()},
+			{Key: "con_type", Value: s.peer.Name.Type.String()},
+			{Key: "con_features", Value: s.peer.Features},
+			{Key: "con_features_hex", Value: fmt.Sprintf("%x", s.peer.Features)},
+			{Key: "open", Value: !s.closed},
+			{Key: "caps", Value: cephjson.Object{{Key: "text", Value: s.peer.Caps}}},
+			{Key: "authenticated", Value: true},
+			{Key: "global_id", Value: s.peer.GlobalID},
+			{Key: "remote_host", Value: s.host},
+		})
+	}
+	return list
+}
+
+// versionsOf counts a kind of daemon by version.
+func versionsOf(facts []map[string]string) map[string]int {
+	out := map[string]int{}
+	for _, f := range facts {
+		v := f["ceph_version"]
+		if v == "" {
+			v = "unknown"
+		}
+		out[v]++
+	}
+	return out
+}
+
+// facts is what the daemons of each kind have said of themselves.
+func (c *core) facts() map[string][]map[string]string {
+	out := map[string][]map[string]string{}
+	for _, name := range c.mon.Map().Ranks {
+		out["mon"] = append(out["mon"], c.mon.Metadata(name))
+	}
+	m := c.mgr.Map()
+	if m.ActiveName != "" {
+		out["mgr"] = append(out["mgr"], c.mgr.Metadata(m.ActiveName))
+	}
+	for _, gid := range slices.Sorted(maps.Keys(m.Standbys)) {
+		out["mgr"] = append(out["mgr"], c.mgr.Metadata(m.Standbys[gid].Name))
+	}
+	for _, id := range c.osd.Map().OSDs() {
+		if c.osd.Map().IsUp(id) {
+			out["osd"] = append(out["osd"], c.osd.Metadata(id))
+		}
+	}
+	return out
+}
+
+func (c *core) cmdVersions(r *service.Request) service.Answer {
+	all := c.facts()
+	out, sum := cephjson.Object{}, map[string]int{}
+	for _, kind := range []string{"mon", "mgr", "osd", "mds"} {
+		v := versionsOf(all[kind])
+		for k, n := range v {
+			sum[k] += n
+		}
+		out = append(out, cephjson.Member{Key: kind, Value: v})
+	}
+	return r.JSON(append(out, cephjson.Member{Key: "overall", Value: sum}))
+}
+
+func (c *core) cmdVersion(r *service.Request) service.Answer {
+	return r.Either(struct {
+		Version   string `json:"version"`
+		Release   string `json:"release"`
+		Stability string `json:"release_type"`
+	}{version.Ceph, version.Release, "stable"}, version.Long+"\n")
+}
+
+// metadata is what this monitor says of its machine.
+func (c *core) metadata() map[string]string {
+	out := map[string]string{
+		"addrs": c.mon.Map().Addrs(c.rank()).String(), "hostname": c.opt.Hostname,
+		"ceph_version": version.Long, "ceph_version_short": version.Ceph,
+		"ceph_release": version.Release,
+	}
+	maps.Copy(out, c.opt.Metadata)
+	return out
+}

@@ -1,0 +1,255 @@
+package mon
+
+import (
+	"maps"
+	"strings"
+
+	"glue/auth/caps"
+	"glue/ceph"
+	"glue/mon/configmon"
+	"glue/mon/logmon"
+	"glue/mon/mgrmon"
+	"glue/mon/monmon"
+	"glue/wire/message"
+)
+
+// Bounds of what one message with OSD maps carries.
+const (
+	maxMapsPerMessage = 40
+	maxMapBytes       = 8 << 20
+)
+
+// A subscription is a peer's wish to hear of one kind of map from a version on.
+type subscription struct {
+	next uint64 // the version wanted next
+	once bool
+}
+
+// A topic is a row of the table of what can be subscribed to.
+type topic struct {
+	name   string // of the subscription; with a trailing "-" or ":" a prefix
+	svc    string // the caps' service
+	need   caps.Perm
+	source string // the service whose changes concern it
+	send   func(c *core, s *session, what string, sub *subscription)
+}
+
+var topics = []topic{
+	{"monmap", "", 0, "mon", sendMonMapSub},
+	{"config", "", 0, "config", sendConfigSub},
+	{"osdmap", "osd", caps.R, "osd", sendOSDMapSub},
+	{"mgrmap", "mgr", caps.R, "mgr", sendMgrMapSub},
+	{"mgrdigest", "mgr", caps.X, "", nil}, // sent by time
+	{"servicemap", "mgr", caps.R, "", sendServiceMapSub},
+	{"osd_pg_creates", "osd", caps.W, "", nil}, // OSDs make PGs from the map
+	{"fsmap", "mds", caps.R, "", sendNothing},
+	{"fsmap.user", "mds", caps.R, "", sendNothing},
+	{"mdsmap", "mds", caps.R, "", sendNothing},
+	{"log-", "log", caps.R, "log", sendLogSub},
+	{"kv:", "config-key", caps.R, "config-key", sendKVSub},
+}
+
+// findTopic finds the row of a subscription's name.
+func findTopic(what string) *topic {
+	for i := range topics {
+		t := &topics[i]
+		prefix := strings.HasSuffix(t.name, "-") || strings.HasSuffix(t.name, ":")
+		if what == t.name || prefix && strings.HasPrefix(what, t.name) {
+			return t
+		}
+	}
+	return nil
+}
+
+// maxSubs bounds the subscriptions of one session.
+const maxSubs = 64
+
+// subscribe takes a peer's wishes; what its caps do not allow is passed over, as stock does. Clients
+// may always have the monitor map, their own configuration and the manager map: without them they
+// could not run at all.
+func (c *core) subscribe(s *session, b *message.MMonSubscribe) {
+	if b.Hostname != "" {
+		s.host = b.Hostname
+	}
+	for what, item := range b.What {
+		t := findTopic(what)
+		if t == nil || len(s.subs) >= maxSubs ||
+			t.svc != "" && !s.allowed(t.svc, t.need) && !s.basic(t) {
+			continue
+		}
+		sub := &subscription{next: item.Start, once: item.Flags&message.SubscribeOnce != 0}
+		s.subs[what] = sub
+		c.offer(s, what, t, sub)
+	}
+}
+
+// basic says whether a topic is open to every authenticated peer that may talk to the monitors.
+func (s *session) basic(t *topic) bool {
+	return t.name == "mgrmap" && s.allowed("mon", caps.R)
+}
+
+func (c *core) offer(s *session, what string, t *topic, sub *subscription) {
+	if t.send == nil {
+		return
+	}
+	before := sub.next
+	if t.send(c, s, what, sub); sub.once && sub.next != before {
+		delete(s.subs, what)
+	}
+}
+
+// publish tells subscribers what has changed.
+func (c *core) publish() {
+	changed := c.flow.changed
+	if len(changed) == 0 {
+		return
+	}
+	c.flow.changed = nil
+	if changed["config"] {
+		if err := c.configure(); err != nil {
+			c.log.Error("configuration not taken", "err", err)
+		}
+	}
+	for s := range c.sessions {
+		for what, sub := range maps.Clone(s.subs) {
+			if t := findTopic(what); changed[t.source] {
+				c.offer(s, what, t, sub)
+			}
+		}
+	}
+}
+
+// configFor is the central configuration of a session's entity.
+func (c *core) configFor(s *session) map[string]string {
+	e := configmon.Entity{Name: s.peer.AuthName, Host: s.host}
+	if id, ok := strings.CutPrefix(s.peer.AuthName.String(), "osd."); ok {
+		e.Class = c.osd.ClassOf(id)
+	}
+	return c.config.For(e)
+}
+
+func (c *core) sendMonMap(s *session) {
+	s.conn.Send(message.New(&message.MMonMap{Map: monmon.Encode(c.mon.Map())}))
+}
+
+func sendMonMapSub(c *core, s *session, _ string, sub *subscription) {
+	if e := uint64(c.mon.Map().Epoch); sub.next <= e {
+		c.sendMonMap(s)
+		sub.next = e + 1
+	}
+}
+
+// sendConfigSub sends the configuration when it differs from what the peer has, and always first.
+func sendConfigSub(c *core, s *session, _ string, sub *subscription) {
+	want := c.configFor(s)
+	if s.sent != nil && maps.Equal(s.sent, want) && sub.next != 0 {
+		return
+	}
+	s.sent = want
+	sub.next = c.config.Version() + 1
+	s.conn.Send(message.New(&message.MConfig{Config: want}))
+}
+
+func sendMgrMapSub(c *core, s *session, _ string, sub *subscription) {
+	m := c.mgr.Map()
+	if e := uint64(m.Epoch); sub.next <= e {
+		s.conn.Send(message.New(&message.MMgrMap{Map: mgrmon.Encode(m)}))
+		sub.next = e + 1
+	}
+}
+
+// sendNothing leaves a subscription standing: there are no file systems yet.
+func sendNothing(*core, *session, string, *subscription) {}
+
+func sendServiceMapSub(c *core, s *session, _ string, sub *subscription) {
+	if b := c.stats.serviceMap; len(b) > 0 && sub.next == 0 {
+		s.conn.Send(message.New(&message.MServiceMap{Map: b}))
+		sub.next = 1
+	}
+}
+
+// sendLogSub sends lines of at least a level. A subscription begins with what comes after it.
+func sendLogSub(c *core, s *session, what string, sub *subscription) {
+	level, ok := logmon.Level(strings.TrimPrefix(what, "log-"))
+	if !ok {
+		return
+	}
+	now := c.logs.Version()
+	if sub.next == 0 {
+		sub.next = now + 1
+		return
+	}
+	if sub.next > now {
+		return
+	}
+	if list := c.logs.Since(sub.next, level); len(list) > 0 {
+		s.conn.Send(message.New(&message.MLog{
+			Paxos: message.Paxos{Version: now}, FSID: c.fsid, Entries: list,
+		}))
+	}
+	sub.next = now + 1
+}
+
+func sendKVSub(c *core, s *session, what string, sub *subscription) {
+	prefix := strings.TrimPrefix(what, "kv:")
+	sub.next++
+	s.conn.Send(message.New(&message.MKVData{
+		Version: sub.next, Prefix: prefix, Whole: true, Set: c.kv.WithPrefix(prefix),
+	}))
+}
+
+// sendOSDMapSub sends the newest map whole to who has none, else the steps that it lacks.
+func sendOSDMapSub(c *core, s *session, _ string, sub *subscription) {
+	newest := c.osd.Map().Epoch
+	if sub.next > uint64(newest) {
+		return
+	}
+	c.sendOSDMaps(s, ceph.Epoch(sub.next))
+	sub.next = uint64(newest) + 1
+}
+
+// sendOSDMaps sends the maps from an epoch on; 0 asks for the newest alone. Who is further behind
+// than the history gets a whole map to start from: OSDs the oldest, since they need every epoch
+// that there is, others the newest.
+func (c *core) sendOSDMaps(s *session, from ceph.Epoch) {
+	first, newest := c.osd.Range()
+	if from > newest {
+		return
+	}
+	m := &message.MOSDMap{FSID: c.fsid, Oldest: first, Newest: newest}
+	isOSD := s.peer.AuthName.Type == ceph.TypeOSD
+	if from == 0 || from <= first && !isOSD {
+		m.Maps = map[ceph.Epoch][]byte{newest: c.osd.Map().Encode()}
+		s.conn.Send(message.New(m))
+		return
+	}
+	size := 0
+	if from <= first {
+		b, err := c.osd.Full(first)
+		if err != nil {
+			c.log.Error("OSD map can't be read", "epoch", first, "err", err)
+			return
+		}
+		m.Maps = map[ceph.Epoch][]byte{first: b}
+		size, from = len(b), first+1
+	}
+	for e := from; e <= newest; e++ {
+		b, err := c.osd.Incremental(e)
+		if err != nil {
+			c.log.Error("OSD map can't be read", "epoch", e, "err", err)
+			return
+		}
+		n := len(m.Maps) + len(m.Incrementals)
+		if n >= maxMapsPerMessage || n > 0 && size+len(b) > maxMapBytes {
+			s.conn.Send(message.New(m))
+			m = &message.MOSDMap{FSID: c.fsid, Oldest: first, Newest: newest}
+			size = 0
+		}
+		if m.Incrementals == nil {
+			m.Incrementals = map[ceph.Epoch][]byte{}
+		}
+		m.Incrementals[e] = b
+		size += len(b)
+	}
+	s.conn.Send(message.New(m))
+}
