@@ -197,3 +197,6 @@ func (s *Service) HostList() string {
 	}
 	return strings.Join(out, " ")
 }
+
+// Commands are none: those on the monitor map need the quorum's state too.
+func (s *Service) Commands() []service.Row { return nil }
