@@ -1,0 +1,314 @@
+package blockstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"glue/ceph"
+	"glue/store/objectstore"
+)
+
+// A Report is what Fsck found. A store without Errors is sound.
+type Report struct {
+	Objects, Blocks, SharedBlocks uint64
+	Errors                        []string
+	// Damaged are objects of which some data does not match its checksum.
+	Damaged []DamagedObject
+}
+
+// A DamagedObject is to be repaired from another copy.
+type DamagedObject struct {
+	Coll   ceph.SPG
+	Object ceph.HObject
+	Off    uint64
+}
+
+// maxReportErrors bounds a report.
+const maxReportErrors = 1000
+
+func (r *Report) errorf(format string, args ...any) {
+	if len(r.Errors) < maxReportErrors {
+		r.Errors = append(r.Errors, fmt.Sprintf(format, args...))
+	}
+}
+
+// Fsck recounts all references, compares them with the stored counts and the allocator, and looks
+// for metadata that belongs to no object. With deep it also reads all data. It holds the store's
+// lock but for reading data: run it on a store that is not busy.
+func (s *Store) Fsck(ctx context.Context, deep bool) (*Report, error) {
+	r := new(Report)
+	f := &fsck{s: s, r: r, refs: map[uint64]uint32{}}
+	s.mu.Lock()
+	err := f.metadata(ctx)
+	s.mu.Unlock()
+	if err != nil || !deep {
+		return r, err
+	}
+	return r, f.data(ctx)
+}
+
+// fsck is one check under way.
+type fsck struct {
+	s    *Store
+	r    *Report
+	refs map[uint64]uint32 // references to blocks whose mappings carry the shared flag
+	used bitset
+}
+
+type bitset []uint64
+
+func (b bitset) has(n uint64) bool { return b[n/64]&(1<<(n%64)) != 0 }
+func (b bitset) set(n uint64)      { b[n/64] |= 1 << (n % 64) }
+
+// homes maps collection ids to the collections that use them.
+func (s *Store) homes() map[uint64][]*collection {
+	m := map[uint64][]*collection{}
+	for _, c := range s.colls {
+		for _, p := range c.parts {
+			m[p.cid] = append(m[p.cid], c)
+		}
+	}
+	return m
+}
+
+func (f *fsck) metadata(ctx context.Context) error {
+	s := f.s
+	if s.failed.Load() != nil {
+		return objectstore.ErrFailed
+	}
+	f.used = make(bitset, len(s.alloc.words))
+	homes := s.homes()
+	owned := func(key []byte) bool {
+		if len(key) < 20 {
+			return false
+		}
+		for _, c := range homes[binary.BigEndian.Uint64(key)] {
+			if c.owns(key) {
+				return true
+			}
+		}
+		return false
+	}
+	if err := f.onodes(ctx, owned); err != nil {
+		return err
+	}
+	if err := f.extents(ctx); err != nil {
+		return err
+	}
+	for _, prefix := range []byte{keyOmap, keyHeader} {
+		if err := f.attached(ctx, prefix); err != nil {
+			return err
+		}
+	}
+	if err := f.counts(); err != nil {
+		return err
+	}
+	f.allocator()
+	return ctx.Err()
+}
+
+// each calls fn for every key with the prefix.
+func (f *fsck) each(ctx context.Context, prefix byte, fn func(key, value []byte)) error {
+	it, err := f.s.kv.NewIter([]byte{prefix}, []byte{prefix + 1})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
+		fn(it.Key()[1:], it.Value())
+	}
+	return firstError(it.Close(), ctx.Err())
+}
+
+func (f *fsck) onodes(ctx context.Context, owned func([]byte) bool) error {
+	return f.each(ctx, keyOnode, func(key, value []byte) {
+		f.r.Objects++
+		var body onodeBody
+		if err := body.decode(value); err != nil {
+			f.r.errorf("onode %q: %v", key, err)
+		}
+		if _, _, err := decodeObject(key); err != nil || !owned(key) {
+			f.r.errorf("onode %q is in no collection (%v)", key, err)
+		}
+		if o := f.s.cache.table[string(key)]; o != nil && !o.exists {
+			f.r.errorf("onode %q is stored and cached as absent", key)
+		}
+	})
+}
+
+func (f *fsck) hasOnode(key []byte) bool {
+	_, found, err := f.s.kv.Get(nil, append([]byte{keyOnode}, key...))
+	return found && err == nil
+}
+
+func (f *fsck) extents(ctx context.Context) error {
+	return f.each(ctx, keyShard, func(key, value []byte) {
+		if len(key) < 4 || !f.hasOnode(key[:len(key)-4]) {
+			f.r.errorf("extents %q belong to no object", key)
+		}
+		var sh shard
+		if err := sh.decode(value, f.s.alloc.total); err != nil {
+			f.r.errorf("extents %q: %v", key, err)
+			return
+		}
+		for _, m := range sh.blocks {
+			if !m.hole() {
+				f.reference(key, m)
+			}
+		}
+	})
+}
+
+func (f *fsck) reference(key []byte, m mapping) {
+	b := m.block()
+	switch seen := f.used.has(b); {
+	case m.shared():
+		if seen && f.refs[b] == 0 {
+			f.r.errorf("block %d is shared by %q and owned by another", b, key)
+		}
+		f.refs[b]++
+	case seen:
+		f.r.errorf("block %d belongs to %q and to another", b, key)
+	}
+	if !f.used.has(b) {
+		f.used.set(b)
+		f.r.Blocks++
+	}
+	if !f.s.alloc.used(b) {
+		f.r.errorf("block %d of %q is free to the allocator", b, key)
+	}
+}
+
+// attached looks for omap keys and headers without an object.
+func (f *fsck) attached(ctx context.Context, prefix byte) error {
+	var last []byte
+	return f.each(ctx, prefix, func(key, _ []byte) {
+		if prefix == keyOmap {
+			key = key[:objectKeyLen(key)]
+		}
+		if string(key) == string(last) {
+			return
+		}
+		last = append(last[:0], key...)
+		if !f.hasOnode(key) {
+			f.r.errorf("%c key %q belongs to no object", prefix, key)
+		}
+	})
+}
+
+// objectKeyLen is how much of an omap key names the object.
+func objectKeyLen(b []byte) int {
+	at := 20
+	skip := func() {
+		for at+1 < len(b) {
+			if b[at] == 0 && b[at+1] == 0 {
+				at += 2
+				return
+			}
+			if b[at] == 0 {
+				at++
+			}
+			at++
+		}
+	}
+	skip()
+	skip()
+	if at < len(b) && b[at] != nameIsKey {
+		at++
+		skip()
+	} else {
+		at++
+	}
+	return min(at+8, len(b))
+}
+
+// counts compares the stored reference counts with what was counted.
+func (f *fsck) counts() error {
+	err := f.each(context.Background(), keyRefs, func(key, value []byte) {
+		var r refChunk
+		if err := r.decode(value); err != nil || len(key) != 8 {
+			f.r.errorf("reference counts %q: %v", key, err)
+			return
+		}
+		first := binary.BigEndian.Uint64(key) * refBlocks
+		for i, n := range r.counts {
+			b := first + uint64(i)
+			if n != f.refs[b] {
+				f.r.errorf("block %d: %d references stored, %d counted", b, n, f.refs[b])
+			}
+			if n > 0 {
+				f.r.SharedBlocks++
+				delete(f.refs, b)
+			}
+		}
+	})
+	for b, n := range f.refs {
+		f.r.errorf("block %d: no references stored, %d counted", b, n)
+	}
+	return err
+}
+
+// allocator compares it with the extents: used, held until reusable, or free.
+func (f *fsck) allocator() {
+	a := f.s.alloc
+	for _, h := range a.held {
+		for b := h.at; b < h.at+h.n; b++ {
+			if f.used.has(b) {
+				f.r.errorf("block %d was freed and is in use", b)
+			}
+		}
+	}
+	if f.r.Blocks != a.live() {
+		f.r.errorf("%d blocks are in use, the allocator says %d", f.r.Blocks, a.live())
+	}
+}
+
+// data reads every object.
+func (f *fsck) data(ctx context.Context) error {
+	colls, err := f.s.Collections()
+	if err != nil {
+		return err
+	}
+	for _, c := range colls {
+		for from := (ceph.HObject{}); !from.Max; {
+			var list []ceph.HObject
+			if list, from, err = f.s.List(c, from, 100); err != nil {
+				return err
+			}
+			for _, o := range list {
+				if err := f.object(ctx, c, o); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// readStep is how much of an object is read at a time.
+const readStep = 4 << 20
+
+// object reads one object's extents.
+func (f *fsck) object(ctx context.Context, c ceph.SPG, o ceph.HObject) error {
+	extents, err := f.s.Extents(c, o, 0, ^uint64(0))
+	if err == ceph.ENOENT { // removed meanwhile
+		return nil
+	}
+	for _, e := range extents {
+		for at := e.Off; at < e.Off+e.Len && err == nil; {
+			n := min(readStep, e.Off+e.Len-at)
+			if _, err2 := f.s.Read(c, o, at, n); isCorrupt(err2) {
+				f.r.Damaged = append(f.r.Damaged, DamagedObject{c, o, at})
+				f.r.errorf("%v %v at %d: %v", c, o, at, err2)
+			} else if err2 != ceph.ENOENT {
+				err = err2
+			}
+			at += n
+			err = firstError(err, ctx.Err())
+		}
+	}
+	return err
+}
+
+func isCorrupt(err error) bool { return errors.Is(err, objectstore.ErrCorrupt) }

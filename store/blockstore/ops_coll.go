@@ -1,0 +1,110 @@
+package blockstore
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"glue/store/objectstore"
+)
+
+func reverse(v uint32) uint32 { return bits.Reverse32(v) }
+
+// owns says whether an object key lies in the collection.
+func (c *collection) owns(key []byte) bool {
+	if len(key) < 20 {
+		return false
+	}
+	i := c.part(uint64(binary.BigEndian.Uint32(key[16:])))
+	return c.parts[i].cid == binary.BigEndian.Uint64(key)
+}
+
+// hasObjects looks at what is stored and at what the transaction made or removed.
+func (c *change) hasObjects(coll *collection) (found bool, err error) {
+	for i := range c.nodes {
+		if o := c.nodes[i].o; o.exists && coll.owns([]byte(o.key)) {
+			return true, nil
+		}
+	}
+	err = c.s.scan(coll, minObject, func(key []byte) bool {
+		o := c.s.cache.table[string(key)]
+		found = o == nil || o.exists
+		return !found
+	})
+	return found, err
+}
+
+// rmCollOp removes every object. Callers empty large collections first, since all of it is one
+// transaction.
+func (c *change) rmCollOp(op *objectstore.Op) error {
+	coll, err := c.collection(op.Coll)
+	if err != nil {
+		return err
+	}
+	var cached []*onode
+	for key, o := range c.s.cache.table {
+		if coll.owns([]byte(key)) {
+			cached = append(cached, o)
+		}
+	}
+	for _, o := range cached {
+		if o.exists {
+			if err := c.remove(o); err != nil {
+				return err
+			}
+		}
+	}
+	err = c.s.scan(coll, minObject, func(key []byte) bool {
+		if _, ok := c.s.cache.table[string(key)]; ok {
+			return true
+		}
+		c.scanFail(c.s.scanShards(string(key), func(_ uint32, sh *shard) {
+			for _, m := range sh.blocks {
+				c.scanFail(c.unref(m))
+			}
+		}))
+		return c.scanErr == nil
+	})
+	if err == nil {
+		err = c.scanErr
+	}
+	if err != nil {
+		return err
+	}
+	return c.dropCollection(coll)
+}
+
+// scanFail keeps the first error of a scan's callbacks.
+func (c *change) scanFail(err error) {
+	if c.scanErr == nil {
+		c.scanErr = err
+	}
+}
+
+// dropCollection removes the keys and the log.
+func (c *change) dropCollection(coll *collection) error {
+	pools, err := c.s.pools(coll)
+	if err != nil {
+		return err
+	}
+	for _, pool := range pools {
+		for i := range coll.parts {
+			for _, prefix := range []byte{keyOnode, keyShard, keyOmap, keyHeader} {
+				lo, hi := coll.keyRange(prefix, i, pool)
+				if err := c.batch.DeleteRange(lo, hi, nil); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	s := c.s
+	delete(s.colls, coll.id)
+	c.undo = append(c.undo, func() { s.colls[coll.id] = coll })
+	lo := numberKey(keyLog, coll.cid)
+	if err := c.batch.DeleteRange(lo, keyAfter(lo), nil); err != nil {
+		return err
+	}
+	if err := c.batch.Delete(numberKey(keyLogTip, coll.cid), nil); err != nil {
+		return err
+	}
+	return c.batch.Delete(appendColl(nil, coll.id), nil)
+}

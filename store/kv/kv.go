@@ -1,0 +1,225 @@
+// Package kv is a thin door to Pebble for an object store that has a journal of its own: an
+// ordered map without a write-ahead log, whose content after a crash is an exact prefix of the
+// batches that were applied.
+//
+// Invariant: no sorted table is written, and so nothing becomes durable, before Options.Gate has
+// returned nil; the store waits there until its journal holds everything that has been applied.
+// Any goroutine may call any method but those of one Batch or one Iter.
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// ErrCorrupt wraps damage that Pebble found in its files.
+var ErrCorrupt = errors.New("key-value store is corrupt")
+
+// Options of a DB.
+type Options struct {
+	FS            vfs.FS // nil is the operating system's
+	CacheBytes    int64
+	MemTableBytes uint64
+	// Gate is called before each sorted table is created; may be nil.
+	Gate func() error
+	// OnError hears of failed flushes and compactions. It must not call the DB.
+	OnError func(error)
+	// MustExist refuses to make a new database; MustNotExist to open one.
+	MustExist, MustNotExist bool
+	ReadOnly                bool
+}
+
+// A DB is an open database.
+type DB struct {
+	db  *pebble.DB
+	fs  vfs.FS
+	dir string
+}
+
+// A Batch is a list of changes that become visible together.
+type Batch = pebble.Batch
+
+// Open opens the database in dir.
+func Open(dir string, o Options) (*DB, error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	cache := pebble.NewCache(o.CacheBytes)
+	defer cache.Unref()
+	opts := &pebble.Options{
+		FS:                          gateFS{FS: o.FS, gate: o.Gate},
+		Cache:                       cache,
+		DisableWAL:                  true,
+		MemTableSize:                o.MemTableBytes,
+		MemTableStopWritesThreshold: 3,
+		FormatMajorVersion:          pebble.FormatColumnarBlocks,
+		MaxOpenFiles:                200,
+		ErrorIfExists:               o.MustNotExist,
+		ErrorIfNotExists:            o.MustExist,
+		ReadOnly:                    o.ReadOnly,
+		Logger:                      quiet{},
+		EventListener:               &pebble.EventListener{BackgroundError: backgroundError(o.OnError)},
+	}
+	opts.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
+	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	db, err := pebble.Open(dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open key-value store %s: %w", dir, wrap(err))
+	}
+	return &DB{db: db, fs: o.FS, dir: dir}, nil
+}
+
+// backgroundError keeps a flush that can't succeed from spinning.
+func backgroundError(report func(error)) func(error) {
+	return func(err error) {
+		if report != nil {
+			report(wrap(err))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func wrap(err error) error {
+	if err != nil && pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+// NewBatch returns an empty batch to be closed after use.
+func (d *DB) NewBatch() *Batch { return d.db.NewBatch() }
+
+// NewIndexedBatch returns an empty batch that can be read.
+func (d *DB) NewIndexedBatch() *Batch { return d.db.NewIndexedBatch() }
+
+// BatchIter iterates over [lo, hi) of an indexed batch on top of the database.
+func (d *DB) BatchIter(b *Batch, lo, hi []byte) (*Iter, error) {
+	it, err := b.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	if err != nil {
+		return nil, fmt.Errorf("iterate over batch: %w", wrap(err))
+	}
+	return &Iter{it: it}, nil
+}
+
+// NotFound says whether a batch's Get failed only because there is no such key.
+func (d *DB) NotFound(err error) bool { return errors.Is(err, pebble.ErrNotFound) }
+
+// Apply makes the batch visible; it is not durable before a later Flush.
+func (d *DB) Apply(b *Batch) error {
+	if err := d.db.Apply(b, pebble.NoSync); err != nil {
+		return fmt.Errorf("apply to key-value store: %w", wrap(err))
+	}
+	return nil
+}
+
+// ApplyRepr applies the serialized form of a batch, which is kept.
+func (d *DB) ApplyRepr(repr []byte) error {
+	b := d.db.NewBatch()
+	defer b.Close()
+	if err := b.SetRepr(repr); err != nil {
+		return fmt.Errorf("%w: batch: %w", ErrCorrupt, err)
+	}
+	return d.Apply(b)
+}
+
+// Get appends the key's value to dst; found is false if there is none.
+func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
+	v, closer, err := d.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return dst, false, nil
+	}
+	if err != nil {
+		return dst, false, fmt.Errorf("get from key-value store: %w", wrap(err))
+	}
+	dst = append(dst, v...)
+	return dst, true, closer.Close()
+}
+
+// Durable is Get over what would survive a crash now.
+func (d *DB) Durable(key []byte) (value []byte, found bool, err error) {
+	it, err := d.db.NewIter(&pebble.IterOptions{
+		LowerBound: key, UpperBound: append(key[:len(key):len(key)], 0),
+		OnlyReadGuaranteedDurable: true,
+	})
+	if err != nil {
+		return nil, false, wrap(err)
+	}
+	if it.First() {
+		value, found = append([]byte(nil), it.Value()...), true
+	}
+	return value, found, wrap(it.Close())
+}
+
+// An Iter walks keys in ascending order over a snapshot. Key and Value are valid until the next
+// call. It must be closed, which tells its error.
+type Iter struct{ it *pebble.Iterator }
+
+// NewIter returns an unpositioned iterator over [lo, hi).
+func (d *DB) NewIter(lo, hi []byte) (*Iter, error) {
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	if err != nil {
+		return nil, fmt.Errorf("iterate over key-value store: %w", wrap(err))
+	}
+	return &Iter{it: it}, nil
+}
+
+// First goes to the first key.
+func (i *Iter) First() bool { return i.it.First() }
+
+// SeekGE goes to the first key >= key.
+func (i *Iter) SeekGE(key []byte) bool { return i.it.SeekGE(key) }
+
+// Next goes to the next key.
+func (i *Iter) Next() bool { return i.it.Next() }
+
+// Key is the current key.
+func (i *Iter) Key() []byte { return i.it.Key() }
+
+// Value is the current value.
+func (i *Iter) Value() []byte { return i.it.Value() }
+
+// Close releases the iterator and returns its first error.
+func (i *Iter) Close() error { return wrap(i.it.Close()) }
+
+// Flush makes everything that was applied durable.
+func (d *DB) Flush() error {
+	if err := d.db.Flush(); err != nil {
+		return fmt.Errorf("flush key-value store: %w", wrap(err))
+	}
+	return nil
+}
+
+// NearlyFull says whether the file system has little more room than flushes and compactions need.
+func (d *DB) NearlyFull() bool {
+	u, err := d.fs.GetDiskUsage(d.dir)
+	return err == nil && u.TotalBytes > 0 && u.AvailBytes < fullBytes
+}
+
+// fullBytes is the room that a database needs to go on deleting.
+const fullBytes = 128 << 20
+
+// DiskBytes is the size of the files.
+func (d *DB) DiskBytes() uint64 { return d.db.Metrics().DiskSpaceUsage() }
+
+// MemTableBytes is the memory that holds what is not flushed.
+func (d *DB) MemTableBytes() uint64 { return d.db.Metrics().MemTable.Size }
+
+// Stats is Pebble's own report.
+func (d *DB) Stats() string { return d.db.Metrics().String() }
+
+// Close does not flush.
+func (d *DB) Close() error { return wrap(d.db.Close()) }
+
+// quiet drops what Pebble would print; what matters comes through OnError.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+func (quiet) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("key-value store: "+format, args...))
+}
