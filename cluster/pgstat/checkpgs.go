@@ -112,7 +112,7 @@ func stateDetail(m *osdmap.Map, id ceph.PGID, pg *PG, s State, since *ceph.Time,
 	var b strings.Builder
 	switch {
 	case since == nil:
-		fmt.Fprintf(&b, "pg %v is %v, acting %s", id, pg.State, FormatOSDs(pg.Acting))
+		fmt.Fprintf(&b, "pg %v is %v, acting %s", id, pg.State, formatRaw(pg.Acting))
 		if n := pg.Stats.Sum.ObjectsUnfound; n != 0 {
 			fmt.Fprintf(&b, ", %d unfound", n)
 		}
@@ -123,7 +123,7 @@ func stateDetail(m *osdmap.Map, id ceph.PGID, pg *PG, s State, since *ceph.Time,
 			osdmap.Timespan(now.Go().Sub(since.Go())))
 	}
 	if since != nil {
-		fmt.Fprintf(&b, ", current state %v, last acting %s", pg.State, FormatOSDs(pg.Acting))
+		fmt.Fprintf(&b, ", current state %v, last acting %s", pg.State, formatRaw(pg.Acting))
 	}
 	if pool := m.Pools[id.Pool]; pg.State.Has(Incomplete) && pool != nil && pool.MinSize > 1 {
 		fmt.Fprintf(&b, " (reducing pool %s min_size from %d may help; search ceph.com/docs for"+

@@ -19,3 +19,12 @@ func FormatOSDs(osds []int32) string {
 	}
 	return "[" + strings.Join(parts, ",") + "]"
 }
+
+// formatRaw prints a missing shard by its number, as stock does where it has no word for it.
+func formatRaw(osds []int32) string {
+	parts := make([]string, len(osds))
+	for i, osd := range osds {
+		parts[i] = strconv.Itoa(int(osd))
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}

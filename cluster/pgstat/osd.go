@@ -7,16 +7,16 @@ import (
 
 // A Statfs is the space of a store (store_statfs_t), in bytes.
 type Statfs struct {
-	Total                   uint64
-	Available               uint64
-	InternallyReserved      uint64
-	Allocated               int64 // by object data
-	DataStored              int64
-	DataCompressed          int64
-	DataCompressedAllocated int64
-	DataCompressedOriginal  int64
-	OmapAllocated           int64
-	InternalMetadata        int64
+	Total                   uint64 `json:"total"`
+	Available               uint64 `json:"available"`
+	InternallyReserved      uint64 `json:"internally_reserved"`
+	Allocated               int64  `json:"allocated"` // by object data
+	DataStored              int64  `json:"data_stored"`
+	DataCompressed          int64  `json:"data_compressed"`
+	DataCompressedAllocated int64  `json:"data_compressed_allocated"`
+	DataCompressedOriginal  int64  `json:"data_compressed_original"`
+	OmapAllocated           int64  `json:"omap_allocated"`
+	InternalMetadata        int64  `json:"internal_metadata"`
 }
 
 // Denc is store_statfs_t version 1.

@@ -2,45 +2,49 @@ package pgstat
 
 import "glue/ceph/denc"
 
-// A Sum counts a PG's or a pool's objects and traffic (object_stat_sum_t). The field order is the
-// wire order; the JSON order is that of sumDump.
+// A Sum counts a PG's or a pool's objects and traffic (object_stat_sum_t). The field order is that
+// of the dumps; the wire has another.
 type Sum struct {
-	Bytes                   int64
-	Objects                 int64
-	ObjectClones            int64
-	ObjectCopies            int64 // objects times replicas
-	ObjectsMissingOnPrimary int64
-	ObjectsDegraded         int64
-	ObjectsUnfound          int64
-	Reads, ReadKB           int64
-	Writes, WriteKB         int64
-	ScrubErrors             int64
-	ObjectsRecovered        int64
-	BytesRecovered          int64
-	KeysRecovered           int64
-	ShallowScrubErrors      int64
-	DeepScrubErrors         int64
-	ObjectsDirty            int64
-	Whiteouts               int64
-	ObjectsOmap             int64
-	ObjectsHitSetArchive    int64
-	ObjectsMisplaced        int64
-	BytesHitSetArchive      int64
-	Flush, FlushKB          int64
-	Evict, EvictKB          int64
-	Promote                 int64
-	FlushModeHigh           int32
-	FlushModeLow            int32
-	EvictModeSome           int32
-	EvictModeFull           int32
-	ObjectsPinned           int64
-	ObjectsMissing          int64
-	LegacySnapsets          int64
-	LargeOmapObjects        int64
-	ObjectsManifest         int64
-	OmapBytes               int64
-	OmapKeys                int64
-	ObjectsRepaired         int64
+	Bytes                   int64 `json:"num_bytes"`
+	Objects                 int64 `json:"num_objects"`
+	ObjectClones            int64 `json:"num_object_clones"`
+	ObjectCopies            int64 `json:"num_object_copies"`
+	ObjectsMissingOnPrimary int64 `json:"num_objects_missing_on_primary"`
+	ObjectsMissing          int64 `json:"num_objects_missing"`
+	ObjectsDegraded         int64 `json:"num_objects_degraded"`
+	ObjectsMisplaced        int64 `json:"num_objects_misplaced"`
+	ObjectsUnfound          int64 `json:"num_objects_unfound"`
+	ObjectsDirty            int64 `json:"num_objects_dirty"`
+	Whiteouts               int64 `json:"num_whiteouts"`
+	Reads                   int64 `json:"num_read"`
+	ReadKB                  int64 `json:"num_read_kb"`
+	Writes                  int64 `json:"num_write"`
+	WriteKB                 int64 `json:"num_write_kb"`
+	ScrubErrors             int64 `json:"num_scrub_errors"`
+	ShallowScrubErrors      int64 `json:"num_shallow_scrub_errors"`
+	DeepScrubErrors         int64 `json:"num_deep_scrub_errors"`
+	ObjectsRecovered        int64 `json:"num_objects_recovered"`
+	BytesRecovered          int64 `json:"num_bytes_recovered"`
+	KeysRecovered           int64 `json:"num_keys_recovered"`
+	ObjectsOmap             int64 `json:"num_objects_omap"`
+	ObjectsHitSetArchive    int64 `json:"num_objects_hit_set_archive"`
+	BytesHitSetArchive      int64 `json:"num_bytes_hit_set_archive"`
+	Flush                   int64 `json:"num_flush"`
+	FlushKB                 int64 `json:"num_flush_kb"`
+	Evict                   int64 `json:"num_evict"`
+	EvictKB                 int64 `json:"num_evict_kb"`
+	Promote                 int64 `json:"num_promote"`
+	FlushModeHigh           int32 `json:"num_flush_mode_high"`
+	FlushModeLow            int32 `json:"num_flush_mode_low"`
+	EvictModeSome           int32 `json:"num_evict_mode_some"`
+	EvictModeFull           int32 `json:"num_evict_mode_full"`
+	ObjectsPinned           int64 `json:"num_objects_pinned"`
+	LegacySnapsets          int64 `json:"num_legacy_snapsets"`
+	LargeOmapObjects        int64 `json:"num_large_omap_objects"`
+	ObjectsManifest         int64 `json:"num_objects_manifest"`
+	OmapBytes               int64 `json:"num_omap_bytes"`
+	OmapKeys                int64 `json:"num_omap_keys"`
+	ObjectsRepaired         int64 `json:"num_objects_repaired"`
 }
 
 // Denc is object_stat_sum_t version 20.

@@ -314,7 +314,12 @@ func (d *Digest) statesByValue() []State {
 	return out
 }
 
-// Stat is `ceph pg stat -f json`; "pg_summary" wraps the figures.
+// ready wraps the answer of a manager's command that is about PGs.
+func ready(o ...cephjson.Member) cephjson.Object {
+	return append(cephjson.Object{{Key: "pg_ready", Value: true}}, o...)
+}
+
+// Stat is `ceph pg stat -f json`.
 func (d *Digest) Stat() any {
 	states := []any{}
 	for _, s := range d.statesByValue() {
@@ -343,5 +348,5 @@ func (d *Digest) Stat() any {
 	}
 	o = append(o, recoveryDump(&d.Sum.Stats.Sum)...)
 	o = append(o, recoveryRateDump(d.Delta)...)
-	return cephjson.Object(o)
+	return ready(cephjson.Member{Key: "pg_summary", Value: cephjson.Object(o)})
 }
