@@ -53,7 +53,7 @@ func (d *Daemon) tryBoot() {
 }
 
 func (d *Daemon) bootMessage(m *osdmap.Map) *message.MOSDBoot {
-	addrs := d.net.Addrs()
+	addrs := d.addrs
 	usage, _ := d.store.Usage()
 	host, _ := os.Hostname()
 	return &message.MOSDBoot{
@@ -111,7 +111,7 @@ func (d *Daemon) checkMe(m *osdmap.Map) {
 		}
 		d.super.UUID = u
 	}
-	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.net.Addrs())
+	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs)
 	if was := d.booted.Swap(up); up && !was {
 		d.log.Info("up in the map", "epoch", m.Epoch, "after", time.Since(d.start).Round(time.Millisecond))
 	} else if was && !up && !d.ending.Load() {

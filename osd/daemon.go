@@ -55,8 +55,12 @@ type Daemon struct {
 	start time.Time
 
 	config atomic.Pointer[config]
-	mon    *monc.Client
+	monc   *monc.Client
+	mon    monitors
 	net    *msgr.Messenger
+	send   func(m *osdmap.Map, osd int32, b message.Body)
+	now    func() time.Time
+	addrs  ceph.AddrVec // ours
 	shards []*shard
 	maps   mapStore
 	osdmap atomic.Pointer[osdmap.Map]
@@ -79,6 +83,17 @@ type Daemon struct {
 	ops      opTracker
 }
 
+// monitors is what the daemon asks of the monitors' client while it runs.
+type monitors interface {
+	Send(b message.Body)
+	Subscribe(what string, start uint64, once bool)
+	Got(what string, have uint64)
+	GetVersion(ctx context.Context, what string) (newest, oldest uint64, err error)
+}
+
+// A link is where answers go: a connection.
+type link interface{ Send(m *message.Message) }
+
 // config is the options as of now.
 type config struct {
 	set    options.Set
@@ -89,7 +104,24 @@ type config struct {
 // returns when the daemon runs; it is up in the map a moment later. ctx bounds the start only.
 // The caller keeps the store and closes it after Close.
 func Start(ctx context.Context, opt Options) (*Daemon, error) {
-	d := &Daemon{opt: opt, store: opt.Store, start: time.Now(),
+	d, err := newDaemon(opt, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	d.send = d.sendPeer
+	if err := d.listen(); err != nil {
+		return nil, err
+	}
+	if err := d.join(ctx); err != nil {
+		d.monc.Close()
+		return nil, errors.Join(err, d.net.Close())
+	}
+	return d, nil
+}
+
+// newDaemon makes a daemon with its shards and the PGs of its store, without anything that runs.
+func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
+	d := &Daemon{opt: opt, store: opt.Store, start: now(), now: now,
 		inbox: make(chan func(), 1024), stop: make(chan struct{}),
 		peers: map[int32]*peerConn{}}
 	if d.opt.Log == nil {
@@ -99,7 +131,7 @@ func Start(ctx context.Context, opt Options) (*Daemon, error) {
 	if d.opt.Classes == nil {
 		d.opt.Classes = class.New()
 	}
-	d.notifyID.Store(uint64(time.Now().UnixNano()) << 8)
+	d.notifyID.Store(uint64(now().UnixNano()) << 8)
 	d.counters.init()
 	if err := d.setConfig(nil); err != nil {
 		return nil, err
@@ -107,14 +139,11 @@ func Start(ctx context.Context, opt Options) (*Daemon, error) {
 	if err := d.openSuper(); err != nil {
 		return nil, err
 	}
-	if err := d.listen(); err != nil {
-		return nil, err
+	d.shards = make([]*shard, d.shardCount())
+	for i := range d.shards {
+		d.shards[i] = newShard(d, i)
 	}
-	if err := d.join(ctx); err != nil {
-		d.mon.Close()
-		return nil, errors.Join(err, d.net.Close())
-	}
-	return d, nil
+	return d, d.loadPGs()
 }
 
 // setConfig builds the options from the file's values over the central ones.
@@ -152,20 +181,22 @@ func (d *Daemon) listen() error {
 		}
 	}
 	host, _ := os.Hostname()
-	d.mon = monc.New(monc.Options{
+	d.monc = monc.New(monc.Options{
 		Name: ceph.AuthName{Type: ceph.TypeOSD, ID: fmt.Sprint(d.opt.ID)}, Key: key,
 		Seeds: d.opt.MonAddrs, FSID: d.opt.FSID, Hostname: host, Log: d.log, Rotating: true,
 		OnConfig: func(c map[string]string) { d.post(func() { d.newConfig(c) }) },
 		OnActive: func() { d.post(d.monSession) },
 	})
+	d.mon = d.monc
 	d.net = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(d.opt.ID)}, Log: d.log,
-		Server: monc.NewServiceAuth(d.mon, ceph.TypeOSD, false), Client: d.mon,
+		Server: monc.NewServiceAuth(d.monc, ceph.TypeOSD, false), Client: d.monc,
 		Policy: d.policy(),
 	})
 	if err := d.net.Bind(d.opt.Addr); err != nil {
 		return fmt.Errorf("listen at %v: %w", d.opt.Addr, err)
 	}
+	d.addrs = d.net.Addrs()
 	return nil
 }
 
@@ -190,19 +221,12 @@ func (d *Daemon) policy() func(ceph.EntityType) msgr.Policy {
 
 // join authenticates and starts everything that runs.
 func (d *Daemon) join(ctx context.Context) error {
-	d.shards = make([]*shard, d.shardCount())
-	for i := range d.shards {
-		d.shards[i] = newShard(d, i)
-	}
-	if err := d.loadPGs(); err != nil {
-		return err
-	}
 	d.net.Start(d)
-	d.mon.Start(d.net)
-	if err := d.mon.Authenticate(ctx); err != nil {
+	d.monc.Start(d.net)
+	if err := d.monc.Authenticate(ctx); err != nil {
 		return err
 	}
-	if err := d.mon.WaitRotating(ctx); err != nil {
+	if err := d.monc.WaitRotating(ctx); err != nil {
 		return err
 	}
 	for _, s := range d.shards {
@@ -289,7 +313,7 @@ func (d *Daemon) Close() error {
 		s.wakeUp()
 	}
 	d.wg.Wait()
-	d.mon.Close()
+	d.monc.Close()
 	return d.net.Close()
 }
 
@@ -299,7 +323,7 @@ func (d *Daemon) markDown() {
 	if m == nil || !d.booted.Load() {
 		return
 	}
-	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.net.Addrs(),
+	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.addrs,
 		Epoch: m.Epoch, RequestAck: true})
 	deadline := time.Now().Add(2 * time.Second)
 	for time.Now().Before(deadline) {

@@ -35,7 +35,7 @@ func (d *Daemon) Accepted(c *msgr.Conn) {
 
 // Connected passes the news on to the monitor client.
 func (d *Daemon) Connected(c *msgr.Conn) {
-	if d.mon.Connected(c) {
+	if d.monc.Connected(c) {
 		return
 	}
 	d.post(func() { d.peerConnected(c) })
@@ -43,16 +43,13 @@ func (d *Daemon) Connected(c *msgr.Conn) {
 
 // Dispatch routes a message: to the shard of its PG, or to the control goroutine.
 func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
-	if d.mon.Dispatch(c, m) {
+	if d.monc.Dispatch(c, m) {
 		return
 	}
 	switch b := m.Body.(type) {
 	case *message.MOSDOp:
-		d.route(b.PG, event{kind: evOp, conn: c, msg: m})
-	case *message.MOSDRepOp:
-		d.fromPeer(c, m, &b.PGHead, evRepOp)
-	case *message.MOSDRepOpReply:
-		d.fromPeer(c, m, &b.PGHead, evRepReply)
+		sess, _ := c.Context().(*session)
+		d.route(b.PG, event{kind: evOp, sess: sess, msg: m})
 	case *message.MOSDPing:
 		d.post(func() { d.handlePing(c, b) })
 	case *message.MOSDMap:
@@ -66,49 +63,48 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 		d.handleBackoff(c, b)
 	case *message.MOSDMarkMeDown:
 	default:
-		d.dispatchPeering(c, m)
+		if c.Peer().Name.Type != ceph.TypeOSD || !d.deliverPeer(m) {
+			d.log.Warn("message is not for an OSD", "peer", c.Peer().Name, "type", m.Body.Type())
+			m.Release()
+		}
 	}
 }
 
-// dispatchPeering routes what OSDs send each other about one PG.
-func (d *Daemon) dispatchPeering(c *msgr.Conn, m *message.Message) {
+// deliverPeer routes what OSDs send each other about one PG; false if it is something else.
+func (d *Daemon) deliverPeer(m *message.Message) bool {
+	ev := event{msg: m}
 	switch b := m.Body.(type) {
+	case *message.MOSDRepOp:
+		ev.kind, ev.head = evRepOp, &b.PGHead
+	case *message.MOSDRepOpReply:
+		ev.kind, ev.head = evRepReply, &b.PGHead
 	case *message.MOSDPGQuery2:
-		d.fromPeer(c, m, &b.PGHead, evPeering)
+		ev.kind, ev.head = evPeering, &b.PGHead
 	case *message.MOSDPGNotify2:
-		d.fromPeer(c, m, &b.PGHead, evPeering)
+		ev.kind, ev.head = evPeering, &b.PGHead
 	case *message.MOSDPGInfo2:
-		d.fromPeer(c, m, &b.PGHead, evPeering)
+		ev.kind, ev.head = evPeering, &b.PGHead
 	case *message.MOSDPGLog:
-		d.fromPeer(c, m, &b.PGHead, evPeering)
+		ev.kind, ev.head = evPeering, &b.PGHead
 	case *message.MOSDPGRemove:
-		d.fromPeer(c, m, &b.PGHead, evPeering)
+		ev.kind, ev.head = evPeering, &b.PGHead
 	case *message.MOSDPGPush:
-		d.fromPeer(c, m, &b.PGHead, evRecovery)
+		ev.kind, ev.head = evRecovery, &b.PGHead
 	case *message.MOSDPGPushReply:
-		d.fromPeer(c, m, &b.PGHead, evRecovery)
+		ev.kind, ev.head = evRecovery, &b.PGHead
 	case *message.MOSDPGPull:
-		d.fromPeer(c, m, &b.PGHead, evRecovery)
+		ev.kind, ev.head = evRecovery, &b.PGHead
 	case *message.MOSDPGScan:
-		d.fromPeer(c, m, &b.PGHead, evRecovery)
+		ev.kind, ev.head = evRecovery, &b.PGHead
 	case *message.MOSDPGBackfill:
-		d.fromPeer(c, m, &b.PGHead, evRecovery)
+		ev.kind, ev.head = evRecovery, &b.PGHead
 	case *message.MOSDPGBackfillRemove:
-		d.fromPeer(c, m, &b.PGHead, evRecovery)
+		ev.kind, ev.head = evRecovery, &b.PGHead
 	default:
-		d.log.Debug("message is not for an OSD", "peer", c.Peer().Name, "type", m.Body.Type())
-		m.Release()
+		return false
 	}
-}
-
-// fromPeer routes a message that only OSDs may send.
-func (d *Daemon) fromPeer(c *msgr.Conn, m *message.Message, h *message.PGHead, k eventKind) {
-	if c.Peer().Name.Type != ceph.TypeOSD {
-		d.log.Warn("OSD message from another entity", "peer", c.Peer().Name, "type", m.Body.Type())
-		m.Release()
-		return
-	}
-	d.route(h.PG, event{kind: k, conn: c, msg: m, head: h})
+	d.route(ev.head.PG, ev)
+	return true
 }
 
 func (d *Daemon) route(pg ceph.SPG, ev event) { d.shardOf(pg).post(ev) }
@@ -120,13 +116,13 @@ func (d *Daemon) shardOf(pg ceph.SPG) *shard {
 
 // Reset ends a client's session: its watches wait for its return.
 func (d *Daemon) Reset(c *msgr.Conn) {
-	if d.mon.Reset(c) {
+	if d.monc.Reset(c) {
 		return
 	}
 	if s, ok := c.Context().(*session); ok {
 		s.closed.Store(true)
 		for _, sh := range d.shards {
-			sh.post(event{kind: evReset, conn: c})
+			sh.post(event{kind: evReset, sess: s})
 		}
 	}
 	d.post(func() { d.mgrReset(c) })
@@ -145,9 +141,12 @@ type peerConn struct {
 
 // sendTo sends a message to an OSD at its address in m. Any goroutine may call it.
 func (d *Daemon) sendTo(m *osdmap.Map, osd int32, b message.Body) {
-	if !m.IsUp(osd) {
-		return
+	if m.IsUp(osd) && d.booted.Load() {
+		d.send(m, osd, b)
 	}
+}
+
+func (d *Daemon) sendPeer(m *osdmap.Map, osd int32, b message.Body) {
 	d.peer(m, osd).Send(message.New(b))
 }
 

@@ -10,7 +10,6 @@ import (
 	"glue/cluster/osdmap"
 	"glue/store/objectstore"
 	"glue/wire/message"
-	"glue/wire/msgr"
 )
 
 // cachedMaps is how many decoded maps stay in memory.
@@ -188,7 +187,7 @@ func (d *Daemon) storeDone(err error) {
 const sharedMaps = 40
 
 // shareMaps sends a client what it lacks between its epoch and ours.
-func (d *Daemon) shareMaps(c *msgr.Conn, have, newest ceph.Epoch) {
+func (d *Daemon) shareMaps(c link, have, newest ceph.Epoch) {
 	m := d.osdmap.Load()
 	if have >= newest || m == nil {
 		return

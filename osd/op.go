@@ -12,13 +12,12 @@ import (
 	"glue/osd/ops"
 	"glue/store/objectstore"
 	"glue/wire/message"
-	"glue/wire/msgr"
 )
 
 // A clientOp is one request on its way through a PG.
 type clientOp struct {
 	sess   *session // nil for the PG's own requests
-	conn   *msgr.Conn
+	conn   link
 	msg    *message.Message
 	m      *message.MOSDOp
 	need   ops.Need
@@ -35,7 +34,7 @@ type clientOp struct {
 // when it has the map.
 func (s *shard) clientOp(ev *event) {
 	m := ev.msg.Body.(*message.MOSDOp)
-	sess, _ := ev.conn.Context().(*session)
+	sess := ev.sess
 	if sess == nil || sess.closed.Load() {
 		ev.msg.Release()
 		return
@@ -54,7 +53,7 @@ func (s *shard) clientOp(ev *event) {
 		ev.msg.Release() // the client has to send it again
 		return
 	}
-	op := &clientOp{sess: sess, conn: ev.conn, msg: ev.msg, m: m, start: s.now,
+	op := &clientOp{sess: sess, conn: sess.conn, msg: ev.msg, m: m, start: s.now,
 		object: m.HObject(), reqid: m.Request(sess.name(), ev.msg.TID), from: sess.origin()}
 	if op.object.Snap == 0 {
 		op.object.Snap = ceph.NoSnap

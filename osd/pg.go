@@ -124,7 +124,7 @@ func (d *Daemon) loadPGs() error {
 	for _, s := range d.shards {
 		s.osdmap = newest
 		s.pools = d.super.Pools
-		s.now = time.Now()
+		s.now = d.now()
 		s.begin()
 	}
 	return nil
@@ -252,13 +252,14 @@ func restoreLog(tail, head ceph.Eversion, entries []pglog.Entry, dups []pglog.Du
 func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 	p := &pg{s: s, id: id, stats: c.Info.Stats, objects: map[ceph.HObject]*object{},
 		watches: map[ceph.HObject]map[ops.WatchKey]*watch{}, notifies: map[uint64]*notify{},
-		changed: time.Now(), next: c.Info.LastUpdate, persisted: m.Epoch}
+		changed: s.d.now(), next: c.Info.LastUpdate, persisted: m.Epoch}
 	p.m = peering.New(id, s.d.opt.ID, c, m, int(s.d.config.Load().set.Int("osd_min_pg_log_entries")))
 	p.resetEpoch = p.m.LastReset()
 	p.primary = p.m.IsPrimary()
 	p.pool = m.Pools[id.Pool]
 	p.since.init(p.changed)
 	s.pgs[id] = p
+	s.order = nil
 	s.count.Add(1)
 	p.recovery.reset()
 	return p
@@ -460,5 +461,6 @@ func (p *pg) startDelete() {
 	p.s.submit(pending{pg: p, txn: &t})
 	p.s.flush()
 	delete(p.s.pgs, p.id)
+	p.s.order = nil
 	p.s.count.Add(-1)
 }

@@ -150,11 +150,11 @@ func (s *shard) createFor(id ceph.SPG, e peering.Event) *pg {
 		s.answerFor(id, m)
 	case peering.Notify:
 		if _, _, _, primary := s.osdmap.PGToUpActing(id.PGID); primary == s.d.opt.ID &&
-			m.Info.History.EpochCreated != 0 {
+			m.Info.History.EpochCreated != 0 && s.present(id, m.Info.History) {
 			return s.createFrom(id, m.Info.History, m.Past)
 		}
 	case peering.LogMsg:
-		if s.within(m.Head, id) {
+		if s.within(m.Head, id) && s.present(id, m.Info.History) {
 			return s.createFrom(id, m.Info.History, m.Past)
 		}
 	}
@@ -165,6 +165,11 @@ func (s *shard) createFor(id ceph.SPG, e peering.Event) *pg {
 func (s *shard) within(h peering.Head, id ceph.SPG) bool {
 	_, _, _, primary := s.osdmap.PGToUpActing(id.PGID)
 	return primary == h.From
+}
+
+// present says whether a history is of the PG's present interval.
+func (s *shard) present(id ceph.SPG, h pginfo.History) bool {
+	return peering.SameInterval(id, h.SameIntervalSince, s.osdmap, s.d.mapAt)
 }
 
 // createFrom makes an empty copy that knows what another copy knows of the PG's life.

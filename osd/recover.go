@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 
 	"glue/ceph"
 	"glue/ceph/denc"
@@ -147,6 +149,16 @@ func (p *pg) startPull(o ceph.HObject) {
 	p.sendPull(o, recovery.Start())
 }
 
+// pullAgain asks others for what was pulled from copies that are gone.
+func (p *pg) pullAgain() {
+	for _, o := range slices.SortedFunc(maps.Keys(p.recovery.pulls), ceph.HObject.Compare) {
+		if p.m.Peer(p.recovery.pulls[o].from) == nil {
+			delete(p.recovery.pulls, o)
+			p.startPull(o)
+		}
+	}
+}
+
 func (p *pg) sendPull(o ceph.HObject, from message.Progress) {
 	pl := p.recovery.pulls[o]
 	p.s.d.sendTo(p.s.osdmap, pl.from, &message.MOSDPGPull{PGHead: p.headTo(),
@@ -204,8 +216,8 @@ func (p *pg) push(o ceph.HObject, to map[int32]message.Progress, scan map[int32]
 	ob.blocked = true
 	ps := &push{version: st.Info.Version, to: to, scan: scan}
 	r.pushes[o] = ps
-	for osd, from := range to {
-		p.sendPush(o, osd, from)
+	for _, osd := range slices.Sorted(maps.Keys(to)) {
+		p.sendPush(o, osd, to[osd])
 	}
 	return true
 }

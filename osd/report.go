@@ -55,7 +55,7 @@ func (s *shard) report() {
 	r := &s.d.reporter
 	var out map[ceph.PGID]pgstat.PG
 	urgent := false
-	for _, p := range s.pgs {
+	for _, p := range s.sorted() {
 		if !p.primary || !p.dirty && s.now.Sub(p.since.active) < reportEvery {
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 
 // A session is one incoming connection. Its fields are fixed, except the atomic ones.
 type session struct {
-	conn   *msgr.Conn
+	conn   link
 	peer   msgr.Peer
 	caps   *caps.OSD     // nil for OSDs
 	all    bool          // everything is allowed

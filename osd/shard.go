@@ -11,7 +11,6 @@ import (
 	"glue/cluster/osdmap"
 	"glue/store/objectstore"
 	"glue/wire/message"
-	"glue/wire/msgr"
 )
 
 type eventKind uint8
@@ -32,7 +31,7 @@ const (
 // An event is one thing for a shard to do.
 type event struct {
 	kind  eventKind
-	conn  *msgr.Conn
+	sess  *session // of a client
 	msg   *message.Message
 	head  *message.PGHead
 	maps  []*osdmap.Map
@@ -47,13 +46,15 @@ type shard struct {
 	d     *Daemon
 	index int
 
-	mu   sync.Mutex
-	in   []event
-	wake chan struct{}
+	mu    sync.Mutex
+	in    []event
+	spare []event // the queue's other buffer
+	wake  chan struct{}
 
 	osdmap *osdmap.Map
 	pools  map[int64]ceph.Epoch
 	pgs    map[ceph.SPG]*pg
+	order  []*pg        // all of them, sorted; nil when that is outdated
 	count  atomic.Int64 // of pgs, for reports
 	// waiting are events for a newer map, and what came behind them for the same PG.
 	waiting map[ceph.SPG][]event
@@ -117,26 +118,32 @@ func (s *shard) sync(f func(*shard)) bool {
 
 // run drains the queue, steps every event, and submits what came of them as one batch.
 func (s *shard) run() {
-	var work []event
 	for {
-		s.mu.Lock()
-		s.in, work = work[:0], s.in
-		s.mu.Unlock()
-		if len(work) == 0 {
-			select {
-			case <-s.wake:
-				continue
-			case <-s.d.stop:
-				return
-			}
+		if s.turn() {
+			continue
 		}
-		s.now = time.Now()
-		for i := range work {
-			s.step(&work[i])
-			work[i] = event{}
+		select {
+		case <-s.wake:
+		case <-s.d.stop:
+			return
 		}
-		s.flush()
 	}
+}
+
+// turn is one round: it takes what is in the queue. False if there was nothing.
+func (s *shard) turn() bool {
+	s.mu.Lock()
+	work := s.in
+	s.in, s.spare = s.spare, nil
+	s.mu.Unlock()
+	s.now = s.d.now()
+	for i := range work {
+		s.step(&work[i])
+	}
+	s.flush()
+	clear(work)
+	s.spare = work[:0]
+	return len(work) > 0
 }
 
 func (s *shard) step(ev *event) {
@@ -162,7 +169,7 @@ func (s *shard) step(ev *event) {
 		s.flush()
 		ev.call(s)
 	case evReset:
-		s.connReset(ev.conn)
+		s.connReset(ev.sess)
 	case evTick:
 		s.flush()
 		s.tick()

@@ -1,17 +1,18 @@
 package osd
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/osd/peering"
-	"glue/wire/msgr"
 )
 
 // begin brings PGs that were loaded up to the newest stored map, before anything else runs.
 func (s *shard) begin() {
-	for _, p := range s.pgs {
+	for _, p := range s.sorted() {
 		p.pool = s.osdmap.Pools[p.id.Pool]
 		for e := p.m.Map().Epoch + 1; e <= s.osdmap.Epoch; e++ {
 			if m, err := s.d.mapAt(e); err == nil {
@@ -21,21 +22,27 @@ func (s *shard) begin() {
 	}
 }
 
+// sorted are the shard's PGs in their order.
+func (s *shard) sorted() []*pg {
+	if s.order == nil {
+		for _, id := range slices.SortedFunc(maps.Keys(s.pgs), ceph.SPG.Compare) {
+			s.order = append(s.order, s.pgs[id])
+		}
+	}
+	return s.order
+}
+
 // newMaps brings every PG to the newest map, epoch by epoch, and makes the PGs that are ours now.
 func (s *shard) newMaps(ev *event) {
 	s.osdmap = ev.maps[len(ev.maps)-1]
 	s.pools = ev.pools
-	for _, p := range s.pgs {
+	for _, p := range s.sorted() {
 		p.advance(ev.maps)
 	}
 	if s.d.booted.Load() {
 		s.makePGs()
 	}
-	ids := make([]ceph.SPG, 0, len(s.waiting))
-	for id := range s.waiting {
-		ids = append(ids, id)
-	}
-	for _, id := range ids {
+	for _, id := range slices.SortedFunc(maps.Keys(s.waiting), ceph.SPG.Compare) {
 		s.resume(id)
 	}
 	s.resumeOrphans()
@@ -43,8 +50,8 @@ func (s *shard) newMaps(ev *event) {
 
 // advance steps a PG through maps. Before the OSD is up at its present address, intervals are only
 // recorded: nobody talks to it yet.
-func (p *pg) advance(maps []*osdmap.Map) {
-	for _, m := range maps {
+func (p *pg) advance(epochs []*osdmap.Map) {
+	for _, m := range epochs {
 		if pool := m.Pools[p.id.Pool]; pool != nil {
 			p.pool = pool
 		}
@@ -57,13 +64,15 @@ func (p *pg) advance(maps []*osdmap.Map) {
 	if p.s.d.booted.Load() {
 		p.step(peering.MapsDone{})
 	}
+	p.pullAgain()
 }
 
 // makePGs makes the PGs whose primary we are and that are not here, if it is known since when they
 // exist: then their past is computed from the maps, and peering asks everyone who may have taken
 // writes. For others a copy that exists will tell us.
 func (s *shard) makePGs() {
-	for id, created := range s.pools {
+	for _, id := range slices.Sorted(maps.Keys(s.pools)) {
+		created := s.pools[id]
 		pool := s.osdmap.Pools[id]
 		if pool == nil || created == 0 {
 			continue
@@ -96,7 +105,8 @@ func (s *shard) resumeOrphans() {
 	}
 	old := s.orphans
 	s.orphans = map[ceph.SPG][]event{}
-	for _, evs := range old {
+	for _, id := range slices.SortedFunc(maps.Keys(old), ceph.SPG.Compare) {
+		evs := old[id]
 		for i := range evs {
 			s.step(&evs[i])
 		}
@@ -134,7 +144,7 @@ func (s *shard) tick() {
 		}
 		s.graves = s.graves[1:]
 	}
-	for _, p := range s.pgs {
+	for _, p := range s.sorted() {
 		p.watchTick()
 		p.recoveryTick()
 	}
@@ -142,8 +152,8 @@ func (s *shard) tick() {
 }
 
 // connReset ends the watches of a connection, and gives up its requests that wait.
-func (s *shard) connReset(c *msgr.Conn) {
-	for _, p := range s.pgs {
-		p.connGone(c)
+func (s *shard) connReset(sess *session) {
+	for _, p := range s.sorted() {
+		p.connGone(sess.conn)
 	}
 }

@@ -84,15 +84,11 @@ func (d *Daemon) putSuper(t *objectstore.Transaction) {
 	t.PutMeta(metaSuper, denc.Marshal(&d.super, ceph.FeaturesAll))
 }
 
-// writeSuper stores the superblock and waits until it is durable.
+// writeSuper stores the superblock; everything that the store gets later is behind it.
 func (d *Daemon) writeSuper() error {
 	var t objectstore.Transaction
 	d.putSuper(&t)
-	done := make(chan error, 1)
-	if err := d.store.Submit(&t, func(err error) { done <- err }); err != nil {
-		return fmt.Errorf("write superblock: %w", err)
-	}
-	if err := <-done; err != nil {
+	if err := d.store.Submit(&t, d.storeDone); err != nil {
 		return fmt.Errorf("write superblock: %w", err)
 	}
 	return nil

@@ -11,7 +11,6 @@ import (
 	"glue/osd/class"
 	"glue/osd/ops"
 	"glue/wire/message"
-	"glue/wire/msgr"
 )
 
 // A watch is a client's wish to hear of notifies of an object. It is in the object's info too and
@@ -21,7 +20,7 @@ type watch struct {
 	object   ceph.HObject
 	addr     ceph.Addr
 	timeout  time.Duration
-	conn     *msgr.Conn // nil while disconnected
+	conn     link // nil while disconnected
 	willPing bool
 	deadline time.Time // zero: lives as its connection
 	pending  map[uint64]*notify
@@ -32,7 +31,7 @@ type watch struct {
 type notify struct {
 	id       uint64
 	cookie   uint64 // of the notifier
-	conn     *msgr.Conn
+	conn     link
 	gid      uint64
 	version  uint64
 	payload  []byte
@@ -90,7 +89,7 @@ func (p *pg) watchEffects(wr *write) {
 	}
 }
 
-func (p *pg) connectWatch(o ceph.HObject, c *ops.WatchConnect, conn *msgr.Conn) {
+func (p *pg) connectWatch(o ceph.HObject, c *ops.WatchConnect, conn link) {
 	w := p.watches[o][c.Key]
 	if w == nil {
 		w = &watch{key: c.Key, object: o, pending: map[uint64]*notify{}}
@@ -241,7 +240,7 @@ func (p *pg) removeWatch(w *watch) {
 }
 
 // connGone makes the watches of a connection wait for their client's return.
-func (p *pg) connGone(c *msgr.Conn) {
+func (p *pg) connGone(c link) {
 	for _, watches := range p.watches {
 		for _, w := range watches {
 			if w.conn == c {

@@ -2,6 +2,8 @@ package osd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"glue/ceph"
 	"glue/ceph/denc"
@@ -213,7 +215,8 @@ func (p *pg) takeOps() []*clientOp {
 	for _, w := range p.window.Drop() {
 		out = append(out, w.op)
 	}
-	for _, ob := range p.objects {
+	for _, o := range slices.SortedFunc(maps.Keys(p.objects), ceph.HObject.Compare) {
+		ob := p.objects[o]
 		out = append(out, ob.waiting...)
 		ob.waiting = nil
 	}

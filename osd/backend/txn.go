@@ -41,7 +41,7 @@ func Decode(b []byte, coll ceph.SPG, main *ceph.HObject) (*objectstore.Transacti
 	n := binary.LittleEndian.Uint32(b)
 	c := denc.NewDecoder(b[4:4+n], 0)
 	data := b[4+n:]
-	count := c.Count(0, 3)
+	count := c.Count(0, 2)
 	t := &objectstore.Transaction{Ops: make([]objectstore.Op, 0, min(count, 1024)+2)}
 	for range count {
 		op := objectstore.Op{Coll: coll}

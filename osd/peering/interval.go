@@ -141,6 +141,27 @@ func History(pg ceph.SPG, created ceph.Epoch, now *osdmap.Map,
 	return c, nil
 }
 
+// SameInterval says whether a PG's interval has not changed from epoch since until the map now.
+func SameInterval(pg ceph.SPG, since ceph.Epoch, now *osdmap.Map,
+	get func(ceph.Epoch) (*osdmap.Map, error),
+) bool {
+	last := placing{m: now}
+	last.up, last.upP, last.acting, last.actPri = place(now, pg)
+	for e := now.Epoch - 1; e >= since && e > 0; e-- {
+		m, err := get(e)
+		if err != nil {
+			return false
+		}
+		p := placing{m: m}
+		p.up, p.upP, p.acting, p.actPri = place(m, pg)
+		if newInterval(pg.Pool, p, last) {
+			return false
+		}
+		last = p
+	}
+	return true
+}
+
 // A priorSet is whom the primary has to hear from before it can know what was written (PriorSet).
 type priorSet struct {
 	probe   map[int32]bool

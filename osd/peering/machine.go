@@ -105,6 +105,8 @@ func New(pg ceph.SPG, self int32, c Copy, m *osdmap.Map, logEntries int) *Machin
 	ma.setMap(m)
 	ma.up, ma.upPrimary, ma.acting, ma.primary = place(m, pg)
 	ma.reset()
+	// Messages of the present interval count, also those sent before the copy was made.
+	ma.lastReset = min(ma.lastReset, max(1, c.Info.History.SameIntervalSince))
 	return ma
 }
 

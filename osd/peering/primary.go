@@ -43,7 +43,9 @@ func (ma *Machine) onNotify(n Notify) {
 	if ma.stale(n.Head) || !ma.IsPrimary() {
 		return
 	}
-	delete(ma.asked, n.From)
+	if ma.state == GetInfo {
+		delete(ma.asked, n.From)
+	}
 	started := ma.info.History.LastEpochStarted
 	news := ma.peerInfo(n)
 	switch ma.state {

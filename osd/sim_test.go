@@ -1,0 +1,709 @@
+package osd
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"glue/auth/caps"
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/cluster/crush"
+	"glue/cluster/osdmap"
+	"glue/store/memstore"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "run this seed only")
+	simRuns  = flag.Int("sim.runs", 25, "how many seeds to run")
+	simTrace = flag.Bool("sim.trace", false, "log what the OSDs do")
+)
+
+// A sim is a few OSDs, a monitor and clients in one goroutine, driven by a seed: every message,
+// completion of the store, turn of a shard and fault is a choice of the generator.
+type sim struct {
+	t     *testing.T
+	rng   *rand.Rand
+	clock time.Time
+	m     *osdmap.Map
+	full  map[ceph.Epoch][]byte
+	incs  map[ceph.Epoch][]byte
+	nodes []*simNode
+	links map[[2]int32][]message.Body
+	names [][2]int32 // keys of links, for a fixed order
+	cl    []*simClient
+	port  uint16
+	temp  map[ceph.PGID][]int32
+	thru  map[int32]ceph.Epoch
+	steps int
+	quiet bool // no new faults
+}
+
+type simNode struct {
+	s     *sim
+	id    int32
+	store *memstore.Store
+	d     *Daemon // nil while down
+	epoch ceph.Epoch
+	addrs ceph.AddrVec
+	since time.Time // of the crash
+}
+
+// The node as its daemon's monitor client.
+func (n *simNode) Send(b message.Body) {
+	switch b := b.(type) {
+	case *message.MOSDAlive:
+		n.s.thru[n.id] = max(n.s.thru[n.id], b.Want)
+	case *message.MOSDPGTemp:
+		maps.Copy(n.s.temp, b.Temp)
+	}
+}
+func (n *simNode) Subscribe(string, uint64, bool) {}
+func (n *simNode) Got(string, uint64)             {}
+func (n *simNode) GetVersion(context.Context, string) (uint64, uint64, error) {
+	return 0, 0, errors.New("not here")
+}
+
+const simPool = 1
+
+func newSim(t *testing.T, seed uint64, osds int) *sim {
+	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 7)), clock: time.Unix(1e9, 0),
+		full: map[ceph.Epoch][]byte{}, incs: map[ceph.Epoch][]byte{},
+		links: map[[2]int32][]message.Body{}, port: 7000,
+		temp: map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{}}
+	cm, err := crush.Default(osds, "osd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := osdmap.Empty()
+	m.FSID = ceph.UUID{1}
+	inc := osdmap.NewIncremental(m, ceph.TimeOf(s.clock))
+	inc.SetCrush(cm)
+	inc.NewMaxOSD = int32(osds)
+	inc.NewState = map[int32]osdmap.State{}
+	inc.NewWeight = map[int32]uint32{}
+	for o := range int32(osds) {
+		inc.NewState[o] = osdmap.OSDExists
+		inc.NewWeight[o] = osdmap.WeightIn
+	}
+	s.m = m
+	s.commit(inc)
+	for o := range int32(osds) {
+		s.nodes = append(s.nodes, &simNode{s: s, id: o,
+			store: memstore.New(memstore.Options{Manual: true})})
+	}
+	for _, n := range s.nodes {
+		s.start(n)
+	}
+	pool := osdmap.NewPool()
+	pool.Type, pool.Size, pool.MinSize = osdmap.Replicated, 3, 2
+	pool.PGNum, pool.PGPNum, pool.ObjectHash = 4, 4, 2
+	pool.Flags = osdmap.PoolHashPSPool
+	inc = s.change()
+	inc.NewPoolMax = simPool
+	inc.NewPools = map[int64]*osdmap.Pool{simPool: pool}
+	inc.NewPoolNames = map[int64]string{simPool: "p"}
+	s.commit(inc)
+	return s
+}
+
+func (s *sim) change() *osdmap.Incremental {
+	return osdmap.NewIncremental(s.m, ceph.TimeOf(s.clock))
+}
+
+func (s *sim) commit(inc *osdmap.Incremental) {
+	m, raw, err := s.m.Commit(inc)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.m, s.incs[m.Epoch], s.full[m.Epoch] = m, raw, m.Encode()
+}
+
+// start runs a node's daemon on its store, at a new address, and marks it up.
+func (s *sim) start(n *simNode) {
+	s.port++
+	n.addrs = ceph.AddrVec{{Type: ceph.AddrMsgr2, Nonce: uint32(s.port),
+		AddrPort: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.port)}}
+	log := slog.New(slog.DiscardHandler)
+	if *simTrace {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	d, err := newDaemon(Options{ID: n.id, FSID: s.m.FSID, UUID: ceph.UUID{2, byte(n.id)},
+		Store: n.store, Log: log,
+		Config: map[string]string{"osd_min_pg_log_entries": "20", "osd_max_pg_log_entries": "40",
+			"osd_target_pg_log_entries_per_osd": "40", "osd_pg_log_dups_tracked": "100"},
+		OnFatal: func(err error) { panic(err) }}, func() time.Time { return s.clock })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	d.mon, d.addrs, d.boot.asking = n, n.addrs, true
+	d.send = func(m *osdmap.Map, osd int32, b message.Body) { s.sendOSD(n, m, osd, b) }
+	n.d, n.epoch = d, d.super.Newest
+	if s.m.IsUp(n.id) {
+		s.markDown(n.id)
+	}
+	inc := s.change()
+	inc.NewUpClient = map[int32]ceph.AddrVec{n.id: n.addrs}
+	inc.NewUpCluster = map[int32]ceph.AddrVec{n.id: n.addrs}
+	inc.NewHBBack = map[int32]ceph.AddrVec{n.id: n.addrs}
+	inc.NewHBFront = map[int32]ceph.AddrVec{n.id: n.addrs}
+	s.commit(inc)
+}
+
+func (s *sim) markDown(osd int32) {
+	inc := s.change()
+	inc.NewState = map[int32]osdmap.State{osd: osdmap.OSDUp}
+	s.commit(inc)
+}
+
+// crash ends a node: what its store had not completed is lost, and so is all that is on its way.
+func (s *sim) crash(n *simNode) {
+	if *simTrace {
+		fmt.Fprintln(os.Stderr, "--- crash of", n.id, "at", s.steps)
+	}
+	if s.rng.IntN(3) == 0 {
+		n.store.Complete(s.rng.IntN(n.store.Pending() + 1))
+	}
+	n.store = n.store.Crash()
+	n.d, n.since = nil, s.clock
+	for k := range s.links {
+		if k[0] == n.id || k[1] == n.id {
+			delete(s.links, k)
+		}
+	}
+	for _, c := range s.cl {
+		c.lost(n.id)
+	}
+}
+
+func (s *sim) sendOSD(from *simNode, m *osdmap.Map, osd int32, b message.Body) {
+	to := s.nodes[osd]
+	if to.d == nil || !m.ClusterAddrs[osd].Equal(to.addrs) {
+		return
+	}
+	k := [2]int32{from.id, osd}
+	if !slices.Contains(s.names, k) {
+		s.names = append(s.names, k)
+	}
+	s.links[k] = append(s.links[k], b)
+}
+
+// deliver hands the oldest message of a link over, through its encoding.
+func (s *sim) deliver(k [2]int32) {
+	q := s.links[k]
+	b := q[0]
+	s.links[k] = q[1:]
+	n := s.nodes[k[1]]
+	front, _, data := message.New(b).Segments(ceph.FeaturesAll)
+	m := &message.Message{Version: 1, Compat: 1, Data: slices.Concat(data...)}
+	m.Version = rowOf(b).Version
+	if err := m.Decode(b.Type(), front, ceph.FeaturesAll); err != nil {
+		s.t.Fatalf("%T does not decode: %v", b, err)
+	}
+	n.d.deliverPeer(m)
+}
+
+func rowOf(b message.Body) message.Row {
+	i := slices.IndexFunc(message.Table, func(r message.Row) bool { return r.Type == b.Type() })
+	return message.Table[i]
+}
+
+// publish gives a node some of the maps that it lacks.
+func (s *sim) publish(n *simNode) {
+	to := n.epoch + 1 + ceph.Epoch(s.rng.IntN(int(s.m.Epoch-n.epoch)))
+	b := &message.MOSDMap{FSID: s.m.FSID, Oldest: 1, Newest: to,
+		Incrementals: map[ceph.Epoch][]byte{}, Maps: map[ceph.Epoch][]byte{}}
+	for e := n.epoch + 1; e <= to; e++ {
+		if e == 1 {
+			b.Maps[e] = s.full[e]
+		} else {
+			b.Incrementals[e] = s.incs[e]
+		}
+	}
+	n.d.handleMaps(b)
+	n.epoch = to
+}
+
+// An action is one thing that may happen now, with its weight.
+type action struct {
+	weight int
+	run    func()
+}
+
+// step lets one thing happen.
+func (s *sim) step() {
+	s.steps++
+	s.clock = s.clock.Add(time.Duration(s.rng.IntN(2000)) * time.Microsecond)
+	var acts []action
+	add := func(w int, f func()) { acts = append(acts, action{w, f}) }
+	for _, k := range s.names {
+		if len(s.links[k]) > 0 && s.nodes[k[1]].d != nil {
+			add(10, func() { s.deliver(k) })
+		}
+	}
+	for _, n := range s.nodes {
+		s.nodeActions(n, add)
+	}
+	s.monActions(add)
+	for _, c := range s.cl {
+		c.actions(add)
+	}
+	total := 0
+	for _, a := range acts {
+		total += a.weight
+	}
+	pick := s.rng.IntN(total)
+	for _, a := range acts {
+		if pick -= a.weight; pick < 0 {
+			a.run()
+			return
+		}
+	}
+}
+
+func (s *sim) nodeActions(n *simNode, add func(int, func())) {
+	if n.d == nil {
+		down := s.clock.Sub(n.since)
+		if s.m.IsUp(n.id) && down > 100*time.Millisecond {
+			add(1, func() { s.markDown(n.id) })
+		}
+		if down > 300*time.Millisecond {
+			add(1, func() { s.start(n) })
+		}
+		return
+	}
+	for _, sh := range n.d.shards {
+		if len(sh.in) > 0 {
+			add(20, func() { sh.turn() })
+		}
+	}
+	if len(n.d.inbox) > 0 {
+		add(20, func() { (<-n.d.inbox)() })
+	}
+	if p := n.store.Pending(); p > 0 {
+		add(15, func() { n.store.Complete(1 + s.rng.IntN(p)) })
+	}
+	if n.epoch < s.m.Epoch {
+		add(3, func() { s.publish(n) })
+	}
+	add(1, func() {
+		for _, sh := range n.d.shards {
+			sh.post(event{kind: evTick})
+		}
+	})
+	if !s.quiet && s.rng.IntN(400) == 0 {
+		add(20, func() { s.crash(n) })
+	}
+}
+
+// monActions are the monitor's: up_thru, pg_temp, out and in.
+func (s *sim) monActions(add func(int, func())) {
+	for _, o := range slices.Sorted(maps.Keys(s.thru)) {
+		e := s.thru[o]
+		if s.m.IsUp(o) && s.m.Info[o].UpThru < e {
+			add(5, func() {
+				inc := s.change()
+				inc.NewUpThru = map[int32]ceph.Epoch{o: s.m.Epoch}
+				s.commit(inc)
+				delete(s.thru, o)
+			})
+			break
+		}
+	}
+	if len(s.temp) > 0 {
+		add(5, func() {
+			inc := s.change()
+			inc.NewPGTemp = s.temp
+			s.temp = map[ceph.PGID][]int32{}
+			s.commit(inc)
+		})
+	}
+	if !s.quiet && s.rng.IntN(3000) == 0 {
+		add(20, func() {
+			inc := s.change()
+			o := int32(s.rng.IntN(len(s.nodes)))
+			w := uint32(osdmap.WeightIn)
+			if s.m.IsIn(o) {
+				w = 0
+			}
+			inc.NewWeight = map[int32]uint32{o: w}
+			s.commit(inc)
+		})
+	}
+}
+
+// A simClient does one operation after the other.
+type simClient struct {
+	s      *sim
+	id     int
+	m      *osdmap.Map
+	tid    uint64
+	seq    int
+	op     *simOp
+	acting []int32
+	upFrom ceph.Epoch
+	inbox  []*message.MOSDOpReply
+	events []porcupineOp
+}
+
+type simOp struct {
+	object int
+	read   bool
+	remove bool
+	value  string
+	call   int64
+	sent   bool
+	tid    uint64
+	retry  int32
+}
+
+type porcupineOp struct {
+	object int
+	op     porcupine.Operation
+}
+
+// simLink is the connection of a client to one incarnation of an OSD.
+type simLink struct {
+	c   *simClient
+	gen uint16
+	n   *simNode
+}
+
+func (l *simLink) Send(m *message.Message) {
+	if l.n.d == nil || l.n.addrs[0].AddrPort.Port() != l.gen {
+		return
+	}
+	if r, ok := m.Body.(*message.MOSDOpReply); ok {
+		r2 := *r
+		r2.Retry = int32(m.TID) // not used otherwise here
+		l.c.inbox = append(l.c.inbox, &r2)
+	}
+}
+
+const simObjects = 6
+
+func (c *simClient) name(o int) string { return fmt.Sprintf("obj%d", o) }
+
+func (c *simClient) actions(add func(int, func())) {
+	if c.m == nil || c.m.Epoch < c.s.m.Epoch {
+		add(4, c.newMap)
+	}
+	if c.m == nil {
+		return
+	}
+	if len(c.inbox) > 0 {
+		add(10, c.answer)
+	}
+	if c.op == nil && !c.s.quiet {
+		add(4, c.invoke)
+	}
+	if c.op != nil && !c.op.sent {
+		add(10, c.send)
+	}
+}
+
+func (c *simClient) pg() ceph.PGID {
+	raw, err := c.m.ObjectPG(simPool, c.name(c.op.object), "", "")
+	if err != nil {
+		c.s.t.Fatal(err)
+	}
+	return c.m.RawToPG(raw)
+}
+
+func (c *simClient) newMap() {
+	c.m = c.s.m
+	if c.op == nil || !c.op.sent {
+		return
+	}
+	_, _, acting, primary := c.m.PGToUpActing(c.pg())
+	if !slices.Equal(acting, c.acting) || primary < 0 || c.m.Info[primary].UpFrom != c.upFrom {
+		c.op.sent = false
+	}
+}
+
+// lost is the end of the connection to an OSD.
+func (c *simClient) lost(osd int32) {
+	if c.op != nil && len(c.acting) > 0 && c.acting[0] == osd {
+		c.op.sent = false
+	}
+}
+
+func (c *simClient) invoke() {
+	c.tid++
+	c.seq++
+	op := &simOp{object: c.s.rng.IntN(simObjects), tid: c.tid, call: int64(c.s.steps)}
+	switch r := c.s.rng.IntN(10); {
+	case r < 4:
+		op.read = true
+	case r == 9:
+		op.remove = true
+	default:
+		op.value = fmt.Sprintf("c%d-%d", c.id, c.seq)
+	}
+	c.op = op
+}
+
+func (c *simClient) send() {
+	pg := c.pg()
+	_, _, acting, primary := c.m.PGToUpActing(pg)
+	if primary < 0 {
+		return
+	}
+	n := c.s.nodes[primary]
+	if n.d == nil || !c.m.ClientAddrs[primary].Equal(n.addrs) {
+		return
+	}
+	c.acting, c.upFrom = acting, c.m.Info[primary].UpFrom
+	raw, _ := c.m.ObjectPG(simPool, c.name(c.op.object), "", "")
+	m := &message.MOSDOp{PG: ceph.SPG{PGID: pg, Shard: ceph.NoShard}, Hash: raw.Seed,
+		Epoch: c.m.Epoch, Flags: message.FlagRead, Object: c.name(c.op.object), Snap: ceph.NoSnap,
+		Locator: ceph.Locator{Pool: simPool, Hash: -1}, MTime: ceph.TimeOf(c.s.clock),
+		Retry: c.op.retry}
+	m.Ops = []message.OSDOp{{Code: message.OpRead}}
+	if !c.op.read {
+		m.Flags = message.FlagWrite
+		m.Ops = []message.OSDOp{{Code: message.OpWriteFull, In: []byte(c.op.value)}}
+		m.Ops[0].SetExtent(0, uint64(len(c.op.value)))
+		if c.op.remove {
+			m.Ops = []message.OSDOp{{Code: message.OpDelete}}
+		}
+	}
+	c.op.retry++
+	c.op.sent = true
+	who := ceph.EntityName{Type: ceph.TypeClient, Num: int64(c.id + 1)}
+	all, _ := caps.ParseOSD("allow *")
+	sess := &session{conn: &simLink{c, n.addrs[0].AddrPort.Port(), n}, caps: all, all: true,
+		peer: msgr.Peer{Name: who, Features: ceph.FeaturesAll}}
+	msg := message.New(m)
+	msg.TID = c.op.tid
+	n.d.route(m.PG, event{kind: evOp, sess: sess, msg: msg})
+}
+
+func (c *simClient) answer() {
+	r := c.inbox[0]
+	c.inbox = c.inbox[1:]
+	op := c.op
+	if op == nil || uint64(r.Retry) != op.tid {
+		return // of a request that was sent twice
+	}
+	out := ""
+	switch {
+	case op.read && r.Result == ceph.ENOENT.Result():
+	case op.remove && r.Result == ceph.ENOENT.Result():
+		// The delete found nothing, or it happened and the answer was lost with its log entry's
+		// interval: both are a delete.
+	case r.Result < 0:
+		c.s.t.Fatalf("step %d: client %d: %+v: result %d", c.s.steps, c.id, *op, r.Result)
+	case op.read:
+		out = string(r.Ops[0].Out)
+	}
+	c.record(op, out, int64(c.s.steps))
+	c.op = nil
+}
+
+// A registerInput is an operation on one object for the checker.
+type registerInput struct {
+	read  bool
+	value string
+}
+
+func (c *simClient) record(op *simOp, out string, ret int64) {
+	c.events = append(c.events, porcupineOp{op.object, porcupine.Operation{
+		ClientId: c.id, Input: registerInput{op.read, op.value}, Call: op.call, Output: out,
+		Return: ret}})
+}
+
+var register = porcupine.Model{
+	Init: func() any { return "" },
+	Step: func(state, in, out any) (bool, any) {
+		if r := in.(registerInput); !r.read {
+			return true, r.value
+		}
+		return state == out, state
+	},
+}
+
+// heal ends the faults and waits until every PG is clean.
+func (s *sim) heal() {
+	s.quiet = true
+	inc := s.change()
+	inc.NewWeight = map[int32]uint32{}
+	for _, n := range s.nodes {
+		inc.NewWeight[n.id] = osdmap.WeightIn
+	}
+	s.commit(inc)
+	for _, n := range s.nodes {
+		if n.d == nil {
+			s.start(n)
+		}
+	}
+	limit := s.steps + 60000
+	for !s.settled() {
+		if s.steps > limit {
+			s.t.Fatalf("not clean after %d steps: %s", s.steps, s.states())
+		}
+		s.step()
+	}
+}
+
+func (s *sim) settled() bool {
+	for _, c := range s.cl {
+		if c.op != nil {
+			return false
+		}
+	}
+	clean := 0
+	for _, n := range s.nodes {
+		if n.epoch < s.m.Epoch || n.store.Pending() > 0 {
+			return false
+		}
+		for _, sh := range n.d.shards {
+			for _, p := range sh.pgs {
+				if p.primary && p.m.IsClean() && len(sh.in) == 0 {
+					clean++
+				}
+			}
+		}
+	}
+	for _, q := range s.links {
+		if len(q) > 0 {
+			return false
+		}
+	}
+	return clean == 4
+}
+
+func (s *sim) states() string {
+	out := fmt.Sprintf("epoch %d, temp %v;", s.m.Epoch, s.m.PGTemp)
+	for _, n := range s.nodes {
+		out += fmt.Sprintf("\nosd.%d epoch %d pending %d:", n.id, n.epoch, n.store.Pending())
+		for _, sh := range n.d.shards {
+			for _, p := range sh.pgs {
+				up, _ := p.m.Up()
+				acting, _ := p.m.Acting()
+				out += fmt.Sprintf(" [%v %v up %v acting %v missing %d %v pulls %d pushes %d %v]",
+					p.id, p.m.State(), up, acting, p.m.Missing().Len(), p.m.Info().LastUpdate,
+					len(p.recovery.pulls), len(p.recovery.pushes), p.state())
+				for o, ps := range p.recovery.pushes {
+					out += fmt.Sprintf("\n  push %v %+v", o, *ps)
+				}
+			}
+		}
+	}
+	for _, c := range s.cl {
+		out += fmt.Sprintf("\nclient %d: %+v", c.id, c.op)
+	}
+	return out
+}
+
+// check compares the copies of every object, reads everything, and checks the history.
+func (s *sim) check() {
+	final := int64(s.steps + 10)
+	var all []porcupineOp
+	for o := range simObjects {
+		raw, _ := s.m.ObjectPG(simPool, fmt.Sprintf("obj%d", o), "", "")
+		pg := s.m.RawToPG(raw)
+		_, _, acting, _ := s.m.PGToUpActing(pg)
+		h := ceph.HObject{Pool: simPool, Name: fmt.Sprintf("obj%d", o), Hash: raw.Seed,
+			Snap: ceph.NoSnap}
+		spg := ceph.SPG{PGID: pg, Shard: ceph.NoShard}
+		var want string
+		for i, osd := range acting {
+			got := s.nodes[osd].contents(spg, h)
+			if i > 0 && got != want {
+				s.t.Errorf("%v on osd.%d is %q, on osd.%d %q", h, osd, got, acting[0], want)
+			}
+			want = got
+		}
+		data, _ := s.nodes[acting[0]].store.Read(spg, h, 0, 0)
+		all = append(all, porcupineOp{o, porcupine.Operation{ClientId: 99,
+			Input: registerInput{read: true}, Call: final, Output: string(data),
+			Return: final + 1}})
+	}
+	for _, c := range s.cl {
+		all = append(all, c.events...)
+	}
+	for o := range simObjects {
+		var ops []porcupine.Operation
+		for _, e := range all {
+			if e.object == o {
+				ops = append(ops, e.op)
+			}
+		}
+		if res := porcupine.CheckOperationsTimeout(register, ops, 10*time.Second); res ==
+			porcupine.Illegal {
+			slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+			for _, op := range ops {
+				s.t.Logf("%+v", op)
+			}
+			s.t.Errorf("the history of object %d is not linearizable", o)
+		}
+	}
+}
+
+// contents is an object's data, attributes and omap as text.
+func (n *simNode) contents(c ceph.SPG, o ceph.HObject) string {
+	data, err := n.store.Read(c, o, 0, 0)
+	if err != nil {
+		return err.Error()
+	}
+	attrs, _ := n.store.GetAttrs(c, o)
+	out := string(data)
+	for _, k := range slices.Sorted(maps.Keys(attrs)) {
+		out += fmt.Sprintf("|%s=%x", k, attrs[k])
+	}
+	return out
+}
+
+func (s *sim) run(steps int) {
+	for i := range 3 {
+		s.cl = append(s.cl, &simClient{s: s, id: i})
+	}
+	for range steps {
+		s.step()
+	}
+	s.heal()
+	s.check()
+	s.t.Logf("%d steps, epoch %d", s.steps, s.m.Epoch)
+}
+
+// TestSim runs clusters under random faults: no acknowledged write is lost, reads are
+// linearizable, and afterwards every PG becomes clean with identical copies.
+func TestSim(t *testing.T) {
+	seeds := *simRuns
+	for i := range uint64(seeds) {
+		seed := i + 1
+		if *simSeed != 0 {
+			seed = *simSeed
+		}
+		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			s := newSim(t, seed, 3+int(seed%3))
+			defer func() {
+				if t.Failed() {
+					t.Logf("replay: go test ./osd -run TestSim -sim.seed=%d", seed)
+				}
+			}()
+			s.run(6000)
+		})
+		if !ok || *simSeed != 0 {
+			return
+		}
+	}
+}
+
+var _ = binary.LittleEndian
+var _ denc.Value
