@@ -10,60 +10,62 @@ import (
 	"glue/ceph"
 )
 
+// parseCases: an empty want accepts; else it is the stock error's text after the service's name.
+var parseCases = []struct{ service, text, want string }{
+	{"mon", "allow *", ""},
+	{"mon", "allow r, allow service osd rw;allow command \"auth get\" with entity=x", ""},
+	{"mon", "allow all", ""},
+	{"mon", "  allow rwx  ", ""},
+	{"mon", "profile rbd", ""},
+	{"mon", "allow profile osd", ""},
+	{"mon", "profile=osd", ""},
+	{"mon", "allow r network 10.0.0.0/8", ""},
+	{"mon", "allow rw fsname=cephfs", ""},
+	{"mon", "allow command foo with a=b c prefix d e regex \"f.*\" network ::1/128", ""},
+	{"mon", "allow r\n,\tallow w", ""},
+	{"mon", "", "stopped at end of ''"},
+	{"mon", "allow", "stopped at 'allow' of 'allow'"},
+	{"mon", "allow ", "stopped at 'allow ' of 'allow '"},
+	{"mon", "allow rfoo", "stopped at 'foo' of 'allow rfoo'"},
+	{"mon", "allow r w", "stopped at 'w' of 'allow r w'"},
+	{"mon", "allow r, bogus", "stopped at ', bogus' of 'allow r, bogus'"},
+	{"mon", "foo", "stopped at 'foo' of 'foo'"},
+	{"mon", "allow wr", "stopped at 'r' of 'allow wr'"},
+	{"mgr", "allow *", ""},
+	{"mgr", "allow module rbd_support with pool = rbd rw", ""},
+	{"mgr", "profile rbd pool=rbd namespace=x", ""},
+	{"mgr", "allow command \"crash post\"", ""},
+	{"mgr", "profile what", "during profile evaluation: unrecognized profile 'what'"},
+	{"mgr", "profile rbd key=x",
+		"during profile evaluation: profile 'rbd' does not recognize key 'key'"},
+	{"mgr", "x", "stopped at 'x' of 'x'"},
+	{"osd", "allow *", ""},
+	{"osd", "allow rw pool foo", ""},
+	{"osd", "allow pool foo rwx", ""},
+	{"osd", "allow rwx pool=foo namespace=bar", ""},
+	{"osd", "allow r namespace \"\"", ""},
+	{"osd", "allow r pool foo namespace bar* object_prefix baz", ""},
+	{"osd", "allow rw class-read class-write", ""},
+	{"osd", "allow class foo bar", ""},
+	{"osd", "allow class foo, allow r", ""},
+	{"osd", "allow rw tag cephfs data=*", ""},
+	{"osd", "allow rw namespace=ns tag rgw *=*", ""},
+	{"osd", "profile rbd pool=vms, profile rbd-read-only pool=images", ""},
+	{"osd", "allow *, allow r network 10.1.2.3/24", ""},
+	{"osd", "allow rw pool=", "stopped at 'pool=' of 'allow rw pool='"},
+	{"osd", "", "stopped at '' of ''"},
+	{"osd", "allow", "stopped at 'allow' of 'allow'"},
+	{"osd", "allow rwx foo", "stopped at 'foo' of 'allow rwx foo'"},
+	{"osd", "allow profile rbd", "stopped at 'allow profile rbd' of 'allow profile rbd'"},
+	{"mds", "allow", ""},
+	{"mds", "allow *", ""},
+	{"mds", "allow rw path=/a uid=1 gids=1,2, allow r fsname=x path=\"/b c\" root_squash", ""},
+	{"mds", "allow rwx", "stopped at 'x' of 'allow rwx'"},
+	{"mds", "deny", "stopped at 'deny' of 'deny'"},
+}
+
 func TestParse(t *testing.T) {
-	// An empty want accepts; else it is the stock error's text after the service's name.
-	for _, c := range []struct{ service, text, want string }{
-		{"mon", "allow *", ""},
-		{"mon", "allow r, allow service osd rw;allow command \"auth get\" with entity=x", ""},
-		{"mon", "allow all", ""},
-		{"mon", "  allow rwx  ", ""},
-		{"mon", "profile rbd", ""},
-		{"mon", "allow profile osd", ""},
-		{"mon", "profile=osd", ""},
-		{"mon", "allow r network 10.0.0.0/8", ""},
-		{"mon", "allow rw fsname=cephfs", ""},
-		{"mon", "allow command foo with a=b c prefix d e regex \"f.*\" network ::1/128", ""},
-		{"mon", "allow r\n,\tallow w", ""},
-		{"mon", "", "stopped at end of ''"},
-		{"mon", "allow", "stopped at 'allow' of 'allow'"},
-		{"mon", "allow ", "stopped at 'allow ' of 'allow '"},
-		{"mon", "allow rfoo", "stopped at 'foo' of 'allow rfoo'"},
-		{"mon", "allow r w", "stopped at 'w' of 'allow r w'"},
-		{"mon", "allow r, bogus", "stopped at ', bogus' of 'allow r, bogus'"},
-		{"mon", "foo", "stopped at 'foo' of 'foo'"},
-		{"mon", "allow wr", "stopped at 'r' of 'allow wr'"},
-		{"mgr", "allow *", ""},
-		{"mgr", "allow module rbd_support with pool = rbd rw", ""},
-		{"mgr", "profile rbd pool=rbd namespace=x", ""},
-		{"mgr", "allow command \"crash post\"", ""},
-		{"mgr", "profile what", "during profile evaluation: unrecognized profile 'what'"},
-		{"mgr", "profile rbd key=x",
-			"during profile evaluation: profile 'rbd' does not recognize key 'key'"},
-		{"mgr", "x", "stopped at 'x' of 'x'"},
-		{"osd", "allow *", ""},
-		{"osd", "allow rw pool foo", ""},
-		{"osd", "allow pool foo rwx", ""},
-		{"osd", "allow rwx pool=foo namespace=bar", ""},
-		{"osd", "allow r namespace \"\"", ""},
-		{"osd", "allow r pool foo namespace bar* object_prefix baz", ""},
-		{"osd", "allow rw class-read class-write", ""},
-		{"osd", "allow class foo bar", ""},
-		{"osd", "allow class foo, allow r", ""},
-		{"osd", "allow rw tag cephfs data=*", ""},
-		{"osd", "allow rw namespace=ns tag rgw *=*", ""},
-		{"osd", "profile rbd pool=vms, profile rbd-read-only pool=images", ""},
-		{"osd", "allow *, allow r network 10.1.2.3/24", ""},
-		{"osd", "allow rw pool=", "stopped at 'pool=' of 'allow rw pool='"},
-		{"osd", "", "stopped at '' of ''"},
-		{"osd", "allow", "stopped at 'allow' of 'allow'"},
-		{"osd", "allow rwx foo", "stopped at 'foo' of 'allow rwx foo'"},
-		{"osd", "allow profile rbd", "stopped at 'allow profile rbd' of 'allow profile rbd'"},
-		{"mds", "allow", ""},
-		{"mds", "allow *", ""},
-		{"mds", "allow rw path=/a uid=1 gids=1,2, allow r fsname=x path=\"/b c\" root_squash", ""},
-		{"mds", "allow rwx", "stopped at 'x' of 'allow rwx'"},
-		{"mds", "deny", "stopped at 'deny' of 'deny'"},
-	} {
+	for _, c := range parseCases {
 		err := Validate(c.service, c.text)
 		want := ""
 		if c.want != "" {
@@ -86,69 +88,84 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func blocklist(addr string) MonQuery {
+	return MonQuery{Service: "osd", Command: "osd blocklist", Need: R | W | X,
+		Args: map[string]string{"blocklistop": "add", "addr": addr}}
+}
+
+func own(verb, key string) MonQuery {
+	return MonQuery{Entity: ceph.AuthName{Type: ceph.TypeOSD, ID: "3"}, Service: "config-key",
+		Command: "config-key " + verb, Need: R | W, Args: map[string]string{"key": key}}
+}
+
+func a(value string) map[string]string { return map[string]string{"a": value} }
+
+var peer = netip.MustParseAddr("10.1.2.3")
+
+var monCases = []struct {
+	caps string
+	q    MonQuery
+	want bool
+}{
+	{"", MonQuery{Service: "mon", Need: R}, false},
+	{"", MonQuery{Service: "mon"}, false},
+	{"allow *", MonQuery{Service: "config-key", Need: R | W | X}, true},
+	{"allow r", MonQuery{Service: "mon", Need: R}, true},
+	{"allow r", MonQuery{Service: "mon", Need: R | W}, false},
+	{"allow r, allow w", MonQuery{Service: "mon", Need: R | W}, true},
+	{"allow rwx", MonQuery{Service: "config-key", Need: R}, false},
+	{"allow rw", MonQuery{Service: "auth", Need: R | X}, false},
+	{"allow service osd rw", MonQuery{Service: "osd", Need: R | W}, true},
+	{"allow service osd rw", MonQuery{Service: "mon", Need: R}, false},
+	{"allow service osd *", MonQuery{Service: "auth", Need: R}, false},
+	{"allow command foo", MonQuery{Service: "osd", Command: "foo", Need: R | W | X}, true},
+	{"allow command foo", MonQuery{Service: "osd", Command: "foo bar", Need: R}, false},
+	{"allow command foo with a=b", MonQuery{Command: "foo", Args: a("b"), Need: W}, true},
+	{"allow command foo with a=b", MonQuery{Command: "foo", Args: a("c"), Need: W}, false},
+	{"allow command foo with a=b", MonQuery{Command: "foo", Need: W}, false},
+	{"allow command foo with a prefix b", MonQuery{Command: "foo", Args: a("bx"), Need: W}, true},
+	{
+		"allow command foo with a regex \"b+\"",
+		MonQuery{Command: "foo", Args: a("bbb"), Need: W}, true,
+	},
+	{
+		"allow command foo with a regex \"b+\"",
+		MonQuery{Command: "foo", Args: a("bbbc"), Need: W}, false,
+	},
+	{
+		"allow command foo with a regex \"b(\"",
+		MonQuery{Command: "foo", Args: a("b("), Need: W}, false,
+	},
+	{"profile rbd", MonQuery{Service: "osd", Need: R}, true},
+	{"profile rbd", MonQuery{Service: "osd", Need: W}, false},
+	{"profile rbd", MonQuery{Service: "auth", Need: R}, false},
+	{"profile rbd", blocklist("1.2.3.4:0/123"), true},
+	{"profile rbd", blocklist("1.2.3.4"), false},
+	{"profile rbd-read-only", MonQuery{Service: "mon", Need: R}, true},
+	{"profile osd", MonQuery{Service: "osd", Need: R | W | X}, true},
+	{"profile osd", MonQuery{Service: "auth", Need: R}, false},
+	{"profile osd", own("put", "daemon-private/osd.3/x"), true},
+	{"profile osd", own("put", "daemon-private/osd.33/x"), false},
+	{"profile osd", own("put", "daemon-private/osd.4/x"), false},
+	{"profile crash", MonQuery{Service: "mon", Need: R}, true},
+	{"profile crash", MonQuery{Service: "osd", Need: R}, false},
+	{"profile role-definer", MonQuery{Service: "auth", Need: R | W | X}, true},
+	{"profile role-definer", MonQuery{Service: "osd", Need: R}, false},
+	{"profile bootstrap-osd", MonQuery{Service: "osd", Command: "osd new", Need: R | W}, true},
+	{"profile bootstrap-osd", MonQuery{Service: "auth", Command: "auth ls", Need: R}, false},
+	{"profile simple-rados-client", MonQuery{Service: "pg", Need: R}, true},
+	{"profile simple-rados-client", MonQuery{Service: "pg", Need: W}, false},
+	{"profile unknown", MonQuery{Service: "mon", Need: R}, false},
+	{"allow r network 10.0.0.0/8", MonQuery{Service: "mon", Need: R, Peer: peer}, true},
+	{"allow r network 11.0.0.0/8", MonQuery{Service: "mon", Need: R, Peer: peer}, false},
+	{"allow * network 11.0.0.0/8", MonQuery{Service: "mon", Need: R, Peer: peer}, false},
+	{"allow r network bad", MonQuery{Service: "mon", Need: R, Peer: peer}, false},
+	{"allow r network 10.0.0.0", MonQuery{Service: "mon", Need: R, Peer: peer}, false},
+	{"allow rw fsname=a", MonQuery{Service: "mds", Need: R}, true},
+}
+
 func TestMonAllowed(t *testing.T) {
-	type q = MonQuery
-	blocklist := func(addr string) MonQuery {
-		return MonQuery{Service: "osd", Command: "osd blocklist", Need: R | W | X,
-			Args: map[string]string{"blocklistop": "add", "addr": addr}}
-	}
-	own := func(verb, key string) MonQuery {
-		return MonQuery{Entity: ceph.AuthName{Type: ceph.TypeOSD, ID: "3"}, Service: "config-key",
-			Command: "config-key " + verb, Need: R | W, Args: map[string]string{"key": key}}
-	}
-	peer := netip.MustParseAddr("10.1.2.3")
-	for _, c := range []struct {
-		caps string
-		q    q
-		want bool
-	}{
-		{"", q{Service: "mon", Need: R}, false},
-		{"", q{Service: "mon"}, false},
-		{"allow *", q{Service: "config-key", Need: R | W | X}, true},
-		{"allow r", q{Service: "mon", Need: R}, true},
-		{"allow r", q{Service: "mon", Need: R | W}, false},
-		{"allow r, allow w", q{Service: "mon", Need: R | W}, true},
-		{"allow rwx", q{Service: "config-key", Need: R}, false},
-		{"allow rw", q{Service: "auth", Need: R | X}, false},
-		{"allow service osd rw", q{Service: "osd", Need: R | W}, true},
-		{"allow service osd rw", q{Service: "mon", Need: R}, false},
-		{"allow service osd *", q{Service: "auth", Need: R}, false},
-		{"allow command foo", q{Service: "osd", Command: "foo", Need: R | W | X}, true},
-		{"allow command foo", q{Service: "osd", Command: "foo bar", Need: R}, false},
-		{"allow command foo with a=b", q{Command: "foo", Args: map[string]string{"a": "b"}, Need: W}, true},
-		{"allow command foo with a=b", q{Command: "foo", Args: map[string]string{"a": "c"}, Need: W}, false},
-		{"allow command foo with a=b", q{Command: "foo", Need: W}, false},
-		{"allow command foo with a prefix b", q{Command: "foo", Args: map[string]string{"a": "bx"}, Need: W}, true},
-		{"allow command foo with a regex \"b+\"", q{Command: "foo", Args: map[string]string{"a": "bbb"}, Need: W}, true},
-		{"allow command foo with a regex \"b+\"", q{Command: "foo", Args: map[string]string{"a": "bbbc"}, Need: W}, false},
-		{"allow command foo with a regex \"b(\"", q{Command: "foo", Args: map[string]string{"a": "b("}, Need: W}, false},
-		{"profile rbd", q{Service: "osd", Need: R}, true},
-		{"profile rbd", q{Service: "osd", Need: W}, false},
-		{"profile rbd", q{Service: "auth", Need: R}, false},
-		{"profile rbd", blocklist("1.2.3.4:0/123"), true},
-		{"profile rbd", blocklist("1.2.3.4"), false},
-		{"profile rbd-read-only", q{Service: "mon", Need: R}, true},
-		{"profile osd", q{Service: "osd", Need: R | W | X}, true},
-		{"profile osd", q{Service: "auth", Need: R}, false},
-		{"profile osd", own("put", "daemon-private/osd.3/x"), true},
-		{"profile osd", own("put", "daemon-private/osd.33/x"), false},
-		{"profile osd", own("put", "daemon-private/osd.4/x"), false},
-		{"profile crash", q{Service: "mon", Need: R}, true},
-		{"profile crash", q{Service: "osd", Need: R}, false},
-		{"profile role-definer", q{Service: "auth", Need: R | W | X}, true},
-		{"profile role-definer", q{Service: "osd", Need: R}, false},
-		{"profile bootstrap-osd", q{Service: "osd", Command: "osd new", Need: R | W}, true},
-		{"profile bootstrap-osd", q{Service: "auth", Command: "auth ls", Need: R}, false},
-		{"profile simple-rados-client", q{Service: "pg", Need: R}, true},
-		{"profile simple-rados-client", q{Service: "pg", Need: W}, false},
-		{"profile unknown", q{Service: "mon", Need: R}, false},
-		{"allow r network 10.0.0.0/8", q{Service: "mon", Need: R, Peer: peer}, true},
-		{"allow r network 11.0.0.0/8", q{Service: "mon", Need: R, Peer: peer}, false},
-		{"allow * network 11.0.0.0/8", q{Service: "mon", Need: R, Peer: peer}, false},
-		{"allow r network bad", q{Service: "mon", Need: R, Peer: peer}, false},
-		{"allow r network 10.0.0.0", q{Service: "mon", Need: R, Peer: peer}, false},
-		{"allow rw fsname=a", q{Service: "mds", Need: R}, true},
-	} {
+	for _, c := range monCases {
 		m, err := ParseMon(c.caps)
 		if err != nil {
 			t.Errorf("%q: %v", c.caps, err)
@@ -163,67 +180,81 @@ func TestMonAllowed(t *testing.T) {
 	}
 }
 
+type calls = []ClassCall
+
+var (
+	lock = ClassCall{Class: "lock", Method: "lock", Read: true, Write: true, Allowed: true}
+	info = ClassCall{Class: "lock", Method: "get_info", Read: true, Allowed: true}
+	odd  = ClassCall{Class: "odd", Method: "do", Read: true, Write: true}
+	app  = map[string]map[string]string{"cephfs": {"data": "fs1"}, "rgw": {}}
+)
+
+var osdCases = []struct {
+	caps string
+	q    OSDQuery
+	want bool
+}{
+	{"", OSDQuery{Pool: "a"}, false},
+	{"allow *", OSDQuery{Pool: "a", Read: true, Write: true, Classes: calls{odd}}, true},
+	{"allow r", OSDQuery{Pool: "a", Read: true}, true},
+	{"allow r", OSDQuery{Pool: "a", Write: true}, false},
+	{"allow r, allow w", OSDQuery{Pool: "a", Read: true, Write: true}, false},
+	{"allow rw pool=a", OSDQuery{Pool: "a", Read: true, Write: true}, true},
+	{"allow rw pool=a", OSDQuery{Pool: "b", Read: true}, false},
+	{"allow pool a rw", OSDQuery{Pool: "a", Read: true}, true},
+	{"allow rw pool a, allow r pool b", OSDQuery{Pool: "b", Read: true}, true},
+	{"allow r namespace=n", OSDQuery{Namespace: "n", Read: true}, true},
+	{"allow r namespace=n", OSDQuery{Namespace: "nn", Read: true}, false},
+	{"allow r namespace=n*", OSDQuery{Namespace: "nn", Read: true}, true},
+	{"allow r namespace=\"\"", OSDQuery{Namespace: "", Read: true}, true},
+	{"allow r namespace=\"\"", OSDQuery{Namespace: "x", Read: true}, false},
+	{"allow r object_prefix ab", OSDQuery{Object: "abc", Read: true}, true},
+	{"allow r object_prefix ab", OSDQuery{Object: "a", Read: true}, false},
+	{"allow x", OSDQuery{Classes: calls{lock, info}}, true},
+	{"allow x", OSDQuery{Read: true, Classes: calls{info}}, false},
+	{"allow rx", OSDQuery{Read: true, Classes: calls{lock}}, true},
+	{"allow rwx", OSDQuery{Read: true, Write: true, Classes: calls{odd}}, false},
+	{"allow class-read", OSDQuery{Classes: calls{info}}, true},
+	{"allow class-read", OSDQuery{Classes: calls{lock}}, false},
+	{"allow class-read class-write", OSDQuery{Classes: calls{lock}}, true},
+	{"allow class odd", OSDQuery{Classes: calls{odd}}, true},
+	{"allow class odd do", OSDQuery{Classes: calls{odd}}, true},
+	{"allow class odd else", OSDQuery{Classes: calls{odd}}, false},
+	{"allow class odd, allow x", OSDQuery{Classes: calls{odd, lock}}, true},
+	{"allow class odd, allow r", OSDQuery{Classes: calls{odd, lock}}, false},
+	{"allow rw tag cephfs data=fs1", OSDQuery{Application: app, Read: true}, true},
+	{"allow rw tag cephfs data=fs2", OSDQuery{Application: app, Read: true}, false},
+	{"allow rw tag cephfs *=fs1", OSDQuery{Application: app, Read: true}, true},
+	{"allow rw tag cephfs data=*", OSDQuery{Application: app, Read: true}, true},
+	{"allow rw tag cephfs metadata=*", OSDQuery{Application: app, Read: true}, false},
+	{"allow rw tag rgw *=*", OSDQuery{Application: app, Read: true}, true},
+	{"allow rw tag rbd *=*", OSDQuery{Application: app, Read: true}, false},
+	{
+		"profile rbd pool=a",
+		OSDQuery{Pool: "a", Read: true, Write: true, Classes: calls{lock}}, true,
+	},
+	{"profile rbd pool=a", OSDQuery{Pool: "b", Read: true}, false},
+	{"profile rbd pool=a", OSDQuery{Pool: "b", Object: "rbd_info", Read: true}, true},
+	{"profile rbd pool=a", OSDQuery{Pool: "b", Object: "rbd_info", Write: true}, false},
+	{"profile rbd-read-only pool=a", OSDQuery{Pool: "a", Read: true, Classes: calls{info}}, true},
+	{"profile rbd-read-only pool=a", OSDQuery{Pool: "a", Write: true}, false},
+	{"profile rbd-read-only", OSDQuery{Object: "rbd_header.1",
+		Classes: calls{{Class: "rbd", Method: "child_attach", Write: true}}}, true},
+	{"profile rbd-read-only", OSDQuery{Object: "rbd_data.1",
+		Classes: calls{{Class: "rbd", Method: "child_attach", Write: true}}}, false},
+	{"profile unknown", OSDQuery{Read: true}, false},
+	{
+		"allow * network 10.0.0.0/8",
+		OSDQuery{Read: true, Peer: netip.MustParseAddr("::ffff:10.0.0.1")}, true,
+	},
+	{
+		"allow * network 10.0.0.0/8",
+		OSDQuery{Read: true, Peer: netip.MustParseAddr("9.0.0.1")}, false,
+	},
+}
+
 func TestOSDAllowed(t *testing.T) {
-	type q = OSDQuery
-	type calls = []ClassCall
-	lock := ClassCall{Class: "lock", Method: "lock", Read: true, Write: true, Allowed: true}
-	info := ClassCall{Class: "lock", Method: "get_info", Read: true, Allowed: true}
-	odd := ClassCall{Class: "odd", Method: "do", Read: true, Write: true}
-	app := map[string]map[string]string{"cephfs": {"data": "fs1"}, "rgw": {}}
-	for _, c := range []struct {
-		caps string
-		q    q
-		want bool
-	}{
-		{"", q{Pool: "a"}, false},
-		{"allow *", q{Pool: "a", Read: true, Write: true, Classes: calls{odd}}, true},
-		{"allow r", q{Pool: "a", Read: true}, true},
-		{"allow r", q{Pool: "a", Write: true}, false},
-		{"allow r, allow w", q{Pool: "a", Read: true, Write: true}, false},
-		{"allow rw pool=a", q{Pool: "a", Read: true, Write: true}, true},
-		{"allow rw pool=a", q{Pool: "b", Read: true}, false},
-		{"allow pool a rw", q{Pool: "a", Read: true}, true},
-		{"allow rw pool a, allow r pool b", q{Pool: "b", Read: true}, true},
-		{"allow r namespace=n", q{Namespace: "n", Read: true}, true},
-		{"allow r namespace=n", q{Namespace: "nn", Read: true}, false},
-		{"allow r namespace=n*", q{Namespace: "nn", Read: true}, true},
-		{"allow r namespace=\"\"", q{Namespace: "", Read: true}, true},
-		{"allow r namespace=\"\"", q{Namespace: "x", Read: true}, false},
-		{"allow r object_prefix ab", q{Object: "abc", Read: true}, true},
-		{"allow r object_prefix ab", q{Object: "a", Read: true}, false},
-		{"allow x", q{Classes: calls{lock, info}}, true},
-		{"allow x", q{Read: true, Classes: calls{info}}, false},
-		{"allow rx", q{Read: true, Classes: calls{lock}}, true},
-		{"allow rwx", q{Read: true, Write: true, Classes: calls{odd}}, false},
-		{"allow class-read", q{Classes: calls{info}}, true},
-		{"allow class-read", q{Classes: calls{lock}}, false},
-		{"allow class-read class-write", q{Classes: calls{lock}}, true},
-		{"allow class odd", q{Classes: calls{odd}}, true},
-		{"allow class odd do", q{Classes: calls{odd}}, true},
-		{"allow class odd else", q{Classes: calls{odd}}, false},
-		{"allow class odd, allow x", q{Classes: calls{odd, lock}}, true},
-		{"allow class odd, allow r", q{Classes: calls{odd, lock}}, false},
-		{"allow rw tag cephfs data=fs1", q{Application: app, Read: true}, true},
-		{"allow rw tag cephfs data=fs2", q{Application: app, Read: true}, false},
-		{"allow rw tag cephfs *=fs1", q{Application: app, Read: true}, true},
-		{"allow rw tag cephfs data=*", q{Application: app, Read: true}, true},
-		{"allow rw tag cephfs metadata=*", q{Application: app, Read: true}, false},
-		{"allow rw tag rgw *=*", q{Application: app, Read: true}, true},
-		{"allow rw tag rbd *=*", q{Application: app, Read: true}, false},
-		{"profile rbd pool=a", q{Pool: "a", Read: true, Write: true, Classes: calls{lock}}, true},
-		{"profile rbd pool=a", q{Pool: "b", Read: true}, false},
-		{"profile rbd pool=a", q{Pool: "b", Object: "rbd_info", Read: true}, true},
-		{"profile rbd pool=a", q{Pool: "b", Object: "rbd_info", Write: true}, false},
-		{"profile rbd-read-only pool=a", q{Pool: "a", Read: true, Classes: calls{info}}, true},
-		{"profile rbd-read-only pool=a", q{Pool: "a", Write: true}, false},
-		{"profile rbd-read-only", q{Object: "rbd_header.1",
-			Classes: calls{{Class: "rbd", Method: "child_attach", Write: true}}}, true},
-		{"profile rbd-read-only", q{Object: "rbd_data.1",
-			Classes: calls{{Class: "rbd", Method: "child_attach", Write: true}}}, false},
-		{"profile unknown", q{Read: true}, false},
-		{"allow * network 10.0.0.0/8", q{Read: true, Peer: netip.MustParseAddr("::ffff:10.0.0.1")}, true},
-		{"allow * network 10.0.0.0/8", q{Read: true, Peer: netip.MustParseAddr("9.0.0.1")}, false},
-	} {
+	for _, c := range osdCases {
 		o, err := ParseOSD(c.caps)
 		if err != nil {
 			t.Errorf("%q: %v", c.caps, err)

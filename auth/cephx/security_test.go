@@ -155,11 +155,15 @@ func TestCVE2021_20288_GlobalID(t *testing.T) {
 	for name, prepare := range map[string]func(c *Client){
 		"no ticket":        func(c *Client) { clear(c.tickets) },
 		"ticket of own id": func(*Client) {},
-		"victim's ticket":  func(c *Client) { c.tickets[ceph.TypeAuth] = victim.tickets[ceph.TypeAuth] },
+		"victim's ticket": func(c *Client) {
+			c.tickets[ceph.TypeAuth] = victim.tickets[ceph.TypeAuth]
+		},
 		"garbage": func(c *Client) {
 			c.tickets[ceph.TypeAuth] = heldTicket{Blob: ticketBlob{SecretID: 2, Blob: []byte("x")}}
 		},
-		"service ticket": func(c *Client) { c.tickets[ceph.TypeAuth] = victim.tickets[ceph.TypeOSD] },
+		"service ticket": func(c *Client) {
+			c.tickets[ceph.TypeAuth] = victim.tickets[ceph.TypeOSD]
+		},
 	} {
 		c := w.client(guest)
 		w.mustLogin(c, epoch)
@@ -249,8 +253,10 @@ func TestCVE2020_10736_OtherService(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(admin)
 	w.mustLogin(c, epoch)
-	for _, from := range []ceph.EntityType{ceph.TypeMon, ceph.TypeOSD, ceph.TypeMgr, ceph.TypeAuth} {
-		for _, to := range []ceph.EntityType{ceph.TypeMon, ceph.TypeMDS, ceph.TypeOSD, ceph.TypeMgr} {
+	held := []ceph.EntityType{ceph.TypeMon, ceph.TypeOSD, ceph.TypeMgr, ceph.TypeAuth}
+	served := []ceph.EntityType{ceph.TypeMon, ceph.TypeMDS, ceph.TypeOSD, ceph.TypeMgr}
+	for _, from := range held {
+		for _, to := range served {
 			for _, claim := range []ceph.EntityType{from, to} {
 				a, err := c.NewAuthorizer(from, epoch)
 				if err != nil {
@@ -340,7 +346,11 @@ const wantProof = 0x8fcf259dac68ed2c
 // TestCipher holds the primitives against an independent computation (openssl enc -aes-128-cbc
 // over the envelope).
 func TestCipher(t *testing.T) {
-	key := keyring.NewKey([16]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, ceph.Time{})
+	var raw [16]byte
+	for i := range raw {
+		raw[i] = byte(i)
+	}
+	key := keyring.NewKey(raw, ceph.Time{})
 	if got := proof(key, 1, 2); got != wantProof {
 		t.Fatalf("proof %#x", got)
 	}

@@ -69,7 +69,8 @@ func Parse(text string) (*Keyring, error) {
 // heading opens a section; [global] has no entity and its lines are passed over.
 func (k *Keyring) heading(line string, name *ceph.AuthName) error {
 	word, rest, ok := strings.Cut(line[1:], "]")
-	if rest = strings.TrimSpace(rest); !ok || rest != "" && !strings.ContainsRune("#;", rune(rest[0])) {
+	rest = strings.TrimSpace(rest)
+	if !ok || rest != "" && rest[0] != '#' && rest[0] != ';' {
 		return fmt.Errorf("%q is not a section", line)
 	}
 	if word == "global" {

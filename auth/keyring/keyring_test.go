@@ -44,11 +44,17 @@ func TestKeyringRoundTrip(t *testing.T) {
 func TestKeyringForms(t *testing.T) {
 	const key = "AQBsYytnAAAAABAA0l0MkhSVTSyBVe5J2EqZ2w=="
 	for _, c := range []struct{ name, text, mon string }{
-		{"comments", "# c\n; c\n[client.a] # c\nkey=" + key + " # c\ncaps mon = allow r # c\n", "allow r"},
-		{"single quotes", "[client.a]\n key = " + key + "\n caps_mon = 'allow \"r\"'\n", `allow "r"`},
+		{
+			"comments",
+			"# c\n; c\n[client.a] # c\nkey=" + key + " # c\ncaps mon = allow r # c\n", "allow r",
+		},
+		{"quotes", "[client.a]\n key = " + key + "\n caps_mon = 'allow \"r\"'\n", `allow "r"`},
 		{"escapes", `[client.a]` + "\nkey=" + key + "\ncaps  mon = \"a \\\"b\\\\\" ; c", `a "b\`},
 		{"continued", "[client.a]\nkey = \\\n" + key + "\ncaps mon = allow \\\nrw", "allow rw"},
-		{"two parts", "[client.a]\nauid = 0\nkey=" + key + "\n[global]\nx = y\n[client.a]\ncaps mon = x", "x"},
+		{
+			"two parts",
+			"[client.a]\nauid = 0\nkey=" + key + "\n[global]\nx = y\n[client.a]\ncaps mon = x", "x",
+		},
 	} {
 		k, err := Parse(c.text)
 		if err != nil {

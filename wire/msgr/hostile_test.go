@@ -226,19 +226,25 @@ func TestImpersonation(t *testing.T) {
 			o.Server, o.Client = a, a
 		}
 	}
-	osd := func(n int64) ceph.EntityName { return ceph.EntityName{Type: ceph.TypeOSD, Num: n} }
+	named := func(t ceph.EntityType, n int64) ceph.EntityName {
+		return ceph.EntityName{Type: t, Num: n}
+	}
+	keyOf := func(t ceph.EntityType, id string) ceph.AuthName {
+		return ceph.AuthName{Type: t, ID: id}
+	}
+	osd := func(n int64) ceph.EntityName { return named(ceph.TypeOSD, n) }
 	b := newEndpoint(t, 1, as(osd(1), ceph.AuthName{Type: ceph.TypeOSD, ID: "1"}))
 	for name, c := range map[string]struct {
 		self ceph.EntityName
 		key  ceph.AuthName
 		ok   bool
 	}{
-		"itself":          {osd(3), ceph.AuthName{Type: ceph.TypeOSD, ID: "3"}, true},
-		"as a client":     {ceph.EntityName{Type: ceph.TypeClient, Num: 5}, ceph.AuthName{Type: ceph.TypeOSD, ID: "3"}, true},
-		"another OSD":     {osd(4), ceph.AuthName{Type: ceph.TypeOSD, ID: "3"}, false},
-		"client as OSD":   {osd(3), ceph.AuthName{Type: ceph.TypeClient, ID: "3"}, false},
-		"OSD as a mon":    {ceph.EntityName{Type: ceph.TypeMon}, ceph.AuthName{Type: ceph.TypeOSD, ID: "0"}, false},
-		"client as a mgr": {ceph.EntityName{Type: ceph.TypeMgr, Num: 5}, ceph.AuthName{Type: ceph.TypeClient, ID: "x"}, false},
+		"itself":          {osd(3), keyOf(ceph.TypeOSD, "3"), true},
+		"as a client":     {named(ceph.TypeClient, 5), keyOf(ceph.TypeOSD, "3"), true},
+		"another OSD":     {osd(4), keyOf(ceph.TypeOSD, "3"), false},
+		"client as OSD":   {osd(3), keyOf(ceph.TypeClient, "3"), false},
+		"OSD as a mon":    {named(ceph.TypeMon, 0), keyOf(ceph.TypeOSD, "0"), false},
+		"client as a mgr": {named(ceph.TypeMgr, 5), keyOf(ceph.TypeClient, "x"), false},
 	} {
 		a := newEndpoint(t, 9, as(c.self, c.key))
 		conn := a.Connect(ceph.TypeOSD, b.Addrs())

@@ -78,7 +78,9 @@ func (f *frameWriter) message(m *message.Message, features, ack uint64) {
 		n += len(d)
 	}
 	front := len(f.arena) - start - reserved
-	p := preamble{tag: tagMessage, lens: [maxSegments]int{messageHeadBytes, front, len(m.Middle), n}}
+	p := preamble{
+		tag: tagMessage, lens: [maxSegments]int{messageHeadBytes, front, len(m.Middle), n},
+	}
 	for p.segments = maxSegments; p.segments > 1 && p.lens[p.segments-1] == 0; {
 		p.segments--
 	}
@@ -113,7 +115,9 @@ func (f *frameWriter) messageHead(b []byte, p *preamble, m *message.Message, ack
 
 // plainTail appends what follows the front, which is in the arena from at.
 func (f *frameWriter) plainTail(p *preamble, at int, middle []byte, data [][]byte) {
-	sums := [maxSegments - 1]uint32{crc32c(crcSeed, f.arena[at:]), crc32c(crcSeed, middle), crcSeed}
+	sums := [maxSegments - 1]uint32{
+		crc32c(crcSeed, f.arena[at:]), crc32c(crcSeed, middle), crcSeed,
+	}
 	f.arena = append(f.arena, middle...)
 	for _, d := range data {
 		sums[2] = crc32c(sums[2], d)
