@@ -27,6 +27,9 @@ type pg struct {
 	pool *osdmap.Pool
 	// resetEpoch is when peering last began: messages of before are dropped.
 	resetEpoch ceph.Epoch
+	// theirReset is the same of the primary, which may have begun again within the interval; answers
+	// to it carry it.
+	theirReset ceph.Epoch
 	active     bool // primary, all copies activated
 	writeable  bool // and at least min_size of them
 	primary    bool
@@ -415,7 +418,7 @@ func (p *pg) effect(e peering.Effect) {
 // newInterval ends what was in flight. A primary that stays one takes the requests again: those
 // that happened are found in the log. Otherwise their clients send them to the new primary.
 func (p *pg) newInterval() {
-	p.resetEpoch = p.m.LastReset()
+	p.resetEpoch, p.theirReset = p.m.LastReset(), 0
 	p.active, p.writeable = false, false
 	p.primary = p.m.IsPrimary()
 	p.next = p.m.Info().LastUpdate

@@ -167,7 +167,7 @@ func (p *pg) sendPull(o ceph.HObject, from message.Progress) {
 
 func (p *pg) headTo() message.PGHead {
 	return message.PGHead{PG: p.id, From: ceph.PGShard{OSD: p.s.d.opt.ID, Shard: ceph.NoShard},
-		Epoch: p.s.osdmap.Epoch, MinEpoch: p.resetEpoch}
+		Epoch: p.s.osdmap.Epoch, MinEpoch: max(p.resetEpoch, p.theirReset)}
 }
 
 // source is a copy that should have version need of an object, -1 if none does.

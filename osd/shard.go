@@ -187,6 +187,7 @@ func (s *shard) withPG(ev *event, f func(*pg, *event)) {
 		ev.msg.Release()
 		return
 	}
+	p.theirReset = max(p.theirReset, ev.head.MinEpoch)
 	f(p, ev)
 }
 

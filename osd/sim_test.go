@@ -208,6 +208,9 @@ func (s *sim) deliver(k [2]int32) {
 	b := q[0]
 	s.links[k] = q[1:]
 	n := s.nodes[k[1]]
+	if *simTrace {
+		fmt.Fprintf(os.Stderr, "%d: %d to %d: %T %+v\n", s.steps, k[0], k[1], b, b)
+	}
 	front, _, data := message.New(b).Segments(ceph.FeaturesAll)
 	m := &message.Message{Version: 1, Compat: 1, Data: slices.Concat(data...)}
 	m.Version = rowOf(b).Version
@@ -598,6 +601,9 @@ func (s *sim) states() string {
 				out += fmt.Sprintf(" [%v %v up %v acting %v missing %d %v pulls %d pushes %d %v]",
 					p.id, p.m.State(), up, acting, p.m.Missing().Len(), p.m.Info().LastUpdate,
 					len(p.recovery.pulls), len(p.recovery.pushes), p.state())
+				for o, pl := range p.recovery.pulls {
+					out += fmt.Sprintf("\n  pull %v %+v", o, *pl)
+				}
 				for o, ps := range p.recovery.pushes {
 					out += fmt.Sprintf("\n  push %v %+v", o, *ps)
 				}

@@ -149,10 +149,8 @@ func (p *pg) writeRefused(w *write, err error) {
 // only the log entry.
 func (p *pg) repOpFor(osd int32, w *write) *message.MOSDRepOp {
 	m := &message.MOSDRepOp{
-		PGHead: message.PGHead{PG: p.id,
-			From:  ceph.PGShard{OSD: p.s.d.opt.ID, Shard: ceph.NoShard},
-			Epoch: p.s.osdmap.Epoch, MinEpoch: p.resetEpoch},
-		ReqID: w.op.reqid, Object: w.hobject, Version: w.version, TrimTo: w.trim,
+		PGHead: p.headTo(),
+		ReqID:  w.op.reqid, Object: w.hobject, Version: w.version, TrimTo: w.trim,
 		MinDurable: p.window.Durable(), Entries: [][]byte{w.rec},
 	}
 	if p.beyondBackfill(osd, w.hobject) {
@@ -294,10 +292,7 @@ func (p *pg) repopTaken(pend *pending, err error) {
 func (p *pg) sendAck() {
 	_, primary := p.m.Acting()
 	p.s.d.sendTo(p.s.osdmap, primary, &message.MOSDRepOpReply{
-		PGHead: message.PGHead{PG: p.id,
-			From:  ceph.PGShard{OSD: p.s.d.opt.ID, Shard: ceph.NoShard},
-			Epoch: p.s.osdmap.Epoch, MinEpoch: p.resetEpoch},
-		Version: p.ackTo, LastComplete: p.ackTo})
+		PGHead: p.headTo(), Version: p.ackTo, LastComplete: p.ackTo})
 }
 
 // repReply takes a replica's word.
