@@ -106,14 +106,16 @@ func (d *Daemon) checkMe(m *osdmap.Map) {
 	}
 	if u := m.UUIDs[id]; !u.IsZero() && d.super.UUID != u {
 		if !d.super.UUID.IsZero() {
-			d.fail(fmt.Errorf("osd.%d is now OSD %v, this store belongs to %v", id, u, d.super.UUID))
+			d.fail(fmt.Errorf("osd.%d is now OSD %v, this store belongs to %v", id, u,
+				d.super.UUID))
 			return
 		}
 		d.super.UUID = u
 	}
 	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs)
 	if was := d.booted.Swap(up); up && !was {
-		d.log.Info("up in the map", "epoch", m.Epoch, "after", time.Since(d.start).Round(time.Millisecond))
+		d.log.Info("up in the map", "epoch", m.Epoch,
+			"after", d.now().Sub(d.start).Round(time.Millisecond))
 	} else if was && !up && !d.ending.Load() {
 		d.log.Warn("marked down but running: booting again", "epoch", m.Epoch)
 		d.boot.target = m.Epoch

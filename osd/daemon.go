@@ -17,6 +17,7 @@ import (
 	"glue/cluster/osdmap"
 	"glue/internal/options"
 	"glue/osd/class"
+	"glue/osd/class/all"
 	"glue/osd/ops"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -40,7 +41,7 @@ type Options struct {
 	// Config overrides options by Ceph's names; the rest come from the table's defaults and the
 	// monitors' configuration database.
 	Config map[string]string
-	// Classes are the object classes; nil has none.
+	// Classes are the object classes; nil has those of osd/class/all.
 	Classes *class.Registry
 	// OnFatal is called once, from a goroutine of its own, when the daemon can't go on: the store
 	// failed, or the cluster refuses this OSD. The runner logs it and exits or closes the daemon.
@@ -129,7 +130,7 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 	}
 	d.log = d.opt.Log.With("entity", fmt.Sprintf("osd.%d", opt.ID))
 	if d.opt.Classes == nil {
-		d.opt.Classes = class.New()
+		d.opt.Classes = all.Registry()
 	}
 	d.notifyID.Store(uint64(now().UnixNano()) << 8)
 	d.counters.init()

@@ -25,7 +25,7 @@ func (d *Daemon) Accepted(c *msgr.Conn) {
 			return
 		}
 		s.caps, s.all = parsed, parsed.AllowAll()
-	} else if p.Name.Type == ceph.TypeOSD && p.AuthName.Type != ceph.TypeOSD && p.AuthName.ID != "" {
+	} else if p.AuthName.Type != ceph.TypeOSD && p.AuthName.ID != "" {
 		d.log.Warn("a peer claims to be an OSD", "peer", p.AuthName)
 		c.Close()
 		return

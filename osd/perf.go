@@ -107,8 +107,8 @@ func (t *opTracker) dump() any {
 	defer t.mu.Unlock()
 	for o := range t.ops {
 		out.Ops = append(out.Ops, row{
-			Description: fmt.Sprintf("osd_op(%v %v %v e%d)", o.op.reqid, o.op.m.PG, o.op.object.Name,
-				o.op.m.Epoch),
+			Description: fmt.Sprintf("osd_op(%v %v %v e%d)", o.op.reqid, o.op.m.PG,
+				o.op.object.Name, o.op.m.Epoch),
 			Age: time.Since(o.op.start).Seconds(), Stage: o.stage,
 		})
 	}

@@ -27,8 +27,8 @@ type pg struct {
 	pool *osdmap.Pool
 	// resetEpoch is when peering last began: messages of before are dropped.
 	resetEpoch ceph.Epoch
-	// theirReset is the same of the primary, which may have begun again within the interval; answers
-	// to it carry it.
+	// theirReset is the same of the primary, which may have begun again within the interval;
+	// answers to it carry it.
 	theirReset ceph.Epoch
 	active     bool // primary, all copies activated
 	writeable  bool // and at least min_size of them
@@ -256,7 +256,8 @@ func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 	p := &pg{s: s, id: id, stats: c.Info.Stats, objects: map[ceph.HObject]*object{},
 		watches: map[ceph.HObject]map[ops.WatchKey]*watch{}, notifies: map[uint64]*notify{},
 		changed: s.d.now(), next: c.Info.LastUpdate, persisted: m.Epoch}
-	p.m = peering.New(id, s.d.opt.ID, c, m, int(s.d.config.Load().set.Int("osd_min_pg_log_entries")))
+	keep := int(s.d.config.Load().set.Int("osd_min_pg_log_entries"))
+	p.m = peering.New(id, s.d.opt.ID, c, m, keep)
 	p.resetEpoch = p.m.LastReset()
 	p.primary = p.m.IsPrimary()
 	p.pool = m.Pools[id.Pool]

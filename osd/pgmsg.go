@@ -179,6 +179,7 @@ func (s *shard) createFrom(id ceph.SPG, h pginfo.History, past pginfo.PastInterv
 	c.Past = past
 	p := s.create(id, c)
 	p.step(peering.MapsDone{})
+	s.resumeOrphans()
 	return p
 }
 

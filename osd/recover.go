@@ -101,8 +101,8 @@ func (p *pg) recover() {
 	}
 }
 
-// unreadable starts the recovery of an object that a request needs and keeps the request until then;
-// false when there is nothing to wait for.
+// unreadable starts the recovery of an object that a request needs and keeps the request until
+// then; false when there is nothing to wait for.
 func (p *pg) unreadable(ob *object, op *clientOp, writes bool) bool {
 	if p.m.IsClean() {
 		return false

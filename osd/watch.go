@@ -224,8 +224,8 @@ func (p *pg) watchTick() {
 	}
 }
 
-// removeWatch takes a watcher that did not come back, or does not ping, out of the object's info, by
-// a request of its own (handle_watch_timeout).
+// removeWatch takes a watcher that did not come back, or does not ping, out of the object's info,
+// by a request of its own (handle_watch_timeout).
 func (p *pg) removeWatch(w *watch) {
 	w.removing = true
 	o := message.OSDOp{Code: message.OpWatch}

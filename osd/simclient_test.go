@@ -1,0 +1,205 @@
+package osd
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+
+	"glue/auth/caps"
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+// A simClient does one operation after the other.
+type simClient struct {
+	s      *sim
+	id     int
+	m      *osdmap.Map
+	tid    uint64
+	seq    int
+	op     *simOp
+	acting []int32
+	upFrom ceph.Epoch
+	inbox  []*message.MOSDOpReply
+	events []porcupineOp
+}
+
+type simOp struct {
+	object int
+	read   bool
+	remove bool
+	value  string
+	call   int64
+	sent   bool
+	tid    uint64
+	retry  int32
+}
+
+type porcupineOp struct {
+	object int
+	op     porcupine.Operation
+}
+
+// simLink is the connection of a client to one incarnation of an OSD.
+type simLink struct {
+	c   *simClient
+	gen uint16
+	n   *simNode
+}
+
+func (l *simLink) Send(m *message.Message) {
+	if l.n.d == nil || l.n.addrs[0].AddrPort.Port() != l.gen {
+		return
+	}
+	if r, ok := m.Body.(*message.MOSDOpReply); ok {
+		r2 := *r
+		r2.Retry = int32(m.TID) // not used otherwise here
+		l.c.inbox = append(l.c.inbox, &r2)
+	}
+}
+
+const simObjects = 6
+
+func (c *simClient) name(o int) string { return fmt.Sprintf("obj%d", o) }
+
+func (c *simClient) actions(add func(int, func())) {
+	if c.m == nil || c.m.Epoch < c.s.m.Epoch {
+		add(4, c.newMap)
+	}
+	if c.m == nil {
+		return
+	}
+	if len(c.inbox) > 0 {
+		add(10, c.answer)
+	}
+	if c.op == nil && !c.s.quiet {
+		add(4, c.invoke)
+	}
+	if c.op != nil && !c.op.sent {
+		add(10, c.send)
+	}
+}
+
+func (c *simClient) pg() ceph.PGID {
+	raw, err := c.m.ObjectPG(simPool, c.name(c.op.object), "", "")
+	if err != nil {
+		c.s.t.Fatal(err)
+	}
+	return c.m.RawToPG(raw)
+}
+
+func (c *simClient) newMap() {
+	c.m = c.s.m
+	if c.op == nil || !c.op.sent {
+		return
+	}
+	_, _, acting, primary := c.m.PGToUpActing(c.pg())
+	if !slices.Equal(acting, c.acting) || primary < 0 || c.m.Info[primary].UpFrom != c.upFrom {
+		c.op.sent = false
+	}
+}
+
+// lost is the end of the connection to an OSD.
+func (c *simClient) lost(osd int32) {
+	if c.op != nil && len(c.acting) > 0 && c.acting[0] == osd {
+		c.op.sent = false
+	}
+}
+
+func (c *simClient) invoke() {
+	c.tid++
+	c.seq++
+	op := &simOp{object: c.s.rng.IntN(simObjects), tid: c.tid, call: int64(c.s.steps)}
+	switch r := c.s.rng.IntN(10); {
+	case r < 4:
+		op.read = true
+	case r == 9:
+		op.remove = true
+	default:
+		op.value = fmt.Sprintf("c%d-%d", c.id, c.seq)
+	}
+	c.op = op
+}
+
+func (c *simClient) send() {
+	pg := c.pg()
+	_, _, acting, primary := c.m.PGToUpActing(pg)
+	if primary < 0 {
+		return
+	}
+	n := c.s.nodes[primary]
+	if n.d == nil || !c.m.ClientAddrs[primary].Equal(n.addrs) {
+		return
+	}
+	c.acting, c.upFrom = acting, c.m.Info[primary].UpFrom
+	raw, _ := c.m.ObjectPG(simPool, c.name(c.op.object), "", "")
+	m := &message.MOSDOp{PG: ceph.SPG{PGID: pg, Shard: ceph.NoShard}, Hash: raw.Seed,
+		Epoch: c.m.Epoch, Flags: message.FlagRead, Object: c.name(c.op.object), Snap: ceph.NoSnap,
+		Locator: ceph.Locator{Pool: simPool, Hash: -1}, MTime: ceph.TimeOf(c.s.clock),
+		Retry: c.op.retry}
+	m.Ops = []message.OSDOp{{Code: message.OpRead}}
+	if !c.op.read {
+		m.Flags = message.FlagWrite
+		m.Ops = []message.OSDOp{{Code: message.OpWriteFull, In: []byte(c.op.value)}}
+		m.Ops[0].SetExtent(0, uint64(len(c.op.value)))
+		if c.op.remove {
+			m.Ops = []message.OSDOp{{Code: message.OpDelete}}
+		}
+	}
+	c.op.retry++
+	c.op.sent = true
+	who := ceph.EntityName{Type: ceph.TypeClient, Num: int64(c.id + 1)}
+	all, _ := caps.ParseOSD("allow *")
+	sess := &session{conn: &simLink{c, n.addrs[0].AddrPort.Port(), n}, caps: all, all: true,
+		peer: msgr.Peer{Name: who, Features: ceph.FeaturesAll}}
+	msg := message.New(m)
+	msg.TID = c.op.tid
+	n.d.route(m.PG, event{kind: evOp, sess: sess, msg: msg})
+}
+
+func (c *simClient) answer() {
+	r := c.inbox[0]
+	c.inbox = c.inbox[1:]
+	op := c.op
+	if op == nil || uint64(r.Retry) != op.tid {
+		return // of a request that was sent twice
+	}
+	out := ""
+	switch {
+	case op.read && r.Result == ceph.ENOENT.Result():
+	case op.remove && r.Result == ceph.ENOENT.Result():
+		// The delete found nothing, or it happened and the answer was lost with its log entry's
+		// interval: both are a delete.
+	case r.Result < 0:
+		c.s.t.Fatalf("step %d: client %d: %+v: result %d", c.s.steps, c.id, *op, r.Result)
+	case op.read:
+		out = string(r.Ops[0].Out)
+	}
+	c.record(op, out, int64(c.s.steps))
+	c.op = nil
+}
+
+// A registerInput is an operation on one object for the checker.
+type registerInput struct {
+	read  bool
+	value string
+}
+
+func (c *simClient) record(op *simOp, out string, ret int64) {
+	c.events = append(c.events, porcupineOp{op.object, porcupine.Operation{
+		ClientId: c.id, Input: registerInput{op.read, op.value}, Call: op.call, Output: out,
+		Return: ret}})
+}
+
+var register = porcupine.Model{
+	Init: func() any { return "" },
+	Step: func(state, in, out any) (bool, any) {
+		if r := in.(registerInput); !r.read {
+			return true, r.value
+		}
+		return state == out, state
+	},
+}
