@@ -1,0 +1,242 @@
+package osdmon
+
+import (
+	"fmt"
+	"math"
+
+	"glue/ceph"
+	"glue/cluster/commands"
+	"glue/cluster/osdmap"
+	"glue/internal/cephjson"
+	"glue/mon/service"
+)
+
+// osdIDs reads "id", which repeats: OSDs that exist.
+func (s *Service) osdIDs(r *service.Request) ([]int32, *service.Answer) {
+	var out []int32
+	for _, w := range r.Strs("id") {
+		id, err := commands.ParseOSD(w)
+		if err != nil {
+			a := service.Fail(ceph.EINVAL, "invalid osd id '%s'", w)
+			return nil, &a
+		}
+		if !s.m.Exists(id) {
+			a := service.Fail(ceph.ENOENT, "osd.%d does not exist", id)
+			return nil, &a
+		}
+		out = append(out, id)
+	}
+	return out, nil
+}
+
+func (s *Service) cmdPGTemp(r *service.Request) service.Answer {
+	pg, bad := s.pgArg(r)
+	if bad != nil {
+		return *bad
+	}
+	ids, bad := s.osdIDs(r)
+	if bad != nil {
+		return *bad
+	}
+	put(&s.inc(r.Now).NewPGTemp, pg, ids)
+	return service.OK("set %v pg_temp mapping to %s", pg, setText(ids))
+}
+
+func (s *Service) cmdPrimaryTemp(r *service.Request) service.Answer {
+	pg, bad := s.pgArg(r)
+	if bad != nil {
+		return *bad
+	}
+	if r.Str("id") == "-1" {
+		put(&s.inc(r.Now).NewPrimaryTemp, pg, -1)
+		return service.OK("cleared %v primary_temp mapping", pg)
+	}
+	id, bad := s.osdArg(r)
+	if bad != nil {
+		return *bad
+	}
+	put(&s.inc(r.Now).NewPrimaryTemp, pg, id)
+	return service.OK("set %v primary_temp mapping to %d", pg, id)
+}
+
+// mayUpmap says whether all clients must be able to follow pg_upmap.
+func (s *Service) mayUpmap(what string) *service.Answer {
+	if s.m.RequireMinCompatClient >= osdmap.Luminous {
+		return nil
+	}
+	a := service.Fail(ceph.EPERM, "min_compat_client %v < luminous, which is required for %s. "+
+		"Try 'ceph osd set-require-min-compat-client luminous' before using the new interface",
+		s.m.RequireMinCompatClient, what)
+	return &a
+}
+
+func (s *Service) cmdUpmap(r *service.Request) service.Answer {
+	if bad := s.mayUpmap("pg-upmap"); bad != nil {
+		return *bad
+	}
+	pg, bad := s.pgArg(r)
+	if bad != nil {
+		return *bad
+	}
+	ids, bad := s.osdIDs(r)
+	if bad != nil {
+		return *bad
+	}
+	seen := map[int32]bool{}
+	for _, id := range ids {
+		if seen[id] {
+			return service.Fail(ceph.EINVAL, "osd.%d already exists, ", id)
+		}
+		seen[id] = true
+	}
+	p := s.m.Pool(pg.Pool)
+	if len(ids) < int(p.MinSize) || len(ids) > int(p.Size) {
+		return service.Fail(ceph.EINVAL, "num of osds (%d) is out of [%d,%d]", len(ids), p.MinSize,
+			p.Size)
+	}
+	put(&s.inc(r.Now).NewPGUpmap, pg, ids)
+	return service.OK("set %v pg_upmap mapping to %s", pg, setText(ids))
+}
+
+func (s *Service) cmdRemoveUpmap(r *service.Request) service.Answer {
+	pg, bad := s.pgArg(r)
+	if bad != nil {
+		return *bad
+	}
+	inc := s.inc(r.Now)
+	inc.OldPGUpmap = append(inc.OldPGUpmap, pg)
+	return service.OK("clear %v pg_upmap mapping", pg)
+}
+
+func (s *Service) cmdUpmapItems(r *service.Request) service.Answer {
+	if bad := s.mayUpmap("pg-upmap"); bad != nil {
+		return *bad
+	}
+	pg, bad := s.pgArg(r)
+	if bad != nil {
+		return *bad
+	}
+	ids, bad := s.osdIDs(r)
+	if bad != nil {
+		return *bad
+	}
+	if len(ids) == 0 || len(ids)%2 != 0 {
+		return service.Fail(ceph.EINVAL, "you must specify pairs of osds (<from> <to>)")
+	}
+	var items []osdmap.Remap
+	text := ""
+	for i := 0; i < len(ids); i += 2 {
+		if ids[i] == ids[i+1] {
+			return service.Fail(ceph.EINVAL, "from osd.%d == to osd.%d, ", ids[i], ids[i+1])
+		}
+		items = append(items, osdmap.Remap{From: ids[i], To: ids[i+1]})
+		if text != "" {
+			text += ","
+		}
+		text += fmt.Sprintf("%d->%d", ids[i], ids[i+1])
+	}
+	put(&s.inc(r.Now).NewPGUpmapItems, pg, items)
+	return service.OK("set %v pg_upmap_items mapping to [%s]", pg, text)
+}
+
+func (s *Service) cmdRemoveUpmapItems(r *service.Request) service.Answer {
+	pg, bad := s.pgArg(r)
+	if bad != nil {
+		return *bad
+	}
+	inc := s.inc(r.Now)
+	inc.OldPGUpmapItems = append(inc.OldPGUpmapItems, pg)
+	return service.OK("clear %v pg_upmap_items mapping", pg)
+}
+
+func (s *Service) cmdMakeSnap(r *service.Request) service.Answer {
+	id, p, bad := s.poolArg(r, "pool")
+	if bad != nil {
+		return *bad
+	}
+	name := r.Need("snap")
+	switch e := s.poolSnap(r.Now, id, p, name); e {
+	case 0:
+		return service.OK("created pool %s snap %s", r.Str("pool"), name)
+	case ceph.EEXIST:
+		return service.OK("pool %s snap %s already exists", r.Str("pool"), name)
+	default:
+		return service.Fail(e, "pool %s is in selfmanaged snaps mode", r.Str("pool"))
+	}
+}
+
+func (s *Service) cmdRemoveSnap(r *service.Request) service.Answer {
+	id, p, bad := s.poolArg(r, "pool")
+	if bad != nil {
+		return *bad
+	}
+	name := r.Need("snap")
+	if s.deletePoolSnap(r.Now, id, p, name) != 0 {
+		return service.OK("pool %s snap %s does not exist", r.Str("pool"), name)
+	}
+	return service.OK("removed pool %s snap %s", r.Str("pool"), name)
+}
+
+// cmdReweightN sets several weights: {"0": 65536, ...}.
+func (s *Service) cmdReweightN(r *service.Request) service.Answer {
+	weights, err := parseWeights(r.Need("weights"))
+	if err != nil {
+		return service.Fail(ceph.EINVAL, "unable to parse 'weights' value '%s'", r.Str("weights"))
+	}
+	for id, w := range weights {
+		if !s.m.Exists(id) {
+			return service.Fail(ceph.ENOENT, "osd.%d does not exist", id)
+		}
+		put(&s.inc(r.Now).NewWeight, id, w)
+	}
+	return service.OK("reweighted %d osds", len(weights))
+}
+
+// cmdUtilization says how evenly PGs lie on OSDs.
+func (s *Service) cmdUtilization(r *service.Request) service.Answer {
+	count := s.pgsPerOSD()
+	type load struct {
+		id int32
+		n  int
+	}
+	var sum, squares float64
+	lo, hi := load{-1, math.MaxInt}, load{-1, -1}
+	n := 0
+	for _, id := range s.m.OSDs() {
+		if !s.m.IsIn(id) {
+			continue
+		}
+		c := count[id]
+		n++
+		sum += float64(c)
+		squares += float64(c) * float64(c)
+		if c < lo.n {
+			lo = load{id, c}
+		}
+		if c > hi.n {
+			hi = load{id, c}
+		}
+	}
+	if n == 0 {
+		return service.Plain("avg 0\n")
+	}
+	avg := sum / float64(n)
+	dev := math.Sqrt(max(squares/float64(n)-avg*avg, 0))
+	base := math.Sqrt(sum * (1 / float64(n)) * (1 - 1/float64(n)))
+	f := func(v float64) string { return cephjson.FormatFloat(v, 6) }
+	if r.IsJSON() {
+		return r.JSON(cephjson.Object{{Key: "utilization", Value: cephjson.Object{
+			{Key: "avg_pgs", Value: avg}, {Key: "std_dev", Value: dev},
+			{Key: "std_dev_baseline", Value: base}, {Key: "min_osd", Value: lo.id},
+			{Key: "min_osd_pgs", Value: lo.n}, {Key: "max_osd", Value: hi.id},
+			{Key: "max_osd_pgs", Value: hi.n},
+		}}})
+	}
+	if avg == 0 {
+		avg = 1
+	}
+	return service.Plainf("avg %s\nstddev %s (expected baseline %s)\n"+
+		"min osd.%d with %d pgs (%s * mean)\nmax osd.%d with %d pgs (%s * mean)\n",
+		f(sum/float64(n)), f(dev), f(base), lo.id, lo.n, f(float64(lo.n)/avg),
+		hi.id, hi.n, f(float64(hi.n)/avg))
+}

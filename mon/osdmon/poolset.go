@@ -1,0 +1,435 @@
+package osdmon
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/internal/cephjson"
+	"glue/mon/service"
+)
+
+// parseWeights reads {"OSD": WEIGHT, ...}.
+func parseWeights(text string) (map[int32]uint32, error) {
+	var in map[string]uint32
+	if err := json.Unmarshal([]byte(text), &in); err != nil {
+		return nil, err
+	}
+	out := map[int32]uint32{}
+	for k, w := range in {
+		id, err := strconv.ParseUint(k, 10, 31)
+		if err != nil {
+			return nil, err
+		}
+		out[int32(id)] = w
+	}
+	return out, nil
+}
+
+// A poolVar is one row of the table of what "osd pool get" and "osd pool set" know. get gives the
+// value for JSON and for text; nil get means it can't be read, nil set that it can't be set.
+type poolVar struct {
+	name string
+	get  func(s *Service, p *osdmap.Pool) (any, string)
+	set  func(s *Service, x *poolSetting) *service.Answer
+	tier bool // only of cache tiers
+}
+
+// A poolSetting is a change of one variable.
+type poolSetting struct {
+	r     *service.Request
+	id    int64
+	p     *osdmap.Pool // the edited copy
+	value string
+	said  string // overrides the usual answer
+}
+
+func (x *poolSetting) fail(e ceph.Errno, format string, args ...any) *service.Answer {
+	a := service.Fail(e, format, args...)
+	return &a
+}
+
+// number reads the value as a whole number.
+func (x *poolSetting) number() (int64, *service.Answer) {
+	n, err := strconv.ParseInt(x.value, 10, 64)
+	if err != nil {
+		return 0, x.fail(ceph.EINVAL, "error parsing integer value '%s': Expected option value to be "+
+			"integer, got '%s'", x.value, x.value)
+	}
+	return n, nil
+}
+
+// boolean reads the value as a switch.
+func (x *poolSetting) boolean() (bool, *service.Answer) {
+	switch x.value {
+	case "true", "yes", "1", "on":
+		return true, nil
+	case "false", "no", "0", "off":
+		return false, nil
+	}
+	return false, x.fail(ceph.EINVAL, "expecting value 'true', 'false', '0', or '1'")
+}
+
+func intVar(f func(p *osdmap.Pool) int64) func(*Service, *osdmap.Pool) (any, string) {
+	return func(_ *Service, p *osdmap.Pool) (any, string) { return f(p), fmt.Sprint(f(p)) }
+}
+
+// flagVar is a row for one of the pool's flags.
+func flagVar(name string) poolVar {
+	bit, _ := osdmap.ParsePoolFlag(name)
+	return poolVar{name: name,
+		get: func(_ *Service, p *osdmap.Pool) (any, string) {
+			v := p.Flags.Has(bit)
+			return v, strconv.FormatBool(v)
+		},
+		set: func(_ *Service, x *poolSetting) *service.Answer {
+			on, bad := x.boolean()
+			if bad != nil {
+				return bad
+			}
+			if on {
+				x.p.Flags |= bit
+			} else {
+				x.p.Flags &^= bit
+			}
+			return nil
+		},
+	}
+}
+
+// poolVars is in the order of "osd pool get POOL all".
+var poolVars = []poolVar{
+	{name: "size", get: intVar(func(p *osdmap.Pool) int64 { return int64(p.Size) }),
+		set: (*Service).setSize},
+	{name: "min_size", get: intVar(func(p *osdmap.Pool) int64 { return int64(p.MinSize) }),
+		set: (*Service).setMinSize},
+	{name: "pg_num", get: intVar(func(p *osdmap.Pool) int64 { return int64(p.PGNum) }),
+		set: (*Service).setPGNum},
+	{name: "pgp_num", get: intVar(func(p *osdmap.Pool) int64 { return int64(p.PGPNum) }),
+		set: (*Service).setPGPNum},
+	{name: "crush_rule", get: func(s *Service, p *osdmap.Pool) (any, string) {
+		name := s.m.Crush.RuleNames[int32(p.CrushRule)]
+		if name == "" {
+			name = fmt.Sprint(p.CrushRule)
+		}
+		return name, name
+	}, set: (*Service).setCrushRule},
+	flagVar("hashpspool"), flagVar("nodelete"), flagVar("nopgchange"), flagVar("nosizechange"),
+	flagVar("write_fadvise_dontneed"), flagVar("noscrub"), flagVar("nodeep-scrub"),
+	{name: "use_gmt_hitset", get: func(_ *Service, p *osdmap.Pool) (any, string) {
+		return p.UseGMTHitSet, fmt.Sprint(b2i(p.UseGMTHitSet))
+	}},
+	{name: "fast_read", get: func(_ *Service, p *osdmap.Pool) (any, string) {
+		return b2i(p.FastRead), fmt.Sprint(b2i(p.FastRead))
+	}},
+}
+
+// tierVars are only of cache tiers, which there are none of.
+var tierVars = []string{
+	"hit_set_type", "hit_set_period", "hit_set_count", "hit_set_fpp", "target_max_objects",
+	"target_max_bytes", "cache_target_dirty_ratio", "cache_target_dirty_high_ratio",
+	"cache_target_full_ratio", "cache_min_flush_age", "cache_min_evict_age",
+	"min_read_recency_for_promote", "min_write_recency_for_promote",
+	"hit_set_grade_decay_rate", "hit_set_search_last_n",
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *Service) setSize(x *poolSetting) *service.Answer {
+	n, bad := x.number()
+	if bad != nil {
+		return bad
+	}
+	set := s.opt.Options()
+	switch {
+	case x.p.Flags.Has(osdmap.PoolNoSizeChange):
+		return x.fail(ceph.EPERM, "pool size change is disabled; you must unset nosizechange flag "+
+			"for the pool first")
+	case x.p.Type == osdmap.Erasure:
+		return x.fail(ceph.EOPNOTSUPP, "can not change the size of an erasure-coded pool")
+	case n < 1 || n > 10:
+		return x.fail(ceph.EINVAL, "pool size must be between 1 and 10")
+	case n == 1 && !set.Bool("mon_allow_pool_size_one"):
+		return x.fail(ceph.EPERM, "configuring pool size as 1 is disabled by default.")
+	case n == 1 && !x.r.Bool("yes_i_really_mean_it"):
+		return x.fail(ceph.EPERM, "WARNING: setting pool size 1 could lead to data loss without "+
+			"recovery. If you are *ABSOLUTELY CERTAIN* that is what you want, pass the flag "+
+			"--yes-i-really-mean-it.")
+	}
+	if bad := s.checkPGsPerOSD(x.id, int64(x.p.PGNum), n); bad != nil {
+		return bad
+	}
+	x.p.Size = uint8(n)
+	x.p.MinSize = minSize(set, n)
+	return nil
+}
+
+func (s *Service) setMinSize(x *poolSetting) *service.Answer {
+	n, bad := x.number()
+	if bad != nil {
+		return bad
+	}
+	if x.p.Type == osdmap.Erasure {
+		return x.fail(ceph.EOPNOTSUPP, "can not change the min_size of an erasure-coded pool here")
+	}
+	if n < 1 || n > int64(x.p.Size) {
+		return x.fail(ceph.EINVAL, "pool min_size must be between 1 and size, which is set to %d",
+			x.p.Size)
+	}
+	x.p.MinSize = uint8(n)
+	return nil
+}
+
+// setPGNum refuses to change the number of PGs: splitting and merging are not there yet, and to
+// change the number without them would lose data.
+func (s *Service) setPGNum(x *poolSetting) *service.Answer {
+	n, bad := x.number()
+	switch {
+	case bad != nil:
+		return bad
+	case n == int64(x.p.PGNum):
+		x.said = "unchanged"
+		return nil
+	case x.p.Flags.Has(osdmap.PoolNoPGChange):
+		return x.fail(ceph.EPERM, "pool pg_num change is disabled; you must unset nopgchange flag "+
+			"for the pool first")
+	}
+	return x.fail(ceph.EOPNOTSUPP, "changing pg_num of a pool that exists (%d) is not available in "+
+		"this release of Glue: choose it when the pool is created", x.p.PGNum)
+}
+
+func (s *Service) setPGPNum(x *poolSetting) *service.Answer {
+	n, bad := x.number()
+	switch {
+	case bad != nil:
+		return bad
+	case x.p.Flags.Has(osdmap.PoolNoPGChange):
+		return x.fail(ceph.EPERM, "pool pgp_num change is disabled; you must unset nopgchange flag "+
+			"for the pool first")
+	case n <= 0:
+		return x.fail(ceph.EINVAL, "specified pgp_num must > 0, but you set to %d", n)
+	case n > int64(x.p.PGNumTarget):
+		return x.fail(ceph.EINVAL, "specified pgp_num %d > pg_num %d", n, x.p.PGNumTarget)
+	}
+	x.p.PGPNum, x.p.PGPNumTarget = uint32(n), uint32(n)
+	return nil
+}
+
+func (s *Service) setCrushRule(x *poolSetting) *service.Answer {
+	id, ok := s.m.Crush.RuleID(x.value)
+	if !ok {
+		return x.fail(ceph.ENOENT, "crush rule %s does not exist", x.value)
+	}
+	if s.m.Crush.Rule(id).Type != uint8(x.p.Type) {
+		return x.fail(ceph.EINVAL, "crush rule %d type does not match pool", id)
+	}
+	x.p.CrushRule = uint8(id)
+	return nil
+}
+
+func (s *Service) setAutoscale(x *poolSetting) *service.Answer {
+	mode, ok := osdmap.ParseAutoscaleMode(x.value)
+	if !ok {
+		return x.fail(ceph.EINVAL, "specified invalid mode %s", x.value)
+	}
+	x.p.Autoscale = mode
+	return nil
+}
+
+// setOption sets one of the pool's optional settings; "unset" or 0 takes it away.
+func (s *Service) setOption(d osdmap.OptDesc, x *poolSetting) *service.Answer {
+	if x.value == "unset" {
+		delete(x.p.Opts, d.Opt)
+		x.said = fmt.Sprintf("unset pool %d %s", x.id, d.Name)
+		return nil
+	}
+	v := osdmap.OptValue{Type: d.Type, Str: x.value}
+	var bad *service.Answer
+	switch d.Type {
+	case osdmap.OptStr:
+		bad = checkWord(d, x)
+	case osdmap.OptInt:
+		n, err := parseUnits(x.value, 1024)
+		if err != nil {
+			if i, e := strconv.ParseInt(x.value, 10, 64); e == nil {
+				n, err = uint64(i), nil
+			}
+		}
+		if err != nil {
+			return x.fail(ceph.EINVAL, "error parsing int value '%s': %v", x.value, err)
+		}
+		v.Int = int64(n)
+		v.Str = ""
+	default:
+		f, err := strconv.ParseFloat(x.value, 64)
+		if err != nil {
+			return x.fail(ceph.EINVAL, "error parsing floating point value '%s': "+
+				"strict_strtod: expected double, got: '%s'", x.value, x.value)
+		}
+		v.Float, v.Str = f, ""
+	}
+	if bad == nil {
+		put(&x.p.Opts, d.Opt, v)
+	}
+	return bad
+}
+
+var optionWords = map[osdmap.PoolOpt]struct {
+	what  string
+	words []string
+}{
+	osdmap.OptCompressionMode: {"compression mode",
+		[]string{"none", "passive", "aggressive", "force"}},
+	osdmap.OptCompressionAlgorithm: {"compression_algorithm",
+		[]string{"none", "snappy", "zlib", "zstd", "lz4"}},
+}
+
+func checkWord(d osdmap.OptDesc, x *poolSetting) *service.Answer {
+	w, ok := optionWords[d.Opt]
+	if !ok || slices.Contains(w.words, x.value) {
+		return nil
+	}
+	return x.fail(ceph.EINVAL, "unrecognized %s '%s'", w.what, x.value)
+}
+
+func findOption(name string) (osdmap.OptDesc, bool) {
+	i := slices.IndexFunc(osdmap.PoolOpts, func(d osdmap.OptDesc) bool { return d.Name == name })
+	if i < 0 {
+		return osdmap.OptDesc{}, false
+	}
+	return osdmap.PoolOpts[i], true
+}
+
+func (s *Service) cmdPoolSet(r *service.Request) service.Answer {
+	id, p, bad := s.poolArg(r, "pool")
+	if bad != nil {
+		return *bad
+	}
+	name := r.Need("var")
+	x := &poolSetting{r: r, id: id, p: p.Clone(), value: r.Need("val")}
+	if bad := s.setVar(name, x); bad != nil {
+		return *bad
+	}
+	if x.said == "unchanged" {
+		return service.OK("set pool %d %s to %s", id, name, x.value)
+	}
+	inc := s.inc(r.Now)
+	x.p.LastChange = inc.Epoch
+	put(&inc.NewPools, id, x.p)
+	if x.said != "" {
+		return service.OK("%s", x.said)
+	}
+	return service.OK("set pool %d %s to %s", id, name, x.value)
+}
+
+func (s *Service) setVar(name string, x *poolSetting) *service.Answer {
+	if name == "pg_autoscale_mode" {
+		return s.setAutoscale(x)
+	}
+	for _, v := range poolVars {
+		if v.name == name && v.set != nil {
+			return v.set(s, x)
+		}
+	}
+	if d, ok := findOption(name); ok {
+		return s.setOption(d, x)
+	}
+	if slices.Contains(tierVars, name) {
+		return x.fail(ceph.EOPNOTSUPP, "cache tiers are not available in this release of Glue")
+	}
+	return x.fail(ceph.EINVAL, "unrecognized variable '%s'", name)
+}
+
+// optionValue is an optional setting for JSON and for text.
+func optionValue(v osdmap.OptValue) (any, string) {
+	switch v.Type {
+	case osdmap.OptInt:
+		return v.Int, fmt.Sprint(v.Int)
+	case osdmap.OptDouble:
+		return cephjson.Float(v.Float), plainNumber(v.Float)
+	}
+	return v.Str, v.Str
+}
+
+func (s *Service) cmdPoolGet(r *service.Request) service.Answer {
+	id, p, bad := s.poolArg(r, "pool")
+	if bad != nil {
+		return *bad
+	}
+	name, pool := r.Need("var"), r.Str("pool")
+	out := cephjson.Object{{Key: "pool", Value: pool}, {Key: "pool_id", Value: id}}
+	var lines []string
+	add := func(name string, v any, text string) {
+		out = append(out, cephjson.Member{Key: name, Value: v})
+		lines = append(lines, name+": "+text)
+	}
+	if name == "all" {
+		for _, row := range poolVars {
+			v, text := row.get(s, p)
+			add(row.name, v, text)
+		}
+		s.addOptions(p, add)
+		add("bulk", false, "false")
+		return r.Either(out, service.Lines(lines))
+	}
+	if bad := s.getVar(r, p, name, add); bad != nil {
+		return *bad
+	}
+	return r.Either(out, service.Lines(lines))
+}
+
+// addOptions lists the settings that are set, the autoscale mode among them, as stock orders them.
+func (s *Service) addOptions(p *osdmap.Pool, add func(string, any, string)) {
+	for _, d := range osdmap.PoolOpts {
+		if v, ok := p.Opts[d.Opt]; ok && d.Opt < osdmap.OptPGNumMin {
+			value, text := optionValue(v)
+			add(d.Name, value, text)
+		}
+	}
+	add("pg_autoscale_mode", p.Autoscale.String(), p.Autoscale.String())
+	for _, d := range osdmap.PoolOpts {
+		if v, ok := p.Opts[d.Opt]; ok && d.Opt >= osdmap.OptPGNumMin {
+			value, text := optionValue(v)
+			add(d.Name, value, text)
+		}
+	}
+}
+
+func (s *Service) getVar(r *service.Request, p *osdmap.Pool, name string,
+	add func(string, any, string),
+) *service.Answer {
+	if name == "pg_autoscale_mode" {
+		add(name, p.Autoscale.String(), p.Autoscale.String())
+		return nil
+	}
+	for _, row := range poolVars {
+		if row.name == name {
+			v, text := row.get(s, p)
+			add(name, v, text)
+			return nil
+		}
+	}
+	var a service.Answer
+	if d, ok := findOption(name); ok {
+		if v, ok := p.Opts[d.Opt]; ok {
+			value, text := optionValue(v)
+			add(name, value, text)
+			return nil
+		}
+		a = service.Fail(ceph.ENOENT, "option '%s' is not set on pool '%s'", name, r.Str("pool"))
+	} else if slices.Contains(tierVars, name) {
+		a = service.Fail(ceph.EACCES, "pool '%s' is not a tier pool: variable not applicable",
+			r.Str("pool"))
+	} else {
+		a = service.Fail(ceph.EINVAL, "pool '%s': invalid variable: '%s'", r.Str("pool"), name)
+	}
+	return &a
+}
