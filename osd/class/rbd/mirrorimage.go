@@ -220,9 +220,6 @@ func mirrorMapRemove(ctx class.Context, in []byte) ([]byte, error) {
 	return nil, remove(ctx, mirrorMapPrefix+id)
 }
 
-// errRestart tells the caller of unlink_peer to remove the snapshot instead (ERESTART).
-const errRestart = ceph.Errno(85)
-
 // States of a mirror snapshot that this cluster receives (MIRROR_SNAPSHOT_STATE_*).
 const snapNonPrimary = 2
 
@@ -252,16 +249,6 @@ func mirrorSnapUnlinkPeer(ctx class.Context, in []byte) ([]byte, error) {
 	peers := s.Space.Mirror.Peers
 	if _, ok := peers[uuid]; !ok {
 		return nil, ceph.ENOENT
-	}
-	if len(peers) == 1 {
-		newer := false
-		err := scanSnaps(ctx, func(o *snap) error {
-			newer = newer || (o.ID > id && o.Space.Kind == spaceMirror)
-			return nil
-		})
-		if err == nil && newer {
-			return nil, errRestart
-		}
 	}
 	delete(peers, uuid)
 	return nil, put(ctx, snapKey(id), of[snap], s)
