@@ -60,6 +60,9 @@ func MapCmp[K comparable, V any](
 ) {
 	n := c.Count(len(*p), 1)
 	if c.encoding {
+		if n == 0 {
+			return // the usual case costs nothing
+		}
 		for _, k := range slices.SortedFunc(maps.Keys(*p), order) {
 			v := (*p)[k]
 			key(c, &k)

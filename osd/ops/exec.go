@@ -90,6 +90,9 @@ func (x *exec) fail(err error) int32 {
 // t is the transaction under construction; asking for it means that something is written.
 func (x *exec) t() *objectstore.Transaction {
 	x.touched = true
+	if x.txn == nil { // a request that said it would not write: its methods lied
+		x.txn = newTransaction()
+	}
 	return x.txn
 }
 

@@ -30,12 +30,17 @@ func Execute(env *Env, r *Request, n *Need) Outcome {
 		out.Result = ceph.EOPNOTSUPP.Result()
 		return out
 	}
-	x := &exec{env: env, req: r, old: r.State, exists: r.State.Exists, info: r.State.Info,
-		txn: &objectstore.Transaction{Ops: make([]objectstore.Op, 0, len(r.Ops)+2)}}
+	x := &exec{env: env, req: r, old: r.State, exists: r.State.Exists, info: r.State.Info}
+	if n.MayWrite() {
+		x.txn = newTransaction()
+	}
 	result := x.run(out.Ops)
 	switch {
 	case x.failure != nil:
 		out.Result, out.Failure = result, x.failure
+	case x.touched && !n.MayWrite() && result >= 0:
+		// A method that is not marked as writing wrote, and the client waved its error through.
+		x.endFailed(&out, n, ceph.EIO.Result())
 	case result < 0:
 		x.endFailed(&out, n, result)
 	case !x.touched:
@@ -47,6 +52,16 @@ func Execute(env *Env, r *Request, n *Need) Outcome {
 		out.Ops[i].In = nil
 	}
 	return out
+}
+
+// newTransaction makes room for the changes of a usual write together with the transaction.
+func newTransaction() *objectstore.Transaction {
+	var room struct {
+		t   objectstore.Transaction
+		ops [3]objectstore.Op
+	}
+	room.t.Ops = room.ops[:0]
+	return &room.t
 }
 
 // echo copies the ops, so that running them does not change the request.
@@ -115,7 +130,7 @@ func (x *exec) endChanged(out *Outcome, n *Need, result int32) {
 		x.stamp()
 		next.Info = x.info
 		c, o := x.object()
-		x.txn.SetAttr(c, o, InfoAttr, x.encodeInfo())
+		x.t().SetAttr(c, o, InfoAttr, x.encodeInfo())
 		out.Log = LogModify
 	} else {
 		next.Info.Object = x.req.Object
