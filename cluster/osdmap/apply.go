@@ -71,6 +71,9 @@ func (m *Map) apply(inc *Incremental) (*Map, error) {
 	return &n, n.applyCrush(inc)
 }
 
+// maxOSDs is more than any cluster has; a number beyond would only make us allocate.
+const maxOSDs = 1 << 20
+
 // SetMaxOSD resizes everything that is indexed by OSD. The map must not have been published.
 func (m *Map) SetMaxOSD(n int32) {
 	m.MaxOSD = n
@@ -99,6 +102,10 @@ func resized[T any](s []T, n int32, fill T) []T {
 
 // applyMaxOSD also checks that every OSD that inc names is within the limit.
 func (m *Map) applyMaxOSD(inc *Incremental) error {
+	if inc.NewMaxOSD > maxOSDs {
+		return fmt.Errorf("osdmap epoch %d: %w: max_osd %d", inc.Epoch, denc.ErrInvalid,
+			inc.NewMaxOSD)
+	}
 	if inc.NewMaxOSD >= 0 {
 		m.SetMaxOSD(inc.NewMaxOSD)
 	}

@@ -152,7 +152,8 @@ func (p *Pool) dencLate(c *denc.Coder, v uint8) {
 	if v >= 24 {
 		p.dencOpts(c)
 	}
-	sinceVersion(c, v, 25, (*uint32)(&p.LastForceResendPrenautilus), uint32(p.LastForceResendPreluminous))
+	sinceVersion(c, v, 25, (*uint32)(&p.LastForceResendPrenautilus),
+		uint32(p.LastForceResendPreluminous))
 	if v >= 26 {
 		denc.MapFunc(c, &p.Applications, (*denc.Coder).Str, dencStrings)
 	}

@@ -23,66 +23,69 @@ type PoolLsDump struct {
 	PoolBody
 }
 
+// apps is metadata by application.
+type apps = map[string]map[string]string
+
 // PoolBody is what both have (pg_pool_t::dump).
 type PoolBody struct {
-	CreateTime              string                       `json:"create_time"`
-	Flags                   PoolFlags                    `json:"flags"`
-	FlagsNames              string                       `json:"flags_names"`
-	Type                    PoolType                     `json:"type"`
-	Size                    int                          `json:"size"`
-	MinSize                 int                          `json:"min_size"`
-	CrushRule               int                          `json:"crush_rule"`
-	PeeringBucketCount      int32                        `json:"peering_crush_bucket_count"`
-	PeeringBucketTarget     int32                        `json:"peering_crush_bucket_target"`
-	PeeringBucketBarrier    int32                        `json:"peering_crush_bucket_barrier"`
-	PeeringBucketMandatory  int32                        `json:"peering_crush_bucket_mandatory_member"`
-	ObjectHash              int                          `json:"object_hash"`
-	Autoscale               string                       `json:"pg_autoscale_mode"`
-	PGNum                   uint32                       `json:"pg_num"`
-	PGPNum                  uint32                       `json:"pg_placement_num"`
-	PGPNumTarget            uint32                       `json:"pg_placement_num_target"`
-	PGNumTarget             uint32                       `json:"pg_num_target"`
-	PGNumPending            uint32                       `json:"pg_num_pending"`
-	LastPGMerge             PGMergeDump                  `json:"last_pg_merge_meta"`
-	LastChange              string                       `json:"last_change"`
-	LastForceResend         string                       `json:"last_force_op_resend"`
-	LastForceResendNautilus string                       `json:"last_force_op_resend_prenautilus"`
-	LastForceResendLuminous string                       `json:"last_force_op_resend_preluminous"`
-	AUID                    uint64                       `json:"auid"`
-	SnapMode                string                       `json:"snap_mode"`
-	SnapSeq                 uint64                       `json:"snap_seq"`
-	SnapEpoch               uint32                       `json:"snap_epoch"`
-	PoolSnaps               []PoolSnapDump               `json:"pool_snaps"`
-	RemovedSnaps            string                       `json:"removed_snaps"`
-	QuotaMaxBytes           uint64                       `json:"quota_max_bytes"`
-	QuotaMaxObjects         uint64                       `json:"quota_max_objects"`
-	Tiers                   []uint64                     `json:"tiers"`
-	TierOf                  int64                        `json:"tier_of"`
-	ReadTier                int64                        `json:"read_tier"`
-	WriteTier               int64                        `json:"write_tier"`
-	CacheMode               string                       `json:"cache_mode"`
-	TargetMaxBytes          uint64                       `json:"target_max_bytes"`
-	TargetMaxObjects        uint64                       `json:"target_max_objects"`
-	CacheTargetDirtyMicro   uint32                       `json:"cache_target_dirty_ratio_micro"`
-	CacheTargetDirtyHigh    uint32                       `json:"cache_target_dirty_high_ratio_micro"`
-	CacheTargetFullMicro    uint32                       `json:"cache_target_full_ratio_micro"`
-	CacheMinFlushAge        uint32                       `json:"cache_min_flush_age"`
-	CacheMinEvictAge        uint32                       `json:"cache_min_evict_age"`
-	ECProfile               string                       `json:"erasure_code_profile"`
-	HitSetParams            cephjson.Object              `json:"hit_set_params"`
-	HitSetPeriod            uint32                       `json:"hit_set_period"`
-	HitSetCount             uint32                       `json:"hit_set_count"`
-	UseGMTHitSet            bool                         `json:"use_gmt_hitset"`
-	MinReadRecency          uint32                       `json:"min_read_recency_for_promote"`
-	MinWriteRecency         uint32                       `json:"min_write_recency_for_promote"`
-	HitSetGradeDecay        uint32                       `json:"hit_set_grade_decay_rate"`
-	HitSetSearchLastN       uint32                       `json:"hit_set_search_last_n"`
-	GradeTable              []uint32                     `json:"grade_table"`
-	StripeWidth             uint32                       `json:"stripe_width"`
-	ExpectedNumObjects      uint64                       `json:"expected_num_objects"`
-	FastRead                bool                         `json:"fast_read"`
-	Options                 cephjson.Object              `json:"options"`
-	Applications            map[string]map[string]string `json:"application_metadata"`
+	CreateTime              string          `json:"create_time"`
+	Flags                   PoolFlags       `json:"flags"`
+	FlagsNames              string          `json:"flags_names"`
+	Type                    PoolType        `json:"type"`
+	Size                    int             `json:"size"`
+	MinSize                 int             `json:"min_size"`
+	CrushRule               int             `json:"crush_rule"`
+	PeeringBucketCount      int32           `json:"peering_crush_bucket_count"`
+	PeeringBucketTarget     int32           `json:"peering_crush_bucket_target"`
+	PeeringBucketBarrier    int32           `json:"peering_crush_bucket_barrier"`
+	PeeringBucketMandatory  int32           `json:"peering_crush_bucket_mandatory_member"`
+	ObjectHash              int             `json:"object_hash"`
+	Autoscale               string          `json:"pg_autoscale_mode"`
+	PGNum                   uint32          `json:"pg_num"`
+	PGPNum                  uint32          `json:"pg_placement_num"`
+	PGPNumTarget            uint32          `json:"pg_placement_num_target"`
+	PGNumTarget             uint32          `json:"pg_num_target"`
+	PGNumPending            uint32          `json:"pg_num_pending"`
+	LastPGMerge             PGMergeDump     `json:"last_pg_merge_meta"`
+	LastChange              string          `json:"last_change"`
+	LastForceResend         string          `json:"last_force_op_resend"`
+	LastForceResendNautilus string          `json:"last_force_op_resend_prenautilus"`
+	LastForceResendLuminous string          `json:"last_force_op_resend_preluminous"`
+	AUID                    uint64          `json:"auid"`
+	SnapMode                string          `json:"snap_mode"`
+	SnapSeq                 uint64          `json:"snap_seq"`
+	SnapEpoch               uint32          `json:"snap_epoch"`
+	PoolSnaps               []PoolSnapDump  `json:"pool_snaps"`
+	RemovedSnaps            string          `json:"removed_snaps"`
+	QuotaMaxBytes           uint64          `json:"quota_max_bytes"`
+	QuotaMaxObjects         uint64          `json:"quota_max_objects"`
+	Tiers                   []uint64        `json:"tiers"`
+	TierOf                  int64           `json:"tier_of"`
+	ReadTier                int64           `json:"read_tier"`
+	WriteTier               int64           `json:"write_tier"`
+	CacheMode               string          `json:"cache_mode"`
+	TargetMaxBytes          uint64          `json:"target_max_bytes"`
+	TargetMaxObjects        uint64          `json:"target_max_objects"`
+	CacheTargetDirtyMicro   uint32          `json:"cache_target_dirty_ratio_micro"`
+	CacheTargetDirtyHigh    uint32          `json:"cache_target_dirty_high_ratio_micro"`
+	CacheTargetFullMicro    uint32          `json:"cache_target_full_ratio_micro"`
+	CacheMinFlushAge        uint32          `json:"cache_min_flush_age"`
+	CacheMinEvictAge        uint32          `json:"cache_min_evict_age"`
+	ECProfile               string          `json:"erasure_code_profile"`
+	HitSetParams            cephjson.Object `json:"hit_set_params"`
+	HitSetPeriod            uint32          `json:"hit_set_period"`
+	HitSetCount             uint32          `json:"hit_set_count"`
+	UseGMTHitSet            bool            `json:"use_gmt_hitset"`
+	MinReadRecency          uint32          `json:"min_read_recency_for_promote"`
+	MinWriteRecency         uint32          `json:"min_write_recency_for_promote"`
+	HitSetGradeDecay        uint32          `json:"hit_set_grade_decay_rate"`
+	HitSetSearchLastN       uint32          `json:"hit_set_search_last_n"`
+	GradeTable              []uint32        `json:"grade_table"`
+	StripeWidth             uint32          `json:"stripe_width"`
+	ExpectedNumObjects      uint64          `json:"expected_num_objects"`
+	FastRead                bool            `json:"fast_read"`
+	Options                 cephjson.Object `json:"options"`
+	Applications            apps            `json:"application_metadata"`
 }
 
 // PGMergeDump is "last_pg_merge_meta".
@@ -142,7 +145,7 @@ func (p *Pool) dump() PoolBody {
 		HitSetGradeDecay: p.HitSetGradeDecay, HitSetSearchLastN: p.HitSetSearchLastN,
 		GradeTable: p.gradeTable(), StripeWidth: p.StripeWidth,
 		ExpectedNumObjects: p.ExpectedNumObjects, FastRead: p.FastRead,
-		Options: p.dumpOptions(), Applications: map[string]map[string]string{},
+		Options: p.dumpOptions(), Applications: apps{},
 	}
 	if p.Flags.Has(PoolPoolSnaps) {
 		d.SnapMode = "pool"

@@ -59,8 +59,8 @@ func (m *Map) IsDestroyed(osd int32) bool { return m.Exists(osd) && m.State[osd]
 // HasState says whether an OSD is there and has all the states.
 func (m *Map) HasState(osd int32, s State) bool { return m.Exists(osd) && m.State[osd].Has(s) }
 
-// NodeFlag says whether a flag (OSDNoUp, OSDNoDown, OSDNoIn, OSDNoOut) holds for an OSD: set on itself, on a
-// CRUSH bucket above it, or on its device class.
+// NodeFlag says whether a flag (OSDNoUp, OSDNoDown, OSDNoIn, OSDNoOut) holds for an OSD: set on
+// itself, on a CRUSH bucket above it, or on its device class.
 func (m *Map) NodeFlag(osd int32, flag State) bool {
 	if m.HasState(osd, flag) || State(m.CrushNodeFlags[osd]).Has(flag) {
 		return true

@@ -45,6 +45,9 @@ func unionSnaps(a, b []SnapRange) []SnapRange {
 func subtractSnaps(a, b []SnapRange) []SnapRange {
 	out := slices.Clone(a)
 	for _, cut := range b {
+		if cut.Len == 0 {
+			continue
+		}
 		var left []SnapRange
 		for _, r := range out {
 			if head := min(r.end(), cut.Start); head > r.Start {

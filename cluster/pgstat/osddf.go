@@ -111,7 +111,8 @@ func (p *PGMap) NewOSDDF(m *osdmap.Map, tree bool, filter string) *OSDDF {
 		shown[n.ID] = true
 		if u.Reweight > 0 {
 			d.noteVar(u.Var)
-			weighted += float64(u.Reweight) * (u.Utilization - d.Average) * (u.Utilization - d.Average)
+			dev := u.Utilization - d.Average
+			weighted += float64(u.Reweight) * dev * dev
 			weights += float64(u.Reweight)
 		}
 	}
@@ -254,7 +255,8 @@ func (d *OSDDF) Dump() cephjson.Object {
 	return cephjson.Object{
 		{Key: "nodes", Value: d.dumpRows(d.Rows)}, {Key: "stray", Value: d.dumpRows(d.Stray)},
 		{Key: "summary", Value: cephjson.Object{
-			{Key: "total_kb", Value: f.Total >> 10}, {Key: "total_kb_used", Value: f.UsedRaw() >> 10},
+			{Key: "total_kb", Value: f.Total >> 10},
+			{Key: "total_kb_used", Value: f.UsedRaw() >> 10},
 			{Key: "total_kb_used_data", Value: f.Allocated >> 10},
 			{Key: "total_kb_used_omap", Value: f.OmapAllocated >> 10},
 			{Key: "total_kb_used_meta", Value: f.InternalMetadata >> 10},
