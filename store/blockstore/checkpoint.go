@@ -76,7 +76,7 @@ func (s *Store) runCheckpoint() error {
 		s.fail(err)
 		return s.failure()
 	}
-	if err := s.kv.Flush(); err != nil {
+	if err := s.kv.Flush(s.stopped); err != nil {
 		return s.flushFailed(err)
 	}
 	s.kvFull.Store(s.kv.NearlyFull())

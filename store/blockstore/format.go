@@ -124,9 +124,9 @@ func (o Options) formatKV(dir string, sb *superblock) error {
 	}
 	b.Close()
 	if err == nil {
-		err = db.Flush()
+		err = db.Flush(nil)
 	}
-	return firstError(err, db.Close(), o.syncDir(dir))
+	return firstError(err, db.Close(), o.syncDir(dir), o.syncDir(o.KVFS.PathDir(dir)))
 }
 
 // syncDir makes the names in dir durable.

@@ -1,6 +1,7 @@
 package blockstore
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -248,7 +249,7 @@ func (s *Store) try(t *objectstore.Transaction, done func(error)) error {
 		return s.judge(err)
 	}
 	s.lastLSN = c.lsn
-	if err := s.kv.Apply(c.batch); err != nil {
+	if err := s.apply(c); err != nil {
 		s.fail(err)
 		return objectstore.ErrFailed
 	}
@@ -258,6 +259,18 @@ func (s *Store) try(t *objectstore.Transaction, done func(error)) error {
 		s.checkpoint.request()
 	}
 	return nil
+}
+
+// apply makes the transaction visible in the database.
+func (s *Store) apply(c *change) error {
+	err := s.kv.Apply(c.batch)
+	if err == nil && s.opts.sabotage.splitLSN {
+		b := s.kv.NewBatch()
+		defer b.Close()
+		err = b.Set(sysLSN, binary.LittleEndian.AppendUint64(nil, c.lsn), nil)
+		err = firstError(err, s.kv.Apply(b))
+	}
+	return err
 }
 
 // judge tells answers, which leave the store as it was, from damage and failures.

@@ -22,6 +22,7 @@ func open(dir string, o Options, file disk.File) (*Store, error) {
 		cache: newOnodeCache(o.OnodeCacheBytes), refs: map[uint64]*refChunk{},
 		colls: map[ceph.SPG]*collection{}, nextCID: 1,
 		checkpoint: newCheckpointer(), committer: make(chan struct{}),
+		stopped: make(chan struct{}),
 	}
 	s.reserve = min(max(s.alloc.total/100, 16), 4096)
 	s.reserved = make([]uint64, s.alloc.total/(hostChunk*64)+1)

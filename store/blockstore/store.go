@@ -58,6 +58,7 @@ type Store struct {
 	failed     atomic.Pointer[error]
 	kvFull     atomic.Bool // the database's file system is nearly full
 	failOnce   sync.Once
+	stopped    chan struct{} // closed when the store has failed
 	checkpoint checkpointer
 	committer  chan struct{} // closed when the committer has ended
 	stats      counters
@@ -119,6 +120,7 @@ func (s *Store) fail(err error) {
 	s.failOnce.Do(func() {
 		err = fmt.Errorf("%w: %w", objectstore.ErrFailed, err)
 		s.failed.Store(&err)
+		close(s.stopped)
 		s.opts.Log.Error("object store has failed", "err", err)
 		if s.opts.OnFail != nil {
 			go s.opts.OnFail(err)

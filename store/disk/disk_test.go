@@ -24,7 +24,8 @@ func TestFile(t *testing.T) {
 	}
 	a, b := disk.Aligned(4096), disk.Aligned(8192)
 	a[5], b[8000] = 1, 2
-	if err := errors.Join(f.Reserve(0, 65536), f.WriteVec([][]byte{a, b}, 8192), f.Sync()); err != nil {
+	err = errors.Join(f.Reserve(0, 65536), f.WriteVec([][]byte{a, b}, 8192), f.Sync())
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {

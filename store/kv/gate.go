@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -13,14 +14,30 @@ type gateFS struct {
 	gate func() error
 }
 
-// Create waits at the gate if the file is a table.
+// Create waits at the gate if the file is a table. Before a marker is made to name a file, that
+// file's own name is made durable: Pebble syncs the directory once for both names, which is
+// enough only where the file system keeps their order.
 func (g gateFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if g.gate != nil && strings.HasSuffix(name, ".sst") {
+	base := g.PathBase(name)
+	if g.gate != nil && strings.HasSuffix(base, ".sst") {
 		if err := g.gate(); err != nil {
 			return nil, err
 		}
 	}
+	if strings.HasPrefix(base, "marker.") {
+		if err := g.syncDir(g.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
 	return g.FS.Create(name, category)
+}
+
+func (g gateFS) syncDir(dir string) error {
+	d, err := g.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Unwrap lets Pebble find the file system below.

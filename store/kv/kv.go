@@ -10,6 +10,7 @@ package kv
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -39,6 +40,8 @@ type DB struct {
 	db  *pebble.DB
 	fs  vfs.FS
 	dir string
+	// dead is set when Pebble met an error that it can't go on after; its locks may be held.
+	dead atomic.Bool
 }
 
 // A Batch is a list of changes that become visible together.
@@ -62,16 +65,18 @@ func Open(dir string, o Options) (*DB, error) {
 		ErrorIfExists:               o.MustNotExist,
 		ErrorIfNotExists:            o.MustExist,
 		ReadOnly:                    o.ReadOnly,
-		Logger:                      quiet{},
 		EventListener:               &pebble.EventListener{BackgroundError: backgroundError(o.OnError)},
 	}
 	opts.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	d := &DB{fs: o.FS, dir: dir}
+	opts.Logger = &logger{db: d, report: o.OnError}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open key-value store %s: %w", dir, wrap(err))
 	}
-	return &DB{db: db, fs: o.FS, dir: dir}, nil
+	d.db = db
+	return d, nil
 }
 
 // backgroundError keeps a flush that can't succeed from spinning.
@@ -186,12 +191,21 @@ func (i *Iter) Value() []byte { return i.it.Value() }
 // Close releases the iterator and returns its first error.
 func (i *Iter) Close() error { return wrap(i.it.Close()) }
 
-// Flush makes everything that was applied durable.
-func (d *DB) Flush() error {
-	if err := d.db.Flush(); err != nil {
+// ErrStopped is a Flush that was given up.
+var ErrStopped = errors.New("stopped")
+
+// Flush makes everything that was applied durable. It tries until it succeeds or stop is closed.
+func (d *DB) Flush(stop <-chan struct{}) error {
+	done, err := d.db.AsyncFlush()
+	if err != nil {
 		return fmt.Errorf("flush key-value store: %w", wrap(err))
 	}
-	return nil
+	select {
+	case <-done:
+		return nil
+	case <-stop:
+		return fmt.Errorf("flush key-value store: %w", ErrStopped)
+	}
 }
 
 // NearlyFull says whether the file system has little more room than flushes and compactions need.
@@ -213,13 +227,30 @@ func (d *DB) MemTableBytes() uint64 { return d.db.Metrics().MemTable.Size }
 func (d *DB) Stats() string { return d.db.Metrics().String() }
 
 // Close does not flush.
-func (d *DB) Close() error { return wrap(d.db.Close()) }
+func (d *DB) Close() error {
+	if d.dead.Load() {
+		return fmt.Errorf("close key-value store: %w", ErrStopped)
+	}
+	return wrap(d.db.Close())
+}
 
-// quiet drops what Pebble would print; what matters comes through OnError.
-type quiet struct{}
+// logger drops what Pebble would print; what matters comes through OnError.
+type logger struct {
+	db     *DB
+	report func(error)
+}
 
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-func (quiet) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("key-value store: "+format, args...))
+func (*logger) Infof(string, ...any)  {}
+func (*logger) Errorf(string, ...any) {}
+
+// Fatalf is called when the manifest can't be written. It never returns: the goroutine that met
+// the error stops here, and the owner of the store ends the process.
+func (l *logger) Fatalf(format string, args ...any) {
+	l.db.dead.Store(true)
+	err := fmt.Errorf("key-value store: "+format, args...)
+	if l.report == nil {
+		panic(err)
+	}
+	l.report(err)
+	select {}
 }

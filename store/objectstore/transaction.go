@@ -33,7 +33,7 @@ const (
 	OpRmMeta      OpCode = 21 // store-wide key Name
 	OpRmAttrs     OpCode = 22 // all attributes
 	OpMoveRename  OpCode = 23 // Object becomes Dest in the same collection; Dest must be absent
-	OpSplitColl   OpCode = 24 // objects whose Hash has the low Bits bits equal to DestColl's seed move there
+	OpSplitColl   OpCode = 24 // objects whose hash ends in DestColl's seed (Bits bits) move there
 )
 
 // An Op is one change. Which fields count depends on the code.
@@ -65,7 +65,12 @@ func (t *Transaction) Empty() bool { return len(t.Ops) == 0 }
 // Append adds all changes of u.
 func (t *Transaction) Append(u *Transaction) { t.Ops = append(t.Ops, u.Ops...) }
 
-func (t *Transaction) add(op Op) { t.Ops = append(t.Ops, op) }
+func (t *Transaction) add(op Op) {
+	if t.Ops == nil {
+		t.Ops = make([]Op, 0, 6) // what a client's write needs: growing costs more
+	}
+	t.Ops = append(t.Ops, op)
+}
 
 // Touch creates o unless it is there.
 func (t *Transaction) Touch(c ceph.SPG, o ceph.HObject) {

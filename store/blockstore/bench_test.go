@@ -1,0 +1,174 @@
+package blockstore_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"glue/ceph"
+	"glue/store/blockstore"
+	"glue/store/disk"
+	"glue/store/objectstore"
+)
+
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func benchStore(b *testing.B) *blockstore.Store {
+	dir := b.TempDir()
+	if d := os.Getenv("GLUE_BENCH_DIR"); d != "" {
+		dir = d
+	}
+	o := blockstore.Options{Size: 4 << 30, Preallocate: true}
+	if err := blockstore.Format(dir, o); err != nil {
+		b.Fatal(err)
+	}
+	s := mustOpen(b, dir, o)
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+		os.RemoveAll(dir)
+	})
+	return s
+}
+
+// image is a virtual disk of 64 objects of 4 MiB, as librbd names them.
+func image(i int) ceph.HObject {
+	return ceph.HObject{
+		Pool: 1, Name: fmt.Sprintf("rbd_data.10226b8b4567.%016x", i),
+		Hash: uint32(i) * 2654435761, Snap: ceph.NoSnap,
+	}
+}
+
+var benchPG = ceph.SPG{PGID: ceph.PGID{Pool: 1}, Shard: ceph.NoShard}
+
+// vmWrite is what an OSD submits for a small write: data, object info, log entry, PG info.
+func vmWrite(i uint64, rng *rand.Rand, data, info []byte) *objectstore.Transaction {
+	t := new(objectstore.Transaction)
+	o := image(rng.IntN(64))
+	t.Write(benchPG, o, rng.Uint64N(1024)*4096, data)
+	t.SetAttr(benchPG, o, "_", info[:250])
+	t.LogAppend(benchPG, ceph.Eversion{Epoch: 1, Version: i}, info[:200])
+	t.PutMeta("pginfo.1.0", info[:300])
+	if i > 3000 {
+		t.LogTrim(benchPG, ceph.Eversion{Epoch: 1, Version: i - 3000})
+	}
+	return t
+}
+
+func submitWait(b testing.TB, s objectstore.Store, t *objectstore.Transaction) {
+	ch := make(chan error, 1)
+	if err := s.Submit(t, func(err error) { ch <- err }); err != nil {
+		b.Fatal(err)
+	}
+	if err := <-ch; err != nil {
+		b.Fatal(err)
+	}
+}
+
+func prepare(b testing.TB, s objectstore.Store) {
+	t := new(objectstore.Transaction)
+	t.MkColl(benchPG)
+	submitWait(b, s, t)
+	for i := range 64 {
+		t := new(objectstore.Transaction)
+		t.Write(benchPG, image(i), 0, disk.Aligned(4<<20))
+		submitWait(b, s, t)
+	}
+}
+
+type meter struct {
+	cpu   time.Duration
+	start time.Time
+	c     blockstore.Counters
+}
+
+func startMeter(s *blockstore.Store) meter { return meter{cpuTime(), time.Now(), s.Counters()} }
+
+func (m meter) report(b *testing.B, s *blockstore.Store, n int) {
+	cpu, c := cpuTime()-m.cpu, s.Counters()
+	per := func(v float64) float64 { return v / float64(n) }
+	b.ReportMetric(per(float64(cpu.Microseconds())), "µs-cpu/op")
+	b.ReportMetric(per(float64(c.Syncs-m.c.Syncs)), "syncs/op")
+	b.ReportMetric(per(float64(c.DataBytes+c.JournalBytes+c.DeferBytes-
+		m.c.DataBytes-m.c.JournalBytes-m.c.DeferBytes)), "B-written/op")
+	b.ReportMetric(float64(n)/time.Since(m.start).Seconds(), "op/s")
+	b.ReportMetric(float64(c.Checkpoints-m.c.Checkpoints), "checkpoints")
+}
+
+func benchWrite4K(b *testing.B, depth int) {
+	s := benchStore(b)
+	prepare(b, s)
+	rng := rand.New(rand.NewPCG(1, 1))
+	data, info := disk.Aligned(4096), make([]byte, 512)
+	for i := range data {
+		data[i] = byte(i * 7)
+	}
+	slots := make(chan struct{}, depth)
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	b.ReportAllocs()
+	m := startMeter(s)
+	for i := range b.N {
+		slots <- struct{}{}
+		wg.Add(1)
+		err := s.Submit(vmWrite(uint64(i+1), rng, data, info), func(error) { <-slots; wg.Done() })
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	wg.Wait()
+	m.report(b, s, b.N)
+}
+
+func BenchmarkWrite4K(b *testing.B) {
+	for _, depth := range []int{1, 16, 64} {
+		b.Run(fmt.Sprint(depth), func(b *testing.B) { benchWrite4K(b, depth) })
+	}
+}
+
+func BenchmarkWrite4M(b *testing.B) {
+	s := benchStore(b)
+	prepare(b, s)
+	data := disk.Aligned(4 << 20)
+	slots := make(chan struct{}, 8)
+	var wg sync.WaitGroup
+	b.SetBytes(4 << 20)
+	b.ResetTimer()
+	m := startMeter(s)
+	for i := range b.N {
+		t := new(objectstore.Transaction)
+		t.Write(benchPG, image(i%64), 0, data)
+		t.LogAppend(benchPG, ceph.Eversion{Epoch: 1, Version: uint64(i + 1)}, data[:200])
+		slots <- struct{}{}
+		wg.Add(1)
+		if err := s.Submit(t, func(error) { <-slots; wg.Done() }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	wg.Wait()
+	m.report(b, s, b.N)
+}
+
+func BenchmarkRead4K(b *testing.B) {
+	s := benchStore(b)
+	prepare(b, s)
+	rng := rand.New(rand.NewPCG(1, 1))
+	b.ResetTimer()
+	b.ReportAllocs()
+	m := startMeter(s)
+	for range b.N {
+		if _, err := s.Read(benchPG, image(rng.IntN(64)), rng.Uint64N(1024)*4096, 4096); err != nil {
+			b.Fatal(err)
+		}
+	}
+	m.report(b, s, b.N)
+}
