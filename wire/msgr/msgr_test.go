@@ -85,7 +85,7 @@ func (h monShake) Step(method uint32, payload []byte, secret int) (AuthStep, err
 	out, err := h.s.Step(time.Now(), method, payload, secret)
 	return AuthStep{
 		Done: out.Done, Reply: out.Reply, SessionKey: out.SessionKey, Secret: out.Secret,
-		Name: out.Ticket.Name, GlobalID: out.Ticket.GlobalID,
+		Name: out.Ticket.Name, GlobalID: out.Ticket.GlobalID, Auth: h.s,
 	}, err
 }
 

@@ -75,7 +75,7 @@ type Options struct {
 	KeepaliveTimeout   time.Duration // of silence before the socket is given up; 30 s
 	IdleTimeout        time.Duration // of silence of a client before it is dropped; 15 min
 	BackoffMin         time.Duration // before a lossless session connects again; 200 ms
-	BackoffMax         time.Duration // 15 s
+	BackoffMax         time.Duration // 1 s
 	MaxUnauthenticated int           // connections that have not finished the handshake; 1024
 	MaxFront           int           // bytes of a front or control segment; 64 MiB
 	MaxMiddle          int           // bytes of a middle segment; 16 MiB
@@ -98,7 +98,7 @@ func (o *Options) defaults() {
 	set(&o.KeepaliveTimeout, 30*time.Second)
 	set(&o.IdleTimeout, 15*time.Minute)
 	set(&o.BackoffMin, 200*time.Millisecond)
-	set(&o.BackoffMax, 15*time.Second)
+	set(&o.BackoffMax, time.Second)
 	bound(&o.MaxUnauthenticated, 1024)
 	bound(&o.MaxFront, 64<<20)
 	bound(&o.MaxMiddle, 16<<20)

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,19 +30,20 @@ type stubMon struct {
 	rotating map[ceph.EntityType]cephx.Rotating
 	fsid     ceph.UUID
 	opt      cephx.MonOptions
+	methods  []uint32
 }
 
 func (s *stubMon) Entity(n ceph.AuthName) (keyring.Entry, bool) { e, ok := s.keys[n]; return e, ok }
 
 func (s *stubMon) Rotating(t ceph.EntityType) cephx.Rotating { return s.rotating[t] }
 
-func (*stubMon) Methods(ceph.EntityType) []uint32 { return []uint32{cephx.MethodCephx} }
+func (s *stubMon) Methods(ceph.EntityType) []uint32 { return s.methods }
 
 func (s *stubMon) Accept(ceph.EntityType, netip.AddrPort) ServerHandshake {
 	return monShake{cephx.NewMonServer(s.opt)}
 }
 
-func newStubMon(t *testing.T, admin keyring.Key) *stubMon {
+func newStubMon(t *testing.T, admin keyring.Key, at string) *stubMon {
 	name := ceph.AuthName{Type: ceph.TypeClient, ID: "admin"}
 	s := &stubMon{
 		fsid: ceph.UUID{1, 2, 3},
@@ -48,6 +51,7 @@ func newStubMon(t *testing.T, admin keyring.Key) *stubMon {
 			name: {Name: name, Key: admin, Caps: map[string]string{"mon": "allow *"}},
 		},
 		rotating: make(map[ceph.EntityType]cephx.Rotating),
+		methods:  []uint32{cephx.MethodCephx},
 	}
 	for _, svc := range cephx.Services {
 		r, _, err := cephx.Rotating{}.Rotate(time.Now(), time.Hour, rand.Reader)
@@ -64,7 +68,9 @@ func newStubMon(t *testing.T, admin keyring.Key) *stubMon {
 	s.endpoint = newEndpoint(t, 0, func(o *Options) {
 		o.Entity.Type = ceph.TypeMon
 		o.Server, o.Client = s, nil
+		o.Listen = func(netip.AddrPort) (net.Listener, error) { return net.Listen("tcp", at) }
 	})
+	s.self.AddrPort = s.listener.Addr().(*net.TCPAddr).AddrPort()
 	s.on = s.serve
 	return s
 }
@@ -106,7 +112,7 @@ func stockCeph(t *testing.T, s *stubMon, key keyring.Key, args ...string) (strin
 	if err := os.WriteFile(file, []byte(ring.Format()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	all := append([]string{
 		"-c", "/dev/null", "-m", "v2:" + s.Addrs()[0].HostPort(), "--keyring", file,
@@ -125,7 +131,7 @@ func TestStockClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStubMon(t, key)
+	s := newStubMon(t, key, "127.0.0.1:0")
 	for mode, want := range map[string]Mode{"crc": ModeCRC, "secure": ModeSecure} {
 		got := make(chan Mode, 100)
 		s.on = func(c *Conn, m *message.Message) {
@@ -147,6 +153,83 @@ func TestStockClient(t *testing.T) {
 		time.Since(start) > 5*time.Second {
 		t.Fatalf("wrong key: after %v: %v: %s", time.Since(start), err, out)
 	}
+}
+
+func TestStockClientIPv6(t *testing.T) {
+	if c, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skip("no IPv6 here:", err)
+	} else {
+		c.Close()
+	}
+	key, _ := keyring.Generate(rand.Reader, time.Now())
+	s := newStubMon(t, key, "[::1]:0")
+	out, err := stockCeph(t, s, key, "--ms_bind_ipv6", "true", "--ms_bind_ipv4", "false", "fsid")
+	if err != nil || strings.TrimSpace(out) != s.fsid.String() {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func TestStockClientNone(t *testing.T) {
+	key, _ := keyring.Generate(rand.Reader, time.Now())
+	s := newStubMon(t, key, "127.0.0.1:0")
+	s.opt.Allowed = func(ceph.AuthName, uint32) bool { return true }
+	s.methods = []uint32{cephx.MethodNone}
+	out, err := stockCeph(t, s, key, "--auth_client_required", "none", "fsid")
+	if err != nil || strings.TrimSpace(out) != s.fsid.String() {
+		t.Fatalf("%v: %s", err, out)
+	}
+	// A client that insists on cephx is told at once that there is none.
+	start := time.Now()
+	out, err = stockCeph(t, s, key, "--auth_client_required", "cephx", "fsid")
+	if err == nil || time.Since(start) > 10*time.Second {
+		t.Fatalf("after %v: %v: %s", time.Since(start), err, out)
+	}
+}
+
+// TestStockRenewal keeps a stock client waiting until it has renewed its tickets.
+func TestStockRenewal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for tickets to age")
+	}
+	key, _ := keyring.Generate(rand.Reader, time.Now())
+	s := newStubMon(t, key, "127.0.0.1:0")
+	s.opt.AuthTTL, s.opt.ServiceTTL = 10*time.Second, 10*time.Second
+	var mu sync.Mutex
+	var held func()
+	requests := make(map[byte]int)
+	s.on = func(c *Conn, m *message.Message) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch b := m.Body.(type) {
+		case *message.MAuth:
+			reply, err := c.Peer().Auth.(*cephx.MonServer).Renew(time.Now(), b.Payload)
+			if err != nil {
+				t.Errorf("renewal: %v", err)
+			}
+			requests[b.Payload[1]]++
+			c.Send(m.Reply(&message.MAuthReply{
+				Protocol: b.Protocol, GlobalID: c.Peer().GlobalID, Payload: reply,
+				Result: ceph.ResultOf(err),
+			}))
+		case *message.MMonCommand:
+			if !strings.Contains(b.Cmd[0], "get_command_descriptions") {
+				held = func() { s.serve(c, m) }
+				break
+			}
+			s.serve(c, m)
+		default:
+			s.serve(c, m)
+		}
+		if requests[1] >= 2 && requests[2] >= 2 && held != nil {
+			held()
+			held = nil
+		}
+	}
+	out, err := stockCeph(t, s, key, "fsid")
+	if err != nil || strings.TrimSpace(out) != s.fsid.String() {
+		t.Fatalf("%v: %s; requests %v", err, out, requests)
+	}
+	t.Logf("requests %v", requests)
 }
 
 // A soloClient is one cephx.Client as a messenger's client side.
