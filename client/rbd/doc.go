@@ -1,0 +1,13 @@
+// Package rbd keeps block device images in a RADOS pool, in the layout of librbd of Ceph 16.2:
+// images made here open there, at the same time too, and the other way round.
+//
+// A Store is a pool (and namespace) with its directory of images. An Image is one open image:
+// reads and writes at any offset from any goroutine. With the exclusive-lock feature the first
+// write takes the lock, and it is handed over when another client asks for it; with object-map
+// the map of the objects that exist is kept up to date before every write that creates one.
+//
+// Invariants: nothing is written to an image with exclusive-lock while this client does not hold
+// the lock; an object is marked in the object map before it is created and unmarked only after it
+// is gone. A write that returned nil is durable. Images with a parent (clones) are refused, as are
+// operations that would need snapshots. The formats are specified by cls/rbd and librbd of Ceph.
+package rbd

@@ -1,0 +1,178 @@
+package rbd
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"glue/ceph"
+	"glue/client/rados"
+)
+
+// An Image is one open image.
+type Image struct {
+	store    *Store
+	x        *rados.IOCtx // metadata
+	name, id string
+	readOnly bool
+	stale    atomic.Bool // another client has changed the header
+	lock     exclusive
+	done     chan struct{}
+
+	mu    sync.RWMutex
+	h     *header
+	data  *rados.IOCtx // data objects, with the snapshot context
+	watch *rados.Watch
+}
+
+// Open opens an image by name. Read only, it does not register with the other clients, so that
+// neither a resize is noticed nor a removal prevented.
+func (s *Store) Open(ctx context.Context, name string, readOnly bool) (*Image, error) {
+	id, err := s.id(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.open(ctx, name, id, readOnly)
+}
+
+// OpenID opens an image by its id, such as one in the trash.
+func (s *Store) OpenID(ctx context.Context, id string, readOnly bool) (*Image, error) {
+	return s.open(ctx, "id "+id, id, readOnly)
+}
+
+func (s *Store) open(ctx context.Context, name, id string, readOnly bool) (*Image, error) {
+	i := &Image{store: s, x: s.x, name: name, id: id, readOnly: readOnly,
+		done: make(chan struct{})}
+	i.lock.init()
+	if err := i.refresh(ctx); err != nil {
+		return nil, fmt.Errorf("open image %s: %w", name, err)
+	}
+	h := i.head()
+	allowed := known
+	if readOnly {
+		allowed = readable
+	}
+	switch {
+	case h.features&^allowed != 0:
+		return nil, fmt.Errorf("open image %s: its features %v are not supported: %w", name,
+			h.features&^allowed, ceph.EOPNOTSUPP)
+	case h.parentPool >= 0:
+		return nil, fmt.Errorf("open image %s: it is a clone; flatten it with the stock rbd "+
+			"first: %w", name, ceph.EOPNOTSUPP)
+	}
+	if !readOnly {
+		if err := i.register(ctx); err != nil {
+			return nil, fmt.Errorf("open image %s: %w", name, err)
+		}
+	}
+	return i, nil
+}
+
+// refresh reads the header again.
+func (i *Image) refresh(ctx context.Context) error {
+	i.stale.Store(false)
+	h, err := readHeader(ctx, i.x, i.id)
+	if err != nil {
+		i.stale.Store(true)
+		return err
+	}
+	data := i.x
+	if h.dataPool >= 0 {
+		data = i.x.Cluster().OpenPoolID(h.dataPool).WithNamespace(i.x.Namespace())
+	}
+	data = data.WithSnapContext(h.snapSeq, h.snaps)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.h, i.data = h, data
+	return nil
+}
+
+// head is the header as last read.
+func (i *Image) head() *header {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.h
+}
+
+// fresh is the header, read again if another client has changed it.
+func (i *Image) fresh(ctx context.Context) (*header, *rados.IOCtx, error) {
+	if i.stale.Load() {
+		if err := i.refresh(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.h, i.data, nil
+}
+
+// Close releases the lock and ends the registration.
+func (i *Image) Close(ctx context.Context) error {
+	select {
+	case <-i.done:
+		return nil
+	default:
+		close(i.done)
+	}
+	i.lock.release(ctx, i)
+	i.mu.Lock()
+	w := i.watch
+	i.watch = nil
+	i.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	return w.Close(ctx)
+}
+
+// Name is the name that the image was opened with.
+func (i *Image) Name() string { return i.name }
+
+// ID is the image's id.
+func (i *Image) ID() string { return i.id }
+
+// Size is the image's size in bytes.
+func (i *Image) Size() uint64 { return i.head().size }
+
+// An Info describes an image.
+type Info struct {
+	Name, ID             string
+	Size                 uint64
+	Order                uint8
+	Objects              uint64 // how many it can have
+	Prefix               string // of the data objects
+	Features             Features
+	Flags                uint64
+	StripeUnit           uint64
+	StripeCount          uint64
+	DataPool             string // empty: the image's own
+	Snapshots            int
+	Created, Access, Mod time.Time
+}
+
+// Info describes the image as its header was last read.
+func (i *Image) Info() Info {
+	h := i.head()
+	info := Info{
+		Name: i.name, ID: i.id, Size: h.size, Order: h.order, Objects: h.objects(h.size),
+		Prefix: h.prefix, Features: h.features, Flags: h.flags, StripeUnit: h.stripeUnit,
+		StripeCount: h.stripeCount, Snapshots: len(h.snaps), Created: h.created,
+		Access: h.accessed, Mod: h.modified,
+	}
+	if h.dataPool >= 0 {
+		info.DataPool = i.x.Cluster().Map().PoolName(h.dataPool)
+	}
+	return info
+}
+
+// Watchers lists the clients that have the image open for writing.
+func (i *Image) Watchers(ctx context.Context) ([]rados.WatcherInfo, error) {
+	return i.x.Watchers(ctx, headerPrefix+i.id)
+}
+
+// objectName is the name of a data object.
+func (h *header) objectName(object uint64) string {
+	return fmt.Sprintf("%s.%016x", h.prefix, object)
+}

@@ -1,0 +1,251 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"glue/ceph"
+	"glue/client/rados"
+	"glue/wire/message"
+)
+
+// parallel is how many objects one call works on at a time (rbd_concurrent_management_ops).
+const parallel = 10
+
+// each runs f for every piece, several at a time.
+func each(ctx context.Context, pieces []piece, f func(context.Context, piece) error) error {
+	if len(pieces) == 1 {
+		return f(ctx, pieces[0])
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, p := range pieces {
+		g.Go(func() error { return f(ctx, p) })
+	}
+	return g.Wait()
+}
+
+// Read fills p from off on. At the end of the image it is short with io.EOF.
+func (i *Image) Read(ctx context.Context, p []byte, off int64) (int, error) {
+	h, data, err := i.fresh(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if off < 0 {
+		return 0, fmt.Errorf("read at %d: %w", off, ceph.EINVAL)
+	}
+	if uint64(off) >= h.size {
+		return 0, io.EOF
+	}
+	n := min(uint64(len(p)), h.size-uint64(off))
+	err = each(ctx, h.split(uint64(off), n), func(ctx context.Context, e piece) error {
+		into := p[e.at : e.at+e.len]
+		b, err := data.Read(ctx, h.objectName(e.object), e.off, e.len)
+		if err != nil && !errors.Is(err, ceph.ENOENT) {
+			return fmt.Errorf("read object %d: %w", e.object, err)
+		}
+		clear(into[copy(into, b):])
+		return nil
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case n < uint64(len(p)):
+		return int(n), io.EOF
+	}
+	return int(n), nil
+}
+
+// ReadAt is Read without a context (io.ReaderAt).
+func (i *Image) ReadAt(p []byte, off int64) (int, error) {
+	return i.Read(context.Background(), p, off)
+}
+
+// writable is the header for a write to [off, off+length), under the lock if the image has
+// one. Call the returned function when the write is over.
+func (i *Image) writable(
+	ctx context.Context, off int64, length uint64,
+) (*header, *rados.IOCtx, *objectMap, func(), error) {
+	if i.readOnly {
+		return nil, nil, nil, nil, fmt.Errorf("image %s is open read only: %w", i.name, ceph.EROFS)
+	}
+	h, data, err := i.fresh(ctx)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	leave := func() {}
+	var m *objectMap
+	if h.features.Has(ExclusiveLock) {
+		if m, err = i.lock.enter(ctx, i); err != nil {
+			return nil, nil, nil, nil, err
+		}
+		leave = i.lock.leave
+		if h, data, err = i.fresh(ctx); err != nil {
+			leave()
+			return nil, nil, nil, nil, err
+		}
+	}
+	if off < 0 || uint64(off) > h.size || length > h.size-uint64(off) {
+		leave()
+		return nil, nil, nil, nil, fmt.Errorf("write of %d bytes at %d to an image of %d: %w",
+			length, off, h.size, ceph.EINVAL)
+	}
+	return h, data, m, leave, nil
+}
+
+// Write puts p at off; it must lie within the image. When it returns nil the data are durable.
+func (i *Image) Write(ctx context.Context, p []byte, off int64) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	h, data, m, leave, err := i.writable(ctx, off, uint64(len(p)))
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	err = each(ctx, h.split(uint64(off), uint64(len(p))), func(ctx context.Context, e piece) error {
+		return writeObject(ctx, h, data, m, e, p[e.at:e.at+e.len])
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func writeObject(
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, e piece, p []byte,
+) error {
+	op := new(rados.WriteOp)
+	if m == nil || m.get(e.object) != objectExists {
+		if m != nil {
+			if err := m.mark(ctx, e.object, objectExists, nil); err != nil {
+				return err
+			}
+		}
+		op.AllocHint(h.objectBytes(), h.objectBytes(), 0)
+	}
+	if e.len == h.objectBytes() {
+		op.WriteFull(p)
+	} else {
+		op.Write(p, e.off)
+	}
+	if err := data.Operate(ctx, h.objectName(e.object), op); err != nil {
+		return fmt.Errorf("write object %d: %w", e.object, err)
+	}
+	return nil
+}
+
+// WriteAt is Write without a context (io.WriterAt).
+func (i *Image) WriteAt(p []byte, off int64) (int, error) {
+	return i.Write(context.Background(), p, off)
+}
+
+// Discard makes length bytes at off read as zero and frees their space.
+func (i *Image) Discard(ctx context.Context, off, length uint64) error {
+	if length == 0 {
+		return nil
+	}
+	h, data, m, leave, err := i.writable(ctx, int64(off), length)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return each(ctx, h.split(off, length), func(ctx context.Context, e piece) error {
+		return discardObject(ctx, h, data, m, e)
+	})
+}
+
+// discardObject removes, cuts or zeroes one object.
+func discardObject(
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, e piece,
+) error {
+	if m != nil && !m.mayExist(e.object) {
+		return nil
+	}
+	whole := e.off == 0 && e.len == h.objectBytes()
+	op := new(rados.WriteOp).AssertExists()
+	switch {
+	case whole:
+		if m != nil {
+			if err := m.mark(ctx, e.object, objectPending, nil); err != nil {
+				return err
+			}
+		}
+		op = new(rados.WriteOp).Remove()
+	case e.off+e.len == h.objectBytes():
+		op.Truncate(e.off)
+	default:
+		op.Zero(e.off, e.len)
+	}
+	err := data.Operate(ctx, h.objectName(e.object), op)
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("discard object %d: %w", e.object, err)
+	}
+	if whole && m != nil {
+		pending := objectPending
+		return m.mark(ctx, e.object, objectNonexistent, &pending)
+	}
+	return nil
+}
+
+// An Extent is a run of an image's bytes.
+type Extent = message.Extent
+
+// Sparse returns the parts of [off, off+length) that hold data, ascending, and calls sink with
+// the bytes of each in order. What it leaves out reads as zero.
+func (i *Image) Sparse(
+	ctx context.Context, off, length uint64, sink func(off uint64, p []byte) error,
+) error {
+	h, data, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	if off >= h.size {
+		return nil
+	}
+	pieces := h.split(off, min(length, h.size-off))
+	parts := make([]*rados.Sparse, len(pieces))
+	err = each(ctx, number(pieces), func(ctx context.Context, e piece) error {
+		index := e.at
+		e = pieces[index]
+		var r rados.ReadOp
+		parts[index] = r.SparseRead(e.off, e.len)
+		err := data.OperateRead(ctx, h.objectName(e.object), &r)
+		if err != nil && !errors.Is(err, ceph.ENOENT) {
+			return fmt.Errorf("read object %d: %w", e.object, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for n, e := range pieces {
+		bytes := parts[n].Data
+		for _, x := range parts[n].Extents {
+			if x.Len > uint64(len(bytes)) || x.Off < e.off || x.Off+x.Len > e.off+e.len {
+				return fmt.Errorf("sparse read of object %d: %w", e.object, ceph.EIO)
+			}
+			if err := sink(off+e.at+x.Off-e.off, bytes[:x.Len]); err != nil {
+				return err
+			}
+			bytes = bytes[x.Len:]
+		}
+	}
+	return nil
+}
+
+// number gives pieces whose position is their index.
+func number(pieces []piece) []piece {
+	out := make([]piece, len(pieces))
+	for n := range pieces {
+		out[n] = piece{at: uint64(n)}
+	}
+	return out
+}
+
+// Flush does nothing: a write that has returned is durable.
+func (i *Image) Flush(context.Context) error { return nil }

@@ -1,0 +1,275 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"glue/ceph"
+	"glue/client/rados"
+)
+
+// The image's lock: its tag, and what cookies begin with that were taken by clients on their own.
+const (
+	lockTag    = "internal"
+	autoCookie = "auto "
+)
+
+// waitForLock is how long a holder that has said it would release gets before it is asked again.
+const waitForLock = time.Second
+
+// An exclusive is this client's hold of an image's lock. Writers enter and leave; the lock is
+// released when none is inside.
+type exclusive struct {
+	mu        sync.Mutex
+	locked    bool
+	busy      bool // being taken or released
+	releasing bool
+	inside    int
+	changed   chan struct{}
+	poked     chan struct{} // another client released or took the lock
+	cookie    string
+	objects   *objectMap // nil without the feature
+}
+
+func (l *exclusive) init() {
+	l.changed = make(chan struct{})
+	l.poked = make(chan struct{}, 1)
+}
+
+func (l *exclusive) notify() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *exclusive) held() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.locked
+}
+
+// poke tells who waits for the lock that its holder has changed.
+func (l *exclusive) poke() {
+	select {
+	case l.poked <- struct{}{}:
+	default:
+	}
+}
+
+// enter waits for the lock, taking it if need be, and keeps it until leave. It returns the
+// object map, nil if the image has none.
+func (l *exclusive) enter(ctx context.Context, i *Image) (*objectMap, error) {
+	for {
+		l.mu.Lock()
+		switch {
+		case l.locked && !l.releasing:
+			l.inside++
+			m := l.objects
+			l.mu.Unlock()
+			return m, nil
+		case !l.busy && !l.locked:
+			l.busy = true
+			l.mu.Unlock()
+			m, cookie, err := i.acquire(ctx)
+			l.mu.Lock()
+			l.busy = false
+			if err == nil {
+				l.locked, l.objects, l.cookie = true, m, cookie
+			}
+			l.notify()
+			l.mu.Unlock()
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		wait := l.changed
+		l.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the image's lock: %w", ctx.Err())
+		}
+	}
+}
+
+func (l *exclusive) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inside--
+	if l.inside == 0 {
+		l.notify()
+	}
+}
+
+// release gives the lock back once nobody is inside.
+func (l *exclusive) release(ctx context.Context, i *Image) {
+	l.mu.Lock()
+	if !l.locked || l.releasing {
+		l.mu.Unlock()
+		return
+	}
+	l.releasing = true
+	for l.inside > 0 {
+		wait := l.changed
+		l.mu.Unlock()
+		<-wait
+		l.mu.Lock()
+	}
+	l.busy = true
+	m, cookie := l.objects, l.cookie
+	l.mu.Unlock()
+	i.unlock(ctx, m, cookie)
+	l.mu.Lock()
+	l.locked, l.busy, l.releasing, l.objects = false, false, false, nil
+	l.notify()
+	l.mu.Unlock()
+}
+
+// acquire takes the image's lock, asking its holder for it, and opens the object map.
+func (i *Image) acquire(ctx context.Context) (*objectMap, string, error) {
+	cookie := autoCookie + strconv.FormatUint(i.me().handle, 10)
+	for {
+		err := i.x.Lock(ctx, headerPrefix+i.id, rados.Lock{
+			Name: lockName, Cookie: cookie, Tag: lockTag, Kind: rados.LockExclusive,
+		})
+		if err == nil || errors.Is(err, ceph.EEXIST) {
+			break
+		}
+		if !errors.Is(err, ceph.EBUSY) {
+			return nil, "", fmt.Errorf("lock image %s: %w", i.name, err)
+		}
+		if err := i.requestLock(ctx); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := i.refresh(ctx); err != nil {
+		i.unlock(ctx, nil, cookie)
+		return nil, "", err
+	}
+	h := i.head()
+	var m *objectMap
+	if h.features.Has(ObjectMap) {
+		var err error
+		if m, err = loadObjectMap(ctx, i.x, i.id); err == nil {
+			err = i.repairObjectMap(ctx, h, m)
+		}
+		if err != nil {
+			i.unlock(ctx, m, cookie)
+			return nil, "", err
+		}
+	}
+	go i.tell(notice{op: opAcquiredLock, client: i.me()})
+	return m, cookie, nil
+}
+
+// repairObjectMap brings a map to the image's size that a crash left at another one.
+func (i *Image) repairObjectMap(ctx context.Context, h *header, m *objectMap) error {
+	want := h.objects(h.size)
+	m.mu.Lock()
+	have := m.vector.n
+	m.mu.Unlock()
+	if have >= want {
+		return nil
+	}
+	return m.resize(ctx, want)
+}
+
+// tell notifies the other clients and does not care for answers.
+func (i *Image) tell(n notice) {
+	ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
+	defer cancel()
+	_, _ = i.x.Notify(ctx, headerPrefix+i.id, n.encode(), notifyTimeout)
+}
+
+// unlock gives the locks back.
+func (i *Image) unlock(ctx context.Context, m *objectMap, cookie string) {
+	if m != nil {
+		_ = m.unlock(ctx) // the next holder breaks it
+	}
+	if err := i.x.Unlock(ctx, headerPrefix+i.id, lockName, cookie); err != nil {
+		return // lost already, or the cluster does not answer: the holder's watch will end
+	}
+	go i.tell(notice{op: opReleasedLock, client: i.me()})
+}
+
+// requestLock asks the lock's holder to release it, and breaks the lock of one that is dead.
+func (i *Image) requestLock(ctx context.Context) error {
+	oid := headerPrefix + i.id
+	info, err := i.x.LockInfo(ctx, oid, lockName)
+	if err != nil {
+		return fmt.Errorf("look at the lock of image %s: %w", i.name, err)
+	}
+	if len(info.Lockers) == 0 {
+		return nil
+	}
+	holder := info.Lockers[0]
+	handle, err := strconv.ParseUint(strings.TrimPrefix(holder.Cookie, autoCookie), 10, 64)
+	if info.Tag != lockTag || err != nil || !strings.HasPrefix(holder.Cookie, autoCookie) {
+		return fmt.Errorf("image %s is locked by %v (lock %q); see: glue rbd lock ls %s: %w",
+			i.name, holder.Name, holder.Cookie, i.name, ceph.EROFS)
+	}
+	watchers, err := i.x.Watchers(ctx, oid)
+	if err != nil {
+		return fmt.Errorf("look at the watchers of image %s: %w", i.name, err)
+	}
+	for _, w := range watchers {
+		if w.Name == holder.Name && w.Cookie == handle {
+			return i.askHolder(ctx, holder)
+		}
+	}
+	return i.fence(ctx, holder)
+}
+
+// askHolder asks a holder that is alive, and gives it a moment to release.
+func (i *Image) askHolder(ctx context.Context, holder rados.Locker) error {
+	select {
+	case <-i.lock.poked:
+	default:
+	}
+	r, err := i.x.Notify(ctx, headerPrefix+i.id,
+		notice{op: opRequestLock, client: i.me()}.encode(), notifyTimeout)
+	if err != nil && !errors.Is(err, ceph.ETIMEDOUT) {
+		return fmt.Errorf("ask for the lock of image %s: %w", i.name, err)
+	}
+	for _, a := range r.Acks {
+		if result, ok := parseResponse(a.Reply); ok && result < 0 {
+			return fmt.Errorf("%v does not give the lock of image %s away: %w", holder.Name,
+				i.name, ceph.Errno(-result))
+		}
+	}
+	t := time.NewTimer(waitForLock)
+	defer t.Stop()
+	select {
+	case <-i.lock.poked:
+	case <-t.C:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %v to release image %s: %w", holder.Name, i.name, ctx.Err())
+	}
+	return nil
+}
+
+// fence makes sure that a dead holder cannot write any more, then breaks its lock.
+func (i *Image) fence(ctx context.Context, holder rados.Locker) error {
+	c := i.x.Cluster()
+	addr := holder.Addr.LegacyString()
+	_, status, err := c.MonCommand(ctx, map[string]any{
+		"prefix": "osd blocklist", "blocklistop": "add", "addr": addr,
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("blocklist %s, the dead holder of image %s: %w (%s)", addr, i.name,
+			err, status)
+	}
+	if err := c.WaitLatestMap(ctx); err != nil {
+		return err
+	}
+	err = i.x.BreakLock(ctx, headerPrefix+i.id, lockName, holder.Cookie, holder.Name)
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("break the lock of image %s: %w", i.name, err)
+	}
+	return nil
+}

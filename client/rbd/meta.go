@@ -1,0 +1,231 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/client/rados"
+)
+
+// Metadata is the image's pairs of key and value.
+func (i *Image) Metadata(ctx context.Context) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for start := ""; ; {
+		var page map[string][]byte
+		err := call(ctx, i.x, headerPrefix+i.id, "metadata_list", encode(func(c *denc.Coder) {
+			n := uint64(listPage)
+			c.Str(&start)
+			c.U64(&n)
+		}), func(c *denc.Coder) {
+			denc.MapFunc(c, &page, (*denc.Coder).Str, (*denc.Coder).Blob)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("metadata of image %s: %w", i.name, err)
+		}
+		maps.Copy(out, page)
+		if len(page) < listPage {
+			return out, nil
+		}
+		start = slices.Max(slices.Collect(maps.Keys(page)))
+	}
+}
+
+// SetMetadata sets one value.
+func (i *Image) SetMetadata(ctx context.Context, key string, value []byte) error {
+	pairs := map[string][]byte{key: value}
+	err := change(ctx, i.x, headerPrefix+i.id, "metadata_set", encode(func(c *denc.Coder) {
+		denc.MapFunc(c, &pairs, (*denc.Coder).Str, (*denc.Coder).Blob)
+	}))
+	if err != nil {
+		return fmt.Errorf("set metadata %s of image %s: %w", key, i.name, err)
+	}
+	notifyHeader(ctx, i.x, i.id)
+	return nil
+}
+
+// RemoveMetadata removes a key; ENOENT without it.
+func (i *Image) RemoveMetadata(ctx context.Context, key string) error {
+	m, err := i.Metadata(ctx)
+	if err != nil {
+		return err
+	}
+	if _, ok := m[key]; !ok {
+		return fmt.Errorf("image %s has no metadata %s: %w", i.name, key, ceph.ENOENT)
+	}
+	if err := change(ctx, i.x, headerPrefix+i.id, "metadata_remove", strArg(key)); err != nil {
+		return fmt.Errorf("remove metadata %s of image %s: %w", key, i.name, err)
+	}
+	notifyHeader(ctx, i.x, i.id)
+	return nil
+}
+
+// setFlags changes the flags in mask; the lock is held if the image has one.
+func (i *Image) setFlags(ctx context.Context, h *header, flags, mask uint64) error {
+	op := i.guard(h).Exec("rbd", "set_flags", encode(func(c *denc.Coder) {
+		c.U64(&flags)
+		c.U64(&mask)
+		c.U64Const(uint64(ceph.NoSnap))
+	}))
+	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
+		return fmt.Errorf("set the flags of image %s: %w", i.name, err)
+	}
+	return nil
+}
+
+// setFeatures switches the features in mask.
+func (i *Image) setFeatures(ctx context.Context, features, mask Features) error {
+	err := change(ctx, i.x, headerPrefix+i.id, "set_features", encode(func(c *denc.Coder) {
+		f, m := uint64(features), uint64(mask)
+		c.U64(&f)
+		c.U64(&m)
+	}))
+	if err != nil {
+		return fmt.Errorf("set the features of image %s: %w", i.name, err)
+	}
+	return nil
+}
+
+// EnableFeatures switches features on and, with object-map, builds the map.
+func (i *Image) EnableFeatures(ctx context.Context, f Features, p Progress) error {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	f &^= h.features
+	switch {
+	case f == 0:
+		return fmt.Errorf("image %s has these features already: %w", i.name, ceph.EINVAL)
+	case f&^mutable != 0:
+		return fmt.Errorf("features %v cannot be switched on: %w", f&^mutable, ceph.EINVAL)
+	}
+	if err := (h.features | f).check(); err != nil {
+		return fmt.Errorf("image %s: %w: %w", i.name, err, ceph.EINVAL)
+	}
+	if f&ExclusiveLock == 0 { // nobody may write while it happens
+		if _, err := i.lock.enter(ctx, i); err != nil {
+			return err
+		}
+		i.lock.leave()
+	}
+	if f.Has(ObjectMap) {
+		err := change(ctx, i.x, objectMapPrefix+i.id, "object_map_resize",
+			resizeArg(h.objects(h.size), objectNonexistent))
+		if err != nil {
+			return fmt.Errorf("make the object map of image %s: %w", i.name, err)
+		}
+	}
+	if f&(ObjectMap|FastDiff) != 0 {
+		var none header
+		const invalid = FlagObjectMapInvalid | FlagFastDiffInvalid
+		if err := i.setFlags(ctx, &none, invalid, invalid); err != nil {
+			return err
+		}
+	}
+	if err := i.setFeatures(ctx, f, f); err != nil {
+		return err
+	}
+	if err := i.reopenLock(ctx); err != nil || f&(ObjectMap|FastDiff) == 0 {
+		return err
+	}
+	return i.RebuildObjectMap(ctx, p)
+}
+
+// DisableFeatures switches features off; without object-map there is no fast-diff either.
+func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	if f.Has(ObjectMap) {
+		f |= FastDiff
+	}
+	f &= h.features
+	switch {
+	case f == 0:
+		return fmt.Errorf("image %s does not have these features: %w", i.name, ceph.EINVAL)
+	case f&^(mutable|DeepFlatten) != 0:
+		return fmt.Errorf("features %v cannot be switched off: %w", f&^mutable, ceph.EINVAL)
+	}
+	if err := (h.features &^ f).check(); err != nil {
+		return fmt.Errorf("image %s: %w: %w", i.name, err, ceph.EINVAL)
+	}
+	if h.features.Has(ExclusiveLock) {
+		if _, err := i.lock.enter(ctx, i); err != nil {
+			return err
+		}
+		i.lock.leave()
+	}
+	if err := i.setFeatures(ctx, 0, f); err != nil {
+		return err
+	}
+	if f&(ObjectMap|FastDiff) != 0 {
+		var none header
+		mask := uint64(FlagFastDiffInvalid)
+		if f.Has(ObjectMap) {
+			mask |= FlagObjectMapInvalid
+		}
+		if err := i.setFlags(ctx, &none, 0, mask); err != nil {
+			return err
+		}
+	}
+	if err := i.reopenLock(ctx); err != nil {
+		return err
+	}
+	if f.Has(ObjectMap) {
+		err := i.x.Remove(ctx, objectMapPrefix+i.id)
+		if err != nil && !errors.Is(err, ceph.ENOENT) {
+			return fmt.Errorf("remove the object map of image %s: %w", i.name, err)
+		}
+	}
+	return nil
+}
+
+// reopenLock releases the lock, reads the features anew and tells the other clients.
+func (i *Image) reopenLock(ctx context.Context) error {
+	i.lock.release(ctx, i)
+	if err := i.refresh(ctx); err != nil {
+		return err
+	}
+	notifyHeader(ctx, i.x, i.id)
+	return nil
+}
+
+// Lockers lists the holders of the image's lock, taken by users or by clients on their own.
+func (i *Image) Lockers(ctx context.Context) (rados.LockInfo, error) {
+	info, err := i.x.LockInfo(ctx, headerPrefix+i.id, lockName)
+	if errors.Is(err, ceph.ENOENT) {
+		return rados.LockInfo{}, nil
+	}
+	return info, err
+}
+
+// AddLock takes the image's lock for a user, under an id; with a tag it is shared among those
+// who use the same tag.
+func (i *Image) AddLock(ctx context.Context, id, tag string) error {
+	l := rados.Lock{Name: lockName, Cookie: id, Tag: tag, Kind: rados.LockExclusive}
+	if tag != "" {
+		l.Kind = rados.LockShared
+	}
+	return i.x.Lock(ctx, headerPrefix+i.id, l)
+}
+
+// BreakLock takes a lock away from its holder, which is kept from writing by a blocklist entry
+// first if it is not this client.
+func (i *Image) BreakLock(ctx context.Context, id string, locker ceph.EntityName) error {
+	info, err := i.Lockers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range info.Lockers {
+		if l.Name != locker || l.Cookie != id {
+			continue
+		}
+		return i.fence(ctx, l)
+	}
+	return fmt.Errorf("%v does not hold lock %q of image %s: %w", locker, id, i.name, ceph.ENOENT)
+}

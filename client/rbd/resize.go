@@ -1,0 +1,175 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"glue/ceph"
+	"glue/client/rados"
+)
+
+// A Progress is told how far a long operation is; it may be nil and may be called from several
+// goroutines.
+type Progress func(done, total uint64)
+
+// steps counts finished steps for a Progress.
+type steps struct {
+	f     Progress
+	done  atomic.Uint64
+	total uint64
+}
+
+func (s *steps) add(n uint64) {
+	done := s.done.Add(n)
+	if s.f != nil {
+		s.f(done, s.total)
+	}
+}
+
+// guard begins an op on the header that only the lock's holder may do.
+func (i *Image) guard(h *header) *rados.WriteOp {
+	op := new(rados.WriteOp)
+	if h.features.Has(ExclusiveLock) {
+		i.lock.mu.Lock()
+		cookie := i.lock.cookie
+		i.lock.mu.Unlock()
+		op.AssertLocked(lockName, rados.LockExclusive, cookie, lockTag)
+	}
+	return op
+}
+
+// Resize sets the image's size. To cut data off, shrink must be true.
+func (i *Image) Resize(ctx context.Context, size uint64, shrink bool, p Progress) error {
+	_, _, m, leave, err := i.writable(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	h, data, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	if size < h.size && !shrink {
+		return fmt.Errorf("shrinking image %s from %d to %d bytes would cut data off: %w",
+			i.name, h.size, size, ceph.EINVAL)
+	}
+	if size < h.size {
+		if err := trim(ctx, h, data, m, size, p); err != nil {
+			return err
+		}
+	}
+	if m != nil && size > h.size {
+		if err := m.resize(ctx, h.objects(size)); err != nil {
+			return err
+		}
+	}
+	op := i.guard(h).Exec("rbd", "set_size", u64Arg(size))
+	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
+		return fmt.Errorf("resize image %s: %w", i.name, err)
+	}
+	if m != nil && size < h.size {
+		if err := m.resize(ctx, h.objects(size)); err != nil {
+			return err
+		}
+	}
+	if err := i.refresh(ctx); err != nil {
+		return err
+	}
+	notifyHeader(ctx, i.x, i.id)
+	return nil
+}
+
+// trim removes what lies beyond size.
+func trim(
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, size uint64, p Progress,
+) error {
+	pieces := h.split(size, h.size-size)
+	if rest := h.size & (h.objectBytes() - 1); rest != 0 && h.plain() {
+		last := &pieces[len(pieces)-1] // the last object ends with the image: it goes as a whole
+		if last.off == 0 {
+			last.len = h.objectBytes()
+		}
+	}
+	s := steps{f: p, total: uint64(len(pieces))}
+	return each(ctx, pieces, func(ctx context.Context, e piece) error {
+		defer s.add(1)
+		return discardObject(ctx, h, data, m, e)
+	})
+}
+
+// Remove deletes an image with its data. EBUSY if another client has it open, ENOTEMPTY if it has
+// snapshots.
+func (s *Store) Remove(ctx context.Context, name string, p Progress) error {
+	id, err := s.id(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := s.removeID(ctx, name, id, p); err != nil {
+		return err
+	}
+	err = s.x.Remove(ctx, idPrefix+name)
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("remove image %s: %w", name, err)
+	}
+	err = change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("remove image %s from the directory: %w", name, err)
+	}
+	return nil
+}
+
+// removeID deletes an image's data and metadata, but not its name.
+func (s *Store) removeID(ctx context.Context, name, id string, p Progress) error {
+	i, err := s.open(ctx, name, id, false)
+	if errors.Is(err, ceph.ENOENT) {
+		return nil // an earlier removal came this far
+	}
+	if err != nil {
+		return err
+	}
+	defer i.Close(ctx)
+	if err := i.unused(ctx); err != nil {
+		return err
+	}
+	h, data, m, leave, err := i.writable(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	if h.size > 0 {
+		err = trim(ctx, h, data, m, 0, p)
+	}
+	leave()
+	if err != nil {
+		return fmt.Errorf("remove image %s: %w", name, err)
+	}
+	if err := i.Close(ctx); err != nil {
+		return fmt.Errorf("remove image %s: %w", name, err)
+	}
+	for _, oid := range []string{objectMapPrefix + id, headerPrefix + id} {
+		if err := s.x.Remove(ctx, oid); err != nil && !errors.Is(err, ceph.ENOENT) {
+			return fmt.Errorf("remove image %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// unused fails if the image has snapshots or another client has it open.
+func (i *Image) unused(ctx context.Context) error {
+	if n := len(i.head().snaps); n > 0 {
+		return fmt.Errorf("image %s has %d snapshots: %w", i.name, n, ceph.ENOTEMPTY)
+	}
+	list, err := i.Watchers(ctx)
+	if err != nil {
+		return err
+	}
+	me := i.me()
+	for _, w := range list {
+		if w.Cookie != me.handle || uint64(w.Name.Num) != me.gid {
+			return fmt.Errorf("image %s is open at %s (%v): %w", i.name, w.Addr.LegacyString(),
+				w.Name, ceph.EBUSY)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/client/rados"
+)
+
+// A Store is a pool, or a namespace of it, with images.
+type Store struct{ x *rados.IOCtx }
+
+// NewStore is the images of a pool.
+func NewStore(x *rados.IOCtx) *Store { return &Store{x: x} }
+
+// IO is the pool.
+func (s *Store) IO() *rados.IOCtx { return s.x }
+
+// An Entry is an image's name and id.
+type Entry struct{ Name, ID string }
+
+// listPage is how many images are asked for at a time.
+const listPage = 1024
+
+// List lists the images by name.
+func (s *Store) List(ctx context.Context) ([]Entry, error) {
+	var out []Entry
+	for start := ""; ; {
+		page := map[string]string{}
+		err := call(ctx, s.x, directoryObject, "dir_list", encode(func(c *denc.Coder) {
+			n := uint64(listPage)
+			c.Str(&start)
+			c.U64(&n)
+		}), func(c *denc.Coder) {
+			denc.MapFunc(c, &page, (*denc.Coder).Str, (*denc.Coder).Str)
+		})
+		if errors.Is(err, ceph.ENOENT) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list images: %w", err)
+		}
+		for _, name := range slices.Sorted(maps.Keys(page)) {
+			out = append(out, Entry{Name: name, ID: page[name]})
+			start = name
+		}
+		if len(page) < listPage {
+			return out, nil
+		}
+	}
+}
+
+// id finds an image's id; ENOENT without the image.
+func (s *Store) id(ctx context.Context, name string) (string, error) {
+	var id string
+	err := call(ctx, s.x, idPrefix+name, "get_id", nil, func(c *denc.Coder) { c.Str(&id) })
+	if err != nil {
+		return "", fmt.Errorf("image %s: %w", name, err)
+	}
+	return id, nil
+}
+
+// CreateOptions say what a new image is like. Zero values are the defaults.
+type CreateOptions struct {
+	Size        uint64
+	Order       uint8    // objects are 1<<Order bytes; 22, 4 MiB
+	Features    Features // DefaultFeatures
+	NoFeatures  bool     // take Features as they are, although zero
+	StripeUnit  uint64
+	StripeCount uint64
+	DataPool    string // pool of the data objects, the image's own if empty
+}
+
+func (o *CreateOptions) complete() error {
+	if o.Order == 0 {
+		o.Order = defaultOrder
+	}
+	if o.Order < minOrder || o.Order > maxOrder {
+		return fmt.Errorf("object size must be 4 KiB to 32 MiB: %w", ceph.EINVAL)
+	}
+	if o.Features == 0 && !o.NoFeatures {
+		o.Features = DefaultFeatures
+	}
+	size := uint64(1) << o.Order
+	if (o.StripeUnit == 0) != (o.StripeCount == 0) {
+		return fmt.Errorf("stripe unit and stripe count go together: %w", ceph.EINVAL)
+	}
+	if o.StripeUnit != 0 && (o.StripeUnit != size || o.StripeCount != 1) {
+		if size%o.StripeUnit != 0 {
+			return fmt.Errorf("stripe unit must divide the object size: %w", ceph.EINVAL)
+		}
+		o.Features |= StripingV2
+	}
+	if o.DataPool != "" {
+		o.Features |= DataPool
+	}
+	if err := o.Features.check(); err != nil {
+		return fmt.Errorf("%w: %w", err, ceph.EINVAL)
+	}
+	return nil
+}
+
+// newID makes an image id as librbd does: this client's number and a random one.
+func (s *Store) newID() string {
+	id := strings.ToLower(fmt.Sprintf("%x%x", s.x.Cluster().InstanceID(), rand.Uint32()))
+	return id[:min(len(id), 13)]
+}
+
+// Create makes an image; EEXIST if the name is taken.
+func (s *Store) Create(ctx context.Context, name string, o CreateOptions) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := o.complete(); err != nil {
+		return fmt.Errorf("create image %s: %w", name, err)
+	}
+	dataPool := int64(-1)
+	if o.DataPool != "" {
+		id, err := s.x.Cluster().PoolID(ctx, o.DataPool)
+		if err != nil {
+			return fmt.Errorf("data pool: %w", err)
+		}
+		dataPool = id
+	}
+	if err := s.validatePool(ctx); err != nil {
+		return err
+	}
+	id := s.newID()
+	if err := s.addName(ctx, name, id); err != nil {
+		return fmt.Errorf("create image %s: %w", name, err)
+	}
+	if err := s.createHeader(ctx, id, dataPool, o); err != nil {
+		s.dropName(ctx, name, id)
+		return fmt.Errorf("create image %s: %w", name, err)
+	}
+	return nil
+}
+
+func checkName(name string) error {
+	if name == "" || strings.ContainsAny(name, "@/") {
+		return fmt.Errorf("%q is not a name for an image: %w", name, ceph.EINVAL)
+	}
+	return nil
+}
+
+// validatePool makes sure, once per pool, that objects can be overwritten.
+func (s *Store) validatePool(ctx context.Context) error {
+	const validated = "overwrite validated"
+	data, err := s.x.Read(ctx, infoObject, 0, 0)
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("check the pool: %w", err)
+	}
+	if strings.HasPrefix(string(data), validated) {
+		return nil
+	}
+	if err := s.x.Write(ctx, infoObject, []byte("validate"), 0); err != nil {
+		return fmt.Errorf("check the pool: %w", err)
+	}
+	if err := s.x.Write(ctx, infoObject, []byte(validated), 0); err != nil {
+		return fmt.Errorf("pool %s cannot hold images, as objects cannot be overwritten: %w",
+			s.x.PoolName(), err)
+	}
+	return nil
+}
+
+// addName takes a name for an id; EEXIST if it is taken.
+func (s *Store) addName(ctx context.Context, name, id string) error {
+	op := new(rados.WriteOp).Create(true).Exec("rbd", "set_id", strArg(id))
+	if err := s.x.Operate(ctx, idPrefix+name, op); err != nil {
+		return err
+	}
+	if err := change(ctx, s.x, directoryObject, "dir_add_image", strArg(name, id)); err != nil {
+		_ = s.x.Remove(context.WithoutCancel(ctx), idPrefix+name)
+		return err
+	}
+	return nil
+}
+
+// dropName gives a name back, as far as that goes.
+func (s *Store) dropName(ctx context.Context, name, id string) {
+	ctx = context.WithoutCancel(ctx)
+	_ = change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
+	_ = s.x.Remove(ctx, idPrefix+name)
+}
+
+func (s *Store) createHeader(
+	ctx context.Context, id string, dataPool int64, o CreateOptions,
+) error {
+	prefix := dataPrefix + id
+	if dataPool >= 0 {
+		prefix = fmt.Sprintf("%s%d.%s", dataPrefix, s.x.PoolID(), id)
+	}
+	op := new(rados.WriteOp).Create(true).Exec("rbd", "create", encode(func(c *denc.Coder) {
+		f := uint64(o.Features)
+		c.U64(&o.Size)
+		c.U8(&o.Order)
+		c.U64(&f)
+		c.Str(&prefix)
+		c.I64(&dataPool)
+	}))
+	if o.Features.Has(StripingV2) {
+		op.Exec("rbd", "set_stripe_unit_count", encode(func(c *denc.Coder) {
+			c.U64(&o.StripeUnit)
+			c.U64(&o.StripeCount)
+		}))
+	}
+	if err := s.x.Operate(ctx, headerPrefix+id, op); err != nil {
+		return err
+	}
+	if !o.Features.Has(ObjectMap) {
+		return nil
+	}
+	layout := striping{order: o.Order, stripeUnit: o.StripeUnit, stripeCount: o.StripeCount}
+	err := change(ctx, s.x, objectMapPrefix+id, "object_map_resize",
+		resizeArg(layout.objects(o.Size), objectNonexistent))
+	if err != nil {
+		_ = s.x.Remove(context.WithoutCancel(ctx), headerPrefix+id)
+	}
+	return err
+}
+
+// Rename gives an image another name; EEXIST if that is taken.
+func (s *Store) Rename(ctx context.Context, from, to string) error {
+	if err := checkName(to); err != nil {
+		return err
+	}
+	id, err := s.id(ctx, from)
+	if err != nil {
+		return err
+	}
+	op := new(rados.WriteOp).Create(true).Exec("rbd", "set_id", strArg(id))
+	if err := s.x.Operate(ctx, idPrefix+to, op); err != nil {
+		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
+	}
+	err = change(ctx, s.x, directoryObject, "dir_rename_image", strArg(from, to, id))
+	if err != nil {
+		_ = s.x.Remove(context.WithoutCancel(ctx), idPrefix+to)
+		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
+	}
+	if err := s.x.Remove(ctx, idPrefix+from); err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
+	}
+	notifyHeader(ctx, s.x, id)
+	return nil
+}

@@ -1,0 +1,189 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// blockBytes is the grain at which zeros are left out.
+	blockBytes = 4096
+	// gapBytes is the run of zeros for which a write is split.
+	gapBytes = 64 << 10
+)
+
+// Import writes what r has from the beginning on, leaving blocks of zeros out, and returns how
+// many bytes it read. The image must be empty there and at least as large.
+func (i *Image) Import(ctx context.Context, r io.Reader, p Progress) (uint64, error) {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return 0, err
+	}
+	s := steps{f: p, total: h.size}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	var off uint64
+	for gctx.Err() == nil {
+		buf := make([]byte, h.objectBytes())
+		n, err := io.ReadFull(r, buf)
+		if n > 0 {
+			at := off
+			g.Go(func() error {
+				defer s.add(uint64(n))
+				return i.WriteSparse(gctx, buf[:n], at)
+			})
+			off += uint64(n)
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return off, errors.Join(fmt.Errorf("read the source: %w", err), g.Wait())
+		}
+	}
+	return off, g.Wait()
+}
+
+// WriteSparse writes the parts of p that are not zero; the rest must read as zero already.
+func (i *Image) WriteSparse(ctx context.Context, p []byte, off uint64) error {
+	for _, e := range runs(p) {
+		_, err := i.Write(ctx, p[e.Off:e.Off+e.Len], int64(off+e.Off))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runs finds the parts of p, in blocks, that are not zero; short gaps are part of them.
+func runs(p []byte) []Extent {
+	var out []Extent
+	for at := 0; at < len(p); at += blockBytes {
+		end := min(at+blockBytes, len(p))
+		if isZero(p[at:end]) {
+			continue
+		}
+		if n := len(out); n > 0 && uint64(at)-(out[n-1].Off+out[n-1].Len) < gapBytes {
+			out[n-1].Len = uint64(end) - out[n-1].Off
+			continue
+		}
+		out = append(out, Extent{Off: uint64(at), Len: uint64(end - at)})
+	}
+	return out
+}
+
+func isZero(p []byte) bool {
+	for len(p) >= 8 {
+		if p[0]|p[1]|p[2]|p[3]|p[4]|p[5]|p[6]|p[7] != 0 {
+			return false
+		}
+		p = p[8:]
+	}
+	for _, b := range p {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// ExportSparse writes the image's data to w at their offsets and leaves holes where it has none;
+// w must read as zeros there, as a new file does. Set w's size yourself.
+func (i *Image) ExportSparse(ctx context.Context, w io.WriterAt, p Progress) error {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	s := steps{f: p, total: h.size}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	step := h.objectBytes()
+	for off := uint64(0); off < h.size && gctx.Err() == nil; off += step {
+		g.Go(func() error {
+			n := min(step, h.size-off)
+			defer s.add(n)
+			return i.Sparse(gctx, off, n, func(at uint64, b []byte) error {
+				_, err := w.WriteAt(b, int64(at))
+				return err
+			})
+		})
+	}
+	return g.Wait()
+}
+
+// Export writes the whole image to a stream, zeros included.
+func (i *Image) Export(ctx context.Context, w io.Writer, p Progress) error {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	s := steps{f: p, total: h.size}
+	buf := make([]byte, min(h.size, parallel*h.objectBytes()))
+	for off := uint64(0); off < h.size; {
+		n, err := i.Read(ctx, buf[:min(uint64(len(buf)), h.size-off)], int64(off))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if n == 0 {
+			return io.ErrUnexpectedEOF
+		}
+		if _, err := w.Write(buf[:n]); err != nil {
+			return fmt.Errorf("write the export: %w", err)
+		}
+		off += uint64(n)
+		s.add(uint64(n))
+	}
+	return nil
+}
+
+// Copy makes a new image with the data of this one. Zero fields of o are taken from this image.
+func (i *Image) Copy(
+	ctx context.Context, to *Store, name string, o CreateOptions, p Progress,
+) error {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	o.Size = h.size
+	if o.Order == 0 {
+		o.Order = h.order
+	}
+	if o.Features == 0 && !o.NoFeatures {
+		o.Features, o.NoFeatures = h.features&(DefaultFeatures), true
+	}
+	if err := to.Create(ctx, name, o); err != nil {
+		return err
+	}
+	dst, err := to.Open(ctx, name, false)
+	if err != nil {
+		return err
+	}
+	err = i.ExportSparse(ctx, writerAt(func(b []byte, off int64) (int, error) {
+		return len(b), dst.WriteSparse(ctx, b, uint64(off))
+	}), p)
+	err = errors.Join(err, dst.Close(ctx))
+	if err != nil {
+		return errors.Join(fmt.Errorf("copy image %s to %s: %w", i.name, name, err),
+			to.Remove(context.WithoutCancel(ctx), name, nil))
+	}
+	meta, err := i.Metadata(ctx)
+	if err != nil {
+		return err
+	}
+	for k, v := range meta {
+		if err := dst.SetMetadata(ctx, k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A writerAt is a function as an io.WriterAt.
+type writerAt func(p []byte, off int64) (int, error)
+
+// WriteAt calls the function.
+func (f writerAt) WriteAt(p []byte, off int64) (int, error) { return f(p, off) }

@@ -1,0 +1,180 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+)
+
+// States and sources of an image in the trash.
+const (
+	trashNormal    = 0
+	trashMoving    = 1
+	trashRemoving  = 2
+	trashRestoring = 3
+
+	trashByUser = 0
+)
+
+// A TrashEntry is an image in the trash (TrashImageSpec).
+type TrashEntry struct {
+	ID       string
+	Name     string
+	Source   uint8
+	Deleted  time.Time
+	Deferred time.Time // not to be removed before
+	State    uint8
+}
+
+// Denc is version 2; the id is its key.
+func (e *TrashEntry) Denc(c *denc.Coder) {
+	s := c.Begin(2, 1)
+	deleted, deferred := ceph.TimeOf(e.Deleted), ceph.TimeOf(e.Deferred)
+	c.U8(&e.Source)
+	c.Str(&e.Name)
+	deleted.Denc(c)
+	deferred.Denc(c)
+	if s.V >= 2 {
+		c.U8(&e.State)
+	}
+	if !c.Encoding() {
+		e.Deleted, e.Deferred = deleted.Go(), deferred.Go()
+	}
+	s.End()
+}
+
+// TrashMove takes an image out of the directory and keeps it in the trash for at least a while.
+func (s *Store) TrashMove(ctx context.Context, name string, keep time.Duration) error {
+	id, err := s.id(ctx, name)
+	if err != nil {
+		return err
+	}
+	i, err := s.open(ctx, name, id, false)
+	if err != nil {
+		return err
+	}
+	err = i.unused(ctx)
+	if err = errors.Join(err, i.Close(ctx)); err != nil && !errors.Is(err, ceph.ENOTEMPTY) {
+		return err
+	}
+	now := time.Now()
+	e := TrashEntry{Name: name, Source: trashByUser, Deleted: now, Deferred: now.Add(keep),
+		State: trashMoving}
+	err = change(ctx, s.x, trashObject, "trash_add", encode(func(c *denc.Coder) {
+		c.Str(&id)
+		e.Denc(c)
+	}))
+	if err != nil {
+		return fmt.Errorf("move image %s to the trash: %w", name, err)
+	}
+	err = s.x.Remove(ctx, idPrefix+name)
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("move image %s to the trash: %w", name, err)
+	}
+	err = change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("move image %s to the trash: %w", name, err)
+	}
+	return s.trashState(ctx, id, trashMoving, trashNormal)
+}
+
+func (s *Store) trashState(ctx context.Context, id string, from, to uint8) error {
+	err := change(ctx, s.x, trashObject, "trash_state_set", encode(func(c *denc.Coder) {
+		c.Str(&id)
+		c.U8(&to)
+		c.U8(&from)
+	}))
+	if err != nil && !errors.Is(err, ceph.EOPNOTSUPP) {
+		return fmt.Errorf("image id %s in the trash: %w", id, err)
+	}
+	return nil
+}
+
+// TrashList lists the images in the trash by id.
+func (s *Store) TrashList(ctx context.Context) ([]TrashEntry, error) {
+	var out []TrashEntry
+	for start := ""; ; {
+		var page map[string]TrashEntry
+		err := call(ctx, s.x, trashObject, "trash_list", encode(func(c *denc.Coder) {
+			n := uint64(listPage)
+			c.Str(&start)
+			c.U64(&n)
+		}), func(c *denc.Coder) { denc.Map(c, &page, (*denc.Coder).Str) })
+		if errors.Is(err, ceph.ENOENT) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the trash: %w", err)
+		}
+		for _, id := range slices.Sorted(maps.Keys(page)) {
+			e := page[id]
+			e.ID, start = id, id
+			out = append(out, e)
+		}
+		if len(page) < listPage {
+			return out, nil
+		}
+	}
+}
+
+func (s *Store) trashGet(ctx context.Context, id string) (TrashEntry, error) {
+	e := TrashEntry{ID: id}
+	if err := call(ctx, s.x, trashObject, "trash_get", strArg(id), e.Denc); err != nil {
+		return e, fmt.Errorf("image id %s is not in the trash: %w", id, err)
+	}
+	return e, nil
+}
+
+// TrashRestore brings an image back, under its old name or another.
+func (s *Store) TrashRestore(ctx context.Context, id, name string) error {
+	e, err := s.trashGet(ctx, id)
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		name = e.Name
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := s.trashState(ctx, id, trashNormal, trashRestoring); err != nil {
+		return err
+	}
+	if err := s.addName(ctx, name, id); err != nil {
+		_ = s.trashState(context.WithoutCancel(ctx), id, trashRestoring, trashNormal)
+		return fmt.Errorf("restore image %s: %w", name, err)
+	}
+	if err := change(ctx, s.x, trashObject, "trash_remove", strArg(id)); err != nil {
+		return fmt.Errorf("restore image %s: %w", name, err)
+	}
+	return nil
+}
+
+// TrashRemove deletes an image in the trash for ever; EPERM before its time unless forced.
+func (s *Store) TrashRemove(ctx context.Context, id string, force bool, p Progress) error {
+	e, err := s.trashGet(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !force && time.Now().Before(e.Deferred) {
+		return fmt.Errorf("image %s (id %s) is to be kept until %s; remove it with --force: %w",
+			e.Name, id, e.Deferred.Format(time.DateTime), ceph.EPERM)
+	}
+	if err := s.trashState(ctx, id, trashNormal, trashRemoving); err != nil {
+		return err
+	}
+	if err := s.removeID(ctx, e.Name, id, p); err != nil {
+		_ = s.trashState(context.WithoutCancel(ctx), id, trashRemoving, trashNormal)
+		return err
+	}
+	if err := change(ctx, s.x, trashObject, "trash_remove", strArg(id)); err != nil {
+		return fmt.Errorf("remove image id %s from the trash: %w", id, err)
+	}
+	return nil
+}
