@@ -246,11 +246,11 @@ func (u UUID) String() string {
 // ParseUUID reads the usual form.
 func ParseUUID(s string) (UUID, error) {
 	var u UUID
-	if len(s) != 36 {
-		return u, fmt.Errorf("%q is not a UUID", s)
+	b, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	if err == nil && len(b) == len(u) {
+		if copy(u[:], b); strings.EqualFold(u.String(), s) {
+			return u, nil
+		}
 	}
-	if n, err := hex.Decode(u[:], []byte(strings.ReplaceAll(s, "-", ""))); err != nil || n != 16 {
-		return u, fmt.Errorf("%q is not a UUID", s)
-	}
-	return u, nil
+	return UUID{}, fmt.Errorf("%q is not a UUID", s)
 }

@@ -114,8 +114,8 @@ func TestRandomMapsRoundTrip(t *testing.T) {
 		if !bytes.Equal(n.encode(), b) || n.CRC() != m.CRC() {
 			t.Fatalf("map %d: decoded and encoded it has other bytes", seed)
 		}
-		if d, e := cephjson.Marshal(m.Dump(), false), cephjson.Marshal(n.Dump(), false); !bytes.Equal(
-			d, e) {
+		d, e := cephjson.Marshal(m.Dump(), false), cephjson.Marshal(n.Dump(), false)
+		if !bytes.Equal(d, e) {
 			t.Fatalf("map %d: dumps differ\n%s\n%s", seed, d, e)
 		}
 	}
@@ -150,15 +150,17 @@ func TestApplyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, edit := range map[string]func(*Incremental){
-		"a gap":                func(i *Incremental) { i.Epoch++ },
-		"another cluster":      func(i *Incremental) { i.FSID[3]++ },
-		"a wrong checksum":     func(i *Incremental) { i.HasCRC, i.FullCRC = true, 1 },
-		"an OSD too high":      func(i *Incremental) { i.NewState = map[int32]State{99: OSDUp} },
-		"a negative OSD":       func(i *Incremental) { i.NewUpThru = map[int32]ceph.Epoch{-1: 2} },
-		"a pool without PGs":   func(i *Incremental) { i.NewPools = map[int64]*Pool{9: NewPool()} },
-		"a broken CRUSH map":   func(i *Incremental) { i.Crush = []byte{1, 2, 3} },
-		"a broken full map":    func(i *Incremental) { i.FullMap = []byte{8, 7} },
-		"a shrunk OSD in use":  func(i *Incremental) { i.NewMaxOSD, i.NewWeight = 1, map[int32]uint32{2: 0} },
+		"a gap":              func(i *Incremental) { i.Epoch++ },
+		"another cluster":    func(i *Incremental) { i.FSID[3]++ },
+		"a wrong checksum":   func(i *Incremental) { i.HasCRC, i.FullCRC = true, 1 },
+		"an OSD too high":    func(i *Incremental) { i.NewState = map[int32]State{99: OSDUp} },
+		"a negative OSD":     func(i *Incremental) { i.NewUpThru = map[int32]ceph.Epoch{-1: 2} },
+		"a pool without PGs": func(i *Incremental) { i.NewPools = map[int64]*Pool{9: NewPool()} },
+		"a broken CRUSH map": func(i *Incremental) { i.Crush = []byte{1, 2, 3} },
+		"a broken full map":  func(i *Incremental) { i.FullMap = []byte{8, 7} },
+		"a shrunk OSD in use": func(i *Incremental) {
+			i.NewMaxOSD, i.NewWeight = 1, map[int32]uint32{2: 0}
+		},
 		"an impossible number": func(i *Incremental) { i.NewMaxOSD = maxOSDs + 1 },
 	} {
 		inc := NewIncremental(m, ceph.Time{Sec: 9})
