@@ -116,7 +116,7 @@ func (r *radosRun) append(ctx context.Context, args []string) error {
 }
 
 func (r *radosRun) truncate(ctx context.Context, args []string) error {
-	size, err := parseBytes(args[1], 1)
+	size, err := parseSize(args[1], 1)
 	if err != nil {
 		return err
 	}

@@ -16,15 +16,15 @@ func (s *byteSize) Type() string { return "SIZE" }
 
 // Set reads a flag's value.
 func (s *byteSize) Set(text string) error {
-	n, err := parseBytes(text, 1)
+	n, err := parseSize(text, 1)
 	if err == nil {
 		*s = byteSize(n)
 	}
 	return err
 }
 
-// parseBytes reads a size; without a unit the number counts units of plain bytes.
-func parseBytes(text string, plain uint64) (uint64, error) {
+// parseSize reads a size; without a unit the number counts units of plain bytes.
+func parseSize(text string, plain uint64) (uint64, error) {
 	t := strings.ToUpper(strings.TrimSpace(text))
 	digits := strings.TrimRight(t, "KMGTPEIB")
 	unit := plain

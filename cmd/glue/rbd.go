@@ -187,17 +187,17 @@ func (r *rbdRun) createFlags(cmd *cobra.Command) {
 func (r *rbdRun) options() (o rbd.CreateOptions, err error) {
 	o.DataPool, o.StripeCount = r.dataPool, r.stripeCount
 	if r.size != "" {
-		if o.Size, err = parseBytes(r.size, 1<<20); err != nil {
+		if o.Size, err = parseSize(r.size, 1<<20); err != nil {
 			return o, err
 		}
 	}
 	if r.stripeUnit != "" {
-		if o.StripeUnit, err = parseBytes(r.stripeUnit, 1); err != nil {
+		if o.StripeUnit, err = parseSize(r.stripeUnit, 1); err != nil {
 			return o, err
 		}
 	}
 	if r.objectSize != "" {
-		n, err := parseBytes(r.objectSize, 1)
+		n, err := parseSize(r.objectSize, 1)
 		if err != nil {
 			return o, err
 		}

@@ -39,7 +39,7 @@ func (r *rbdRun) resizeFlags(cmd *cobra.Command) {
 }
 
 func (r *rbdRun) resize(ctx context.Context, args []string) error {
-	size, err := parseBytes(r.size, 1<<20)
+	size, err := parseSize(r.size, 1<<20)
 	if err != nil {
 		return fmt.Errorf("--size: %w", err)
 	}
