@@ -1,10 +1,13 @@
 package msgr
 
 import (
+	"crypto/rand"
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"glue/auth/keyring"
 	"glue/ceph"
 	"glue/wire/message"
 )
@@ -51,6 +54,10 @@ func BenchmarkRequest(b *testing.B) {
 			})
 		}
 	}
+	b.Run("data=4M/depth=8", func(b *testing.B) {
+		b.SetBytes(4 << 20)
+		benchRequest(b, 4<<20, 8, nil)
+	})
 	b.Run("lossless/data=4096/depth=64", func(b *testing.B) {
 		benchRequest(b, 4096, 64, func(o *Options) {
 			o.Policy = func(ceph.EntityType) Policy { return LosslessPeer }
@@ -90,4 +97,24 @@ func benchRequest(b *testing.B, size, depth int, tune func(o *Options)) {
 		c.Send(request())
 	}
 	<-done
+}
+
+// BenchmarkSecure is BenchmarkRequest with AES-GCM frames.
+func BenchmarkSecure(b *testing.B) {
+	key, err := keyring.Generate(rand.Reader, time.Now())
+	if err != nil {
+		b.Fatal(err)
+	}
+	secure := func(o *Options) {
+		id := fmt.Sprint(o.Entity.Num)
+		a := osdAuth{name: ceph.AuthName{Type: ceph.TypeOSD, ID: id}, monKey: key}
+		o.Server, o.Client = a, a
+		only := func(ceph.EntityType) []Mode { return []Mode{ModeSecure} }
+		o.ClientModes, o.ServerModes = only, only
+	}
+	b.Run("data=4096/depth=64", func(b *testing.B) { benchRequest(b, 4096, 64, secure) })
+	b.Run("data=4M/depth=8", func(b *testing.B) {
+		b.SetBytes(4 << 20)
+		benchRequest(b, 4<<20, 8, secure)
+	})
 }

@@ -285,13 +285,12 @@ func (c *Conn) write(l *link) {
 }
 
 func (c *Conn) writeBatch(l *link, batch []outgoing, p pending) error {
-	const flushBytes = 1 << 20
 	c.writeControl(l, p)
 	for _, e := range batch {
 		e.m.Seq = e.seq
 		c.ackDue.Store(0) // before inSeq is read, so that what comes between stays due
 		ack := c.inSeq.Load()
-		if l.wr.message(e.m, l.features, ack); l.wr.size >= flushBytes {
+		if l.wr.message(e.m, l.features, ack); l.wr.full() {
 			if err := l.wr.flush(l.nc); err != nil {
 				return err
 			}

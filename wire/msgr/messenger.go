@@ -84,6 +84,9 @@ func (m *Messenger) Bind(at netip.AddrPort) error {
 	if !at.Addr().IsValid() || at.Addr().IsUnspecified() {
 		return fmt.Errorf("bind to %v: peers need an address that they can connect to", at)
 	}
+	if m.opt.Server == nil {
+		return fmt.Errorf("bind to %v: no way to authenticate peers", at)
+	}
 	ln, err := m.opt.Listen(at)
 	if err != nil {
 		return fmt.Errorf("listen at %v: %w", at, err)

@@ -16,7 +16,8 @@ type frameWriter struct {
 	out    net.Buffers // what a write consumes
 	size   int
 	enc    denc.Coder
-	tx     *sealer // nil in crc mode
+	held   []*buffer // that the arena grew into
+	tx     *sealer   // nil in crc mode
 }
 
 const (
@@ -24,6 +25,10 @@ const (
 	copyBytes = 1024
 	// keepArena is the largest arena that is kept for the next batch.
 	keepArena = 256 << 10
+	// flushSealed is when a batch in secure mode is written: all of it is in the arena.
+	flushSealed = 192 << 10
+	// flushPlain is the same in crc mode, where data segments are not copied.
+	flushPlain = 1 << 20
 )
 
 // control appends a control frame.
@@ -154,19 +159,36 @@ func (f *frameWriter) cut() {
 
 // sealTail pads the front, which is in the arena from at, appends the rest and seals it all.
 func (f *frameWriter) sealTail(at int, middle []byte, data [][]byte) {
-	front := len(f.arena) - at
+	front, n := len(f.arena)-at, 0
+	for _, d := range data {
+		n += len(d)
+	}
+	f.grow(pad16(front) - front + pad16(len(middle)) + pad16(n) + epilogueGCMBytes + tagBytes)
 	f.zeros(pad16(front) - front)
 	f.arena = append(f.arena, middle...)
 	f.zeros(pad16(len(middle)) - len(middle))
-	n := 0
 	for _, d := range data {
 		f.arena = append(f.arena, d...)
-		n += len(d)
 	}
 	f.zeros(pad16(n) - n)
 	f.arena = append(f.arena, lateStatusOK)
 	f.zeros(epilogueGCMBytes - 1)
 	f.arena = f.tx.seal(f.arena, at)
+}
+
+// grow makes room for n bytes. Beyond what a connection keeps, memory comes from the pools until
+// the flush.
+func (f *frameWriter) grow(n int) {
+	if need := len(f.arena) + n; need > cap(f.arena) && need > keepArena {
+		b := newBuffer(need)
+		f.held = append(f.held, b)
+		f.arena = append(b.mem[:0], f.arena...)
+	}
+}
+
+// full says whether what is gathered should be written before more is added.
+func (f *frameWriter) full() bool {
+	return f.size >= flushPlain || f.tx != nil && f.size >= flushSealed
 }
 
 // empty says whether nothing is gathered.
@@ -188,8 +210,13 @@ func (f *frameWriter) flush(to net.Conn) error {
 	clear(f.pieces)
 	f.pieces, f.out = f.pieces[:0], nil
 	f.mark, f.size = 0, 0
-	if f.arena = f.arena[:0]; cap(f.arena) > keepArena {
+	if f.arena = f.arena[:0]; len(f.held) > 0 || cap(f.arena) > keepArena {
 		f.arena = nil
 	}
+	for _, b := range f.held {
+		b.release()
+	}
+	clear(f.held)
+	f.held = f.held[:0]
 	return err
 }
