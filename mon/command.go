@@ -55,7 +55,8 @@ func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 			"and/or man page"))
 		return
 	case run == nil:
-		c.answer(e, b, service.Fail(ceph.EOPNOTSUPP, "'%s' is not available in this release of Glue",
+		c.answer(e, b, service.Fail(ceph.EOPNOTSUPP,
+			"'%s' is not available in this release of Glue",
 			cmd.Prefix))
 		return
 	}

@@ -101,7 +101,8 @@ func newCore(o Options) (*core, error) {
 		sessions: map[*session]struct{}{}, inbox: inbox{wake: make(chan struct{}, 1)},
 	}
 	c.gate.conf.Store(&gateConf{})
-	c.node, err = quorum.Open(filepath.Join(o.Dir, storeDir), quorum.Options{Machine: c, Log: o.Log})
+	c.node, err = quorum.Open(filepath.Join(o.Dir, storeDir), quorum.Options{Machine: c,
+		Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +122,9 @@ func (c *core) build(seal [32]byte) {
 		Seal: seal, Rand: rand.Reader, GlobalIDs: c.gate.give,
 		Publish: func(k *authmon.Keys) { c.gate.keys.Store(k) },
 	}, c.gate.left)
-	c.config = configmon.New(func() ceph.UUID { return c.fsid }, c.mon.HostList)
+	c.config = configmon.New(configmon.Env{
+		FSID: func() ceph.UUID { return c.fsid }, MonHost: c.mon.HostList, Find: c.whereabouts,
+	})
 	c.kv = configmon.NewKV()
 	c.osd = osdmon.New(osdmon.Options{
 		Read: read, Options: func() options.Set { return c.set }, Log: c.log,

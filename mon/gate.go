@@ -76,7 +76,10 @@ func (g *gate) Accept(ceph.EntityType, netip.AddrPort) msgr.ServerHandshake {
 // published is the newest keys, also for a session that lives longer than they do.
 type published struct{ g *gate }
 
-func (p published) Entity(n ceph.AuthName) (keyring.Entry, bool) { return p.g.keys.Load().Entity(n) }
+func (p published) Entity(n ceph.AuthName) (keyring.Entry,
+	bool) {
+	return p.g.keys.Load().Entity(n)
+}
 
 func (p published) Rotating(t ceph.EntityType) cephx.Rotating { return p.g.keys.Load().Rotating(t) }
 

@@ -63,6 +63,8 @@ func (c *core) route(e event) {
 		c.mgrBeacon(e, b)
 	case *message.MMonMgrReport:
 		c.mgrReport(e, b)
+	case *message.MCommand:
+		c.tell(e, b)
 	case *message.MPing:
 	default:
 		c.osdMessage(e)
@@ -99,7 +101,8 @@ func (c *core) osdMessage(e event) {
 			c.markMeDown(e, b)
 		}
 	default:
-		c.log.Debug("message is not for a monitor", "type", e.m.Body.Type(), "peer", s.peer.AuthName)
+		c.log.Debug("message is not for a monitor", "type", e.m.Body.Type(), "peer",
+			s.peer.AuthName)
 	}
 }
 
@@ -224,6 +227,7 @@ func (c *core) mgrReport(e event, b *message.MMonMgrReport) {
 		return
 	}
 	if err := c.stats.take(b); err != nil {
-		c.log.Warn("manager's report is not valid", "err", fmt.Errorf("mgr.%s: %w", m.ActiveName, err))
+		c.log.Warn("manager's report is not valid", "err", fmt.Errorf("mgr.%s: %w", m.ActiveName,
+			err))
 	}
 }

@@ -56,7 +56,8 @@ func (c *core) commands() []service.Row {
 			cephjson.Object{{Key: "epoch", Value: 1}, {Key: "filesystems", Value: []string{}},
 				{Key: "standbys", Value: []string{}}})},
 		{Prefix: "mds stat", Run: noFileSystems("", cephjson.Object{{Key: "fsmap",
-			Value: cephjson.Object{{Key: "epoch", Value: 1}, {Key: "filesystems", Value: []string{}},
+			Value: cephjson.Object{{Key: "epoch", Value: 1}, {Key: "filesystems",
+				Value: []string{}},
 				{Key: "standbys", Value: []string{}}}}})},
 		{Prefix: "mds metadata", Run: noFileSystems("[]\n", []string{})},
 	}
@@ -173,7 +174,8 @@ func (c *core) cmdMonMetadata(r *service.Request) service.Answer {
 
 func (c *core) cmdMonFeatures(r *service.Request) service.Answer {
 	m := c.mon.Map()
-	all, have := monmap.FeatureNames(monmap.FeaturesPacific), monmap.FeatureNames(m.PersistentFeatures)
+	all := monmap.FeatureNames(monmap.FeaturesPacific)
+	have := monmap.FeatureNames(m.PersistentFeatures)
 	if r.IsJSON() {
 		return r.JSON(cephjson.Object{
 			{Key: "all", Value: cephjson.Object{{Key: "supported", Value: all},
@@ -196,7 +198,8 @@ func (c *core) cmdMonOKToStop(r *service.Request) service.Answer {
 		left--
 	}
 	if need := len(c.mon.Map().Ranks)/2 + 1; left < need {
-		return service.Fail(ceph.EBUSY, "not enough monitors would be available (%s) after stopping "+
+		return service.Fail(ceph.EBUSY, "not enough monitors would be available (%s) after "+
+			"stopping "+
 			"mons [%s]", "", strings.Join(r.Strs("ids"), ","))
 	}
 	return service.OK("quorum should be preserved after stopping [%s]",

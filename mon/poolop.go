@@ -68,10 +68,10 @@ func (c *core) mayWritePool(s *session, pool string) bool {
 		return false
 	}
 	q := &caps.OSDQuery{Pool: pool, Read: true, Write: true, Peer: s.ip(),
-		Classes: []caps.ClassCall{{Class: "rbd", Method: "create", Read: true, Write: true, Allowed: true}}}
+		Classes: []caps.ClassCall{{Class: "rbd", Method: "create", Read: true, Write: true,
+			Allowed: true}}}
 	if id, ok := c.osd.Map().PoolByName(pool); ok {
 		q.Application = c.osd.Map().Pool(id).Applications
 	}
 	return parsed.Allowed(q)
 }
-

@@ -6,6 +6,7 @@ import (
 
 	"glue/auth/caps"
 	"glue/ceph"
+	"glue/cluster/commands"
 	"glue/mon/configmon"
 	"glue/mon/logmon"
 	"glue/mon/mgrmon"
@@ -64,7 +65,8 @@ func findTopic(what string) *topic {
 // maxSubs bounds the subscriptions of one session.
 const maxSubs = 64
 
-// subscribe takes a peer's wishes; what its caps do not allow is passed over, as stock does. Clients
+// subscribe takes a peer's wishes; what its caps do not allow is passed over, as stock does.
+// Clients
 // may always have the monitor map, their own configuration and the manager map: without them they
 // could not run at all.
 func (c *core) subscribe(s *session, b *message.MMonSubscribe) {
@@ -121,11 +123,28 @@ func (c *core) publish() {
 
 // configFor is the central configuration of a session's entity.
 func (c *core) configFor(s *session) map[string]string {
-	e := configmon.Entity{Name: s.peer.AuthName, Host: s.host}
-	if id, ok := strings.CutPrefix(s.peer.AuthName.String(), "osd."); ok {
-		e.Class = c.osd.ClassOf(id)
+	e := c.whereabouts(s.peer.AuthName)
+	if s.host != "" {
+		e.Host = s.host
 	}
 	return c.config.For(e)
+}
+
+// whereabouts is a daemon as the masks of settings look at it.
+func (c *core) whereabouts(n ceph.AuthName) configmon.Entity {
+	e := configmon.Entity{Name: n}
+	switch n.Type {
+	case ceph.TypeOSD:
+		if id, err := commands.ParseOSD(n.ID); err == nil {
+			e.Class = c.osd.Map().Crush.ItemClass(id)
+			e.Host = c.osd.Metadata(id)["hostname"]
+		}
+	case ceph.TypeMon:
+		e.Host = c.mon.Metadata(n.ID)["hostname"]
+	case ceph.TypeMgr:
+		e.Host = c.mgr.Metadata(n.ID)["hostname"]
+	}
+	return e
 }
 
 func (c *core) sendMonMap(s *session) {

@@ -204,7 +204,8 @@ func (s *Service) add(r *service.Request) service.Answer {
 			return service.Fail(ceph.ENOENT, "no key for %v found in provided keyring", n)
 		}
 		if len(e.Caps) > 0 && len(r.Strs("caps")) > 0 {
-			return service.Fail(ceph.EINVAL, "caps cannot be specified both in keyring and in command")
+			return service.Fail(ceph.EINVAL, "caps cannot be specified both in keyring and in "+
+				"command")
 		}
 		want = e
 	}

@@ -188,7 +188,7 @@ func (s *Service) cmdGet(r *service.Request) service.Answer {
 		}
 		n = ceph.AuthName{Type: t}
 	}
-	best := s.chosen(Entity{Name: n})
+	best := s.chosen(s.env.Find(n))
 	if r.Has("key") {
 		return getOne(r, best)
 	}
@@ -397,5 +397,5 @@ func (s *Service) cmdAssimilate(r *service.Request) service.Answer {
 
 func (s *Service) cmdMinimal(*service.Request) service.Answer {
 	return service.Plainf("# minimal ceph.conf for %v\n[global]\n\tfsid = %v\n\tmon_host = %s\n",
-		s.fsid(), s.fsid(), s.monHost())
+		s.env.FSID(), s.env.FSID(), s.env.MonHost())
 }

@@ -93,19 +93,24 @@ func (r *record) Denc(c *denc.Coder) {
 
 // A Service is the configuration service.
 type Service struct {
-	fsid    func() ceph.UUID
-	monHost func() string
-	values  map[string]*value
-	log     []*record // ascending
-	set     map[string]*value
-	gone    map[string]bool
-	entry   *record
+	env    Env
+	values map[string]*value
+	log    []*record // ascending
+	set    map[string]*value
+	gone   map[string]bool
+	entry  *record
 }
 
-// New makes a service. fsid and monHost are for generate-minimal-conf.
-func New(fsid func() ceph.UUID, monHost func() string) *Service {
-	return &Service{fsid: fsid, monHost: monHost, values: map[string]*value{}}
+// Env is what a Service asks of the rest of the monitor.
+type Env struct {
+	FSID    func() ceph.UUID
+	MonHost func() string // the monitors' addresses
+	// Find tells where a daemon runs and on what kind of disk.
+	Find func(name ceph.AuthName) Entity
 }
+
+// New makes a service.
+func New(env Env) *Service { return &Service{env: env, values: map[string]*value{}} }
 
 // Name is "config".
 func (s *Service) Name() string { return name }
@@ -225,7 +230,7 @@ func logName(version uint64) string { return fmt.Sprintf("%s/%s%016x", name, log
 
 // Initial writes settings of section "global" into a new store.
 func Initial(w service.Writer, values map[string]string, now time.Time) error {
-	s := New(nil, nil)
+	s := New(Env{})
 	for _, n := range slices.Sorted(maps.Keys(values)) {
 		o, ok := options.Lookup(n)
 		if !ok {
@@ -255,35 +260,27 @@ type Entity struct {
 	Class string // device class of an OSD
 }
 
-// rank orders settings for an entity: the higher one wins; -1 does not apply.
+// rank orders settings for an entity: the higher one wins; -1 does not apply. A setting with a
+// mask beats those without, a host's those of a device class; after that the narrower section wins.
 func (v *value) rank(e Entity) int {
 	base := -1
-	switch v.Section {
-	case "global":
+	switch {
+	case v.Section == "global":
 		base = 0
-	case e.Name.Type.String():
+	case v.Section == e.Name.Type.String():
+		base = 1
+	case v.Section == e.Name.String():
 		base = 3
-	default:
-		if v.Section == e.Name.String() {
-			base = 6
-		} else if clientParent(v.Section, e.Name) {
-			base = 4
-		}
+	case clientParent(v.Section, e.Name):
+		base = 2
 	}
-	if base < 0 {
+	if base < 0 || v.Host != "" && v.Host != e.Host || v.Class != "" && v.Class != e.Class {
 		return -1
 	}
 	if v.Host != "" {
-		if v.Host != e.Host {
-			return -1
-		}
-		base++
-	}
-	if v.Class != "" {
-		if v.Class != e.Class {
-			return -1
-		}
-		base += 2
+		base += 20
+	} else if v.Class != "" {
+		base += 10
 	}
 	return base
 }

@@ -181,7 +181,8 @@ func (s *Service) cmdLog(r *service.Request) service.Answer {
 	}
 	s.Add(message.LogEntry{
 		Name: r.Caller.Auth, Rank: rank, Addrs: r.Caller.Addrs, Stamp: ceph.TimeOf(r.Now),
-		Priority: message.LogInfo, Channel: "cluster", Message: strings.Join(r.Strs("logtext"), " "),
+		Priority: message.LogInfo, Channel: "cluster", Message: strings.Join(r.Strs("logtext"),
+			" "),
 	})
 	return service.OK("")
 }

@@ -58,8 +58,10 @@ func (s *Service) cmdAppDisable(r *service.Request) service.Answer {
 	}
 	app := r.Need("app")
 	if !r.Bool("yes_i_really_mean_it") {
-		return service.Fail(ceph.EPERM, "Are you SURE? Disabling an application within a pool might "+
-			"result in loss of application functionality; pass --yes-i-really-mean-it to proceed anyway")
+		return service.Fail(ceph.EPERM, "Are you SURE? Disabling an application within a pool "+
+			"might "+
+			"result in loss of application functionality; pass --yes-i-really-mean-it to "+
+			"proceed anyway")
 	}
 	if !s.hasApp(p, app) {
 		return service.OK("application '%s' is not enabled on pool '%s'", app, r.Str("pool"))
@@ -136,7 +138,8 @@ func (s *Service) cmdAppGet(r *service.Request) service.Answer {
 	}
 	v, ok := keys[r.Str("key")]
 	if !ok {
-		return service.Fail(ceph.ENOENT, "application '%s' on pool '%s' does not have key '%s'", app,
+		return service.Fail(ceph.ENOENT, "application '%s' on pool '%s' does not have key '%s'",
+			app,
 			r.Str("pool"), r.Str("key"))
 	}
 	return r.Either(v, v+"\n")

@@ -10,6 +10,7 @@ import (
 	"glue/ceph"
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
+	"glue/cluster/pgstat"
 	"glue/wire/message"
 )
 
@@ -278,7 +279,8 @@ func (s *Service) canMarkDown(id int32) bool {
 			}
 		}
 	}
-	return exist > 0 && float64(up-1)/float64(exist) >= s.opt.Options().Float("mon_osd_min_up_ratio")
+	least := s.opt.Options().Float("mon_osd_min_up_ratio")
+	return exist > 0 && float64(up-1)/float64(exist) >= least
 }
 
 func (s *Service) markDown(now time.Time, id int32) {
@@ -302,7 +304,8 @@ func (s *Service) judge(now time.Time, id int32, r *failure) {
 		longest = max(longest, now.Sub(t))
 	}
 	places := s.places(slices.Collect(maps.Keys(r.since)))
-	if longest < grace || places < int(set.Int("mon_osd_min_down_reporters")) || !s.canMarkDown(id) {
+	if longest < grace || places < int(set.Int("mon_osd_min_down_reporters")) ||
+		!s.canMarkDown(id) {
 		return
 	}
 	s.opt.ClusterLog(message.LogInfo, fmt.Sprintf(
@@ -347,6 +350,7 @@ func (s *Service) Tick(now time.Time) {
 	}
 	s.tickBeacons(now)
 	s.tickOut(now)
+	s.tickQuotas(now)
 	t := ceph.TimeOf(now)
 	for a, until := range s.m.Blocklist {
 		if until.Compare(t) < 0 {
@@ -375,7 +379,8 @@ func (s *Service) tickBeacons(now time.Time) {
 		}
 		if s.m.IsUp(id) && now.Sub(last) > limit && s.canMarkDown(id) {
 			s.opt.ClusterLog(message.LogInfo, fmt.Sprintf(
-				"osd.%d marked down after no beacon for %d seconds", id, int(now.Sub(last).Seconds())))
+				"osd.%d marked down after no beacon for %d "+
+					"seconds", id, int(now.Sub(last).Seconds())))
 			s.markDown(now, id)
 		}
 	}
@@ -412,5 +417,33 @@ func (s *Service) tickOut(now time.Time) {
 		put(&inc.NewXInfo, id, x)
 		s.opt.ClusterLog(message.LogInfo, fmt.Sprintf(
 			"Marking osd.%d out (has been down for %d seconds)", id, int(now.Sub(since).Seconds())))
+	}
+}
+
+// tickQuotas marks pools full that hold as much as they may, and takes the mark away when there is
+// room again.
+func (s *Service) tickQuotas(now time.Time) {
+	for _, id := range s.m.PoolIDs() {
+		p := s.m.Pool(id)
+		objects, bytes := s.opt.Usage(id)
+		over := p.QuotaMaxObjects > 0 && uint64(objects) >= p.QuotaMaxObjects ||
+			p.QuotaMaxBytes > 0 && uint64(bytes) >= p.QuotaMaxBytes
+		if over == p.Flags.Has(osdmap.PoolFullQuota) {
+			continue
+		}
+		s.change(now, id, func(p *osdmap.Pool) {
+			if over {
+				p.Flags |= osdmap.PoolFullQuota | osdmap.PoolFull
+			} else {
+				p.Flags &^= osdmap.PoolFullQuota | osdmap.PoolFull
+			}
+		})
+		if over {
+			s.opt.ClusterLog(message.LogWarn, fmt.Sprintf("pool '%s' is full (reached quota's "+
+				"max_bytes: %s)", s.m.PoolName(id), pgstat.FormatBytes(p.QuotaMaxBytes)))
+		} else {
+			s.opt.ClusterLog(message.LogInfo, fmt.Sprintf("pool '%s' no longer out of quota; "+
+				"removing NO_QUOTA flag", s.m.PoolName(id)))
+		}
 	}
 }

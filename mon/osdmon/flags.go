@@ -223,7 +223,8 @@ func (s *Service) cmdProfileSet(r *service.Request) service.Answer {
 			return service.OK("")
 		}
 		if !r.Bool("force") {
-			return service.Fail(ceph.EPERM, "will not override erasure code profile %s because the "+
+			return service.Fail(ceph.EPERM, "will not override erasure code profile %s "+
+				"because the "+
 				"existing profile %v is different from the proposed profile %v", name, have, p)
 		}
 	}

@@ -20,15 +20,6 @@ func (s *Service) Fence(now time.Time, addrs ceph.AddrVec) {
 	}
 }
 
-// ClassOf is the device class of an OSD given by its number's text.
-func (s *Service) ClassOf(id string) string {
-	var n int32
-	if _, err := fmt.Sscanf(id, "%d", &n); err != nil {
-		return ""
-	}
-	return s.m.Crush.ItemClass(n)
-}
-
 // Checks adds the health checks about OSDs and pools (OSDMap::check_health).
 func (s *Service) Checks(now time.Time, out healthmon.Checks) {
 	s.checkDown(out)
@@ -127,7 +118,8 @@ func (s *Service) checkPools(out healthmon.Checks) {
 	set := s.opt.Options()
 	for _, id := range s.m.PoolIDs() {
 		p := s.m.Pool(id)
-		if p.Type == osdmap.Replicated && p.Size == 1 && set.Bool("mon_warn_on_pool_no_redundancy") {
+		if p.Type == osdmap.Replicated && p.Size == 1 &&
+			set.Bool("mon_warn_on_pool_no_redundancy") {
 			single = append(single, fmt.Sprintf("pool '%s' has no replicas configured",
 				s.m.PoolName(id)))
 		}

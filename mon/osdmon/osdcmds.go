@@ -215,7 +215,8 @@ func (s *Service) cmdNew(r *service.Request) service.Answer {
 	case want > maxOSDNumber:
 		return service.Fail(ceph.EINVAL, "id %d is too large: at most %d", want, maxOSDNumber)
 	case want >= 0 && s.m.Exists(want) && !s.m.IsDestroyed(want):
-		return service.Fail(ceph.EEXIST, "id %d already in use and does not match uuid %v", want, id)
+		return service.Fail(ceph.EEXIST, "id %d already in use and does not match uuid %v", want,
+			id)
 	case want < 0:
 		want = s.freeNumber()
 	}
@@ -250,7 +251,8 @@ func (s *Service) freeNumber() int32 {
 
 func (s *Service) cmdLost(r *service.Request) service.Answer {
 	if !r.Bool("yes_i_really_mean_it") {
-		return service.Fail(ceph.EPERM, "are you SURE?  this might mean real, permanent data loss.  "+
+		return service.Fail(ceph.EPERM, "are you SURE?  this might mean real, permanent data "+
+			"loss.  "+
 			"pass --yes-i-really-mean-it if you really do.")
 	}
 	id := r.OSD("id")
@@ -271,8 +273,10 @@ func (s *Service) gone(r *service.Request) (int32, *service.Answer) {
 	var a service.Answer
 	switch {
 	case !r.Bool("yes_i_really_mean_it"):
-		a = service.Fail(ceph.EPERM, "Are you SURE?  Did you verify with 'ceph osd safe-to-destroy'?  "+
-			"This will mean real, permanent data loss, as well as deletion of cephx and lockbox keys. "+
+		a = service.Fail(ceph.EPERM, "Are you SURE?  Did you verify with 'ceph osd "+
+			"safe-to-destroy'?  "+
+			"This will mean real, permanent data loss, as well as deletion of cephx and "+
+			"lockbox keys. "+
 			"Pass --yes-i-really-mean-it if you really do.")
 	case !s.m.Exists(id):
 		a = service.OK("osd.%d does not exist", id)

@@ -88,7 +88,10 @@ func (s *Service) Metadata(id int32) map[string]string { return s.meta[id] }
 // Range is the oldest and the newest epoch that is kept.
 func (s *Service) Range() (first, last ceph.Epoch) { return s.first, s.m.Epoch }
 
-func epochKey(prefix string, e ceph.Epoch) string { return fmt.Sprintf("%s%08x", prefix, uint32(e)) }
+func epochKey(prefix string, e ceph.Epoch) string {
+	return fmt.Sprintf("%s%08x", prefix,
+		uint32(e))
+}
 
 // Initial writes the first map into a new store: no pools, and the OSDs of the given numbers,
 // which exist and are down.
@@ -97,7 +100,8 @@ func Initial(w service.Writer, fsid ceph.UUID, now time.Time, leafType int, osds
 ) error {
 	domain := map[int]string{0: "osd", 1: "host"}[leafType]
 	if domain == "" {
-		return fmt.Errorf("osd_crush_chooseleaf_type %d: only 0 (osd) and 1 (host) are known", leafType)
+		return fmt.Errorf("osd_crush_chooseleaf_type %d: only 0 (osd) and 1 (host) are known",
+			leafType)
 	}
 	cm, err := crush.Default(0, domain)
 	if err != nil {

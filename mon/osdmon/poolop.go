@@ -50,7 +50,8 @@ func (s *Service) change(now time.Time, id int64, f func(p *osdmap.Pool)) {
 	put(&inc.NewPools, id, p)
 }
 
-func (s *Service) ownSnap(now time.Time, id int64, p *osdmap.Pool) (ceph.SnapID, []byte, ceph.Errno) {
+func (s *Service) ownSnap(now time.Time, id int64, p *osdmap.Pool) (ceph.SnapID, []byte,
+	ceph.Errno) {
 	if p.Flags.Has(osdmap.PoolPoolSnaps) {
 		return 0, nil, ceph.EINVAL // one pool has snapshots of one kind
 	}
@@ -62,7 +63,8 @@ func (s *Service) ownSnap(now time.Time, id int64, p *osdmap.Pool) (ceph.SnapID,
 	return snap, denc.Marshal(&snap, ceph.FeaturesAll), 0
 }
 
-func (s *Service) deleteOwnSnap(now time.Time, id int64, p *osdmap.Pool, snap ceph.SnapID) ceph.Errno {
+func (s *Service) deleteOwnSnap(now time.Time, id int64, p *osdmap.Pool,
+	snap ceph.SnapID) ceph.Errno {
 	switch {
 	case p.Flags.Has(osdmap.PoolPoolSnaps) || !p.Flags.Has(osdmap.PoolSelfmanagedSnaps):
 		return ceph.EINVAL
@@ -97,7 +99,8 @@ func (s *Service) poolSnap(now time.Time, id int64, p *osdmap.Pool, name string)
 		p.Flags |= osdmap.PoolPoolSnaps
 		p.SnapSeq++
 		p.SnapEpoch = s.m.Epoch + 1
-		put(&p.Snaps, p.SnapSeq, osdmap.PoolSnap{ID: p.SnapSeq, Stamp: ceph.TimeOf(now), Name: name})
+		put(&p.Snaps, p.SnapSeq, osdmap.PoolSnap{ID: p.SnapSeq, Stamp: ceph.TimeOf(now),
+			Name: name})
 	})
 	return 0
 }

@@ -268,7 +268,8 @@ func (s *Service) cmdPoolRemove(r *service.Request) service.Answer {
 		r.Bool("yes_i_really_really_mean_it_not_faking")
 	if r.Str("pool2") != name || !sure {
 		return service.Fail(ceph.EPERM, "WARNING: this will *PERMANENTLY DESTROY* all data stored "+
-			"in pool %s.  If you are *ABSOLUTELY CERTAIN* that is what you want, pass the pool name "+
+			"in pool %s.  If you are *ABSOLUTELY CERTAIN* that is what you want, pass the "+
+			"pool name "+
 			"*twice*, followed by --yes-i-really-really-mean-it.", name)
 	}
 	if bad := s.mayRemove(s.m.Pool(id)); bad != nil {

@@ -56,7 +56,8 @@ func (x *poolSetting) fail(e ceph.Errno, format string, args ...any) *service.An
 func (x *poolSetting) number() (int64, *service.Answer) {
 	n, err := strconv.ParseInt(x.value, 10, 64)
 	if err != nil {
-		return 0, x.fail(ceph.EINVAL, "error parsing integer value '%s': Expected option value to be "+
+		return 0, x.fail(ceph.EINVAL, "error parsing integer value '%s': Expected option "+
+			"value to be "+
 			"integer, got '%s'", x.value, x.value)
 	}
 	return n, nil
@@ -202,7 +203,8 @@ func (s *Service) setPGNum(x *poolSetting) *service.Answer {
 		return x.fail(ceph.EPERM, "pool pg_num change is disabled; you must unset nopgchange flag "+
 			"for the pool first")
 	}
-	return x.fail(ceph.EOPNOTSUPP, "changing pg_num of a pool that exists (%d) is not available in "+
+	return x.fail(ceph.EOPNOTSUPP, "changing pg_num of a pool that exists (%d) is not "+
+		"available in "+
 		"this release of Glue: choose it when the pool is created", x.p.PGNum)
 }
 
@@ -212,7 +214,8 @@ func (s *Service) setPGPNum(x *poolSetting) *service.Answer {
 	case bad != nil:
 		return bad
 	case x.p.Flags.Has(osdmap.PoolNoPGChange):
-		return x.fail(ceph.EPERM, "pool pgp_num change is disabled; you must unset nopgchange flag "+
+		return x.fail(ceph.EPERM, "pool pgp_num change is disabled; you must unset nopgchange "+
+			"flag "+
 			"for the pool first")
 	case n <= 0:
 		return x.fail(ceph.EINVAL, "specified pgp_num must > 0, but you set to %d", n)

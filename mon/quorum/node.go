@@ -80,7 +80,8 @@ func Create(
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	hs, err := proto.Marshal(&pb.HardState{Term: ptr[uint64](firstTerm), Commit: ptr[uint64](firstIndex)})
+	hs, err := proto.Marshal(&pb.HardState{Term: ptr[uint64](firstTerm),
+		Commit: ptr[uint64](firstIndex)})
 	err = errors.Join(err, state(batch), batch.err,
 		b.Set(keyConfState, cs, nil),
 		b.Set(keyHardState, hs, nil),
