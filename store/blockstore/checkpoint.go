@@ -144,7 +144,7 @@ func (s *Store) writeBack(lsn uint64) error {
 	n, err := writeRuns(s.file, s.sb, live)
 	s.stats.deferBytes.Add(n)
 	if err == nil {
-		err = s.file.Sync()
+		err = s.sync()
 	}
 	if err != nil {
 		return err
@@ -179,7 +179,7 @@ func (s *Store) trim(lsn uint64) error {
 	q.mu.Unlock()
 	if moved {
 		s.sb.Tail = tail
-		if err := s.sb.write(s.file); err != nil {
+		if err := s.sb.write(s.file, s.sync); err != nil {
 			return err
 		}
 		s.stats.superBytes.Add(blockBytes)

@@ -134,11 +134,10 @@ func (s *Store) commit(g *group, info recordInfo, pad uint64) error {
 	}
 	s.stats.journalBytes.Add(whole)
 	if !s.opts.sabotage.noBarrier {
-		if err := s.file.Sync(); err != nil {
+		if err := s.sync(); err != nil {
 			return err
 		}
 	}
-	s.stats.syncs.Add(1)
 	s.stats.groups.Add(1)
 	s.q.mu.Lock()
 	s.q.ring.advance(info, whole, info.crc)

@@ -91,10 +91,10 @@ func (o Options) format(dir string, file disk.File) error {
 		return err
 	}
 	// With the superblock there is a store; with both copies a crash can't take it away.
-	if err := sb.write(file); err != nil {
+	if err := sb.write(file, file.Sync); err != nil {
 		return err
 	}
-	return sb.write(file)
+	return sb.write(file, file.Sync)
 }
 
 // Least sizes.

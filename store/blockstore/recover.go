@@ -87,6 +87,8 @@ func (s *Store) recover() error {
 		return err
 	}
 	s.lastLSN = s.q.ring.head.LSN - 1
+	s.opts.Log.Info("object store journal replayed", "from", s.recovered.from,
+		"to", s.lastLSN, "torn", s.recovered.torn)
 	if lsn > s.lastLSN || lsn+1 < s.q.ring.tail.LSN {
 		return fmt.Errorf("database is at %d, journal has %d to %d: %w",
 			lsn, s.q.ring.tail.LSN, s.lastLSN, objectstore.ErrCorrupt)
@@ -148,10 +150,12 @@ func (s *Store) replayJournal(r *replay) error {
 	if last == nil {
 		return nil
 	}
+	s.recovered = recovery{from: r.lsn + 1, to: lastInfo.lastLSN(), lastRecord: lastInfo.firstLSN}
 	whole, err := s.dataArrived(last)
 	if err != nil {
 		return err
 	}
+	s.recovered.torn = !whole
 	if whole {
 		return s.replayRecord(r, lastInfo, last)
 	}

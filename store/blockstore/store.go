@@ -55,9 +55,12 @@ type Store struct {
 	// reusable, so that no reader sees a block change under it.
 	reuse sync.RWMutex
 
+	recovered recovery
+
 	failed     atomic.Pointer[error]
 	kvFull     atomic.Bool // the database's file system is nearly full
 	failOnce   sync.Once
+	syncing    sync.Mutex
 	stopped    chan struct{} // closed when the store has failed
 	checkpoint checkpointer
 	committer  chan struct{} // closed when the committer has ended
@@ -88,6 +91,13 @@ func (s *Store) Counters() Counters {
 		DataBytes: s.stats.dataBytes.Load(), JournalBytes: s.stats.journalBytes.Load(),
 		DeferBytes: s.stats.deferBytes.Load(),
 	}
+}
+
+// recovery is what opening the store found in the journal.
+type recovery struct {
+	from, to   uint64 // LSNs that were replayed into the database
+	lastRecord uint64 // first LSN of the last record, which may be torn by a crash
+	torn       bool   // a record was dropped, because its data had not arrived
 }
 
 func openDisk(dir string, o Options) (disk.File, error) {
@@ -130,6 +140,22 @@ func (s *Store) fail(err error) {
 	s.q.cond.Broadcast()
 	s.q.work.Broadcast()
 	s.q.mu.Unlock()
+}
+
+// sync is the barrier. Barriers do not overlap, and after one has failed none is tried: the kernel
+// reports lost writes once, and to whoever asks first.
+func (s *Store) sync() error {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	if err := s.failure(); err != nil {
+		return err
+	}
+	s.stats.syncs.Add(1)
+	err := s.file.Sync()
+	if err != nil {
+		s.fail(err)
+	}
+	return err
 }
 
 // failure is the error that the store stopped with, nil while it works.

@@ -136,12 +136,12 @@ func readSuperblock(f disk.File) (*superblock, error) {
 	return best, nil
 }
 
-// write stores the next generation over the older copy and syncs it.
-func (s *superblock) write(f disk.File) error {
+// write stores the next generation over the older copy and makes it durable.
+func (s *superblock) write(f disk.File, sync func() error) error {
 	s.Generation++
 	at := int64(s.Generation%superCopies) * blockBytes
 	if err := f.WriteVec([][]byte{s.encode()}, at); err != nil {
 		return err
 	}
-	return f.Sync()
+	return sync()
 }

@@ -104,7 +104,11 @@ func (f *worldFS) file(kind string, open func() (vfs.File, error)) (file vfs.Fil
 	if err != nil {
 		return nil, err
 	}
-	return &worldKVFile{file, f.w}, nil
+	sync := "kv sync"
+	if kind == "kv opendir" {
+		sync = "kv dirsync"
+	}
+	return &worldKVFile{file, f.w, sync}, nil
 }
 
 func (f *worldFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
@@ -153,7 +157,8 @@ func (f *worldFS) Unwrap() vfs.FS { return f.FS }
 
 type worldKVFile struct {
 	vfs.File
-	w *world
+	w    *world
+	sync string // kind of its syncs
 }
 
 func (f *worldKVFile) Write(p []byte) (n int, err error) {
@@ -180,11 +185,11 @@ func (f *worldKVFile) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-func (f *worldKVFile) Sync() error     { return f.w.do("kv sync", f.File.Sync) }
-func (f *worldKVFile) SyncData() error { return f.w.do("kv sync", f.File.SyncData) }
+func (f *worldKVFile) Sync() error     { return f.w.do(f.sync, f.File.Sync) }
+func (f *worldKVFile) SyncData() error { return f.w.do(f.sync, f.File.SyncData) }
 
 func (f *worldKVFile) SyncTo(n int64) (full bool, err error) {
-	err = f.w.do("kv sync", func() error {
+	err = f.w.do(f.sync, func() error {
 		full, err = f.File.SyncTo(n)
 		return err
 	})

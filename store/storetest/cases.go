@@ -353,4 +353,3 @@ func caseRename(e *env) {
 		e.Fatalf("omap of the new object: %v, %v", list, err)
 	}
 }
-

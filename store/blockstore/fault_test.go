@@ -1,0 +1,358 @@
+package blockstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"glue/ceph"
+
+	"glue/store/disk"
+	"glue/store/memstore"
+	"glue/store/objectstore"
+	"glue/store/storetest"
+)
+
+var (
+	faultsFlag = flag.Int("store.faults", 300, "single failures to try")
+	flipsFlag  = flag.Int("store.flips", 400, "bit flips to try")
+)
+
+var errFault = errors.New("injected")
+
+// faultRun is a fixed piece of work in a world where one call fails.
+type faultRun struct {
+	w    *world
+	o    Options
+	txs  []*objectstore.Transaction
+}
+
+// work submits until the store refuses everything.
+func (r *faultRun) work(s *Store, rng *rand.Rand) error {
+	model := memstore.New(memstore.Options{})
+	defer model.Close()
+	gen := storetest.NewGenerator(rng, model, storetest.GeneratorOptions{
+		Objects: 5, MaxBytes: 48 << 10})
+	for i := range 60 {
+		t := gen.Next()
+		t.PutMeta(seqKey, encodeSeq(len(r.txs)+1))
+		r.txs = append(r.txs, t)
+		err := s.Submit(t, func(err error) {
+			if err == nil {
+				r.w.acked.Add(1)
+			}
+		})
+		if err != nil {
+			r.txs = r.txs[:len(r.txs)-1]
+			continue
+		}
+		if err := model.Submit(t, nil); err != nil {
+			return err
+		}
+		if i%15 == 14 {
+			s.checkpoint.request()
+			storetest.Barrier(s)
+		}
+	}
+	return s.Close()
+}
+
+// tryFault fails the n-th call of the work and returns what it was, "" if there were fewer.
+func tryFault(seed uint64, n int) (kind string, err error) {
+	rng := rand.New(rand.NewPCG(seed, 9))
+	r := &faultRun{w: newWorld(4 << 20), o: crashOptions(rng)}
+	if err := Format("/osd", r.w.options(r.o)); err != nil {
+		return "", err
+	}
+	s, err := Open("/osd", r.w.options(r.o))
+	if err != nil {
+		return "", err
+	}
+	calls, late := 0, 0
+	r.w.mu.Lock()
+	r.w.step = func(k string) error {
+		// A directory that can't be synced makes Pebble panic: fail-stop, but not for a test.
+		if k == "kv dirsync" {
+			return nil
+		}
+		if k == "sync" && kind == "sync" {
+			late++
+		}
+		if calls++; calls-1 == n {
+			kind = k
+			return fmt.Errorf("%s: %w", k, errFault)
+		}
+		return nil
+	}
+	r.w.mu.Unlock()
+	finished := make(chan error, 1)
+	go func() { finished <- r.work(s, rng) }()
+	select {
+	case <-finished:
+	case <-time.After(3 * time.Second): // Pebble stopped for good, holding its locks
+	}
+	r.w.mu.Lock()
+	tries, txs := late, slices.Clone(r.txs)
+	r.w.mu.Unlock()
+	after := r.w.cut(rng)
+	p := crashPoint{w: after, txs: txs}
+	if _, err := p.judge(new(modelAt), r.o); err != nil {
+		return kind, err
+	}
+	if tries > 0 {
+		return kind, fmt.Errorf("%d syncs were tried after the failed one", tries)
+	}
+	return kind, nil
+}
+
+// Whichever single call to the system fails, nothing that was acknowledged is lost, and a barrier
+// that failed is the last.
+func TestEachCallFails(t *testing.T) {
+	seen := map[string]int{}
+	for seed, n, tried := uint64(1), 0, 0; tried < *faultsFlag; tried++ {
+		kind, err := tryFault(seed, n)
+		if err != nil {
+			t.Fatalf("seed %d, call %d (%s): %v", seed, n, kind, err)
+		}
+		seen[kind]++
+		if n += 3; kind == "" {
+			n, seed = int(seed)%3, seed+1
+		}
+	}
+	t.Log(seen)
+}
+
+// A bit that flips anywhere is noticed before its data leaves the store.
+func TestBitRot(t *testing.T) {
+	for tried, seed := 0, uint64(1); tried < *flipsFlag; seed++ {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		w, o := newWorld(4<<20), crashOptions(rng)
+		s := workedStore(t, w, o, rng)
+		if rng.IntN(2) == 0 { // with or without a journal to replay
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			storetest.Barrier(s)
+			w = w.cut(rng)
+			s.Close()
+		}
+		for range 40 {
+			tryFlip(t, w, o, rng)
+			tried++
+		}
+	}
+}
+
+func workedStore(t *testing.T, w *world, o Options, rng *rand.Rand) *Store {
+	t.Helper()
+	if err := Format("/osd", w.options(o)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open("/osd", w.options(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gen := storetest.NewGenerator(rng, s, storetest.GeneratorOptions{MaxBytes: 64 << 10})
+	for range 60 {
+		s.Submit(gen.Next(), nil)
+	}
+	return s
+}
+
+// tryFlip inverts one bit and looks for answers that differ from those of the sound store.
+func tryFlip(t *testing.T, w *world, o Options, rng *rand.Rand) {
+	t.Helper()
+	sound := &world{sim: w.sim.Clone(), fs: w.fs.CrashClone(crashAll)}
+	bad := &world{sim: w.sim.Clone(), fs: w.fs.CrashClone(crashAll)}
+	off := rng.Int64N(w.sim.Size())
+	if rng.IntN(3) == 0 {
+		off = rng.Int64N(64 << 10) // superblocks and the journal's beginning
+	}
+	bad.sim.Flip(off, uint(rng.IntN(8)))
+	a, err := Open("/osd", sound.options(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	b, err := Open("/osd", bad.options(o))
+	if err != nil {
+		return // noticed at once
+	}
+	defer b.Close()
+	// Damage to the very last record of a journal can't be told from a crash while it was
+	// written; nothing but that record may be missing.
+	if b.lastLSN != a.lastLSN {
+		if b.lastLSN+1 != a.recovered.lastRecord {
+			t.Fatalf("flip at %d: journal ends at %d, not %d (%+v)",
+				off, b.lastLSN, a.lastLSN, a.recovered)
+		}
+		return
+	}
+	colls, _ := a.Collections()
+	if other, err := b.Collections(); err != nil || !slices.Equal(colls, other) {
+		t.Fatalf("flip at %d: collections %v became %v, %v", off, colls, other, err)
+	}
+	for _, c := range colls {
+		list, err := storetest.ListAll(a, c, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, obj := range list {
+			want, err1 := a.Read(c, obj, 0, 0)
+			got, err2 := b.Read(c, obj, 0, 0)
+			if err1 != nil || err2 == nil && !bytes.Equal(want, got) ||
+				err2 != nil && !errors.Is(err2, objectstore.ErrCorrupt) {
+				t.Fatalf("flip at %d: object %v reads differently: %v, %v", off, obj, err1, err2)
+			}
+			if err2 != nil {
+				mustReport(t, b, c, obj)
+			}
+		}
+	}
+}
+
+// mustReport expects a deep check to name the object.
+func mustReport(t *testing.T, s *Store, c ceph.SPG, o ceph.HObject) {
+	t.Helper()
+	r, err := s.Fsck(context.Background(), true)
+	if err != nil || !slices.ContainsFunc(r.Damaged, func(d DamagedObject) bool {
+		return d.Coll == c && d.Object == o
+	}) {
+		t.Fatalf("%v is damaged, fsck reports %+v, %v", o, r, err)
+	}
+}
+
+// A full store refuses writes, and goes on deleting and starting.
+func TestFull(t *testing.T) {
+	for seed := range uint64(12) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		w, o := newWorld(5<<20), crashOptions(rng)
+		if err := Format("/osd", w.options(o)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open("/osd", w.options(o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		model := memstore.New(memstore.Options{})
+		both := func(f func(*objectstore.Transaction)) error {
+			var tx objectstore.Transaction
+			f(&tx)
+			if err := s.Submit(&tx, nil); err != nil {
+				return err
+			}
+			return model.Submit(&tx, nil)
+		}
+		c := ceph.SPG{PGID: ceph.PGID{Pool: 1}, Shard: ceph.NoShard}
+		if err := both(func(t *objectstore.Transaction) { t.MkColl(c) }); err != nil {
+			t.Fatal(err)
+		}
+		for round := range 6 {
+			full := 0
+			for full < 20 {
+				data := make([]byte, 1+rng.IntN(200<<10))
+				data[0] = byte(round)
+				err := both(func(t *objectstore.Transaction) {
+					t.Write(c, storetest.Object(rng.IntN(100)), uint64(rng.IntN(50000)), data)
+				})
+				if err != nil && !errors.Is(err, ceph.ENOSPC) {
+					t.Fatal(err)
+				} else if err != nil {
+					full++
+				}
+			}
+			if rng.IntN(2) == 0 {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if s, err = Open("/osd", w.options(o)); err != nil {
+					t.Fatalf("a full store does not open: %v", err)
+				}
+			}
+			deleteSome(t, s, c, rng, both)
+			if err := storetest.Compare(model, s, 50); err != nil {
+				t.Fatal(err)
+			}
+			if r, err := s.Fsck(context.Background(), true); err != nil || len(r.Errors) > 0 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+		}
+		s.Close()
+	}
+}
+
+func deleteSome(
+	t *testing.T, s *Store, c ceph.SPG, rng *rand.Rand,
+	both func(func(*objectstore.Transaction)) error,
+) {
+	t.Helper()
+	list, err := storetest.ListAll(s, c, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range list {
+		if rng.IntN(2) == 0 {
+			continue
+		}
+		err := both(func(t *objectstore.Transaction) {
+			if i%3 == 0 {
+				t.Truncate(c, o, 100)
+			} else {
+				t.Remove(c, o)
+			}
+			t.SetAttr(c, storetest.Object(200), "a", []byte("b"))
+			t.PutMeta("info", make([]byte, 300))
+		})
+		if err != nil {
+			t.Fatalf("a full store refuses to delete: %v", err)
+		}
+	}
+}
+
+// Open refuses what it can't trust, and leaves it alone.
+func TestRefuses(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	w, o := newWorld(4<<20), crashOptions(rng)
+	s := workedStore(t, w, o, rng)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := newWorld(4 << 20)
+	if err := workedStore(t, other, o, rng).Close(); err != nil {
+		t.Fatal(err)
+	}
+	short := disk.NewSim(2 << 20)
+	head := make([]byte, 8192)
+	if err := errors.Join(w.sim.ReadAt(head, 0), short.WriteVec([][]byte{head}, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		w    *world
+		want error
+	}{
+		"zeros":                {&world{sim: disk.NewSim(4 << 20), fs: w.fs}, ErrForeign},
+		"cut short":            {&world{sim: short, fs: w.fs}, objectstore.ErrCorrupt},
+		"foreign database":     {&world{sim: w.sim, fs: other.fs}, ErrForeign},
+		"foreign block device": {&world{sim: other.sim, fs: w.fs}, ErrForeign},
+	} {
+		before := c.w.sim.Clone()
+		if _, err := Open("/osd", c.w.options(o)); !errors.Is(err, c.want) {
+			t.Errorf("%s: want %v, got %v", name, c.want, err)
+		}
+		a, b := make([]byte, c.w.sim.Size()), make([]byte, c.w.sim.Size())
+		if errors.Join(before.ReadAt(a, 0), c.w.sim.ReadAt(b, 0)) != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s: the disk was changed", name)
+		}
+	}
+}
+
+// crashAll keeps everything, synced or not.
+var crashAll = vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))}
