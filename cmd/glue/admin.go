@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"glue/client/rados"
@@ -23,15 +22,22 @@ func ask(ctx context.Context, c *rados.Cluster, v any, prefix string, args map[s
 	for k, a := range args {
 		cmd[k] = a
 	}
-	out, status, err := c.MonCommand(ctx, cmd, nil)
+	return askWith(ctx, c, v, cmd, nil)
+}
+
+// askWith is ask for a whole command with input.
+func askWith(
+	ctx context.Context, c *rados.Cluster, v any, cmd map[string]any, in []byte,
+) error {
+	out, _, err := c.MonCommand(ctx, cmd, in)
 	if err != nil {
-		return fmt.Errorf("%s: %w (%s)", prefix, err, status)
+		return fmt.Errorf("%s: %w", cmd["prefix"], err)
 	}
 	if v == nil {
 		return nil
 	}
 	if err := json.Unmarshal(out, v); err != nil {
-		return fmt.Errorf("%s: the answer is not what was expected: %w", prefix, err)
+		return fmt.Errorf("%s: the answer is not what was expected: %w", cmd["prefix"], err)
 	}
 	return nil
 }
@@ -39,9 +45,12 @@ func ask(ctx context.Context, c *rados.Cluster, v any, prefix string, args map[s
 // tebibyte is CRUSH weight 1.
 const tebibyte = 1 << 40
 
-// prepare makes the cluster's OSDs known to the monitors and, the first time, creates the pool
-// for virtual machines' disks. It may be repeated.
+// prepare makes a new cluster's OSDs known to the monitors and creates the pool for virtual
+// machines' disks. What an earlier start did not finish is done again.
 func prepare(ctx context.Context, l layout, s *spec) error {
+	if s.Prepared {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	c, err := connectAdmin(ctx, l)
@@ -49,32 +58,30 @@ func prepare(ctx context.Context, l layout, s *spec) error {
 		return err
 	}
 	defer c.Close()
-	var known []int
-	if err := ask(ctx, c, &known, "osd ls", nil); err != nil {
-		return err
-	}
-	have := map[int]bool{}
-	for _, id := range known {
-		have[id] = true
-	}
 	for _, o := range s.OSDs {
-		if have[o.ID] {
-			continue
-		}
-		if err := introduce(ctx, c, o); err != nil {
+		if err := introduce(ctx, l, c, o); err != nil {
 			return err
 		}
 	}
-	if len(known) > 0 {
-		return nil
+	if err := createRBDPool(ctx, c); err != nil {
+		return err
 	}
-	return createRBDPool(ctx, c)
+	s.Prepared = true
+	return s.save(l)
 }
 
-// introduce tells the monitors of a new OSD and its place in the CRUSH map.
-func introduce(ctx context.Context, c *rados.Cluster, o osdSpec) error {
-	id := strconv.Itoa(o.ID)
-	err := ask(ctx, c, nil, "osd new", map[string]any{"uuid": o.UUID, "id": id})
+// introduce tells the monitors of a new OSD, its key and its place in the CRUSH map.
+func introduce(ctx context.Context, l layout, c *rados.Cluster, o osdSpec) error {
+	name := osdName(o.ID)
+	ring, err := os.ReadFile(l.keyring(name))
+	if err != nil {
+		return err
+	}
+	err = askWith(ctx, c, nil, map[string]any{"prefix": "auth import"}, ring)
+	if err != nil {
+		return err
+	}
+	err = ask(ctx, c, nil, "osd new", map[string]any{"uuid": o.UUID, "id": name})
 	if err != nil {
 		return err
 	}
@@ -82,7 +89,7 @@ func introduce(ctx context.Context, c *rados.Cluster, o osdSpec) error {
 	if err != nil {
 		return err
 	}
-	return ask(ctx, c, nil, "osd crush create-or-move", map[string]any{"id": "osd." + id,
+	return ask(ctx, c, nil, "osd crush create-or-move", map[string]any{"id": name,
 		"weight": float64(o.Bytes) / tebibyte, "args": []string{"host=" + host, "root=default"}})
 }
 

@@ -87,7 +87,7 @@ func layOut(at, final layout, s *spec, now time.Time) error {
 }
 
 // makeKeys makes a key for everyone, writes each daemon's and the administrator's keyring and
-// returns the text of all of them, which the monitors start from.
+// returns the text of those that the monitors start from. They learn the OSDs' keys with the OSDs.
 func makeKeys(at layout, s *spec, now time.Time) (string, error) {
 	var all strings.Builder
 	add := func(name, file string, caps map[string]string) error {
@@ -102,7 +102,9 @@ func makeKeys(at layout, s *spec, now time.Time) (string, error) {
 		var ring keyring.Keyring
 		ring.Set(keyring.Entry{Name: n, Key: k, Caps: caps})
 		text := ring.Format()
-		all.WriteString(text)
+		if n.Type != ceph.TypeOSD {
+			all.WriteString(text)
+		}
 		if file == "" {
 			return nil
 		}

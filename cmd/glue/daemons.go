@@ -80,8 +80,10 @@ func (c *daemonConf) addr() (netip.AddrPort, error) {
 }
 
 // key is the daemon's secret from its keyring.
-func (c *daemonConf) key() (keyring.Key, error) {
-	path := c.set.Str("keyring")
+func (c *daemonConf) key() (keyring.Key, error) { return readKey(c.set.Str("keyring"), c.name) }
+
+// readKey is the key of an entity in a keyring file.
+func readKey(path string, name ceph.AuthName) (keyring.Key, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return keyring.Key{}, fmt.Errorf("read the keyring: %w", err)
@@ -90,9 +92,9 @@ func (c *daemonConf) key() (keyring.Key, error) {
 	if err != nil {
 		return keyring.Key{}, fmt.Errorf("%s: %w", path, err)
 	}
-	e, ok := ring.Get(c.name)
+	e, ok := ring.Get(name)
 	if !ok {
-		return keyring.Key{}, fmt.Errorf("%s has no key of %v", path, c.name)
+		return keyring.Key{}, fmt.Errorf("%s has no key of %v", path, name)
 	}
 	return e.Key, nil
 }

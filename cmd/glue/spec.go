@@ -23,6 +23,7 @@ type spec struct {
 	OSDs     []osdSpec         `json:"osds"`
 	PortBase int               `json:"port_base"`
 	Split    bool              `json:"split"`
+	Prepared bool              `json:"prepared"` // OSDs are known, the first pool is there
 	Config   map[string]string `json:"config,omitempty"`
 }
 
@@ -149,7 +150,7 @@ func (r request) newSpec(newUUID func() string) (*spec, error) {
 	if size == "" {
 		size = defaultOSDSize
 	}
-	bytes, err := parseBytes(size)
+	bytes, err := diskBytes(size)
 	if err != nil {
 		return nil, fmt.Errorf("--osd-size: %w", err)
 	}
@@ -183,7 +184,8 @@ func (r request) conflict(s *spec) error {
 	return nil
 }
 
-func parseBytes(text string) (int64, error) {
+// diskBytes reads a size such as 10G.
+func diskBytes(text string) (int64, error) {
 	o := options.Option{Name: "size", Kind: options.Size}
 	v, err := o.Check(text)
 	if err != nil {
