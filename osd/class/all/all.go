@@ -4,14 +4,30 @@ package all
 
 import (
 	"glue/osd/class"
+	"glue/osd/class/cas"
+	"glue/osd/class/cephfs"
+	"glue/osd/class/hello"
 	"glue/osd/class/lock"
+	"glue/osd/class/log"
+	"glue/osd/class/numops"
 	"glue/osd/class/rbd"
+	"glue/osd/class/refcount"
+	"glue/osd/class/timeindex"
+	"glue/osd/class/version"
 )
 
 // Classes are the tables of all classes.
 var Classes = []class.Class{
+	cas.Class,
+	cephfs.Class,
+	hello.Class,
 	lock.Class,
+	log.Class,
+	numops.Class,
 	rbd.Class,
+	refcount.Class,
+	timeindex.Class,
+	version.Class,
 }
 
 // Registry finds the methods of all classes.

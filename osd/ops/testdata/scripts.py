@@ -695,7 +695,137 @@ def rbd_mirror():
     pr(1, 0, 77), pr(2, 1, 88), pr(3, 1, 1), pr(9, 1, 1)
 
 
+# ---- the small classes --------------------------------------------------------------------------
+def utime(sec_, nsec=0): return u32(sec_) + u32(nsec)
+
+
+def hello():
+    for b in b"", b"you", b"x" * 100, b"x" * 101:
+        cr("none", "say_hello", b, "hello")
+    W("he").create().run()
+    for b in b"", b"you", b"x" * 101:
+        cr("he", "say_hello", b, "hello")
+    cw("hn", "record_hello", b"x" * 101, "hello")
+    cw("hn", "record_hello", b"you", "hello"), cw("hn", "record_hello", b"you", "hello")
+    cr("hn", "replay", b"", "hello")
+    cw("hn", "turn_it_to_11", b"", "hello"), cw("hn", "turn_it_to_11", b"x", "hello")
+    cw("hz", "turn_it_to_11", b"", "hello")
+    cw("hn", "write_return_data", b"", "hello"), cw("hn", "write_return_data", b"x", "hello")
+    cw("hn", "writes_dont_return_data", b"", "hello")
+    cw("hn", "write_too_much_return_data", b"", "hello")
+    cw("hn", "bad_reader", b"", "hello"), cr("hn", "bad_writer", b"", "hello")
+
+
+def numops():
+    n = lambda m, k, v: cw("num", m, s(k) + s(v), "numops")
+    for m, k, v in (("add", "a", "5"), ("add", "a", "2.5"), ("mul", "a", "-3"), ("add", "a", "x"),
+                    ("add", "a", ""), ("add", "a", " 1"), ("add", "a", "1 "), ("mul", "b", "7"),
+                    ("add", "b", "1e20"), ("add", "b", "1"), ("add", "c", "0.1"), ("mul", "c", "3"),
+                    ("add", "d", "123456789012"), ("add", "e", "0x10"), ("add", "f", "inf"),
+                    ("mul", "f", "-1"), ("add", "g", "nan"), ("add", "h", "1e-7"), ("add", "i", "1_0"),
+                    ("add", "j", "1e400"), ("add", "k", "1234567890"), ("add", "k", "0.5"),
+                    ("mul", "k", "10"), ("add", "l", "+4"), ("add", "m", "."), ("add", "n", "5.")):
+        n(m, k, v)
+    W("num").omapset({"bad": b"zz"}).run()
+    n("add", "bad", "1")
+    cw("num", "add", b"\1", "numops")
+
+
+def version():
+    v = lambda n, t: sec(1, 1, u64(n), s(t))
+    w = lambda m, b: cw("ver", m, b, "version")
+    r = lambda m, b=b"": cr("ver", m, b, "version")
+    cond = lambda n, t, c: sec(1, 1, v(n, t), u32(c))
+    chk = lambda *c: sec(1, 1, v(0, ""), lst(*c))
+    r("read")
+    w("set", sec(1, 1, v(5, "tag"))), r("read")
+    for c in range(0, 9):
+        for n in 4, 5, 6:
+            r("check_conds", chk(cond(n, "tag", c)))
+        r("check_conds", chk(cond(5, "other", c)))
+    w("inc", chk()), w("inc_conds", chk(cond(6, "tag", 1))), w("inc_conds", chk(cond(6, "tag", 1)))
+    r("read"), r("check_conds", chk(cond(7, "tag", 1), cond(1, "", 4))), w("set", b""), w("inc", b"")
+    r("check_conds", b""), W("ver2").create().run(), cr("ver2", "read", b"", "version")
+    cr("ver2", "check_conds", chk(cond(0, "", 1)), "version")
+
+
+def refcount():
+    t = lambda tag, imp=0: sec(1, 1, s(tag), u8(imp))
+    w = lambda o, m, b: cw(o, m, b, "refcount")
+    r = lambda o, imp=0: cr(o, "read", sec(1, 1, u8(imp)), "refcount")
+    w("rc0", "get", t("a")), w("rc0", "put", t("a"))
+    W("rc").create().run()
+    r("rc"), r("rc", 1), w("rc", "put", t("a"))
+    w("rc", "get", t("a")), w("rc", "get", t("b")), w("rc", "get", t("a")), r("rc")
+    w("rc", "put", t("zz")), w("rc", "put", t("a")), w("rc", "put", t("a")), w("rc", "get", t("a"))
+    w("rc", "put", t("a")), r("rc"), w("rc", "put", t("b")), w("rc", "put", t("a"))
+    W("rd").create().run()
+    w("rd", "get", t("x", 1)), r("rd"), w("rd", "put", t("q", 1)), w("rd", "put", t("q", 1)), w("rd", "put", t("x", 1))
+    W("re").create().run()
+    w("re", "put", t("q", 1))
+    w("rf", "set", sec(1, 1, lst(s("m"), s("l"), s("m")))), r("rf"), w("rf", "set", sec(1, 1, lst()))
+    w("rf", "set", sec(1, 1, lst())), w("rf", "set", b""), w("rf", "get", b"")
+
+
+def log():
+    e = lambda i, sc, n, t, d: sec(2, 1, s(sc), s(n), utime(*t), s(d), s(i))
+    w = lambda m, b: cw("lg", m, b, "log")
+    r = lambda m, b: cr("lg", m, b, "log")
+    ls = lambda f=0, mk="", t=0, n=0: sec(1, 1, utime(f), s(mk), utime(t), u32(n))
+    r("list", ls()), w("trim", sec(2, 1, utime(0), utime(99), s(""), s("")))
+    w("add", sec(2, 1, lst(e("1_0000000010.000000_x", "s", "n", (10, 0), "d1"),
+                           e("1_0000000020.000000_y", "s", "n2", (20, 5000), "d2")), u8(1)))
+    w("add", sec(2, 1, lst(e("1_0000000015.000000_z", "s", "late", (15, 0), "d3")), u8(1)))
+    w("add", sec(2, 1, lst(e("1_0000000016.000000_z", "s", "late", (16, 0), "d4")), u8(0)))
+    w("add", sec(1, 1, lst(e("zz", "s", "odd", (30, 0), "d5"))))
+    r("info", sec(1, 1)), r("list", ls()), r("list", ls(n=2)), r("list", ls(12)), r("list", ls(12, t=16))
+    r("list", ls(12, t=11)), r("list", ls(mk="1_0000000015.000000_z")), r("list", ls(n=-5)), r("list", b"")
+    tr = lambda f, t, fm="", tm="": w("trim", sec(2, 1, utime(f), utime(t), s(fm), s(tm)))
+    tr(11, 14), tr(0, 15), tr(0, 15), tr(0, 0, "", "1_0000000016.000000_z"), tr(0, 0, "", "1_0000000016.000000_z")
+    w("trim", sec(1, 1, utime(0), utime(100))), w("trim", sec(1, 1, utime(0), utime(100)))
+    r("list", ls()), r("info", sec(1, 1)), r("info", b"")
+
+
+def timeindex():
+    e = lambda t, x, v: sec(1, 1, utime(*t), s(x), s(v))
+    w = lambda m, b: cw("ti", m, b, "timeindex")
+    r = lambda m, b: cr("ti", m, b, "timeindex")
+    ls = lambda f=0, mk="", t=0, n=1000: sec(1, 1, utime(f), s(mk), utime(t), u32(n))
+    r("list", ls())
+    w("add", sec(1, 1, lst(e((10, 7000), "a", "v1"), e((20, 0), "b", "v2"),
+                           e((30, 999999999), "with space", "v4"), e((40, 0), "x" * 300, "v5"))))
+    r("list", ls()), r("list", ls(t=1000)), r("list", ls(15, t=1000)), r("list", ls(15, t=25))
+    r("list", ls(15, t=14)), r("list", ls(t=1000, n=2)), r("list", ls(t=1000, n=0)), r("list", ls(t=1000, n=-1))
+    r("list", ls(mk="1_0000000020.000000_", t=1000)), r("list", b"")
+    tr = lambda f, t, fm="", tm="": w("trim", sec(1, 1, utime(f), utime(t), s(fm), s(tm)))
+    tr(11, 15), tr(0, 20), tr(0, 20), tr(0, 0, "", "1_0000000030"), tr(0, 100), tr(0, 100), w("trim", b"")
+
+
+def cas():
+    ho = lambda n, p=2, h=7: sec(4, 3, s(""), s(n), u64(NOSNAP), u32(h), u8(0), s(""), u64(p))
+    w = lambda m, b: cw("ca", m, b, "cas")
+    w("chunk_get_ref", sec(1, 1, ho("a"))), w("chunk_put_ref", sec(1, 1, ho("a")))
+    mkc = lambda o, f, d: w("chunk_create_or_get_ref", sec(1, 1, o, u64(f), s(d)))
+    mkc(ho("b"), 0, "data"), mkc(ho("a"), 1, "data"), mkc(ho("c"), 1, "other"), mkc(ho("c"), 0, "other")
+    w("chunk_get_ref", sec(1, 1, ho("a"))), w("chunk_get_ref", sec(1, 1, ho("z", 1, 9)))
+    w("chunk_put_ref", sec(1, 1, ho("q"))), w("chunk_get_ref", b"")
+    cr("ca", "references_chunk", s("x"), "cas"), cr("ca", "references_chunk", b"", "cas")
+    for n in "a", "a", "b", "c":
+        w("chunk_put_ref", sec(1, 1, ho(n)))
+    w("chunk_put_ref", sec(1, 1, ho("z", 1, 9)))
+
+
+def cephfs():
+    a = lambda idx, size, mt: cw("cf", "accumulate_inode_metadata", sec(
+        1, 1, s("ceil"), s("mt"), s("sz"), u64(idx), u64(size), u64(mt)), "cephfs")
+    a(3, 100, 50), a(2, 200, 60), a(4, 10, -5), a(4, 11, 5)
+    W("cf").setx("mt", b"zz").setx("sz", b"123456789").run()
+    a(1, 1, 1)
+    cw("cf", "accumulate_inode_metadata", b"", "cephfs")
+
+
 ALL = dict(data=data, checksum=checksum, xattr=xattr, omap=omap, lock=lock, rbd_header=rbd_header,
            rbd_snap=rbd_snap, rbd_clone=rbd_clone, rbd_dir=rbd_dir, rbd_map=rbd_map,
            rbd_data=rbd_data, rbd_group=rbd_group, rbd_migration=rbd_migration, rbd_old=rbd_old,
-           rbd_mirror=rbd_mirror)
+           rbd_mirror=rbd_mirror, hello=hello, numops=numops, version=version, refcount=refcount,
+           log=log, timeindex=timeindex, cas=cas, cephfs=cephfs)
