@@ -163,11 +163,11 @@ func TestOddAddresses(t *testing.T) {
 		t.Errorf("a lone address as a list: %v, %v", v, err)
 	}
 	for what, text := range map[string]string{
-		"a list with another marker":  "03",
-		"an address of marker 2":      "02010000000201",
+		"a list with another marker": "03",
+		"an address of marker 2":     "02010000000201",
 		"a family that there is none": "0101011c000000020000001100000010000000" + "0900" +
 			strings.Repeat("00", 14),
-		"an address without room":     "0101011c0000000200000011000000020000000200",
+		"an address without room": "0101011c0000000200000011000000020000000200",
 	} {
 		b, _ := hex.DecodeString(text)
 		if err := denc.Unmarshal(b, &AddrVec{}, 0); err == nil {

@@ -115,19 +115,28 @@ func (o *OSD) Denc(c *denc.Coder) {
 	h := c.Begin(1, 1)
 	denc.ListFunc(c, &o.OpQueueAgeHist, (*denc.Coder).I32)
 	h.End()
-	perf := c.Begin(2, 2)
-	if c.Err() == nil && perf.V < 2 {
-		c.Invalid("objectstore_perf_stat of version %d", perf.V)
-	}
-	c.U64(&o.CommitLatencyNS)
-	c.U64(&o.ApplyLatencyNS)
-	perf.End()
+	o.dencPerf(c)
 	o.UpFrom.Denc(c)
 	c.U64(&o.Seq)
 	c.U32(&o.NumPGs)
 	dencKB(c, uint64(f.Allocated), uint64(f.OmapAllocated), uint64(f.InternalMetadata))
 	f.Denc(c)
 	o.dencLate(c, s.V)
+	s.End()
+}
+
+// dencPerf is objectstore_perf_stat_t version 2; version 1 has milliseconds.
+func (o *OSD) dencPerf(c *denc.Coder) {
+	s := c.Begin(2, 2)
+	for _, p := range []*uint64{&o.CommitLatencyNS, &o.ApplyLatencyNS} {
+		if s.V >= 2 {
+			c.U64(p)
+			continue
+		}
+		var ms uint32
+		c.U32(&ms)
+		*p = uint64(ms) * 1e6
+	}
 	s.End()
 }
 
