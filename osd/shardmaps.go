@@ -95,6 +95,9 @@ func (s *shard) makePG(id ceph.SPG, created ceph.Epoch) {
 		s.d.log.Warn("the past of a new PG is not known", "pg", id, "err", err)
 		return
 	}
+	now := ceph.TimeOf(s.now)
+	h := &c.Info.History
+	h.LastScrubStamp, h.LastDeepScrubStamp, h.LastCleanScrubStamp = now, now, now
 	s.create(id, c).step(peering.MapsDone{})
 }
 
