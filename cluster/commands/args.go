@@ -224,9 +224,14 @@ func (c *Command) Text() string {
 }
 
 // Args are the arguments as text, for matching against capabilities; lists are joined by spaces.
+// The list "caps" also gives one "caps_SERVICE" for each of its pairs, which bootstrap keys are
+// restricted by; nothing that the caller names so counts.
 func (c *Command) Args() map[string]string {
 	out := make(map[string]string, len(c.args))
 	for k, v := range c.args {
+		if strings.HasPrefix(k, "caps_") {
+			continue
+		}
 		switch v := v.(type) {
 		case string:
 			out[k] = v
@@ -235,12 +240,21 @@ func (c *Command) Args() map[string]string {
 		case bool:
 			out[k] = strconv.FormatBool(v)
 		case []any:
-			var words []string
-			for _, w := range v {
-				words = append(words, fmt.Sprint(w))
+			words := make([]string, len(v))
+			for i, w := range v {
+				words[i] = fmt.Sprint(w)
 			}
 			out[k] = strings.Join(words, " ")
+			if k == "caps" {
+				capsArgs(out, words)
+			}
 		}
 	}
 	return out
+}
+
+func capsArgs(out map[string]string, list []string) {
+	for ; len(list) >= 2; list = list[2:] {
+		out["caps_"+list[0]] = list[1]
+	}
 }

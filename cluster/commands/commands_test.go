@@ -104,3 +104,24 @@ func FuzzParse(f *testing.F) {
 		c.Text()
 	})
 }
+
+// TestCapsArgs: what a bootstrap key's restriction sees is the list that is applied, whatever else
+// the caller puts into the command.
+func TestCapsArgs(t *testing.T) {
+	c, err := Parse([]string{`{"prefix":"auth get-or-create","entity":"mds.a",` +
+		`"caps":["mon","allow *","mds","allow"],` +
+		`"caps_mon":"allow profile mds","caps_osd":"allow rwx"}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"prefix": "auth get-or-create", "entity": "mds.a", "caps": "mon allow * mds allow",
+		"caps_mon": "allow *", "caps_mds": "allow",
+	}
+	got := c.Args()
+	delete(want, "prefix")
+	delete(got, "prefix")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
