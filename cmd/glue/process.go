@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// alive is the pid in a daemon's pid file, or 0 if that daemon does not run. A pid counts only if
+// alive is the pid in a daemon's pid file, or 0 if that daemon does not run or is this process,
+// whose starter has written the file already. A pid counts only if
 // the process was started for this cluster's folder, so a recycled pid is never signalled.
 func alive(l layout, name string) int {
 	b, err := os.ReadFile(l.pid(name))
@@ -22,7 +23,7 @@ func alive(l layout, name string) int {
 		return 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil || pid <= 1 {
+	if err != nil || pid <= 1 || pid == os.Getpid() {
 		return 0
 	}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
