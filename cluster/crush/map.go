@@ -163,9 +163,9 @@ func (m *Map) Clone() *Map {
 			n.Rules[i] = &c
 		}
 	}
-	n.Types, n.Names = maps.Clone(m.Types), maps.Clone(m.Names)
-	n.RuleNames = maps.Clone(m.RuleNames)
-	n.ItemClasses, n.ClassNames = maps.Clone(m.ItemClasses), maps.Clone(m.ClassNames)
+	n.Types, n.Names = copyOf(m.Types), copyOf(m.Names)
+	n.RuleNames = copyOf(m.RuleNames)
+	n.ItemClasses, n.ClassNames = copyOf(m.ItemClasses), copyOf(m.ClassNames)
 	n.ClassBuckets = make(map[int32]map[int32]int32, len(m.ClassBuckets))
 	for id, classes := range m.ClassBuckets {
 		n.ClassBuckets[id] = maps.Clone(classes)
@@ -174,8 +174,16 @@ func (m *Map) Clone() *Map {
 	for id, args := range m.ChooseArgs {
 		n.ChooseArgs[id] = cloneArgs(args)
 	}
-	n.ids = maps.Clone(m.ids)
+	n.ids = copyOf(m.ids)
 	return &n
+}
+
+// copyOf never returns nil, also not for the nil maps that a decoder leaves: the copy is to be
+// edited.
+func copyOf[K comparable, V any](m map[K]V) map[K]V {
+	out := make(map[K]V, len(m))
+	maps.Copy(out, m)
+	return out
 }
 
 func (b *Bucket) clone() *Bucket {
