@@ -106,7 +106,8 @@ func (g *golden) client(t *testing.T, line string) {
 	host, nonce, _ := strings.Cut(addr, "/")
 	n, _ := strconv.ParseUint(nonce, 10, 32)
 	g.origin = class.Entity{Name: ceph.EntityName{Type: ceph.TypeClient, Num: id},
-		Addr: ceph.Addr{Type: ceph.AddrMsgr2, Nonce: uint32(n), AddrPort: netip.MustParseAddrPort(host)}}
+		Addr: ceph.Addr{Type: ceph.AddrMsgr2, Nonce: uint32(n),
+			AddrPort: netip.MustParseAddrPort(host)}}
 }
 
 func (g *golden) vector(t *testing.T, text string) {
@@ -364,13 +365,14 @@ var goldenOps = map[string]func(t *testing.T, op *message.OSDOp, w []string){
 				m[k] = unhex(t, v)
 			}
 		}
-		op.Code = message.OpOmapSetVals
-		op.In = class.Encode(func(c *denc.Coder) {
-			denc.MapFunc(c, &m, (*denc.Coder).Str, (*denc.Coder).Blob)
-		})
+		op.Code, op.In = message.OpOmapSetVals, encodePairs(m)
 	},
-	"omaprm":     func(_ *testing.T, op *message.OSDOp, w []string) { keySet(op, message.OpOmapRmKeys, w) },
-	"omapbykeys": func(_ *testing.T, op *message.OSDOp, w []string) { keySet(op, message.OpOmapGetValsByKeys, w) },
+	"omaprm": func(_ *testing.T, op *message.OSDOp, w []string) {
+		keySet(op, message.OpOmapRmKeys, w)
+	},
+	"omapbykeys": func(_ *testing.T, op *message.OSDOp, w []string) {
+		keySet(op, message.OpOmapGetValsByKeys, w)
+	},
 	"omaprmrange": func(_ *testing.T, op *message.OSDOp, w []string) {
 		op.Code = message.OpOmapRmKeyRange
 		op.In = class.Encode(func(c *denc.Coder) {
@@ -404,6 +406,12 @@ var goldenOps = map[string]func(t *testing.T, op *message.OSDOp, w []string){
 	"call": func(t *testing.T, op *message.OSDOp, w []string) {
 		op.SetCall(w[1], w[2], unhex(t, w[3]))
 	},
+}
+
+func encodePairs(m map[string][]byte) []byte {
+	return class.Encode(func(c *denc.Coder) {
+		denc.MapFunc(c, &m, (*denc.Coder).Str, (*denc.Coder).Blob)
+	})
 }
 
 func keySet(op *message.OSDOp, code message.OpCode, w []string) {

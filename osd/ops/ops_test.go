@@ -219,3 +219,227 @@ func TestLoadStateOfDamagedInfo(t *testing.T) {
 		t.Errorf("damaged info gives %v", err)
 	}
 }
+
+func TestCorruptReadIsNoAnswer(t *testing.T) {
+	p := newPG(t)
+	p.want(p.do("a", write(0, "x")), 0)
+	r := p.request(head("a"), 0, []message.OSDOp{
+		{Code: message.OpRead, Flags: message.OpFlagFailOK}, write(0, "y")})
+	r.State = p.last.State
+	p.env.Store = failingStore{p.env.Store}
+	n, _ := Inspect(p.env.Classes, 0, r.Ops)
+	out := Execute(p.env, r, &n)
+	if !errors.Is(out.Failure, objectstore.ErrCorrupt) || out.Transaction != nil {
+		t.Errorf("reading a damaged object: %+v", out)
+	}
+}
+
+func TestFullPool(t *testing.T) {
+	p := newPG(t)
+	p.want(p.do("a", write(0, "x")), 0)
+	p.env.Full = true
+	p.do("b", write(0, "x"))
+	if !p.last.Drop || p.last.Log != LogNothing {
+		t.Errorf("a write to a full pool: %+v", p.last)
+	}
+	p.want(p.doFlags("b", message.FlagFullTry, write(0, "x")), ceph.ENOSPC.Result())
+	p.env.FullQuota = true
+	p.want(p.doFlags("b", message.FlagFullTry, write(0, "x")), ceph.EDQUOT.Result())
+	if p.last.Log != LogNothing || p.last.Transaction != nil {
+		t.Errorf("a refused write leaves %+v", p.last)
+	}
+	p.want(p.doFlags("b", message.FlagFullForce, write(0, "x")), 0)
+	p.want(p.do("a", write(0, "y")), 0) // no growth
+	p.want(p.do("a", plain(message.OpDelete)), 0)
+}
+
+func TestReturnVec(t *testing.T) {
+	p := newPG(t, class.Class{Name: "t", Methods: []class.Method{
+		{Name: "m", Flags: class.WR, Func: func(c class.Context, in []byte) ([]byte, error) {
+			return in, errors.Join(c.Create(false), class.Result(42))
+		}},
+		{Name: "liar", Flags: class.RD, Func: func(c class.Context, _ []byte) ([]byte, error) {
+			return nil, c.Create(false)
+		}},
+	}})
+	call := func(method string, in string) message.OSDOp {
+		var op message.OSDOp
+		op.SetCall("t", method, []byte(in))
+		return op
+	}
+	p.want(p.do("a", call("m", "out")), 0)
+	if p.last.Ops[0].Out != nil || p.last.Ops[0].Result != 42 {
+		t.Errorf("without RETURNVEC: %+v", p.last.Ops[0])
+	}
+	p.want(p.doFlags("a", message.FlagReturnVec, call("m", "out")), 42)
+	if string(p.out(0)) != "out" || p.last.LogResult != 42 {
+		t.Errorf("with RETURNVEC: %+v", p.last)
+	}
+	long := call("m", string(make([]byte, 33)))
+	p.want(p.doFlags("b", message.FlagReturnVec, long), ceph.EOVERFLOW.Result())
+	p.want(p.do("b", plain(message.OpStat)), ceph.ENOENT.Result())
+	// A method that writes without saying so has no effect, even if the client forgives it.
+	liar := call("liar", "")
+	p.want(p.do("a", liar), ceph.EIO.Result())
+	liar.Flags = message.OpFlagFailOK
+	p.want(p.do("a", liar), ceph.EIO.Result())
+	if p.last.Log != LogNothing {
+		t.Errorf("a lying method logs %v", p.last.Log)
+	}
+}
+
+func TestWatchEffects(t *testing.T) {
+	p := newPG(t)
+	watch := func(action uint8, cookie uint64) message.OSDOp {
+		op := plain(message.OpWatch)
+		op.SetWatch(message.WatchArgs{Cookie: cookie, Action: action, TimeoutSec: 9})
+		return op
+	}
+	p.want(p.do("a", watch(message.WatchWatch, 1)), ceph.ENOENT.Result())
+	p.want(p.do("a", write(0, "x")), 0)
+	p.want(p.do("a", watch(message.WatchReconnect, 1)), ceph.ENOTCONN.Result())
+	p.want(p.do("a", watch(message.WatchPing, 1)), ceph.ENOTCONN.Result())
+	p.want(p.do("a", watch(message.WatchWatch, 1)), 0)
+	p.want(p.do("a", watch(message.WatchPing, 1)), ceph.ETIMEDOUT.Result())
+	p.env.WatchConnected = func(_ ceph.HObject, k WatchKey) bool { return k.Cookie == 1 }
+	p.want(p.do("a", watch(message.WatchPing, 1)), 0)
+	if p.last.Log != LogNothing || len(p.last.Effects.Pings) != 1 {
+		t.Errorf("a ping: %+v", p.last)
+	}
+	// A watch that is there is connected again, but nothing is written.
+	p.want(p.do("a", watch(message.WatchWatch, 1)), 0)
+	if p.last.Transaction != nil || len(p.last.Effects.Connects) != 1 {
+		t.Errorf("a second watch: %+v", p.last)
+	}
+	p.want(p.do("a", watch(message.WatchWatch, 2)), 0)
+	p.want(p.do("a", plain(message.OpListWatchers)), 0)
+	if got := len(p.out(0)); got != 6+4+2*(6+9+8+4+7+12) {
+		t.Errorf("%d bytes of watchers: % x", got, p.out(0))
+	}
+	before := p.last.State
+	p.want(p.do("a", watch(message.WatchUnwatch, 1)), 0)
+	if len(before.Info.Watchers) != 2 || len(p.last.State.Info.Watchers) != 1 {
+		t.Error("a state that was handed out has changed")
+	}
+	p.want(p.do("a", watch(message.WatchUnwatch, 1)), 0)
+	notify := message.OSDOp{Code: message.OpNotify,
+		In: []byte{1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 'p'}}
+	notify.SetCookie(77)
+	p.want(p.do("a", notify), 0)
+	n := p.last.Effects.Notifies[0]
+	if n.Cookie != 77 || n.TimeoutSeconds != 30 || string(n.Payload) != "p" || n.ID != 5<<32|1 {
+		t.Errorf("notify %+v", n)
+	}
+	ack := message.OSDOp{Code: message.OpNotifyAck, In: make([]byte, 16)}
+	p.want(p.do("a", ack), 0)
+	if len(p.last.Effects.Acks) != 1 || p.last.Effects.Acks[0].AnyCookie {
+		t.Errorf("ack %+v", p.last.Effects.Acks)
+	}
+}
+
+func TestTruncateSequence(t *testing.T) {
+	p := newPG(t)
+	at := func(op message.OSDOp, size uint64, seq uint32) message.OSDOp {
+		setTruncate(&op, size, seq)
+		return op
+	}
+	p.want(p.do("a", write(0, "0123456789")), 0)
+	// A write that knows of a truncation to 4 which has not come yet.
+	p.want(p.do("a", at(write(6, "ab"), 4, 5)), 0)
+	p.wantData("a", "0123\x00\x00ab")
+	// The truncation itself comes late: it is done already.
+	p.want(p.do("a", at(extent(message.OpTrimTrunc, 0, 0, nil), 4, 5)), 0)
+	p.wantData("a", "0123\x00\x00ab")
+	// A write from before it must not bring back what was cut.
+	p.want(p.do("a", at(write(6, "XYZ"), 0, 3)), 0)
+	p.wantData("a", "0123\x00\x00XY")
+	// One that starts past the end still moves the end, as it does in Ceph.
+	p.want(p.do("a", at(write(10, "Z"), 0, 3)), 0)
+	p.wantData("a", "0123\x00\x00XY\x00\x00")
+	// A read that knows of a truncation sees it.
+	p.want(p.do("a", at(read(0, 100), 2, 9)), 0)
+	if string(p.out(0)) != "01" {
+		t.Errorf("read before a truncation: %q", p.out(0))
+	}
+	p.want(p.do("a", at(extent(message.OpTrimTrunc, 0, 0, nil), 3, 9)), 0)
+	p.wantData("a", "012")
+	p.want(p.do("a", at(extent(message.OpTruncate, 3, 0, nil), 4, 11)), ceph.EINVAL.Result())
+}
+
+func TestLimits(t *testing.T) {
+	p := newPG(t)
+	long := func(n int) string { return string(bytes.Repeat([]byte("n"), n)) }
+	p.want(p.do(long(2049), write(0, "x")), ceph.ENAMETOOLONG.Result())
+	p.want(p.do(long(2048), write(0, "x")), 0)
+	p.want(p.do("", write(0, "x")), ceph.EINVAL.Result())
+	p.want(p.do("a", extent(message.OpWrite, 0, 5, []byte("four"))), ceph.EINVAL.Result())
+	p.want(p.do("a", write(128<<20, "x")), ceph.EFBIG.Result())
+	p.want(p.do("a", setXattr(long(101), "")), ceph.ENAMETOOLONG.Result())
+	p.want(p.do("a", setXattr("", "v")), ceph.EINVAL.Result())
+	p.env.Limits.WriteSize = 3
+	p.want(p.do("a", write(0, "four")), ceph.EMSGSIZE.Result())
+	p.want(p.do("a"), ceph.EINVAL.Result())
+	huge := message.OSDOp{Code: message.OpWriteSame, In: []byte("x")}
+	huge.SetWriteSame(0, 1<<50, 1)
+	p.want(p.do("a", huge), ceph.EFBIG.Result())
+	huge.SetWriteSame(0, 1<<20, 1)
+	p.want(p.do("a", huge), 0)
+	if p.last.Stats.Writes != 1 || p.last.State.Info.Size != 1<<20 {
+		t.Errorf("WRITESAME: %+v", p.last.Stats)
+	}
+}
+
+func TestSnapshotsAreRefused(t *testing.T) {
+	p := newPG(t)
+	r := p.request(head("a"), 0, []message.OSDOp{write(0, "x")})
+	r.SnapSeq, r.Snaps, r.State = 4, []ceph.SnapID{4, 2}, &State{}
+	n, _ := Inspect(p.env.Classes, 0, r.Ops)
+	if out := Execute(p.env, r, &n); out.Result != ceph.EOPNOTSUPP.Result() {
+		t.Errorf("a write with snapshots gives %d", out.Result)
+	}
+	r.Snaps = []ceph.SnapID{2, 4}
+	if out := Execute(p.env, r, &n); out.Result != ceph.EINVAL.Result() {
+		t.Errorf("an invalid snap context gives %d", out.Result)
+	}
+	at := p.request(head("a"), 0, []message.OSDOp{read(0, 0)})
+	at.Object.Snap = 4
+	n, _ = Inspect(p.env.Classes, 0, at.Ops)
+	if err := Check(p.env.Limits, &n, at); err != ceph.EOPNOTSUPP {
+		t.Errorf("a read at a snapshot gives %v", err)
+	}
+	p.want(p.do("a", write(0, "abc")), 0)
+	list := p.request(head("a"), 0, []message.OSDOp{plain(message.OpListSnaps)})
+	list.Object.Snap = ceph.SnapDir
+	n, _ = Inspect(p.env.Classes, 0, list.Ops)
+	if err := Check(p.env.Limits, &n, list); err != nil {
+		t.Fatal(err)
+	}
+	list.State, _ = LoadState(p.store, testColl, list.Object)
+	out := Execute(p.env, list, &n)
+	if out.Result != 0 || len(out.Ops[0].Out) != 6+4+6+8+4+4+8+8 {
+		t.Errorf("LIST_SNAPS: %d, % x", out.Result, out.Ops[0].Out)
+	}
+}
+
+func TestStats(t *testing.T) {
+	p := newPG(t)
+	p.want(p.do("a", write(0, "0123456789")), 0)
+	want := Stats{Bytes: 10, Objects: 1, ObjectsDirty: 1, Writes: 1, WrittenKiB: 1}
+	if p.last.Stats != want {
+		t.Errorf("write: %+v", p.last.Stats)
+	}
+	keys := message.OSDOp{Code: message.OpOmapSetVals, In: encodePairs(map[string][]byte{"k": nil})}
+	p.want(p.do("a", keys), 0)
+	if p.last.Stats.ObjectsOmap != 1 || p.last.Stats.Objects != 0 {
+		t.Errorf("omap: %+v", p.last.Stats)
+	}
+	p.want(p.do("a", writeFull("abc")), 0)
+	if p.last.Stats.Bytes != -7 {
+		t.Errorf("writefull: %+v", p.last.Stats)
+	}
+	p.want(p.do("a", plain(message.OpDelete)), 0)
+	want = Stats{Bytes: -3, Objects: -1, ObjectsDirty: -1, ObjectsOmap: -1, Writes: 1}
+	if p.last.Stats != want {
+		t.Errorf("delete: %+v", p.last.Stats)
+	}
+}

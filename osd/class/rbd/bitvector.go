@@ -48,7 +48,9 @@ func (v *bitVector) set(i uint64, state uint8) {
 // grow adds elements in a state.
 func (v *bitVector) grow(size uint64, state uint8) {
 	old := v.size
-	v.data = append(v.data, make([]byte, dataBytes(size)-uint64(len(v.data)))...)
+	grown := make([]byte, dataBytes(size))
+	copy(grown, v.data)
+	v.data = grown
 	v.size = size
 	for ; old < size && old%perByte != 0; old++ {
 		v.set(old, state)
