@@ -11,6 +11,7 @@ import (
 	"glue/ceph/denc"
 	"glue/cluster/pginfo"
 	"glue/osd/ops"
+	"glue/osd/pglog"
 	"glue/osd/recovery"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -26,6 +27,7 @@ type recoveryState struct {
 	held    []*clientOp // writes to objects that are being backfilled
 	copied  map[int32]int64
 	unfound int
+	todo    []ceph.HObject // what is left to recover, as of the last look
 }
 
 func (r *recoveryState) reset() {
@@ -61,44 +63,79 @@ func (p *pg) recoveryTick() {
 	}
 }
 
-// recoveryActive is how many objects are in recovery at once (osd_recovery_max_active).
+// recovering is how many objects are on their way between copies.
+func (s *shard) recovering() int {
+	n := 0
+	for _, p := range s.sorted() {
+		n += len(p.recovery.pulls) + len(p.recovery.pushes)
+	}
+	return n
+}
+
+// recoverMore goes on with the recovery of all PGs, in their order, as far as the limit allows.
+func (s *shard) recoverMore() {
+	for _, p := range s.sorted() {
+		if p.active && !p.m.IsClean() {
+			p.recover()
+		}
+	}
+}
+
+// recoveryActive is how many objects of a shard's PGs are in recovery at once
+// (osd_recovery_max_active), besides those that requests wait for.
 func (p *pg) recoveryActive() int {
 	if n := p.s.d.config.Load().set.Int("osd_recovery_max_active"); n > 0 {
 		return int(n)
 	}
-	return 10
+	return 6
 }
 
-// recover starts as much as may run at once: pulls of what the primary lacks first, then pushes,
-// then backfill.
+// recover starts as much as may run at once: objects in the order of the versions that are needed,
+// to the primary first, then to the others; then backfill.
 func (p *pg) recover() {
 	r := &p.recovery
 	if !p.active || !p.m.NeedsRecovery() {
 		p.backfillMore()
 		return
 	}
-	limit := p.recoveryActive()
+	if len(r.todo) == 0 && len(r.pulls)+len(r.pushes) == 0 {
+		p.listMissing()
+	}
+	for limit := p.recoveryActive(); len(r.todo) > 0 && p.s.recovering() < limit; {
+		o := r.todo[0]
+		r.todo = r.todo[1:]
+		p.recoverObject(o)
+	}
+}
+
+// listMissing gathers what is missing anywhere. It is done again when all of it has been tried.
+func (p *pg) listMissing() {
+	r := &p.recovery
 	r.unfound = 0
-	for _, o := range p.m.Missing().InOrder() {
-		if len(r.pulls) >= limit {
-			return
+	seen := map[ceph.HObject]bool{}
+	add := func(m *pglog.Missing) {
+		for _, o := range m.InOrder() {
+			if !seen[o] {
+				seen[o] = true
+				r.todo = append(r.todo, o)
+			}
 		}
-		p.startPull(o)
 	}
+	add(p.m.Missing())
 	for _, osd := range p.members {
-		peer := p.m.Peer(osd)
-		if peer == nil || peer.Missing == nil {
-			continue
-		}
-		for _, o := range peer.Missing.InOrder() {
-			if len(r.pulls)+len(r.pushes) >= limit {
-				return
-			}
-			if !p.m.Missing().Has(o) {
-				p.startPush(o)
-			}
+		if peer := p.m.Peer(osd); peer != nil && peer.Missing != nil {
+			add(peer.Missing)
 		}
 	}
+}
+
+// recoverObject fetches an object that the primary lacks, or pushes it to those who do.
+func (p *pg) recoverObject(o ceph.HObject) {
+	if p.m.Missing().Has(o) {
+		p.startPull(o)
+		return
+	}
+	p.startPush(o)
 }
 
 // unreadable starts the recovery of an object that a request needs and keeps the request until
@@ -382,7 +419,8 @@ func (p *pg) pieceDurable(from int32, o ceph.HObject, progress message.Progress,
 	p.stats.Recovered++
 	p.apply(p.m.Recovered())
 	p.unblock(o)
-	p.recover()
+	p.recoverObject(o)
+	p.s.recoverMore()
 }
 
 func (p *pg) replyPush(to int32, o ceph.HObject, result int32) {
@@ -421,7 +459,7 @@ func (p *pg) onPushReply(from int32, r *message.PushReply) {
 		p.unblock(r.Object)
 	}
 	p.apply(effects)
-	p.recover()
+	p.s.recoverMore()
 }
 
 // unblock lets the requests for an object go on.

@@ -2,6 +2,7 @@ package pglog
 
 import (
 	"slices"
+	"sort"
 
 	"glue/ceph"
 )
@@ -172,12 +173,11 @@ func LastComplete(l *Log, m *Missing) ceph.Eversion {
 	if !any {
 		return l.Head()
 	}
-	last := ceph.Eversion{}
-	for i := range l.entries {
-		if !l.entries[i].Version.Less(oldest) {
-			break
-		}
-		last = l.entries[i].Version
+	n := sort.Search(len(l.entries), func(i int) bool {
+		return !l.entries[i].Version.Less(oldest)
+	})
+	if n == 0 {
+		return ceph.Eversion{}
 	}
-	return last
+	return l.entries[n-1].Version
 }
