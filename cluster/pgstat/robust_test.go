@@ -309,7 +309,9 @@ func TestUnits(t *testing.T) {
 			t.Errorf("%d bytes print as %q, want %q", v, got, want)
 		}
 	}
-	for v, want := range map[uint64]string{999: "999", 1000: "1k", 1234: "1.23k", 99999: "100.00k"} {
+	for v, want := range map[uint64]string{
+		999: "999", 1000: "1k", 1234: "1.23k", 99999: "100.00k",
+	} {
 		if got := FormatCount(v); got != want {
 			t.Errorf("%d prints as %q, want %q", v, got, want)
 		}
