@@ -3,6 +3,7 @@ package mon
 import (
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"glue/ceph"
 	"glue/cluster/commands"
@@ -120,12 +121,21 @@ func (c *core) dropPrepared() {
 // answer sends a command's answer.
 func (c *core) answer(e event, b *message.MMonCommand, a service.Answer) {
 	text := a.Text
-	if text == "" && a.Err != 0 {
-		text = a.Err.Error()
+	if text == "" && a.Err != 0 && !a.Bare {
+		text = errnoText(a.Err)
 	}
 	m := e.m.Reply(&message.MMonCommandAck{Result: a.Err.Result(), Status: text, Cmd: b.Cmd})
 	m.Data = a.Data
 	e.s.conn.Send(m)
+}
+
+// errnoText is the C library's text with the number, as stock answers when nothing else was said.
+func errnoText(e ceph.Errno) string {
+	s := e.Error()
+	if i := strings.Index(s, ") "); i >= 0 && i+2 < len(s) {
+		s = s[:i+2] + strings.ToUpper(s[i+2:i+3]) + s[i+3:]
+	}
+	return s
 }
 
 // audit writes a command to the audit channel.

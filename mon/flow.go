@@ -88,14 +88,15 @@ func (c *core) settle() error {
 	}
 }
 
-// landed takes up an applied proposal: tells who waits, publishes, and handles what was blocked.
-// It says whether there may be more to propose.
+// landed takes up an applied proposal: publishes, tells who waits, and handles what was blocked. It
+// says whether there may be more to propose.
 func (c *core) landed() bool {
 	f := &c.flow
 	c.publish()
-	if !f.inflight || !f.applied {
+	if f.inflight && !f.applied {
 		return false
 	}
+	did := f.inflight
 	f.inflight, f.applied = false, false
 	waiting := f.waiting
 	f.waiting = nil
@@ -104,8 +105,11 @@ func (c *core) landed() bool {
 			w.done()
 		}
 	}
-	c.unblock()
-	return c.dirty()
+	if n := len(f.blocked); n > 0 && c.node.Leading() {
+		c.unblock()
+		did = did || len(f.blocked) < n
+	}
+	return did
 }
 
 // unblock handles what waited, in order, until something has to wait again.

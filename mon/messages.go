@@ -3,6 +3,7 @@ package mon
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"glue/auth/caps"
 	"glue/ceph"
@@ -27,10 +28,24 @@ func (c *core) handle(e event) {
 // message handles a session's message. A message that has to wait for a commit is handled again,
 // from the start.
 func (c *core) message(e event) {
+	defer c.survive(e)
 	before := len(c.flow.blocked)
 	c.route(e)
 	if len(c.flow.blocked) == before {
 		e.s.queued.Add(-1)
+	}
+}
+
+// survive keeps a bug that one message brings out from taking the cluster's monitor down, again and
+// again whenever the message is sent: what it prepared is dropped and the session is ended. State
+// that is committed was not touched, since only Apply does that.
+func (c *core) survive(e event) {
+	if p := recover(); p != nil {
+		c.log.Error("bug in the handling of a message", "type", e.m.Body.Type(),
+			"peer", e.s.peer.AuthName, "panic", p, "stack", string(debug.Stack()))
+		c.dropPrepared()
+		e.s.conn.Close()
+		c.end(e.s)
 	}
 }
 

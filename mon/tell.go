@@ -14,7 +14,8 @@ import (
 
 // tellOnly are commands for one monitor that are not in the tables of the quorum's commands.
 var tellOnly = []commands.Descriptor{
-	{Module: "mon", Perm: "r", Sig: "config show", Help: "the options in force that are not defaults"},
+	{Module: "mon", Perm: "r", Sig: "config show", Help: "the options in force that are not " +
+		"defaults"},
 	{Module: "mon", Perm: "r", Sig: "config get var:String", Help: "the value of an option here"},
 	{Module: "mon", Perm: "rw", Sig: "config set var:String val:String*",
 		Help: "set an option of this monitor until it restarts"},
@@ -77,12 +78,14 @@ func (c *core) tellHandlers() map[string]func(*service.Request) service.Answer {
 		"config get": func(r *service.Request) service.Answer {
 			o, ok := options.Lookup(r.Need("var"))
 			if !ok {
-				return service.Fail(ceph.ENOENT, "error getting '%s': %v", r.Str("var"), ceph.ENOENT)
+				return service.Fail(ceph.ENOENT, "error getting '%s': %v", r.Str("var"),
+					ceph.ENOENT)
 			}
 			return r.JSON(cephjson.Object{{Key: o.Name, Value: c.set.Get(o.Name)}})
 		},
 		"config set": func(r *service.Request) service.Answer {
-			set, err := c.set.With(map[string]string{r.Need("var"): strings.Join(r.Strs("val"), " ")})
+			set, err := c.set.With(map[string]string{r.Need("var"): strings.Join(r.Strs("val"),
+				" ")})
 			if err != nil {
 				return service.Fail(ceph.EINVAL, "%s", err)
 			}

@@ -164,7 +164,7 @@ func Parse(parts []string) (*Command, error) {
 	}
 	prefix, ok := args["prefix"].(string)
 	if !ok || prefix == "" {
-		return nil, fmt.Errorf("command not known")
+		return nil, fmt.Errorf("command prefix not found")
 	}
 	return &Command{Prefix: prefix, args: args}, nil
 }

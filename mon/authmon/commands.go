@@ -245,9 +245,6 @@ func (s *Service) getOrCreate(r *service.Request) service.Answer {
 		return service.Fail(ceph.EINVAL, "key for %v exists but cap %s does not match", n,
 			firstDifference(e.Caps, wanted))
 	case !ok:
-		if !r.Caller.Allowed("auth", "rwx") {
-			return service.Fail(ceph.EACCES, "access denied")
-		}
 		e = keyring.Entry{Name: n, Caps: wanted}
 		if bad := s.wish(r, &e); bad != nil {
 			return *bad

@@ -89,7 +89,7 @@ func (k *KV) Commands() []service.Row {
 func (k *KV) get(r *service.Request) service.Answer {
 	v, ok := k.values[r.Need("key")]
 	if !ok {
-		return service.Fail(ceph.ENOENT, "")
+		return service.Answer{Err: ceph.ENOENT, Bare: true}
 	}
 	return service.Answer{Data: v}
 }
@@ -112,10 +112,9 @@ func (k *KV) set(r *service.Request) service.Answer {
 
 func (k *KV) remove(r *service.Request) service.Answer {
 	key := r.Need("key")
-	if _, ok := k.values[key]; !ok {
-		return service.OK("no such key '%s'", key)
+	if _, ok := k.values[key]; ok {
+		k.edit.Remove(key)
 	}
-	k.edit.Remove(key)
 	return service.OK("key deleted")
 }
 

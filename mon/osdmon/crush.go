@@ -200,7 +200,9 @@ func (s *Service) cmdSetCrush(r *service.Request) service.Answer {
 			s.m.CrushVersion)
 	}
 	m := crush.New()
-	if err := denc.Unmarshal(r.Input, m, ceph.FeaturesAll); err != nil {
+	if err := denc.Unmarshal(r.Input, m, ceph.FeaturesAll); errors.Is(err, denc.ErrShort) {
+		return service.Fail(ceph.EINVAL, "Failed to parse crushmap: End of buffer")
+	} else if err != nil {
 		return service.Fail(ceph.EINVAL, "Failed to parse crushmap: %v", err)
 	}
 	if err := m.Validate(); err != nil {
@@ -208,8 +210,8 @@ func (s *Service) cmdSetCrush(r *service.Request) service.Answer {
 	}
 	for id, p := range s.m.Pools {
 		if m.Rule(int(p.CrushRule)) == nil {
-			return service.Fail(ceph.EINVAL, "pool '%s' references crush_rule %d but it is not present",
-				s.m.PoolNames[id], p.CrushRule)
+			return service.Fail(ceph.EINVAL, "pool '%s' references crush_rule %d but it is "+
+				"not present", s.m.PoolNames[id], p.CrushRule)
 		}
 	}
 	s.inc(r.Now).SetCrush(m)
@@ -271,8 +273,12 @@ func (s *Service) cmdCreateOrMove(r *service.Request) service.Answer {
 		return *bad
 	}
 	name := fmt.Sprintf("osd.%d", id)
-	said := fmt.Sprintf("create-or-move updating item name '%s' weight %v at location %v to crush map",
-		name, r.Float("weight", 0), loc)
+	did := "updating"
+	if _, there := s.m.Crush.CheckLocation(id, loc); there {
+		did = "updated"
+	}
+	said := fmt.Sprintf("create-or-move %s item name '%s' weight %v at location %v to crush map",
+		did, name, r.Float("weight", 0), loc)
 	return s.changeCrush(r, said, func(m *crush.Map) (bool, error) {
 		return m.CreateOrMove(id, weight, name, loc)
 	})

@@ -13,7 +13,8 @@ import (
 func item(m *crush.Map, name string) (int32, error) {
 	id, ok := m.ItemID(name)
 	if !ok {
-		return 0, &crush.Error{Errno: ceph.ENOENT, Text: fmt.Sprintf("item %s does not exist", name)}
+		return 0, &crush.Error{Errno: ceph.ENOENT,
+			Text: fmt.Sprintf("item %s does not exist", name)}
 	}
 	return id, nil
 }
@@ -24,7 +25,7 @@ func (s *Service) cmdCrushMove(r *service.Request) service.Answer {
 	if err != nil {
 		return crushError(err)
 	}
-	said := fmt.Sprintf("moved item name '%s' to location %v in crush map", name, loc)
+	said := s.movedText(name, "moved", loc)
 	return s.changeCrush(r, said, func(m *crush.Map) (bool, error) {
 		id, err := item(m, name)
 		if err != nil {
@@ -41,13 +42,22 @@ func (s *Service) cmdCrushMove(r *service.Request) service.Answer {
 	})
 }
 
+// movedText says what a move or link does, or that the item is there already.
+func (s *Service) movedText(name, did string, loc crush.Location) string {
+	id, _ := s.m.Crush.ItemID(name)
+	if _, there := s.m.Crush.CheckLocation(id, loc); there {
+		did = "no need to move"
+	}
+	return fmt.Sprintf("%s item id %d name '%s' to location %v in crush map", did, id, name, loc)
+}
+
 func (s *Service) cmdCrushLink(r *service.Request) service.Answer {
 	name := r.Need("name")
 	loc, err := crush.ParseLocation(r.Strs("args"))
 	if err != nil {
 		return crushError(err)
 	}
-	said := fmt.Sprintf("linked item name '%s' to location %v in crush map", name, loc)
+	said := s.movedText(name, "linked", loc)
 	return s.changeCrush(r, said, func(m *crush.Map) (bool, error) {
 		id, err := item(m, name)
 		if err != nil {
@@ -128,14 +138,18 @@ func (s *Service) cmdRenameBucket(r *service.Request) service.Answer {
 func (s *Service) cmdCrushRemove(r *service.Request) service.Answer {
 	name, ancestor := r.Need("name"), r.Str("ancestor")
 	unlink := strings.HasSuffix(r.Prefix, "unlink")
-	if _, ok := s.m.Crush.ItemID(name); !ok {
+	target, ok := s.m.Crush.ItemID(name)
+	if !ok {
 		return service.OK("device '%s' does not appear in the crush map", name)
+	}
+	if b := s.m.Crush.Bucket(target); b != nil && len(b.Items) > 0 && !unlink {
+		return service.Fail(ceph.ENOTEMPTY, "")
 	}
 	done := "removed item"
 	if unlink {
 		done = "unlinked item"
 	}
-	said := fmt.Sprintf("%s name '%s' from crush map", done, name)
+	said := fmt.Sprintf("%s id %d name '%s' from crush map", done, target, name)
 	return s.changeCrush(r, said, func(m *crush.Map) (bool, error) {
 		id, err := item(m, name)
 		if err != nil {

@@ -82,10 +82,9 @@ func (s *Service) cmdRuleRemove(r *service.Request) service.Answer {
 	if !ok {
 		return service.OK("rule %s does not exist", name)
 	}
-	for pool, p := range s.m.Pools {
+	for _, p := range s.m.Pools {
 		if int(p.CrushRule) == id {
-			return service.Fail(ceph.EBUSY, "crush rule '%s' (%d) is in use by pool '%s'", name, id,
-				s.m.PoolNames[pool])
+			return service.Fail(ceph.EBUSY, "crush ruleset %s %d is in use", name, id)
 		}
 	}
 	return s.changeCrush(r, "", func(m *crush.Map) (bool, error) { return true, m.RemoveRule(id) })
@@ -98,6 +97,6 @@ func (s *Service) cmdRuleRename(r *service.Request) service.Answer {
 			return service.OK("already renamed to '%s'", to)
 		}
 	}
-	return s.changeCrush(r, fmt.Sprintf("renamed rule '%s' to '%s'", from, to),
+	return s.changeCrush(r, "",
 		func(m *crush.Map) (bool, error) { return true, m.RenameRule(from, to) })
 }

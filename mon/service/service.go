@@ -81,6 +81,7 @@ type Answer struct {
 	Err  ceph.Errno // 0 for success
 	Text string     // for the user, on standard error
 	Data []byte     // output
+	Bare bool       // no text even though it is an error
 }
 
 // OK is success with a line for the user.
