@@ -1,7 +1,6 @@
 package osdmon
 
 import (
-	"fmt"
 
 	"glue/ceph"
 	"glue/cluster/crush"
