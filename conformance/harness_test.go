@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,9 @@ func TestMain(m *testing.M) {
 			return err
 		}
 		if _, err := shared.run("rbd", "pool", "init", pool); err != nil {
+			return err
+		}
+		if err := shared.waitClean(time.Minute); err != nil {
 			return err
 		}
 		code = m.Run()
@@ -131,6 +135,23 @@ func startFor(t *testing.T, flags ...string) *cluster {
 type result struct {
 	stdout, stderr string
 	code           int
+}
+
+// waitClean waits until all PGs are active+clean.
+func (c *cluster) waitClean(limit time.Duration) error {
+	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
+		out, err := c.run("ceph", "pg", "stat")
+		if err != nil {
+			return err
+		}
+		if clean := regexp.MustCompile(`^(\d+) pgs: (\d+) active\+clean;`).
+			FindStringSubmatch(out); clean != nil && clean[1] == clean[2] {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not clean after %v: %s", limit, out)
+		}
+	}
 }
 
 func (c *cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {

@@ -95,6 +95,7 @@ func (s *state) run(c *commands.Command) result {
 	if s.osdmap == nil {
 		return refuse(ceph.EAGAIN, "the manager has no OSD map yet; try again in a moment")
 	}
+	s.pgs.Refresh(s.osdmap)
 	r := h(s, c)
 	if err := c.Err(); err != nil {
 		return refuse(ceph.EINVAL, "%v", err)

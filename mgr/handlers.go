@@ -1,6 +1,14 @@
 package mgr
 
-import "glue/cluster/commands"
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/commands"
+	"glue/cluster/pgstat"
+)
 
 // handlers is what runs for each command. Commands of the table in cluster/commands that are not
 // here belong to features that do not exist yet, and say so.
@@ -9,10 +17,171 @@ var handlers = map[string]handler{
 	"mgr_status":  tellStatus,
 	"config show": configShow,
 	"config get":  configGet,
-	"pg stat":     pgStat,
+
+	"pg stat":            pgStat,
+	"pg dump":            pgDump,
+	"pg dump_json":       pgDump,
+	"pg dump_pools_json": pgDumpPools,
+	"pg ls":              pgList,
+	"pg ls-by-pool":      pgList,
+	"pg ls-by-primary":   pgList,
+	"pg ls-by-osd":       pgList,
+	"pg dump_stuck":      pgStuck,
+	"osd perf":           osdPerf,
+	"osd df":             osdDF,
+	"osd blocked-by":     osdBlockedBy,
+	"osd pool stats":     poolStats,
+	"service dump":       noServices,
+	"service status":     noServices,
+	"device ls":          noDevices,
+
+	"balancer status": statusOfAbsent("{\n    \"active\": false,\n    \"last_optimize_duration\": \"\",\n" +
+		"    \"last_optimize_started\": \"\",\n    \"mode\": \"none\",\n" +
+		"    \"optimize_result\": \"Glue has no balancer yet\",\n    \"plans\": []\n}\n"),
+	"osd pool autoscale-status": statusOfAbsent("[]\n"),
+	"orch status":               later("an orchestrator"),
+}
+
+// statusOfAbsent answers a status command of a module that does not exist yet.
+func statusOfAbsent(json string) handler {
+	return func(*state, *commands.Command) result { return text(json) }
 }
 
 func pgStat(s *state, c *commands.Command) result {
-	s.pgs.Refresh(s.osdmap)
 	return printed(c, s.pgs.Stat, s.pgs.StatText)
+}
+
+func pgDump(s *state, c *commands.Command) result {
+	what := c.Strs("dumpcontents")
+	for _, w := range what {
+		if !slices.Contains(pgstat.DumpParts, w) {
+			return refuse(ceph.EINVAL, "%s is not one of %s", w, strings.Join(pgstat.DumpParts, ", "))
+		}
+	}
+	r := printed(c, func() any { return s.pgs.Dump(what) },
+		func() string { return s.pgs.DumpText(what) })
+	if len(what) == 0 {
+		what = []string{"all"}
+	}
+	r.status = "dumped " + strings.Join(what, ",")
+	return r
+}
+
+func pgDumpPools(s *state, c *commands.Command) result {
+	return printed(c, func() any { return s.pgs.Dump([]string{"pools"}) }, nil)
+}
+
+// filter reads the arguments of "pg ls" and its kin.
+func (s *state) filter(c *commands.Command) (pgstat.Filter, *result) {
+	f := pgstat.Filter{All: true, Pool: c.Int("pool", -1), OSD: -1}
+	bad := func(format string, args ...any) *result {
+		r := refuse(ceph.EINVAL, format, args...)
+		return &r
+	}
+	if name := c.Str("poolstr"); name != "" {
+		id, ok := s.osdmap.PoolByName(name)
+		if !ok {
+			r := refuse(ceph.ENOENT, "pool %s does not exist", name)
+			return f, &r
+		}
+		f.Pool = id
+	}
+	if c.Has("osd") {
+		f.OSD = c.OSD("osd")
+		f.Primary = strings.HasSuffix(c.Prefix, "primary")
+		if c.Err() == nil && !s.osdmap.Exists(f.OSD) {
+			return f, bad("osd %d is not in the map", f.OSD)
+		}
+	}
+	if f.Pool >= 0 && s.osdmap.Pools[f.Pool] == nil {
+		return f, bad("pool %d does not exist", f.Pool)
+	}
+	for _, word := range c.Strs("states") {
+		if word == "all" {
+			f.All = true
+			break
+		}
+		state, ok := pgstat.ParseState(word)
+		if !ok {
+			return f, bad("'%s' is not a valid pg state", word)
+		}
+		f.All = false
+		f.States |= state
+	}
+	return f, nil
+}
+
+func pgList(s *state, c *commands.Command) result {
+	f, bad := s.filter(c)
+	if bad != nil {
+		return *bad
+	}
+	return printed(c, func() any { return s.pgs.Ls(f) },
+		func() string { return s.pgs.LsText(f, ceph.TimeOf(time.Now())) })
+}
+
+const stuckSeconds = 60 // mon_pg_stuck_threshold
+
+func pgStuck(s *state, c *commands.Command) result {
+	words := c.Strs("stuckops")
+	if len(words) == 0 {
+		words = []string{"unclean"}
+	}
+	threshold := time.Duration(c.Int("threshold", stuckSeconds)) * time.Second
+	pgs, ok := s.pgs.Stuck(words, threshold, ceph.TimeOf(time.Now()))
+	if !ok {
+		return refuse(ceph.EINVAL, "unknown state in %s", strings.Join(words, " "))
+	}
+	r := printed(c, func() any { return s.pgs.DumpStuck(pgs) },
+		func() string { return s.pgs.DumpStuckText(pgs) })
+	r.status = "ok"
+	return r
+}
+
+func osdPerf(s *state, c *commands.Command) result {
+	return printed(c, func() any { return s.pgs.OSDPerf() }, s.pgs.OSDPerfText)
+}
+
+func osdBlockedBy(s *state, c *commands.Command) result {
+	return printed(c, func() any { return s.pgs.OSDBlockedBy() }, s.pgs.OSDBlockedByText)
+}
+
+func osdDF(s *state, c *commands.Command) result {
+	filter := c.Str("filter")
+	if by := c.Str("filter_by"); by != "" && filter == "" {
+		return refuse(ceph.EINVAL, "invalid filter: say which %s", by)
+	}
+	d := s.pgs.NewOSDDF(s.osdmap, c.Str("output_method") == "tree", filter)
+	return printed(c, func() any { return d.Dump() }, d.Text)
+}
+
+func poolStats(s *state, c *commands.Command) result {
+	var pools []int64
+	if name := c.Str("pool_name"); name != "" {
+		id, ok := s.osdmap.PoolByName(name)
+		if !ok {
+			return refuse(ceph.ENOENT, "unrecognized pool '%s'", name)
+		}
+		pools = []int64{id}
+	} else {
+		for id := range s.osdmap.Pools {
+			pools = append(pools, id)
+		}
+		slices.Sort(pools)
+		if len(pools) == 0 && c.Format() == commands.Plain {
+			return text("there are no pools!\n")
+		}
+	}
+	return printed(c, func() any { return s.pgs.PoolStats(s.osdmap, pools) },
+		func() string { return s.pgs.PoolStatsText(s.osdmap, pools) })
+}
+
+// noServices is the service map while nothing registers in it.
+func noServices(_ *state, c *commands.Command) result {
+	return printed(c, func() any { return map[string]any{"epoch": 0, "services": map[string]any{}} },
+		nil)
+}
+
+func noDevices(_ *state, c *commands.Command) result {
+	return printed(c, func() any { return []any{} }, func() string { return "" })
 }

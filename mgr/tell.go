@@ -21,7 +21,11 @@ func tellVersion(_ *state, _ *commands.Command) result {
 	return result{out: cephjson.Marshal(versionReply(), true)}
 }
 
-func configShow(s *state, _ *commands.Command) result {
+func configShow(s *state, c *commands.Command) result {
+	if c.Has("who") {
+		return refuse(ceph.EOPNOTSUPP, "daemons do not report their configuration to the manager "+
+			"yet; ask one with: ceph tell %s config show", c.Str("who"))
+	}
 	return result{out: cephjson.Marshal(s.set.Overrides(), true)}
 }
 

@@ -159,4 +159,13 @@ var Manager = []Descriptor{
 	{"mgr", "rw", FlagMgr,
 		"device rm-life-expectancy devid:String",
 		""},
+	{"mgr", "r", FlagMgr,
+		"balancer status",
+		"Show balancer status"},
+	{"osd", "r", FlagMgr,
+		"osd pool autoscale-status format:String?",
+		"report on pool pg_num sizing recommendation and intent"},
+	{"mgr", "r", FlagMgr,
+		"orch status detail:Bool?",
+		"Report configured backend and its status"},
 }
