@@ -300,7 +300,7 @@ func TestErrno(t *testing.T) {
 	if ErrorOf(0) != nil || ErrorOf(7) != nil || ErrorOf(-17) != EEXIST {
 		t.Error("numbers don't become the errors they mean")
 	}
-	if got := ENOENT.Error(); got != "(2) no such file or directory" {
+	if got := ENOENT.Error(); got != "(2) No such file or directory" {
 		t.Logf("ENOENT prints as %q", got)
 	}
 }

@@ -3,6 +3,7 @@ package ceph
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 )
 
@@ -53,7 +54,10 @@ const (
 )
 
 // Error is the C library's text and the number, as the stock tools print it.
-func (e Errno) Error() string { return fmt.Sprintf("(%d) %s", int32(e), syscall.Errno(e)) }
+func (e Errno) Error() string {
+	text := syscall.Errno(e).Error() // the C library's, but for the capital
+	return fmt.Sprintf("(%d) %s%s", int32(e), strings.ToUpper(text[:1]), text[1:])
+}
 
 // Result is the errno as a reply carries it: negative.
 func (e Errno) Result() int32 { return -int32(e) }

@@ -85,18 +85,34 @@ func (i *Image) Resize(ctx context.Context, size uint64, shrink bool, p Progress
 func trim(
 	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, size uint64, p Progress,
 ) error {
-	pieces := h.split(size, h.size-size)
-	if rest := h.size & (h.objectBytes() - 1); rest != 0 && h.plain() {
-		last := &pieces[len(pieces)-1] // the last object ends with the image: it goes as a whole
-		if last.off == 0 {
-			last.len = h.objectBytes()
-		}
-	}
+	pieces := h.beyond(size)
 	s := steps{f: p, total: uint64(len(pieces))}
 	return each(ctx, pieces, func(ctx context.Context, e piece) error {
 		defer s.add(1)
 		return discardObject(ctx, h, data, m, e)
 	})
+}
+
+// beyond is what an image loses that becomes size bytes long: the ends of the objects that stay
+// in part, and all that come after.
+func (h *header) beyond(size uint64) []piece {
+	var out []piece
+	keep, full := h.objects(size), h.objectBytes()
+	set := full * h.stripeCount
+	end := min((size+set-1)/set*set, h.size)
+	cut := map[uint64]uint64{} // where the objects that stay end
+	for _, e := range h.split(size, end-min(size, end)) {
+		if at, ok := cut[e.object]; e.object < keep && (!ok || e.off < at) {
+			cut[e.object] = e.off
+		}
+	}
+	for object, off := range cut {
+		out = append(out, piece{object: object, off: off, len: full - off})
+	}
+	for n := keep; n < h.objects(h.size); n++ {
+		out = append(out, piece{object: n, len: full})
+	}
+	return out
 }
 
 // Remove deletes an image with its data. EBUSY if another client has it open, ENOTEMPTY if it has

@@ -205,25 +205,34 @@ func (s *Store) createHeader(
 		c.Str(&prefix)
 		c.I64(&dataPool)
 	}))
-	if o.Features.Has(StripingV2) {
-		op.Exec("rbd", "set_stripe_unit_count", encode(func(c *denc.Coder) {
-			c.U64(&o.StripeUnit)
-			c.U64(&o.StripeCount)
-		}))
-	}
 	if err := s.x.Operate(ctx, headerPrefix+id, op); err != nil {
 		return err
+	}
+	err := s.finishHeader(ctx, id, o)
+	if err != nil {
+		_ = s.x.Remove(context.WithoutCancel(ctx), headerPrefix+id)
+	}
+	return err
+}
+
+// finishHeader sets what the class accepts only once the features are stored.
+func (s *Store) finishHeader(ctx context.Context, id string, o CreateOptions) error {
+	if o.Features.Has(StripingV2) {
+		err := change(ctx, s.x, headerPrefix+id, "set_stripe_unit_count",
+			encode(func(c *denc.Coder) {
+				c.U64(&o.StripeUnit)
+				c.U64(&o.StripeCount)
+			}))
+		if err != nil {
+			return err
+		}
 	}
 	if !o.Features.Has(ObjectMap) {
 		return nil
 	}
 	layout := striping{order: o.Order, stripeUnit: o.StripeUnit, stripeCount: o.StripeCount}
-	err := change(ctx, s.x, objectMapPrefix+id, "object_map_resize",
+	return change(ctx, s.x, objectMapPrefix+id, "object_map_resize",
 		resizeArg(layout.objects(o.Size), objectNonexistent))
-	if err != nil {
-		_ = s.x.Remove(context.WithoutCancel(ctx), headerPrefix+id)
-	}
-	return err
 }
 
 // Rename gives an image another name; EEXIST if that is taken.

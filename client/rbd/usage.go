@@ -175,6 +175,9 @@ func (i *Image) RebuildObjectMap(ctx context.Context, p Progress) error {
 	if err := i.setFlags(ctx, h, 0, FlagObjectMapInvalid|FlagFastDiffInvalid); err != nil {
 		return err
 	}
+	if err := i.refresh(ctx); err != nil {
+		return err
+	}
 	notifyHeader(ctx, i.x, i.id)
 	return nil
 }

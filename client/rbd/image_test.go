@@ -1,0 +1,381 @@
+package rbd_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"glue/ceph"
+	"glue/client/rados"
+	"glue/client/rbd"
+)
+
+func conf(t *testing.T) string {
+	conf := os.Getenv("GLUE_TEST_CONF")
+	if conf == "" {
+		t.Skip("GLUE_TEST_CONF names no ceph.conf of a running cluster to test against")
+	}
+	return conf
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func connect(t *testing.T) *rados.Cluster {
+	t.Helper()
+	c, err := rados.Connect(within(t, 20*time.Second), rados.Options{ConfFile: conf(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// store makes a pool for one test.
+func store(t *testing.T, c *rados.Cluster) *rbd.Store {
+	t.Helper()
+	name := fmt.Sprintf("test-rbd-%d", time.Now().UnixNano())
+	ctx := within(t, time.Minute)
+	_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "osd pool create", "pool": name,
+		"pg_num": 8}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, _, _ = c.MonCommand(ctx, map[string]any{"prefix": "osd pool delete", "pool": name,
+			"pool2": name, "yes_i_really_really_mean_it": true}, nil)
+	})
+	x, err := c.OpenPool(ctx, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rbd.NewStore(x)
+}
+
+func open(t *testing.T, s *rbd.Store, name string) *rbd.Image {
+	t.Helper()
+	i, err := s.Open(within(t, time.Minute), name, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func want(t *testing.T, what string, err, wanted error) {
+	t.Helper()
+	if !errors.Is(err, wanted) || (wanted == nil) != (err == nil) {
+		t.Errorf("%s: got error %v, want %v", what, err, wanted)
+	}
+}
+
+// stock runs the stock rbd tool.
+func stock(t *testing.T, s *rbd.Store, args ...string) []byte {
+	t.Helper()
+	tool, err := exec.LookPath("rbd")
+	if err != nil {
+		t.Skip("the stock rbd tool is not installed")
+	}
+	args = append([]string{"-c", conf(t), "-p", s.IO().PoolName()}, args...)
+	cmd := exec.CommandContext(within(t, time.Minute), tool, args...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("rbd %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// A model is what an image should hold.
+func verify(t *testing.T, i *rbd.Image, model []byte) {
+	t.Helper()
+	got := make([]byte, len(model))
+	n, err := i.ReadAt(got, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	if n != len(model) || !bytes.Equal(got, model) {
+		for k := range got {
+			if got[k] != model[k] {
+				t.Fatalf("read %d of %d bytes; they differ from byte %d on", n, len(model), k)
+			}
+		}
+		t.Fatalf("read %d of %d bytes", n, len(model))
+	}
+}
+
+// Random writes, discards and resizes leave what a slice in memory says, on every layout.
+func TestImageAgainstAModel(t *testing.T) {
+	c := connect(t)
+	s := store(t, c)
+	ctx := within(t, 3*time.Minute)
+	for name, o := range map[string]rbd.CreateOptions{
+		"default": {Order: 16},
+		"plain":   {Order: 16, Features: rbd.Layering},
+		"striped": {Order: 16, StripeUnit: 8192, StripeCount: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Size = 1<<20 + 4096
+			if err := s.Create(ctx, name, o); err != nil {
+				t.Fatal(err)
+			}
+			i := open(t, s, name)
+			model := make([]byte, o.Size)
+			r := rand.New(rand.NewPCG(5, 6))
+			for step := range 120 {
+				off := r.IntN(len(model))
+				n := min(1+r.IntN(200_000), len(model)-off)
+				switch k := r.IntN(10); {
+				case k < 6:
+					p := make([]byte, n)
+					for b := range p {
+						p[b] = byte(r.Uint32())
+					}
+					_, err := i.WriteAt(p, int64(off))
+					want(t, "write", err, nil)
+					copy(model[off:], p)
+				case k < 9:
+					want(t, "discard", i.Discard(ctx, uint64(off), uint64(n)), nil)
+					clear(model[off : off+n])
+				case step%3 == 0:
+					size := 1 + r.IntN(2<<20)
+					want(t, "resize", i.Resize(ctx, uint64(size), true, nil), nil)
+					next := make([]byte, size)
+					copy(next, model)
+					model = next
+				}
+				if t.Failed() {
+					t.Fatalf("at step %d", step)
+				}
+			}
+			verify(t, i, model)
+			_, err := i.WriteAt([]byte("xx"), int64(len(model))-1)
+			want(t, "write beyond the end", err, ceph.EINVAL)
+			want(t, "close", i.Close(ctx), nil)
+			file := filepath.Join(t.TempDir(), "out")
+			stock(t, s, "export", "--no-progress", name, file)
+			if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, model) {
+				t.Errorf("the stock tool exports something else: %d bytes, %v", len(got), err)
+			}
+			if o.Features == 0 {
+				stock(t, s, "object-map", "check", "--no-progress", name)
+			}
+			want(t, "remove", s.Remove(ctx, name, nil), nil)
+		})
+	}
+}
+
+func TestImportExportCopy(t *testing.T) {
+	c := connect(t)
+	s := store(t, c)
+	ctx := within(t, 2*time.Minute)
+	data := make([]byte, 9<<20)
+	r := rand.New(rand.NewPCG(7, 8))
+	for k := 5 << 20; k < 6<<20; k++ {
+		data[k] = byte(r.Uint32())
+	}
+	want(t, "create", s.Create(ctx, "a", rbd.CreateOptions{Size: uint64(len(data))}), nil)
+	want(t, "create again", s.Create(ctx, "a", rbd.CreateOptions{Size: 1}), ceph.EEXIST)
+	i := open(t, s, "a")
+	n, err := i.Import(ctx, bytes.NewReader(data), nil)
+	if err != nil || n != uint64(len(data)) {
+		t.Fatalf("import %d, %v", n, err)
+	}
+	var out bytes.Buffer
+	want(t, "export", i.Export(ctx, &out, nil), nil)
+	if !bytes.Equal(out.Bytes(), data) {
+		t.Error("what was exported is not what was imported")
+	}
+	size, used, err := i.Usage(ctx)
+	if err != nil || size != uint64(len(data)) || used != 4<<20 {
+		t.Errorf("usage %d of %d, %v", used, size, err)
+	}
+	want(t, "metadata", i.SetMetadata(ctx, "k", []byte("v")), nil)
+	want(t, "copy", i.Copy(ctx, s, "b", rbd.CreateOptions{}, nil), nil)
+	want(t, "close", i.Close(ctx), nil)
+	b := open(t, s, "b")
+	verify(t, b, data)
+	if m, err := b.Metadata(ctx); err != nil || string(m["k"]) != "v" {
+		t.Errorf("metadata of the copy %q, %v", m, err)
+	}
+	want(t, "remove what is open", s.Remove(ctx, "b", nil), ceph.EBUSY)
+	want(t, "close", b.Close(ctx), nil)
+	want(t, "rename", s.Rename(ctx, "b", "c"), nil)
+	want(t, "rename what is gone", s.Rename(ctx, "b", "d"), ceph.ENOENT)
+	list, err := s.List(ctx)
+	if err != nil || len(list) != 2 || list[0].Name != "a" || list[1].Name != "c" {
+		t.Errorf("images %+v, %v", list, err)
+	}
+	want(t, "remove", s.Remove(ctx, "c", nil), nil)
+	_, err = s.Open(ctx, "c", true)
+	want(t, "open what is gone", err, ceph.ENOENT)
+}
+
+// Two of our clients take turns at one image, and each sees what the other wrote.
+func TestLockGoesBackAndForth(t *testing.T) {
+	c1, c2 := connect(t), connect(t)
+	s1 := store(t, c1)
+	ctx := within(t, 2*time.Minute)
+	want(t, "create", s1.Create(ctx, "i", rbd.CreateOptions{Size: 8 << 20}), nil)
+	x2, err := c2.OpenPool(ctx, s1.IO().PoolName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := open(t, s1, "i"), open(t, rbd.NewStore(x2), "i")
+	model := make([]byte, 8<<20)
+	for turn := range 4 {
+		for k, i := range []*rbd.Image{a, b} {
+			off := (turn*2 + k) << 20
+			p := bytes.Repeat([]byte{byte(off>>20 + 1)}, 1<<20)
+			if _, err := i.Write(ctx, p, int64(off)); err != nil {
+				t.Fatal(err)
+			}
+			copy(model[off:], p)
+			verify(t, a, model)
+			verify(t, b, model)
+		}
+	}
+	want(t, "resize", b.Resize(ctx, 16<<20, false, nil), nil)
+	if _, err := a.Write(ctx, []byte("beyond"), 12<<20); err != nil {
+		t.Errorf("write to what the other client added: %v", err)
+	}
+	want(t, "close", a.Close(ctx), nil)
+	want(t, "close", b.Close(ctx), nil)
+	stock(t, s1, "object-map", "check", "--no-progress", "i")
+}
+
+// A client that went away without a word does not keep the image locked.
+func TestLockOfADeadClient(t *testing.T) {
+	c1, c2 := connect(t), connect(t)
+	s1 := store(t, c1)
+	ctx := within(t, 2*time.Minute)
+	want(t, "create", s1.Create(ctx, "i", rbd.CreateOptions{Size: 8 << 20}), nil)
+	x2, err := c2.OpenPool(ctx, s1.IO().PoolName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := open(t, rbd.NewStore(x2), "i")
+	if _, err := dead.Write(ctx, []byte("last words"), 0); err != nil {
+		t.Fatal(err)
+	}
+	c2.Close()
+	i := open(t, s1, "i")
+	begun := time.Now()
+	if _, err := i.Write(ctx, []byte("new"), 100); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the lock was taken over after %v", time.Since(begun))
+	want(t, "close", i.Close(ctx), nil)
+}
+
+// The stock client and ours write to one image at the same time and hand the lock to each other.
+func TestLockSharedWithTheStockClient(t *testing.T) {
+	c := connect(t)
+	s := store(t, c)
+	ctx := within(t, 2*time.Minute)
+	want(t, "create", s.Create(ctx, "i", rbd.CreateOptions{Size: 64 << 20}), nil)
+	i := open(t, s, "i")
+	mark := bytes.Repeat([]byte("glue"), 1024)
+	if _, err := i.Write(ctx, mark, 61<<20); err != nil {
+		t.Fatal(err)
+	}
+	// The stock bench has to get the lock from us, while we go on to write.
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		stock(t, s, "bench", "--io-type", "write", "--io-size", "64K", "--io-total", "8M", "i")
+	}()
+	for k := 0; ; k++ {
+		if _, err := i.Write(ctx, mark, int64(32<<20+k%1000*4096)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+		case <-time.After(200 * time.Millisecond):
+			continue
+		}
+		break
+	}
+	got := make([]byte, len(mark))
+	if _, err := i.Read(ctx, got, 61<<20); err != nil || !bytes.Equal(got, mark) {
+		t.Errorf("our mark is gone: %v", err)
+	}
+	stock(t, s, "resize", "--no-progress", "--size", "96M", "i")
+	if _, err := i.Write(ctx, mark, 90<<20); err != nil {
+		t.Errorf("write to what the stock tool added: %v", err)
+	}
+	want(t, "close", i.Close(ctx), nil)
+	stock(t, s, "object-map", "check", "--no-progress", "i")
+	stock(t, s, "rm", "--no-progress", "i")
+}
+
+func TestTrash(t *testing.T) {
+	c := connect(t)
+	s := store(t, c)
+	ctx := within(t, time.Minute)
+	want(t, "create", s.Create(ctx, "i", rbd.CreateOptions{Size: 8 << 20}), nil)
+	want(t, "move", s.TrashMove(ctx, "i", time.Hour), nil)
+	_, err := s.Open(ctx, "i", true)
+	want(t, "open", err, ceph.ENOENT)
+	list, err := s.TrashList(ctx)
+	if err != nil || len(list) != 1 || list[0].Name != "i" {
+		t.Fatalf("trash %+v, %v", list, err)
+	}
+	id := list[0].ID
+	if out := stock(t, s, "trash", "ls"); !bytes.Contains(out, []byte(id+" i")) {
+		t.Errorf("the stock tool lists %q", out)
+	}
+	want(t, "remove before its time", s.TrashRemove(ctx, id, false, nil), ceph.EPERM)
+	want(t, "restore", s.TrashRestore(ctx, id, "j"), nil)
+	want(t, "restore again", s.TrashRestore(ctx, id, ""), ceph.ENOENT)
+	want(t, "move", s.TrashMove(ctx, "j", 0), nil)
+	want(t, "remove", s.TrashRemove(ctx, id, false, nil), nil)
+	if list, err := s.TrashList(ctx); err != nil || len(list) != 0 {
+		t.Errorf("trash %+v, %v", list, err)
+	}
+}
+
+func TestFeatureSwitches(t *testing.T) {
+	c := connect(t)
+	s := store(t, c)
+	ctx := within(t, time.Minute)
+	want(t, "create", s.Create(ctx, "i",
+		rbd.CreateOptions{Size: 8 << 20, Features: rbd.Layering}), nil)
+	i := open(t, s, "i")
+	if _, err := i.Write(ctx, []byte("x"), 5<<20); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "object-map alone", i.EnableFeatures(ctx, rbd.ObjectMap, nil), ceph.EINVAL)
+	want(t, "enable", i.EnableFeatures(ctx, rbd.ExclusiveLock, nil), nil)
+	want(t, "enable", i.EnableFeatures(ctx, rbd.ObjectMap|rbd.FastDiff, nil), nil)
+	if info := i.Info(); info.Flags != 0 ||
+		info.Features != rbd.Layering|rbd.ExclusiveLock|rbd.ObjectMap|rbd.FastDiff {
+		t.Errorf("features %v, flags %d", info.Features, info.Flags)
+	}
+	_, used, err := i.Usage(ctx)
+	if err != nil || used != 4<<20 {
+		t.Errorf("used %d, %v", used, err)
+	}
+	want(t, "close", i.Close(ctx), nil)
+	stock(t, s, "object-map", "check", "--no-progress", "i")
+	i = open(t, s, "i")
+	want(t, "disable", i.DisableFeatures(ctx, rbd.ExclusiveLock), ceph.EINVAL)
+	want(t, "disable", i.DisableFeatures(ctx, rbd.ObjectMap), nil)
+	want(t, "disable", i.DisableFeatures(ctx, rbd.ExclusiveLock), nil)
+	if _, err := i.Write(ctx, []byte("y"), 0); err != nil {
+		t.Error(err)
+	}
+	want(t, "close", i.Close(ctx), nil)
+	want(t, "remove", s.Remove(ctx, "i", nil), nil)
+}
