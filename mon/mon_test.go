@@ -186,7 +186,7 @@ var masks = []struct {
 	re   *regexp.Regexp
 	with string
 }{
-	{regexp.MustCompile(`AQ[A-Za-z0-9+/]{37}=`), "KEY"},
+	{regexp.MustCompile(`AQ[A-Za-z0-9+/]{36}==`), "KEY"},
 	{regexp.MustCompile(`20\d\d-\d\d-\d\dT[0-9:.]*(\+0000|Z)`), "TIME"},
 }
 
@@ -248,7 +248,7 @@ func runScript(t *testing.T, script string) string {
 			fmt.Fprintf(&out, "%s\n%d %q\n", line, r, mask(text))
 			if data != "" {
 				data = "| " + strings.ReplaceAll(mask(data), "\n", "\n| ")
-				fmt.Fprintf(&out, "%s\n", strings.TrimSuffix(data, "| "))
+				fmt.Fprintf(&out, "%s\n", strings.TrimSuffix(data, "\n| "))
 			}
 			continue
 		case word == "boot":
@@ -264,7 +264,7 @@ func runScript(t *testing.T, script string) string {
 			s, l = w.session("client.admin", "allow *")
 		case word == "input":
 			input = []byte(strings.ReplaceAll(rest, `\n`, "\n"))
-		case !strings.HasPrefix(line, "#") && line != "":
+		case !strings.HasPrefix(line, "#"):
 			continue // what an earlier run printed
 		}
 		fmt.Fprintln(&out, line)
