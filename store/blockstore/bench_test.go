@@ -166,7 +166,8 @@ func BenchmarkRead4K(b *testing.B) {
 	b.ReportAllocs()
 	m := startMeter(s)
 	for range b.N {
-		if _, err := s.Read(benchPG, image(rng.IntN(64)), rng.Uint64N(1024)*4096, 4096); err != nil {
+		off := rng.Uint64N(1024) * 4096
+		if _, err := s.Read(benchPG, image(rng.IntN(64)), off, 4096); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -38,8 +38,8 @@ func putBuffer(b []byte) {
 	}
 	class := bits.Len(uint(cap(b)/blockBytes - 1))
 	if class < len(bigPools) && cap(b) == blockBytes<<class {
-		b = b[:cap(b)]
-		bigPools[class].Put(&b)
+		whole := b[:cap(b)] // b itself must not escape: it would on the other path as well
+		bigPools[class].Put(&whole)
 	}
 }
 
@@ -69,13 +69,14 @@ type dataRun struct {
 	crcs   []uint32
 	one    [1]uint32
 	lsn    uint64
-	shared *sharedBuffer
+	shared *sharedBuffer // nil if the buffer is the run's own
+	pooled bool
 	// deadLSN, if set, freed the one block: once that is durable it need not be written.
 	deadLSN uint64
 }
 
-func newDataRun(r run, buf []byte, shared *sharedBuffer) *dataRun {
-	d := &dataRun{run: r, buf: buf, shared: shared}
+func newDataRun(r run, buf []byte, shared *sharedBuffer, pooled bool) *dataRun {
+	d := &dataRun{run: r, buf: buf, shared: shared, pooled: pooled}
 	if r.n == 1 {
 		d.crcs = d.one[:]
 	} else {
@@ -89,6 +90,10 @@ func newDataRun(r run, buf []byte, shared *sharedBuffer) *dataRun {
 
 // recycle gives the buffer back; nobody may look at it any more.
 func (d *dataRun) recycle() {
+	if d.shared != nil {
+		d.shared.drop()
+	} else if d.pooled {
+		putBuffer(d.buf)
+	}
 	d.buf = nil
-	d.shared.drop()
 }

@@ -15,6 +15,7 @@ import (
 type checkpointer struct {
 	run  sync.Mutex
 	wake chan struct{}
+	back chan struct{} // asks for writing back only
 	quit chan struct{}
 	gone chan struct{}
 	once sync.Once
@@ -22,7 +23,8 @@ type checkpointer struct {
 
 func newCheckpointer() checkpointer {
 	return checkpointer{
-		wake: make(chan struct{}, 1), quit: make(chan struct{}), gone: make(chan struct{}),
+		wake: make(chan struct{}, 1), back: make(chan struct{}, 1),
+		quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
 
@@ -30,6 +32,14 @@ func newCheckpointer() checkpointer {
 func (c *checkpointer) request() {
 	select {
 	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// requestBack asks for the deferred data to be written back soon, without waiting.
+func (c *checkpointer) requestBack() {
+	select {
+	case c.back <- struct{}{}:
 	default:
 	}
 }
@@ -43,15 +53,18 @@ func (c *checkpointer) stop() {
 func (s *Store) checkpointLoop() {
 	defer close(s.checkpoint.gone)
 	for {
+		work := s.runCheckpoint
 		select {
 		case <-s.checkpoint.quit:
 			return
 		case <-s.checkpoint.wake:
+		case <-s.checkpoint.back:
+			work = s.runWriteBack
 		}
 		if s.failure() != nil {
 			continue
 		}
-		if err := s.runCheckpoint(); err != nil && s.failure() == nil {
+		if err := work(); err != nil && s.failure() == nil {
 			s.opts.Log.Warn("checkpoint failed", "err", err)
 		}
 	}
@@ -92,6 +105,21 @@ func (s *Store) runCheckpoint() error {
 	return nil
 }
 
+// runWriteBack makes room for more deferred data. What it skips as freed stays covered by the
+// journal, since every later trim is to a point after the free.
+func (s *Store) runWriteBack() error {
+	s.checkpoint.run.Lock()
+	defer s.checkpoint.run.Unlock()
+	s.mu.Lock()
+	lsn := s.lastLSN
+	s.mu.Unlock()
+	err := s.writeBack(lsn)
+	if err != nil {
+		s.fail(err)
+	}
+	return err
+}
+
 // flushFailed keeps the store alive when only the host's file system is full.
 func (s *Store) flushFailed(err error) error {
 	if s.failure() != nil {
@@ -127,7 +155,7 @@ func (s *Store) checkpointLogs() error {
 }
 
 // writeBack puts everything deferred in its place and makes that durable. Content whose block was
-// freed at or before lsn, which is durable, is skipped.
+// freed at or before lsn, which a trim must not stop short of, is skipped.
 func (s *Store) writeBack(lsn uint64) error {
 	q := &s.q
 	q.mu.Lock()

@@ -108,7 +108,7 @@ func (s *Store) deferRuns(g *group) {
 	clear(g.runs)
 	g.runs = g.runs[:0]
 	if s.q.deferBytes > s.opts.DeferBytes/2 {
-		s.checkpoint.request()
+		s.checkpoint.requestBack()
 	}
 }
 

@@ -32,11 +32,15 @@ type modelAt struct {
 	s *memstore.Store
 }
 
+func (m *modelAt) close() {
+	if m.s != nil {
+		m.s.Close()
+	}
+}
+
 func (m *modelAt) advance(h []*objectstore.Transaction, n int) error {
 	if m.s == nil || n < m.n {
-		if m.s != nil {
-			m.s.Close()
-		}
+		m.close()
 		m.n, m.s = 0, memstore.New(memstore.Options{})
 	}
 	for ; m.n < n; m.n++ {
@@ -109,6 +113,7 @@ func (r *crashRun) run() (int, error) {
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			m := new(modelAt)
+			defer m.close()
 			for p := range r.points {
 				_, err := p.judge(m, r.opts)
 				r.note(err, p.what)
@@ -164,42 +169,8 @@ func (r *crashRun) round(w *world) (*world, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	model := memstore.New(memstore.Options{})
-	defer model.Close()
-	for _, t := range txs {
-		if err := model.Submit(t, nil); err != nil {
-			return nil, err
-		}
-	}
-	gen := storetest.NewGenerator(r.rng, model, storetest.GeneratorOptions{
-		Objects: 1 + r.rng.IntN(8), MaxBytes: 4<<10 + r.rng.Uint64N(60<<10),
-		MaxOps: 1 + r.rng.IntN(5),
-	})
-	for range 20 + r.rng.IntN(60) {
-		t := gen.Next()
-		t.PutMeta(seqKey, encodeSeq(len(txs)+1))
-		// What a transaction did may be found as soon as it is submitted.
-		mu.Lock()
-		before := txs
-		txs = append(txs, t)
-		mu.Unlock()
-		if err := s.Submit(t, r.done(w, s)); err != nil {
-			mu.Lock()
-			txs = before
-			mu.Unlock()
-			continue
-		}
-		if err := model.Submit(t, nil); err != nil {
-			return nil, fmt.Errorf("the model refuses what the store took: %w", err)
-		}
-		switch r.rng.IntN(30) {
-		case 0:
-			storetest.Barrier(s)
-		case 1:
-			s.checkpoint.request()
-		case 2:
-			runtime.Gosched()
-		}
+	if err := r.work(w, s, &mu, &txs); err != nil {
+		return nil, err
 	}
 	next := w
 	if r.rng.IntN(5) > 0 {
@@ -213,7 +184,9 @@ func (r *crashRun) round(w *world) (*world, error) {
 		next.acked.Store(int64(len(txs)))
 	}
 	p := crashPoint{w: next, txs: txs, what: "new round"}
-	n, err := p.judge(new(modelAt), r.opts)
+	m := new(modelAt)
+	defer m.close()
+	n, err := p.judge(m, r.opts)
 	r.note(err, p.what)
 	if len(txs) > 400 { // keep replaying the model cheap
 		next, n = newWorld(r.opts.Size), 0
@@ -223,7 +196,51 @@ func (r *crashRun) round(w *world) (*world, error) {
 	return next, err
 }
 
-func (r *crashRun) done(w *world, s *Store) func(error) {
+// work submits transactions on top of txs.
+func (r *crashRun) work(
+	w *world, s *Store, mu *sync.Mutex, txs *[]*objectstore.Transaction,
+) error {
+	model := memstore.New(memstore.Options{})
+	defer model.Close()
+	for _, t := range *txs {
+		if err := model.Submit(t, nil); err != nil {
+			return err
+		}
+	}
+	gen := storetest.NewGenerator(r.rng, model, storetest.GeneratorOptions{
+		Objects: 1 + r.rng.IntN(8), MaxBytes: 4<<10 + r.rng.Uint64N(60<<10),
+		MaxOps: 1 + r.rng.IntN(5),
+	})
+	for range 20 + r.rng.IntN(60) {
+		t := gen.Next()
+		t.PutMeta(seqKey, encodeSeq(len(*txs)+1))
+		// What a transaction did may be found as soon as it is submitted.
+		mu.Lock()
+		before := *txs
+		*txs = append(before, t)
+		mu.Unlock()
+		if err := s.Submit(t, r.done(w)); err != nil {
+			mu.Lock()
+			*txs = before
+			mu.Unlock()
+			continue
+		}
+		if err := model.Submit(t, nil); err != nil {
+			return fmt.Errorf("the model refuses what the store took: %w", err)
+		}
+		switch r.rng.IntN(30) {
+		case 0:
+			storetest.Barrier(s)
+		case 1:
+			s.checkpoint.request()
+		case 2:
+			runtime.Gosched()
+		}
+	}
+	return nil
+}
+
+func (r *crashRun) done(w *world) func(error) {
 	return func(err error) {
 		if err == nil {
 			w.acked.Add(1)

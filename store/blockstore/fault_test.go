@@ -29,9 +29,9 @@ var errFault = errors.New("injected")
 
 // faultRun is a fixed piece of work in a world where one call fails.
 type faultRun struct {
-	w    *world
-	o    Options
-	txs  []*objectstore.Transaction
+	w   *world
+	o   Options
+	txs []*objectstore.Transaction
 }
 
 // work submits until the store refuses everything.
@@ -103,7 +103,9 @@ func tryFault(seed uint64, n int) (kind string, err error) {
 	r.w.mu.Unlock()
 	after := r.w.cut(rng)
 	p := crashPoint{w: after, txs: txs}
-	if _, err := p.judge(new(modelAt), r.o); err != nil {
+	m := new(modelAt)
+	defer m.close()
+	if _, err := p.judge(m, r.o); err != nil {
 		return kind, err
 	}
 	if tries > 0 {

@@ -99,11 +99,14 @@ func (c *change) place(o *onode, first uint64, buf []byte, pooled bool) error {
 		}
 		return ceph.ENOSPC
 	}
-	shared := newSharedBuffer(buf, pooled, len(c.allocs)-at)
-	for i, r := range c.allocs[at:] {
+	var shared *sharedBuffer
+	if len(c.allocs)-at > 1 {
+		shared = newSharedBuffer(buf, pooled, len(c.allocs)-at)
+	}
+	for i, r := range c.allocs[at:] { // a run that is not made yet drops its share on an error
 		part := buf[:r.n*blockBytes]
 		buf = buf[len(part):]
-		d := newDataRun(r, part, shared)
+		d := newDataRun(r, part, shared, pooled)
 		c.runs = append(c.runs, d)
 		if err := c.s.hostRoom(r); err != nil {
 			for range len(c.allocs[at:]) - i - 1 {

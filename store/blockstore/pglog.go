@@ -69,7 +69,7 @@ func (a *arena) copy(v []byte) []byte {
 }
 
 // apply carries out one change; data is kept.
-func (l *pgLog) apply(e logChange) {
+func (l *pgLog) apply(e *logChange) {
 	l.dirty = true
 	switch e.kind {
 	case logAppend:
@@ -89,7 +89,8 @@ func (l *pgLog) apply(e logChange) {
 		l.tail = l.tail[:i:i]
 		if n := len(l.chunks); n > 0 && e.version.Less(l.chunks[n-1].last) &&
 			(l.cut == nil || e.version.Less(*l.cut)) {
-			l.cut = &e.version
+			cut := e.version
+			l.cut = &cut
 		}
 		if e.version.Less(l.last) {
 			l.last = e.version
@@ -129,7 +130,7 @@ func (c *change) logOp(op *objectstore.Op, kind logKind) error {
 		e.data = c.s.arena.copy(op.Data)
 	}
 	c.entries = append(c.entries, e)
-	coll.log.apply(e)
+	coll.log.apply(&e)
 	return nil
 }
 

@@ -269,7 +269,7 @@ func (s *Store) replayRecord(r *replay, info recordInfo, payload []byte) error {
 		image: func(block uint64, data []byte) error {
 			buf := getBuffer(blockBytes)
 			copy(buf, data)
-			d := newDataRun(run{block, 1}, buf, newSharedBuffer(buf, true, 1))
+			d := newDataRun(run{block, 1}, buf, nil, true)
 			d.lsn = info.firstLSN
 			r.images[block] = d
 			return nil
@@ -314,7 +314,7 @@ func (s *Store) loadCollections(r *replay) error {
 	}
 	for _, e := range r.logs {
 		if c, ok := byCID[e.cid]; ok && e.lsn > c.log.lsn {
-			c.log.apply(e.logChange)
+			c.log.apply(&e.logChange)
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ package kv
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -40,8 +40,9 @@ type DB struct {
 	db  *pebble.DB
 	fs  vfs.FS
 	dir string
-	// dead is set when Pebble met an error that it can't go on after; its locks may be held.
-	dead atomic.Bool
+	// dead is closed when Pebble met an error that it can't go on after; its locks may be held.
+	dead chan struct{}
+	once sync.Once
 }
 
 // A Batch is a list of changes that become visible together.
@@ -65,11 +66,11 @@ func Open(dir string, o Options) (*DB, error) {
 		ErrorIfExists:               o.MustNotExist,
 		ErrorIfNotExists:            o.MustExist,
 		ReadOnly:                    o.ReadOnly,
-		EventListener:               &pebble.EventListener{BackgroundError: backgroundError(o.OnError)},
 	}
+	opts.EventListener = &pebble.EventListener{BackgroundError: backgroundError(o.OnError)}
 	opts.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
-	d := &DB{fs: o.FS, dir: dir}
+	d := &DB{fs: o.FS, dir: dir, dead: make(chan struct{})}
 	opts.Logger = &logger{db: d, report: o.OnError}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
@@ -228,10 +229,14 @@ func (d *DB) Stats() string { return d.db.Metrics().String() }
 
 // Close does not flush.
 func (d *DB) Close() error {
-	if d.dead.Load() {
+	closed := make(chan error, 1)
+	go func() { closed <- wrap(d.db.Close()) }()
+	select {
+	case err := <-closed:
+		return err
+	case <-d.dead:
 		return fmt.Errorf("close key-value store: %w", ErrStopped)
 	}
-	return wrap(d.db.Close())
 }
 
 // logger drops what Pebble would print; what matters comes through OnError.
@@ -246,7 +251,7 @@ func (*logger) Errorf(string, ...any) {}
 // Fatalf is called when the manifest can't be written. It never returns: the goroutine that met
 // the error stops here, and the owner of the store ends the process.
 func (l *logger) Fatalf(format string, args ...any) {
-	l.db.dead.Store(true)
+	l.db.once.Do(func() { close(l.db.dead) })
 	err := fmt.Errorf("key-value store: "+format, args...)
 	if l.report == nil {
 		panic(err)

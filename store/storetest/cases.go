@@ -293,7 +293,11 @@ func caseClone(e *env) {
 	}
 	e.do(func(t *tx) { t.Remove(c, o) })
 	e.wantData(Object(7), base)
-	e.do(func(t *tx) { t.Clone(c, Object(7), o); t.Clone(c, o, Object(14)); t.Remove(c, Object(7)) })
+	e.do(func(t *tx) {
+		t.Clone(c, Object(7), o)
+		t.Clone(c, o, Object(14))
+		t.Remove(c, Object(7))
+	})
 	e.wantData(o, base)
 	e.wantData(Object(14), base)
 }
