@@ -154,7 +154,7 @@ func (p *PGMap) addStates(c *Checks, means *consequence, f *causes) {
 	for _, id := range slices.SortedFunc(maps.Keys(f.detail), ceph.PGID.Compare) {
 		detail = append(detail, f.detail[id])
 	}
-	c.add(means.code, means.severity, count, detail, "%s", summary+strings.Join(parts, ", "))
+	c.Add(means.code, means.severity, count, detail, "%s", summary+strings.Join(parts, ", "))
 }
 
 // alertTexts say what an OSD's alert means; other alerts have no more than their code.
@@ -187,10 +187,10 @@ func (p *PGMap) checkOSDs(c *Checks, l Limits) {
 		}
 	}
 	if n := int64(len(repaired)); n > 0 {
-		c.add("OSD_TOO_MANY_REPAIRS", Warn, n, repaired, "Too many repaired reads on %d OSDs", n)
+		c.Add("OSD_TOO_MANY_REPAIRS", Warn, n, repaired, "Too many repaired reads on %d OSDs", n)
 	}
 	for code, detail := range alerts {
-		c.add(code, Warn, int64(len(detail)), detail, "%d OSD(s)%s", len(detail),
+		c.Add(code, Warn, int64(len(detail)), detail, "%d OSD(s)%s", len(detail),
 			alertTexts[code])
 	}
 	p.checkPings(c, l, "back", func(t *PingTimes) [3]uint32 { return t.Back })
@@ -235,7 +235,7 @@ func (p *PGMap) checkPings(c *Checks, l Limits, side string, of func(*PingTimes)
 		}
 		detail = append(detail, line)
 	}
-	c.add("OSD_SLOW_PING_TIME_"+strings.ToUpper(side), Warn, int64(len(slow)), detail,
+	c.Add("OSD_SLOW_PING_TIME_"+strings.ToUpper(side), Warn, int64(len(slow)), detail,
 		"Slow OSD heartbeats on %s (longest %.3fms)", side, float64(slow[0].micros)/1000)
 }
 
@@ -279,7 +279,7 @@ func (p *PGMap) checkScrubs(c *Checks, m *osdmap.Map, now ceph.Time, l Limits) {
 			detail = append(detail, fmt.Sprintf("%d more pgs... ", total-l.MaxDetail))
 		}
 		if total > 0 {
-			c.add(kind.code, Warn, int64(total), detail, "%d pgs not %s in time", total, kind.word)
+			c.Add(kind.code, Warn, int64(total), detail, "%d pgs not %s in time", total, kind.word)
 		}
 	}
 }
@@ -311,7 +311,7 @@ func (p *PGMap) checkTrims(c *Checks, l Limits) {
 	detail = append(detail, fmt.Sprintf("longest queue on pg %v at %d", worst, longest),
 		`try decreasing "osd snap trim sleep" and/or increasing `+
 			`"osd pg max concurrent snap trims".`)
-	c.add("PG_SLOW_SNAP_TRIMMING", Warn, n, detail,
+	c.Add("PG_SLOW_SNAP_TRIMMING", Warn, n, detail,
 		"snap trim queue for %d pg(s) >= %d (mon_osd_snap_trim_queue_warn_on)", n,
 		l.SnapTrimQueueWarn)
 }

@@ -3,52 +3,26 @@ package pgstat
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/health"
 	"glue/cluster/osdmap"
 	"glue/internal/options"
 )
 
 // The severities of checks.
 const (
-	Warn  = "HEALTH_WARN"
-	Error = "HEALTH_ERR"
+	Warn  = health.Warn
+	Error = health.Error
 )
 
-// A Check is one thing that is not as it should be (health_check_t).
-type Check struct {
-	Code     string // PG_AVAILABILITY
-	Severity string // Warn or Error
-	Summary  string
-	Count    int64
-	Detail   []string
-}
+// A Check is one thing that is not as it should be.
+type Check = health.Check
 
 // Checks are checks in the order of their codes.
-type Checks []Check
-
-// Denc is a list of our own.
-func (c *Checks) Denc(d *denc.Coder) { denc.List(d, (*[]Check)(c)) }
-
-// Denc is a section of our own.
-func (k *Check) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.Str(&k.Code)
-	c.Str(&k.Severity)
-	c.Str(&k.Summary)
-	c.I64(&k.Count)
-	denc.ListFunc(c, &k.Detail, (*denc.Coder).Str)
-	s.End()
-}
-
-func (c *Checks) add(code, severity string, count int64, detail []string, format string,
-	args ...any,
-) {
-	*c = append(*c, Check{code, severity, fmt.Sprintf(format, args...), count, detail})
-}
+type Checks = health.Checks
 
 // Limits are the options that checks depend on, under the names of Ceph's options.
 type Limits struct {
@@ -112,10 +86,10 @@ func LimitsFrom(set options.Set) Limits {
 
 // Report is what goes to the monitors: the encoded Digest and Checks. It ends an interval of the
 // rates.
-func (p *PGMap) Report(m *osdmap.Map, now ceph.Time, set options.Set) (digest, health []byte) {
+func (p *PGMap) Report(m *osdmap.Map, now ceph.Time, set options.Set) (digest, checks []byte) {
 	p.Roll(m, now)
-	checks := p.Checks(m, now, LimitsFrom(set))
-	return denc.Marshal(&p.Digest, ceph.FeaturesAll), denc.Marshal(&checks, ceph.FeaturesAll)
+	c := p.Checks(m, now, LimitsFrom(set))
+	return denc.Marshal(&p.Digest, ceph.FeaturesAll), denc.Marshal(&c, ceph.FeaturesAll)
 }
 
 // Checks are the health checks about PGs, pools' space and what OSDs report
@@ -132,7 +106,7 @@ func (p *PGMap) Checks(m *osdmap.Map, now ceph.Time, l Limits) Checks {
 	p.checkOSDs(&c, l)
 	p.checkScrubs(&c, m, now, l)
 	p.checkTrims(&c, l)
-	slices.SortStableFunc(c, func(a, b Check) int { return strings.Compare(a.Code, b.Code) })
+	c.Sort()
 	return c
 }
 
@@ -140,10 +114,10 @@ func (p *PGMap) Checks(m *osdmap.Map, now ceph.Time, l Limits) Checks {
 func (p *PGMap) checkObjects(c *Checks, l Limits) {
 	s := &p.Sum.Stats.Sum
 	if n := s.ScrubErrors; n != 0 {
-		c.add("OSD_SCRUB_ERRORS", Error, n, nil, "%d scrub errors", n)
+		c.Add("OSD_SCRUB_ERRORS", Error, n, nil, "%d scrub errors", n)
 	}
 	if n := s.ObjectsMisplaced; n != 0 && s.ObjectCopies > 0 && l.WarnMisplaced {
-		c.add("OBJECT_MISPLACED", Warn, n, nil, "%d/%d objects misplaced (%.3f%%)", n,
+		c.Add("OBJECT_MISPLACED", Warn, n, nil, "%d/%d objects misplaced (%.3f%%)", n,
 			s.ObjectCopies, float64(n)/float64(s.ObjectCopies)*100)
 	}
 	if n := s.ObjectsUnfound; n != 0 && s.Objects != 0 {
@@ -157,7 +131,7 @@ func (p *PGMap) checkObjects(c *Checks, l Limits) {
 				}
 			}
 		}
-		c.add("OBJECT_UNFOUND", Warn, n, detail, "%d/%d objects unfound (%.3f%%)", n, s.Objects,
+		c.Add("OBJECT_UNFOUND", Warn, n, detail, "%d/%d objects unfound (%.3f%%)", n, s.Objects,
 			float64(n)/float64(s.Objects)*100)
 	}
 }
@@ -179,18 +153,18 @@ func (p *PGMap) checkCounts(c *Checks, m *osdmap.Map, l Limits) {
 	if in > 0 && len(m.Pools) > 0 {
 		per := up / int64(in)
 		if per < l.MinPGPerOSD && per > 0 {
-			c.add("TOO_FEW_PGS", Warn, l.MinPGPerOSD-per, nil,
+			c.Add("TOO_FEW_PGS", Warn, l.MinPGPerOSD-per, nil,
 				"too few PGs per OSD (%d < min %d)", per, l.MinPGPerOSD)
 		}
 	}
 	if in > 0 && l.MaxPGPerOSD > 0 {
 		if per := up / int64(in); per > l.MaxPGPerOSD {
-			c.add("TOO_MANY_PGS", Warn, per-l.MaxPGPerOSD, nil,
+			c.Add("TOO_MANY_PGS", Warn, per-l.MaxPGPerOSD, nil,
 				"too many PGs per OSD (%d > max %d)", per, l.MaxPGPerOSD)
 		}
 	}
 	if l.WarnTooFewOSDs && int64(exist) < l.DefaultSize {
-		c.add("TOO_FEW_OSDS", Warn, l.DefaultSize-int64(exist), nil,
+		c.Add("TOO_FEW_OSDS", Warn, l.DefaultSize-int64(exist), nil,
 			"OSD count %d < osd_pool_default_size %d", exist, l.DefaultSize)
 	}
 }
@@ -234,20 +208,20 @@ func (p *PGMap) checkPools(c *Checks, m *osdmap.Map, l Limits) {
 		}
 	}
 	if n := int64(len(pgp)); n > 0 {
-		c.add("SMALLER_PGP_NUM", Warn, n, pgp, "%d pools have pg_num > pgp_num", n)
+		c.Add("SMALLER_PGP_NUM", Warn, n, pgp, "%d pools have pg_num > pgp_num", n)
 	}
 	if n := int64(len(many)); n > 0 {
-		c.add("MANY_OBJECTS_PER_PG", Warn, n, many,
+		c.Add("MANY_OBJECTS_PER_PG", Warn, n, many,
 			"%d pools have many more objects per pg than average", n)
 	}
 	if n := int64(len(noApp)); n > 0 && l.WarnNoApp {
-		c.add("POOL_APP_NOT_ENABLED", Warn, n, append(noApp, "use 'ceph osd pool application "+
+		c.Add("POOL_APP_NOT_ENABLED", Warn, n, append(noApp, "use 'ceph osd pool application "+
 			"enable <pool-name> <app-name>', where <app-name> is 'cephfs', 'rbd', 'rgw', or "+
 			"freeform for custom applications."), "%d pool(s) do not have an application enabled",
 			n)
 	}
 	if n := p.Sum.Stats.Sum.LargeOmapObjects; n != 0 && len(omap) > 0 {
-		c.add("LARGE_OMAP_OBJECTS", Warn, n, append(omap, "Search the cluster log for 'Large omap"+
+		c.Add("LARGE_OMAP_OBJECTS", Warn, n, append(omap, "Search the cluster log for 'Large omap"+
 			" object found' for more details."), "%d large omap objects", n)
 	}
 }
@@ -277,7 +251,7 @@ func (p *PGMap) checkCaches(c *Checks, m *osdmap.Map, l Limits) {
 		}
 	}
 	if pools > 0 {
-		c.add("CACHE_POOL_NEAR_FULL", Warn, pools, detail,
+		c.Add("CACHE_POOL_NEAR_FULL", Warn, pools, detail,
 			"%d cache pools at or near target size", pools)
 	}
 }
@@ -313,9 +287,9 @@ func (p *PGMap) checkQuotas(c *Checks, m *osdmap.Map, l Limits) {
 		}
 	}
 	if fullPools > 0 {
-		c.add("POOL_FULL", Error, fullPools, full, "%d pools full", fullPools)
+		c.Add("POOL_FULL", Error, fullPools, full, "%d pools full", fullPools)
 	}
 	if nearPools > 0 {
-		c.add("POOL_NEAR_FULL", Warn, nearPools, near, "%d pools nearfull", nearPools)
+		c.Add("POOL_NEAR_FULL", Warn, nearPools, near, "%d pools nearfull", nearPools)
 	}
 }
