@@ -7,12 +7,14 @@ import (
 	"glue/osd/class/cas"
 	"glue/osd/class/cephfs"
 	"glue/osd/class/hello"
+	"glue/osd/class/journal"
 	"glue/osd/class/lock"
 	"glue/osd/class/log"
 	"glue/osd/class/numops"
 	"glue/osd/class/rbd"
 	"glue/osd/class/refcount"
 	"glue/osd/class/timeindex"
+	"glue/osd/class/user"
 	"glue/osd/class/version"
 )
 
@@ -21,12 +23,14 @@ var Classes = []class.Class{
 	cas.Class,
 	cephfs.Class,
 	hello.Class,
+	journal.Class,
 	lock.Class,
 	log.Class,
 	numops.Class,
 	rbd.Class,
 	refcount.Class,
 	timeindex.Class,
+	user.Class,
 	version.Class,
 }
 

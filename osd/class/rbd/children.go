@@ -40,7 +40,7 @@ func addChild(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := getOr(ctx, p.key(), stringSet, nil)
+	set, err := class.GetOr(ctx, p.key(), stringSet, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func addChild(ctx class.Context, in []byte) ([]byte, error) {
 		set = map[string]struct{}{}
 	}
 	set[name] = struct{}{}
-	return nil, put(ctx, p.key(), stringSet, set)
+	return nil, class.Put(ctx, p.key(), stringSet, set)
 }
 
 func removeChild(ctx class.Context, in []byte) ([]byte, error) {
@@ -59,7 +59,7 @@ func removeChild(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := get(ctx, p.key(), stringSet)
+	set, err := class.Get(ctx, p.key(), stringSet)
 	if err != nil {
 		return nil, err
 	}
@@ -69,19 +69,19 @@ func removeChild(ctx class.Context, in []byte) ([]byte, error) {
 	if delete(set, name); len(set) == 0 {
 		return nil, ctx.OmapRm(p.key())
 	}
-	return nil, put(ctx, p.key(), stringSet, set)
+	return nil, class.Put(ctx, p.key(), stringSet, set)
 }
 
 func getChildren(ctx class.Context, in []byte) ([]byte, error) {
-	p, err := input(in, of[parentRef])
+	p, err := class.Input(in, class.Of[parentRef])
 	if err != nil {
 		return nil, err
 	}
-	set, err := get(ctx, p.key(), stringSet)
+	set, err := class.Get(ctx, p.key(), stringSet)
 	if err != nil {
 		return nil, err
 	}
-	return encoded(stringSet, set), nil
+	return class.Encoded(stringSet, set), nil
 }
 
 // Clones of the second kind are listed in the header of their parent, by snapshot.
@@ -100,14 +100,14 @@ func childAttach(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := get(ctx, snapKey(id), of[snap])
+	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
 	if err != nil {
 		return nil, err
 	}
 	if s.Space.Kind == spaceTrash {
 		return nil, ceph.ENOENT
 	}
-	all, err := getOr(ctx, snapChildrenKey(id), of[children], nil)
+	all, err := class.GetOr(ctx, snapChildrenKey(id), class.Of[children], nil)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,8 @@ func childAttach(ctx class.Context, in []byte) ([]byte, error) {
 	all = slices.Insert(all, i, h)
 	s.Children++
 	err = ctx.OmapSet(map[string][]byte{
-		snapChildrenKey(id): encoded(of[children], all), snapKey(id): encoded(of[snap], s)})
+		snapChildrenKey(id): class.Encoded(class.Of[children], all),
+		snapKey(id):         class.Encoded(class.Of[snap], s)})
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +131,11 @@ func childDetach(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := get(ctx, snapKey(id), of[snap])
+	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
 	if err != nil {
 		return nil, err
 	}
-	all, err := getOr(ctx, snapChildrenKey(id), of[children], nil)
+	all, err := class.GetOr(ctx, snapChildrenKey(id), class.Of[children], nil)
 	if err != nil {
 		return nil, err
 	}
@@ -146,15 +147,15 @@ func childDetach(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.ENOENT
 	}
 	if all = slices.Delete(all, i, i+1); len(all) == 0 {
-		err = remove(ctx, snapChildrenKey(id))
+		err = class.Remove(ctx, snapChildrenKey(id))
 	} else {
-		err = put(ctx, snapChildrenKey(id), of[children], all)
+		err = class.Put(ctx, snapChildrenKey(id), class.Of[children], all)
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.Children--
-	if err := put(ctx, snapKey(id), of[snap], s); err != nil || s.Children > 0 {
+	if err := class.Put(ctx, snapKey(id), class.Of[snap], s); err != nil || s.Children > 0 {
 		return nil, err
 	}
 	return nil, dropCloneParent(ctx, id)
@@ -178,16 +179,16 @@ func dropCloneParent(ctx class.Context, id ceph.SnapID) error {
 }
 
 func childrenList(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, of[ceph.SnapID])
+	id, err := class.Input(in, class.Of[ceph.SnapID])
 	if err != nil {
 		return nil, err
 	}
-	if _, err := get(ctx, snapKey(id), of[snap]); err != nil {
+	if _, err := class.Get(ctx, snapKey(id), class.Of[snap]); err != nil {
 		return nil, err
 	}
-	all, err := get(ctx, snapChildrenKey(id), of[children])
+	all, err := class.Get(ctx, snapChildrenKey(id), class.Of[children])
 	if err != nil {
 		return nil, err
 	}
-	return encoded(of[children], all), nil
+	return class.Encoded(class.Of[children], all), nil
 }

@@ -69,7 +69,7 @@ func assertSnapcSeq(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	seen, err := ctx.SnapSetSeq()
-	if err != nil && !isMissing(err) {
+	if err != nil && !class.IsMissing(err) {
 		return nil, err
 	}
 	above := err != nil || seq > seen

@@ -29,19 +29,19 @@ func nameAndID(in []byte) (name, id string, err error) {
 }
 
 func dirGetID(ctx class.Context, in []byte) ([]byte, error) {
-	name, err := input(in, str)
+	name, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
-	return getter(dirNamePrefix+name, str)(ctx, nil)
+	return class.Getter(dirNamePrefix+name, class.Str)(ctx, nil)
 }
 
 func dirGetName(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
-	return getter(dirIDPrefix+id, str)(ctx, nil)
+	return class.Getter(dirIDPrefix+id, class.Str)(ctx, nil)
 }
 
 // startAndMax reads where a listing starts and how long it may be.
@@ -64,8 +64,8 @@ func listStrings(ctx class.Context, in []byte, prefix string) ([]byte, error) {
 		return nil, err
 	}
 	found := map[string]string{}
-	err = scanUpTo(ctx, prefix, start, max, func(name string, v []byte) error {
-		id, err := input(v, str)
+	err = class.ScanUpTo(ctx, prefix, start, max, func(name string, v []byte) error {
+		id, err := class.Input(v, class.Str)
 		if err != nil {
 			return ceph.EIO
 		}
@@ -96,14 +96,15 @@ func dirAdd(ctx class.Context, name, id string, uniqueID bool) error {
 	if name == "" || !validID(id) {
 		return ceph.EINVAL
 	}
-	if _, err := get(ctx, dirNamePrefix+name, str); !isMissing(err) {
+	if _, err := class.Get(ctx, dirNamePrefix+name, class.Str); !class.IsMissing(err) {
 		return ceph.EEXIST
 	}
-	if _, err := get(ctx, dirIDPrefix+id, str); !isMissing(err) && uniqueID {
+	if _, err := class.Get(ctx, dirIDPrefix+id, class.Str); !class.IsMissing(err) && uniqueID {
 		return ceph.EBADF
 	}
 	return ctx.OmapSet(map[string][]byte{
-		dirNamePrefix + name: encoded(str, id), dirIDPrefix + id: encoded(str, name)})
+		dirNamePrefix + name: class.Encoded(class.Str, id),
+		dirIDPrefix + id:     class.Encoded(class.Str, name)})
 }
 
 func dirRemoveImage(ctx class.Context, in []byte) ([]byte, error) {
@@ -116,11 +117,11 @@ func dirRemoveImage(ctx class.Context, in []byte) ([]byte, error) {
 
 // dirRemove removes an image: ESTALE if name and id do not belong together.
 func dirRemove(ctx class.Context, name, id string) error {
-	storedID, err := get(ctx, dirNamePrefix+name, str)
+	storedID, err := class.Get(ctx, dirNamePrefix+name, class.Str)
 	if err != nil {
 		return err
 	}
-	storedName, err := get(ctx, dirIDPrefix+id, str)
+	storedName, err := class.Get(ctx, dirIDPrefix+id, class.Str)
 	if err != nil {
 		return err
 	}
@@ -152,11 +153,11 @@ func dirRenameImage(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func dirStateAssert(ctx class.Context, in []byte) ([]byte, error) {
-	want, err := input(in, u8)
+	want, err := class.Input(in, class.U8)
 	if err != nil {
 		return nil, err
 	}
-	state, err := get(ctx, "state", u8)
+	state, err := class.Get(ctx, "state", class.U8)
 	if err != nil {
 		return nil, err
 	}
@@ -168,12 +169,12 @@ func dirStateAssert(ctx class.Context, in []byte) ([]byte, error) {
 
 // dirStateSet opens or closes the directory; only an empty one can be closed.
 func dirStateSet(ctx class.Context, in []byte) ([]byte, error) {
-	state, err := input(in, u8)
+	state, err := class.Input(in, class.U8)
 	if err != nil {
 		return nil, err
 	}
 	err = exists(ctx)
-	if err != nil && !isMissing(err) {
+	if err != nil && !class.IsMissing(err) {
 		return nil, err
 	}
 	switch state {
@@ -192,5 +193,5 @@ func dirStateSet(ctx class.Context, in []byte) ([]byte, error) {
 	default:
 		return nil, ceph.EINVAL
 	}
-	return nil, put(ctx, "state", u8, state)
+	return nil, class.Put(ctx, "state", class.U8, state)
 }

@@ -68,15 +68,15 @@ func (g *groupMember) Denc(c *denc.Coder) {
 }
 
 func groupImageSet(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := input(in, of[groupMember])
+	g, err := class.Input(in, class.Of[groupMember])
 	if err != nil {
 		return nil, err
 	}
-	return nil, put(ctx, g.key(), u8, g.State)
+	return nil, class.Put(ctx, g.key(), class.U8, g.State)
 }
 
 func groupImageRemove(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := input(in, of[groupImage])
+	g, err := class.Input(in, class.Of[groupImage])
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +94,11 @@ func groupImageList(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	var out []groupMember
-	err = scan(ctx, start.key(), groupImagePrefix, func(key string, v []byte) error {
+	err = class.Scan(ctx, start.key(), groupImagePrefix, func(key string, v []byte) error {
 		if uint64(len(out)) >= max {
-			return errEnough
+			return class.ErrEnough
 		}
-		state, err := input(v, u8)
+		state, err := class.Input(v, class.U8)
 		if err != nil {
 			return ceph.EIO
 		}
@@ -106,7 +106,7 @@ func groupImageList(ctx class.Context, in []byte) ([]byte, error) {
 		out = append(out, groupMember{image, state})
 		return err
 	})
-	if err != nil && err != errEnough {
+	if err != nil {
 		return nil, err
 	}
 	return class.Encode(func(c *denc.Coder) { denc.List(c, &out) }), nil
@@ -132,12 +132,12 @@ func groupOf(ctx class.Context) (group, error) {
 	if err != nil {
 		return group{}, err
 	}
-	return input(raw, of[group])
+	return class.Input(raw, class.Of[group])
 }
 
 // imageGroupAdd puts an image into a group; it can be in one only.
 func imageGroupAdd(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := input(in, of[group])
+	g, err := class.Input(in, class.Of[group])
 	if err != nil {
 		return nil, err
 	}
@@ -147,17 +147,17 @@ func imageGroupAdd(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, nil
 	case err == nil:
 		return nil, ceph.EEXIST
-	case !isMissing(err):
+	case !class.IsMissing(err):
 		return nil, err
 	}
 	if err := setOpFeatures(ctx, opFeatGroup, opFeatGroup); err != nil {
 		return nil, err
 	}
-	return nil, put(ctx, groupRef, of[group], g)
+	return nil, class.Put(ctx, groupRef, class.Of[group], g)
 }
 
 func imageGroupRemove(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := input(in, of[group])
+	g, err := class.Input(in, class.Of[group])
 	if err != nil {
 		return nil, err
 	}
@@ -176,12 +176,12 @@ func imageGroupRemove(ctx class.Context, in []byte) ([]byte, error) {
 
 func imageGroupGet(ctx class.Context, _ []byte) ([]byte, error) {
 	g, err := groupOf(ctx)
-	if isMissing(err) {
+	if class.IsMissing(err) {
 		g = group{Pool: -1}
 	} else if err != nil {
 		return nil, err
 	}
-	return encoded(of[group], g), nil
+	return class.Encoded(class.Of[group], g), nil
 }
 
 // A groupSnap is a snapshot of a group (GroupSnapshot).
@@ -222,7 +222,7 @@ func (i *imageSnap) Denc(c *denc.Coder) {
 
 // groupSnapSet records a snapshot; a new one may not reuse an id, nor the name of another.
 func groupSnapSet(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := input(in, of[groupSnap])
+	g, err := class.Input(in, class.Of[groupSnap])
 	if err != nil {
 		return nil, err
 	}
@@ -241,16 +241,16 @@ func groupSnapSet(ctx class.Context, in []byte) ([]byte, error) {
 	if g.State == groupSnapIncomplete {
 		if _, err := ctx.OmapVal(snapPrefix + g.ID); err == nil {
 			return nil, ceph.EEXIST
-		} else if !isMissing(err) {
+		} else if !class.IsMissing(err) {
 			return nil, err
 		}
 	}
-	return nil, put(ctx, snapPrefix+g.ID, of[groupSnap], g)
+	return nil, class.Put(ctx, snapPrefix+g.ID, class.Of[groupSnap], g)
 }
 
 // scanGroupSnaps calls f for the snapshots with ids above start.
 func scanGroupSnaps(ctx class.Context, start string, f func(*groupSnap) error) error {
-	return scan(ctx, snapPrefix+start, snapPrefix, func(_ string, v []byte) error {
+	return class.Scan(ctx, snapPrefix+start, snapPrefix, func(_ string, v []byte) error {
 		var g groupSnap
 		if err := class.DecodeStored(v, &g); err != nil {
 			return err
@@ -260,7 +260,7 @@ func scanGroupSnaps(ctx class.Context, start string, f func(*groupSnap) error) e
 }
 
 func groupSnapRemove(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -268,11 +268,11 @@ func groupSnapRemove(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func groupSnapGet(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
-	return getter(snapPrefix+id, of[groupSnap])(ctx, nil)
+	return class.Getter(snapPrefix+id, class.Of[groupSnap])(ctx, nil)
 }
 
 // groupSnapList lists snapshots; an error ends the list early and is not told, as in Ceph.
@@ -289,7 +289,7 @@ func groupSnapList(ctx class.Context, in []byte) ([]byte, error) {
 	var out []groupSnap
 	_ = scanGroupSnaps(ctx, start.ID, func(g *groupSnap) error {
 		if uint64(len(out)) >= max {
-			return errEnough
+			return class.ErrEnough
 		}
 		out = append(out, *g)
 		return nil

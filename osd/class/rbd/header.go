@@ -30,16 +30,16 @@ func create(ctx class.Context, in []byte) ([]byte, error) {
 	if prefix == "" {
 		return nil, ceph.EINVAL
 	}
-	if _, err := ctx.OmapVal("object_prefix"); !isMissing(err) {
+	if _, err := ctx.OmapVal("object_prefix"); !class.IsMissing(err) {
 		return nil, ceph.EEXIST
 	}
-	now := encoded(of[ceph.Time], ctx.Now())
+	now := class.Encoded(class.Of[ceph.Time], ctx.Now())
 	pairs := map[string][]byte{
-		"size":             encoded(u64, size),
-		"order":            encoded(u8, order),
-		"features":         encoded(u64, features),
-		"object_prefix":    encoded(str, prefix),
-		"snap_seq":         encoded(u64, 0),
+		"size":             class.Encoded(class.U64, size),
+		"order":            class.Encoded(class.U8, order),
+		"features":         class.Encoded(class.U64, features),
+		"object_prefix":    class.Encoded(class.Str, prefix),
+		"snap_seq":         class.Encoded(class.U64, 0),
 		"create_timestamp": now,
 		"access_timestamp": now,
 		"modify_timestamp": now,
@@ -48,7 +48,7 @@ func create(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.EINVAL
 	}
 	if dataPool != -1 {
-		pairs["data_pool_id"] = encoded(i64, dataPool)
+		pairs["data_pool_id"] = class.Encoded(class.I64, dataPool)
 	}
 	return nil, ctx.OmapSet(pairs)
 }
@@ -66,7 +66,7 @@ func getFeatures(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	features, err := get(ctx, "features", u64)
+	features, err := class.Get(ctx, "features", class.U64)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func getFeatures(ctx class.Context, in []byte) ([]byte, error) {
 	if readOnly {
 		mask = featIncompatible
 	}
-	return append(encoded(u64, features), encoded(u64, features&mask)...), nil
+	return append(class.Encoded(class.U64, features), class.Encoded(class.U64, features&mask)...), nil
 }
 
 func setFeatures(ctx class.Context, in []byte) ([]byte, error) {
@@ -86,7 +86,7 @@ func setFeatures(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	old, err := getOr(ctx, "features", u64, 0)
+	old, err := class.GetOr(ctx, "features", class.U64, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -97,64 +97,64 @@ func setFeatures(ctx class.Context, in []byte) ([]byte, error) {
 	if features&mask&^featMutable != 0 || ^features&mask&^(featMutable|featDisableOnly) != 0 {
 		return nil, ceph.EINVAL
 	}
-	return nil, put(ctx, "features", u64, old&^mask|features&mask)
+	return nil, class.Put(ctx, "features", class.U64, old&^mask|features&mask)
 }
 
 // getSize gives order and size of the head or a snapshot.
 func getSize(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, u64)
+	id, err := class.Input(in, class.U64)
 	if err != nil {
 		return nil, err
 	}
-	order, err := get(ctx, "order", u8)
+	order, err := class.Get(ctx, "order", class.U8)
 	if err != nil {
 		return nil, err
 	}
 	var size uint64
 	if ceph.SnapID(id) == ceph.NoSnap {
-		size, err = get(ctx, "size", u64)
+		size, err = class.Get(ctx, "size", class.U64)
 	} else {
 		var s snap
-		s, err = get(ctx, snapKey(ceph.SnapID(id)), of[snap])
+		s, err = class.Get(ctx, snapKey(ceph.SnapID(id)), class.Of[snap])
 		size = s.Size
 	}
 	if err != nil {
 		return nil, err
 	}
-	return append([]byte{order}, encoded(u64, size)...), nil
+	return append([]byte{order}, class.Encoded(class.U64, size)...), nil
 }
 
 // setSize changes the size; shrinking cuts what is seen of the parent.
 func setSize(ctx class.Context, in []byte) ([]byte, error) {
-	size, err := input(in, u64)
+	size, err := class.Input(in, class.U64)
 	if err != nil {
 		return nil, err
 	}
-	old, err := get(ctx, "size", u64)
+	old, err := class.Get(ctx, "size", class.U64)
 	if err != nil {
 		return nil, err
 	}
-	if err := put(ctx, "size", u64, size); err != nil {
+	if err := class.Put(ctx, "size", class.U64, size); err != nil {
 		return nil, err
 	}
 	if size >= old {
 		return nil, nil
 	}
-	p, err := getOr(ctx, "parent", of[parent], noParent())
+	p, err := class.GetOr(ctx, "parent", class.Of[parent], noParent())
 	if err != nil {
 		return nil, err
 	}
 	if p.exists() && p.overlap() > size {
 		p.Overlap = &size
-		return nil, put(ctx, "parent", of[parent], p)
+		return nil, class.Put(ctx, "parent", class.Of[parent], p)
 	}
 	return nil, nil
 }
 
 // requireFeature is ENOEXEC if the image lacks a feature.
 func requireFeature(ctx class.Context, need uint64) error {
-	features, err := get(ctx, "features", u64)
-	if isMissing(err) || (err == nil && features&need != need) {
+	features, err := class.Get(ctx, "features", class.U64)
+	if class.IsMissing(err) || (err == nil && features&need != need) {
 		return ceph.ENOEXEC
 	}
 	return err
@@ -167,9 +167,9 @@ func getStripe(ctx class.Context, _ []byte) ([]byte, error) {
 	if err := requireFeature(ctx, featStripingV2); err != nil {
 		return nil, err
 	}
-	unit, err := get(ctx, "stripe_unit", u64)
-	if isMissing(err) { // the default is the object size
-		order, orderErr := get(ctx, "order", u8)
+	unit, err := class.Get(ctx, "stripe_unit", class.U64)
+	if class.IsMissing(err) { // the default is the object size
+		order, orderErr := class.Get(ctx, "order", class.U8)
 		if orderErr != nil {
 			return nil, ceph.EIO
 		}
@@ -178,11 +178,11 @@ func getStripe(ctx class.Context, _ []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	count, err := getOr(ctx, "stripe_count", u64, 1)
+	count, err := class.GetOr(ctx, "stripe_count", class.U64, 1)
 	if err != nil {
 		return nil, err
 	}
-	return append(encoded(u64, unit), encoded(u64, count)...), nil
+	return append(class.Encoded(class.U64, unit), class.Encoded(class.U64, count)...), nil
 }
 
 func setStripe(ctx class.Context, in []byte) ([]byte, error) {
@@ -203,7 +203,7 @@ func setStripe(ctx class.Context, in []byte) ([]byte, error) {
 	if err := requireFeature(ctx, featStripingV2); err != nil {
 		return nil, err
 	}
-	order, err := get(ctx, "order", u8)
+	order, err := class.Get(ctx, "order", class.U8)
 	if err != nil {
 		return nil, err
 	}
@@ -211,17 +211,17 @@ func setStripe(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.EINVAL
 	}
 	return nil, ctx.OmapSet(map[string][]byte{
-		"stripe_unit": encoded(u64, unit), "stripe_count": encoded(u64, count)})
+		"stripe_unit": class.Encoded(class.U64, unit), "stripe_count": class.Encoded(class.U64, count)})
 }
 
 // timestampGetter makes the method that reads one of an image's times, zero if it has none.
 func timestampGetter(key string) class.Func {
 	return func(ctx class.Context, _ []byte) ([]byte, error) {
-		t, err := getOr(ctx, key, of[ceph.Time], ceph.Time{})
+		t, err := class.GetOr(ctx, key, class.Of[ceph.Time], ceph.Time{})
 		if err != nil {
 			return nil, err
 		}
-		return encoded(of[ceph.Time], t), nil
+		return class.Encoded(class.Of[ceph.Time], t), nil
 	}
 }
 
@@ -231,27 +231,27 @@ func timestampSetter(key string) class.Func {
 		if err := exists(ctx); err != nil {
 			return nil, err
 		}
-		return nil, put(ctx, key, of[ceph.Time], ctx.Now())
+		return nil, class.Put(ctx, key, class.Of[ceph.Time], ctx.Now())
 	}
 }
 
 func getFlags(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, u64)
+	id, err := class.Input(in, class.U64)
 	if err != nil {
 		return nil, err
 	}
 	var flags uint64
 	if ceph.SnapID(id) == ceph.NoSnap {
-		flags, err = getOr(ctx, "flags", u64, 0)
+		flags, err = class.GetOr(ctx, "flags", class.U64, 0)
 	} else {
 		var s snap
-		s, err = get(ctx, snapKey(ceph.SnapID(id)), of[snap])
+		s, err = class.Get(ctx, snapKey(ceph.SnapID(id)), class.Of[snap])
 		flags = s.Flags
 	}
 	if err != nil {
 		return nil, err
 	}
-	return encoded(u64, flags), nil
+	return class.Encoded(class.U64, flags), nil
 }
 
 func setFlags(ctx class.Context, in []byte) ([]byte, error) {
@@ -268,27 +268,27 @@ func setFlags(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	if ceph.SnapID(id) == ceph.NoSnap {
-		old, err := getOr(ctx, "flags", u64, 0)
+		old, err := class.GetOr(ctx, "flags", class.U64, 0)
 		if err != nil {
 			return nil, err
 		}
-		return nil, put(ctx, "flags", u64, old&^mask|flags&mask)
+		return nil, class.Put(ctx, "flags", class.U64, old&^mask|flags&mask)
 	}
 	key := snapKey(ceph.SnapID(id))
-	s, err := get(ctx, key, of[snap])
+	s, err := class.Get(ctx, key, class.Of[snap])
 	if err != nil {
 		return nil, err
 	}
 	s.Flags = s.Flags&^mask | flags&mask
-	return nil, put(ctx, key, of[snap], s)
+	return nil, class.Put(ctx, key, class.Of[snap], s)
 }
 
 func getOpFeatures(ctx class.Context, _ []byte) ([]byte, error) {
-	v, err := getOr(ctx, "op_features", u64, 0)
+	v, err := class.GetOr(ctx, "op_features", class.U64, 0)
 	if err != nil {
 		return nil, err
 	}
-	return encoded(u64, v), nil
+	return class.Encoded(class.U64, v), nil
 }
 
 func setOpFeaturesMethod(ctx class.Context, in []byte) ([]byte, error) {
@@ -309,11 +309,11 @@ func setOpFeaturesMethod(ctx class.Context, in []byte) ([]byte, error) {
 // setOpFeatures changes the operation features under a mask; the image feature "operations" is on
 // as long as any is.
 func setOpFeatures(ctx class.Context, opFeatures, mask uint64) error {
-	oldFeatures, err := get(ctx, "features", u64)
+	oldFeatures, err := class.Get(ctx, "features", class.U64)
 	if err != nil {
 		return err
 	}
-	old, err := getOr(ctx, "op_features", u64, 0)
+	old, err := class.GetOr(ctx, "op_features", class.U64, 0)
 	if err != nil {
 		return err
 	}
@@ -324,14 +324,14 @@ func setOpFeatures(ctx class.Context, opFeatures, mask uint64) error {
 	features := oldFeatures | featOperations
 	if opFeatures == 0 {
 		features = oldFeatures &^ featOperations
-		err = remove(ctx, "op_features")
+		err = class.Remove(ctx, "op_features")
 	} else {
-		err = put(ctx, "op_features", u64, opFeatures)
+		err = class.Put(ctx, "op_features", class.U64, opFeatures)
 	}
 	if err != nil || features == oldFeatures {
 		return err
 	}
-	return put(ctx, "features", u64, features)
+	return class.Put(ctx, "features", class.U64, features)
 }
 
 // getSnapContext gives the newest snapshot id ever and the ids that exist, newest first.
@@ -341,7 +341,7 @@ func getSnapContext(ctx class.Context, _ []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	seq, err := get(ctx, "snap_seq", u64)
+	seq, err := class.Get(ctx, "snap_seq", class.U64)
 	if err != nil {
 		return nil, err
 	}
@@ -354,26 +354,17 @@ func getSnapContext(ctx class.Context, _ []byte) ([]byte, error) {
 	}), nil
 }
 
-// getter makes the method that reads one key as it is.
-func getter[T any](key string, f codec[T]) class.Func {
-	return func(ctx class.Context, _ []byte) ([]byte, error) {
-		v, err := get(ctx, key, f)
-		if err != nil {
-			return nil, err
-		}
-		return encoded(f, v), nil
-	}
-}
-
 func getDataPool(ctx class.Context, _ []byte) ([]byte, error) {
-	pool, err := getOr(ctx, "data_pool_id", i64, -1)
+	pool, err := class.GetOr(ctx, "data_pool_id", class.I64, -1)
 	if err != nil {
 		return nil, err
 	}
-	return encoded(i64, pool), nil
+	return class.Encoded(class.I64, pool), nil
 }
 
-func getAllFeatures(class.Context, []byte) ([]byte, error) { return encoded(u64, featAll), nil }
+func getAllFeatures(class.Context, []byte) ([]byte, error) {
+	return class.Encoded(class.U64, featAll), nil
+}
 
 // validID says whether an image may have an id: letters and digits.
 func validID(id string) bool {
@@ -399,11 +390,11 @@ func getID(ctx class.Context, _ []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := input(raw, str)
+	id, err := class.Input(raw, class.Str)
 	if err != nil {
 		return nil, ceph.EIO
 	}
-	return encoded(str, id), nil
+	return class.Encoded(class.Str, id), nil
 }
 
 func setID(ctx class.Context, in []byte) ([]byte, error) {
@@ -411,7 +402,7 @@ func setID(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -421,5 +412,5 @@ func setID(ctx class.Context, in []byte) ([]byte, error) {
 	if size != 0 {
 		return nil, ceph.EEXIST
 	}
-	return nil, ctx.Write(0, encoded(str, id))
+	return nil, ctx.Write(0, class.Encoded(class.Str, id))
 }

@@ -12,10 +12,10 @@ func metadataList(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	if max == 0 {
-		max = maxKeysRead
+		max = class.MaxKeysRead
 	}
 	found := map[string][]byte{}
-	err = scanUpTo(ctx, metadataPrefix, start, max, func(name string, v []byte) error {
+	err = class.ScanUpTo(ctx, metadataPrefix, start, max, func(name string, v []byte) error {
 		found[name] = v
 		return nil
 	})
@@ -43,7 +43,7 @@ func metadataSet(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func metadataRemove(ctx class.Context, in []byte) ([]byte, error) {
-	key, err := input(in, str)
+	key, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func metadataRemove(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func metadataGet(ctx class.Context, in []byte) ([]byte, error) {
-	key, err := input(in, str)
+	key, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}

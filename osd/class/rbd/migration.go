@@ -79,29 +79,29 @@ func oldFormat(ctx class.Context) (migrating bool, err error) {
 }
 
 func migrationSet(ctx class.Context, in []byte) ([]byte, error) {
-	m, err := input(in, of[migration])
+	m, err := class.Input(in, class.Of[migration])
 	if err != nil {
 		return nil, err
 	}
 	if _, err := ctx.OmapVal("migration"); err == nil {
 		return nil, ceph.EEXIST
-	} else if !isMissing(err) {
+	} else if !class.IsMissing(err) {
 		return nil, err
 	}
-	features, err := get(ctx, "features", u64)
+	features, err := class.Get(ctx, "features", class.U64)
 	switch {
-	case isMissing(err):
+	case class.IsMissing(err):
 		err = startOldMigration(ctx, &m)
 	case err != nil:
 	case features&featMigrating == 0:
-		err = put(ctx, "features", u64, features|featMigrating)
+		err = class.Put(ctx, "features", class.U64, features|featMigrating)
 	case m.HeaderType != migrationDestination:
 		err = ceph.EEXIST
 	}
 	if err != nil {
 		return nil, err
 	}
-	return nil, put(ctx, "migration", of[migration], m)
+	return nil, class.Put(ctx, "migration", class.Of[migration], m)
 }
 
 // startOldMigration marks the header of an image in the old format, which can only be left.
@@ -120,8 +120,8 @@ func startOldMigration(ctx class.Context, m *migration) error {
 
 // getMigration reads the migration of an image that has one; EINVAL otherwise.
 func getMigration(ctx class.Context) (migration, error) {
-	features, err := get(ctx, "features", u64)
-	if isMissing(err) {
+	features, err := class.Get(ctx, "features", class.U64)
+	if class.IsMissing(err) {
 		migrating, err := oldFormat(ctx)
 		if err != nil {
 			return migration{}, err
@@ -134,7 +134,7 @@ func getMigration(ctx class.Context) (migration, error) {
 	} else if features&featMigrating == 0 {
 		return migration{}, ceph.EINVAL
 	}
-	return get(ctx, "migration", of[migration])
+	return class.Get(ctx, "migration", class.Of[migration])
 }
 
 func migrationSetState(ctx class.Context, in []byte) ([]byte, error) {
@@ -152,7 +152,7 @@ func migrationSetState(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	m.State, m.StateDescription = state, description
-	return nil, put(ctx, "migration", of[migration], m)
+	return nil, class.Put(ctx, "migration", class.Of[migration], m)
 }
 
 func migrationGet(ctx class.Context, _ []byte) ([]byte, error) {
@@ -160,16 +160,16 @@ func migrationGet(ctx class.Context, _ []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encoded(of[migration], m), nil
+	return class.Encoded(class.Of[migration], m), nil
 }
 
 func migrationRemove(ctx class.Context, _ []byte) ([]byte, error) {
-	if err := remove(ctx, "migration"); err != nil {
+	if err := class.Remove(ctx, "migration"); err != nil {
 		return nil, err
 	}
-	features, err := get(ctx, "features", u64)
+	features, err := class.Get(ctx, "features", class.U64)
 	switch {
-	case isMissing(err):
+	case class.IsMissing(err):
 		migrating, err := oldFormat(ctx)
 		if err != nil {
 			return nil, err
@@ -181,5 +181,5 @@ func migrationRemove(ctx class.Context, _ []byte) ([]byte, error) {
 	case err != nil || features&featMigrating == 0:
 		return nil, err
 	}
-	return nil, put(ctx, "features", u64, features&^featMigrating)
+	return nil, class.Put(ctx, "features", class.U64, features&^featMigrating)
 }

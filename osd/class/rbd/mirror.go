@@ -65,7 +65,7 @@ func (p *peer) valid() bool {
 }
 
 func (p *peer) store(ctx class.Context) error {
-	return put(ctx, mirrorPeerPrefix+p.UUID, of[peer], *p)
+	return class.Put(ctx, mirrorPeerPrefix+p.UUID, class.Of[peer], *p)
 }
 
 // mirrorUUID is stored without a length.
@@ -74,25 +74,23 @@ func mirrorUUID(ctx class.Context) (string, error) {
 	return string(raw), err
 }
 
-var u32 codec[uint32] = (*denc.Coder).U32
-
 func mirrorUUIDGet(ctx class.Context, _ []byte) ([]byte, error) {
 	uuid, err := mirrorUUID(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return encoded(str, uuid), nil
+	return class.Encoded(class.Str, uuid), nil
 }
 
 func mirrorUUIDSet(ctx class.Context, in []byte) ([]byte, error) {
-	uuid, err := input(in, str)
+	uuid, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
 	if uuid == "" {
 		return nil, ceph.EINVAL
 	}
-	mode, err := getOr(ctx, mirrorModeKey, u32, mirrorDisabled)
+	mode, err := class.GetOr(ctx, mirrorModeKey, class.U32, mirrorDisabled)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +102,7 @@ func mirrorUUIDSet(ctx class.Context, in []byte) ([]byte, error) {
 
 // mirrorModeSet turns mirroring on, which needs a UUID, or off, which needs to have no peers.
 func mirrorModeSet(ctx class.Context, in []byte) ([]byte, error) {
-	mode, err := input(in, u32)
+	mode, err := class.Input(in, class.U32)
 	if err != nil {
 		return nil, err
 	}
@@ -112,12 +110,12 @@ func mirrorModeSet(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.EINVAL
 	}
 	if mode != mirrorDisabled {
-		if _, err := mirrorUUID(ctx); isMissing(err) {
+		if _, err := mirrorUUID(ctx); class.IsMissing(err) {
 			return nil, ceph.EINVAL
 		} else if err != nil {
 			return nil, err
 		}
-		return nil, put(ctx, mirrorModeKey, u32, mode)
+		return nil, class.Put(ctx, mirrorModeKey, class.U32, mode)
 	}
 	peers, err := readPeers(ctx)
 	if err != nil {
@@ -126,29 +124,29 @@ func mirrorModeSet(ctx class.Context, in []byte) ([]byte, error) {
 	if len(peers) > 0 {
 		return nil, ceph.EBUSY
 	}
-	if err := remove(ctx, mirrorModeKey); err != nil {
+	if err := class.Remove(ctx, mirrorModeKey); err != nil {
 		return nil, err
 	}
-	return nil, remove(ctx, mirrorUUIDKey)
+	return nil, class.Remove(ctx, mirrorUUIDKey)
 }
 
 // readPeers reads all peers; a missing object has none.
 func readPeers(ctx class.Context) ([]peer, error) {
 	var peers []peer
-	err := scan(ctx, mirrorPeerPrefix, mirrorPeerPrefix, func(_ string, v []byte) error {
+	err := class.Scan(ctx, mirrorPeerPrefix, mirrorPeerPrefix, func(_ string, v []byte) error {
 		var p peer
 		err := class.DecodeStored(v, &p)
 		peers = append(peers, p)
 		return err
 	})
-	if err != nil && !isMissing(err) {
+	if err != nil && !class.IsMissing(err) {
 		return nil, err
 	}
 	return peers, nil
 }
 
 func requireMirroring(ctx class.Context) error {
-	mode, err := getOr(ctx, mirrorModeKey, u32, mirrorDisabled)
+	mode, err := class.GetOr(ctx, mirrorModeKey, class.U32, mirrorDisabled)
 	if err == nil && mode == mirrorDisabled {
 		return ceph.EINVAL
 	}
@@ -223,7 +221,7 @@ func mirrorPeerList(ctx class.Context, _ []byte) ([]byte, error) {
 }
 
 func mirrorPeerAdd(ctx class.Context, in []byte) ([]byte, error) {
-	p, err := input(in, of[peer])
+	p, err := class.Input(in, class.Of[peer])
 	if err != nil {
 		return nil, err
 	}
@@ -256,11 +254,11 @@ func mirrorPeerAdd(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func mirrorPeerRemove(ctx class.Context, in []byte) ([]byte, error) {
-	uuid, err := input(in, str)
+	uuid, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
-	return nil, remove(ctx, mirrorPeerPrefix+uuid)
+	return nil, class.Remove(ctx, mirrorPeerPrefix+uuid)
 }
 
 // peerSetter makes the method that changes one property of a peer.
@@ -274,7 +272,7 @@ func peerSetter(decode func(c *denc.Coder, p *peer)) class.Func {
 		if err != nil {
 			return nil, err
 		}
-		p, err := get(ctx, mirrorPeerPrefix+uuid, of[peer])
+		p, err := class.Get(ctx, mirrorPeerPrefix+uuid, class.Of[peer])
 		if err != nil {
 			return nil, err
 		}

@@ -41,7 +41,7 @@ func (m *mirrorImage) Denc(c *denc.Coder) {
 func scanImages(
 	ctx class.Context, start string, max uint64, f func(id string, m *mirrorImage) error,
 ) error {
-	return scanUpTo(ctx, mirrorImagePrefix, start, max, func(id string, v []byte) error {
+	return class.ScanUpTo(ctx, mirrorImagePrefix, start, max, func(id string, v []byte) error {
 		var m mirrorImage
 		if err := class.DecodeStored(v, &m); err != nil {
 			return err
@@ -69,19 +69,19 @@ func mirrorImageList(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func mirrorImageGetID(ctx class.Context, in []byte) ([]byte, error) {
-	global, err := input(in, str)
+	global, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
-	return getter(mirrorGlobalPrefix+global, str)(ctx, nil)
+	return class.Getter(mirrorGlobalPrefix+global, class.Str)(ctx, nil)
 }
 
 func mirrorImageGet(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
-	return getter(mirrorImagePrefix+id, of[mirrorImage])(ctx, nil)
+	return class.Getter(mirrorImagePrefix+id, class.Of[mirrorImage])(ctx, nil)
 }
 
 // mirrorImageSet adds or changes an image; its global id is unique and for ever.
@@ -95,12 +95,12 @@ func mirrorImageSet(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	old, err := get(ctx, mirrorImagePrefix+id, of[mirrorImage])
+	old, err := class.Get(ctx, mirrorImagePrefix+id, class.Of[mirrorImage])
 	switch {
-	case isMissing(err):
-		if _, err := get(ctx, mirrorGlobalPrefix+m.GlobalID, str); err == nil {
+	case class.IsMissing(err):
+		if _, err := class.Get(ctx, mirrorGlobalPrefix+m.GlobalID, class.Str); err == nil {
 			return nil, ceph.EEXIST
-		} else if !isMissing(err) {
+		} else if !class.IsMissing(err) {
 			return nil, err
 		}
 		if m.State == imageDisabling {
@@ -112,17 +112,17 @@ func mirrorImageSet(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.EINVAL
 	}
 	return nil, ctx.OmapSet(map[string][]byte{
-		mirrorImagePrefix + id:          encoded(of[mirrorImage], m),
-		mirrorGlobalPrefix + m.GlobalID: encoded(str, id)})
+		mirrorImagePrefix + id:          class.Encoded(class.Of[mirrorImage], m),
+		mirrorGlobalPrefix + m.GlobalID: class.Encoded(class.Str, id)})
 }
 
 // mirrorImageRemove forgets an image that is being disabled, with its status.
 func mirrorImageRemove(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
-	m, err := get(ctx, mirrorImagePrefix+id, of[mirrorImage])
+	m, err := class.Get(ctx, mirrorImagePrefix+id, class.Of[mirrorImage])
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func mirrorImageRemove(ctx class.Context, in []byte) ([]byte, error) {
 	if err := ctx.OmapRm(mirrorImagePrefix + id); err != nil {
 		return nil, err
 	}
-	if err := remove(ctx, mirrorGlobalPrefix+m.GlobalID); err != nil {
+	if err := class.Remove(ctx, mirrorGlobalPrefix+m.GlobalID); err != nil {
 		return nil, err
 	}
 	return nil, removeStatus(ctx, m.GlobalID)
@@ -140,7 +140,7 @@ func mirrorImageRemove(ctx class.Context, in []byte) ([]byte, error) {
 
 func mirrorInstancesList(ctx class.Context, _ []byte) ([]byte, error) {
 	var ids []string
-	err := scanUpTo(ctx, mirrorInstancePrefix, "", ^uint64(0), func(id string, _ []byte) error {
+	err := class.ScanUpTo(ctx, mirrorInstancePrefix, "", ^uint64(0), func(id string, _ []byte) error {
 		ids = append(ids, id)
 		return nil
 	})
@@ -151,7 +151,7 @@ func mirrorInstancesList(ctx class.Context, _ []byte) ([]byte, error) {
 }
 
 func mirrorInstancesAdd(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func mirrorInstancesAdd(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func mirrorInstancesRemove(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -188,8 +188,8 @@ func mirrorMapList(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	found := map[string]mapping{}
-	err = scanUpTo(ctx, mirrorMapPrefix, start, max, func(id string, v []byte) error {
-		m, err := input(v, of[mapping])
+	err = class.ScanUpTo(ctx, mirrorMapPrefix, start, max, func(id string, v []byte) error {
+		m, err := class.Input(v, class.Of[mapping])
 		found[id] = m
 		return err
 	})
@@ -209,15 +209,15 @@ func mirrorMapUpdate(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, put(ctx, mirrorMapPrefix+id, of[mapping], m)
+	return nil, class.Put(ctx, mirrorMapPrefix+id, class.Of[mapping], m)
 }
 
 func mirrorMapRemove(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
-	return nil, remove(ctx, mirrorMapPrefix+id)
+	return nil, class.Remove(ctx, mirrorMapPrefix+id)
 }
 
 // States of a mirror snapshot that this cluster receives (MIRROR_SNAPSHOT_STATE_*).
@@ -225,7 +225,7 @@ const snapNonPrimary = 2
 
 // mirrorSnap reads a snapshot that was made for mirroring; EINVAL for another.
 func mirrorSnap(ctx class.Context, id ceph.SnapID) (snap, error) {
-	s, err := get(ctx, snapKey(id), of[snap])
+	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
 	if err == nil && s.Space.Kind != spaceMirror {
 		err = ceph.EINVAL
 	}
@@ -251,7 +251,7 @@ func mirrorSnapUnlinkPeer(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.ENOENT
 	}
 	delete(peers, uuid)
-	return nil, put(ctx, snapKey(id), of[snap], s)
+	return nil, class.Put(ctx, snapKey(id), class.Of[snap], s)
 }
 
 func mirrorSnapSetProgress(ctx class.Context, in []byte) ([]byte, error) {
@@ -275,5 +275,5 @@ func mirrorSnapSetProgress(ctx class.Context, in []byte) ([]byte, error) {
 	if m.State == snapNonPrimary || m.State == snapNonPrimary+1 {
 		m.LastCopiedObject = last
 	}
-	return nil, put(ctx, snapKey(id), of[snap], s)
+	return nil, class.Put(ctx, snapKey(id), class.Of[snap], s)
 }

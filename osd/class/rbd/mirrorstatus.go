@@ -132,7 +132,7 @@ func statusKey(global, uuid string) string {
 // watching is the set of who watches the object.
 func watching(ctx class.Context) (map[instance]bool, error) {
 	watchers, err := ctx.Watchers()
-	if err != nil && !isMissing(err) {
+	if err != nil && !class.IsMissing(err) {
 		return nil, err
 	}
 	set := make(map[instance]bool, len(watchers))
@@ -155,22 +155,22 @@ func mirrorStatusSet(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := get(ctx, mirrorGlobalPrefix+global, str)
+	id, err := class.Get(ctx, mirrorGlobalPrefix+global, class.Str)
 	if err != nil {
 		return nil, nil
 	}
-	m, err := get(ctx, mirrorImagePrefix+id, of[mirrorImage])
+	m, err := class.Get(ctx, mirrorImagePrefix+id, class.Of[mirrorImage])
 	if err != nil || m.State != imageEnabled {
 		return nil, nil
 	}
 	key := statusKey(global, s.UUID)
 	s.UUID, s.Up, s.LastUpdate = "", false, ctx.Now()
 	s.origin = instance(ctx.Origin())
-	return nil, put(ctx, key, of[storedStatus], s)
+	return nil, class.Put(ctx, key, class.Of[storedStatus], s)
 }
 
 func mirrorStatusRemove(ctx class.Context, in []byte) ([]byte, error) {
-	global, err := input(in, str)
+	global, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -181,15 +181,15 @@ func mirrorStatusRemove(ctx class.Context, in []byte) ([]byte, error) {
 func removeStatus(ctx class.Context, global string) error {
 	keys := []string{statusKey(global, "")}
 	prefix := remoteStatusPrefix + global + "_"
-	err := scan(ctx, prefix, prefix, func(key string, _ []byte) error {
+	err := class.Scan(ctx, prefix, prefix, func(key string, _ []byte) error {
 		keys = append(keys, key)
 		return nil
 	})
-	if err != nil && !isMissing(err) {
+	if err != nil && !class.IsMissing(err) {
 		return err
 	}
 	for _, key := range keys {
-		if err := remove(ctx, key); err != nil {
+		if err := class.Remove(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -212,14 +212,14 @@ func statusOf(ctx class.Context, global string, up map[instance]bool) (imageStat
 	if err == nil {
 		err = add("", raw)
 	}
-	if err != nil && !isMissing(err) {
+	if err != nil && !class.IsMissing(err) {
 		return nil, err
 	}
 	prefix := remoteStatusPrefix + global + "_"
-	err = scan(ctx, prefix, prefix, func(key string, v []byte) error {
+	err = class.Scan(ctx, prefix, prefix, func(key string, v []byte) error {
 		return add(strings.TrimPrefix(key, prefix), v)
 	})
-	if err != nil && !isMissing(err) {
+	if err != nil && !class.IsMissing(err) {
 		return nil, err
 	}
 	if len(all) == 0 {
@@ -229,7 +229,7 @@ func statusOf(ctx class.Context, global string, up map[instance]bool) (imageStat
 }
 
 func mirrorStatusGet(ctx class.Context, in []byte) ([]byte, error) {
-	global, err := input(in, str)
+	global, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +241,7 @@ func mirrorStatusGet(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encoded(of[imageStatus], s), nil
+	return class.Encoded(class.Of[imageStatus], s), nil
 }
 
 // mirrorStatusList gives images, and the status of those that have one.
@@ -309,7 +309,7 @@ func mirrorStatusSummary(ctx class.Context, in []byte) ([]byte, error) {
 	counts := map[uint8]int32{}
 	err = scanImages(ctx, "", ^uint64(0), func(_ string, m *mirrorImage) error {
 		s, err := statusOf(ctx, m.GlobalID, up)
-		if err != nil && !isMissing(err) {
+		if err != nil && !class.IsMissing(err) {
 			return err
 		}
 		counts[s.summary(direction, receivers)]++
@@ -373,7 +373,7 @@ func mirrorStatusRemoveDown(ctx class.Context, _ []byte) ([]byte, error) {
 		return nil, err
 	}
 	for _, prefix := range []string{statusPrefix, remoteStatusPrefix} {
-		err := scan(ctx, prefix, prefix, func(key string, v []byte) error {
+		err := class.Scan(ctx, prefix, prefix, func(key string, v []byte) error {
 			var s storedStatus
 			c := denc.NewDecoder(v, ceph.FeaturesAll)
 			if s.dencOrigin(c); c.Err() != nil {
@@ -393,7 +393,7 @@ func mirrorStatusRemoveDown(ctx class.Context, _ []byte) ([]byte, error) {
 
 // instanceOf is who reported the local status of an image: ESTALE if it watches no more.
 func instanceOf(ctx class.Context, global string, up map[instance]bool) (instance, error) {
-	s, err := get(ctx, statusKey(global, ""), of[storedStatus])
+	s, err := class.Get(ctx, statusKey(global, ""), class.Of[storedStatus])
 	if err == nil && !up[s.origin] {
 		err = ceph.ESTALE
 	}
@@ -401,7 +401,7 @@ func instanceOf(ctx class.Context, global string, up map[instance]bool) (instanc
 }
 
 func mirrorInstanceGet(ctx class.Context, in []byte) ([]byte, error) {
-	global, err := input(in, str)
+	global, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -413,7 +413,7 @@ func mirrorInstanceGet(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encoded(of[instance], i), nil
+	return class.Encoded(class.Of[instance], i), nil
 }
 
 func mirrorInstanceList(ctx class.Context, in []byte) ([]byte, error) {
@@ -428,7 +428,7 @@ func mirrorInstanceList(ctx class.Context, in []byte) ([]byte, error) {
 	found := map[string]instance{}
 	err = scanImages(ctx, start, ^uint64(0), func(id string, m *mirrorImage) error {
 		if uint64(len(found)) >= max {
-			return errEnough
+			return class.ErrEnough
 		}
 		if i, err := instanceOf(ctx, m.GlobalID, up); err == nil {
 			found[id] = i

@@ -60,7 +60,7 @@ func objectMapResize(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.EINVAL
 	}
 	v, err := loadMap(ctx)
-	if isMissing(err) {
+	if class.IsMissing(err) {
 		v = bitVector{crcs: true}
 	} else if err != nil {
 		return nil, err

@@ -129,7 +129,7 @@ func oldSnapAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if h.seq() > id {
 		return nil, ceph.ESTALE
 	}
-	limit, err := getOr(ctx, "snap_limit", u64, ^uint64(0))
+	limit, err := class.GetOr(ctx, "snap_limit", class.U64, ^uint64(0))
 	switch {
 	case err != nil:
 		return nil, err
@@ -154,7 +154,7 @@ func oldSnapRemove(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := input(in, str)
+	name, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 
 // getParent is the form of parent_get before namespaces.
 func getParent(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, of[ceph.SnapID])
+	id, err := class.Input(in, class.Of[ceph.SnapID])
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func getParent(ctx class.Context, in []byte) ([]byte, error) {
 
 // parentAt is the parent as the head or a snapshot sees it.
 func parentAt(ctx class.Context, id ceph.SnapID) (parent, error) {
-	p, err := getOr(ctx, "parent", of[parent], noParent())
+	p, err := class.GetOr(ctx, "parent", class.Of[parent], noParent())
 	if err != nil {
 		return p, err
 	}
@@ -43,7 +43,7 @@ func parentAt(ctx class.Context, id ceph.SnapID) (parent, error) {
 	if id == ceph.NoSnap {
 		return p, nil
 	}
-	s, err := getOr(ctx, snapKey(id), of[snap], snap{})
+	s, err := class.GetOr(ctx, snapKey(id), class.Of[snap], snap{})
 	switch {
 	case err != nil:
 		return p, err
@@ -81,7 +81,7 @@ func parentGet(ctx class.Context, _ []byte) ([]byte, error) {
 	p := noParent()
 	if requireFeature(ctx, featLayering) == nil {
 		var err error
-		if p, err = getOr(ctx, "parent", of[parent], noParent()); err != nil {
+		if p, err = class.GetOr(ctx, "parent", class.Of[parent], noParent()); err != nil {
 			return nil, err
 		}
 	}
@@ -89,7 +89,7 @@ func parentGet(ctx class.Context, _ []byte) ([]byte, error) {
 }
 
 func parentOverlapGet(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, of[ceph.SnapID])
+	id, err := class.Input(in, class.Of[ceph.SnapID])
 	if err != nil {
 		return nil, err
 	}
@@ -97,11 +97,11 @@ func parentOverlapGet(ctx class.Context, in []byte) ([]byte, error) {
 	if requireFeature(ctx, featLayering) == nil {
 		if id == ceph.NoSnap {
 			var p parent
-			p, err = getOr(ctx, "parent", of[parent], noParent())
+			p, err = class.GetOr(ctx, "parent", class.Of[parent], noParent())
 			overlap = p.Overlap
 		} else {
 			var s snap
-			s, err = get(ctx, snapKey(id), of[snap])
+			s, err = class.Get(ctx, snapKey(id), class.Of[snap])
 			overlap = s.ParentOverlap
 		}
 		if err != nil {
@@ -145,20 +145,20 @@ func attachParent(ctx class.Context, p parent, reattach bool) error {
 	if !p.exists() || p.overlap() == 0 {
 		return ceph.EINVAL
 	}
-	old, err := get(ctx, "parent", of[parent])
-	if err != nil && !isMissing(err) {
+	old, err := class.Get(ctx, "parent", class.Of[parent])
+	if err != nil && !class.IsMissing(err) {
 		return err
 	}
 	if err == nil && (old.Overlap != nil || !old.same(&p)) && !reattach {
 		return ceph.EEXIST
 	}
-	size, err := get(ctx, "size", u64)
+	size, err := class.Get(ctx, "size", class.U64)
 	if err != nil {
 		return err
 	}
 	overlap := min(p.overlap(), size)
 	p.Overlap = &overlap
-	return put(ctx, "parent", of[parent], p)
+	return class.Put(ctx, "parent", class.Of[parent], p)
 }
 
 // detachParent unlinks the head from its parent. Snapshots that still see the parent keep the
@@ -167,14 +167,14 @@ func detachParent(ctx class.Context, legacy bool) error {
 	if err := exists(ctx); err != nil {
 		return err
 	}
-	features, err := get(ctx, "features", u64)
-	if isMissing(err) || (err == nil && features&featLayering == 0) {
+	features, err := class.Get(ctx, "features", class.U64)
+	if class.IsMissing(err) || (err == nil && features&featLayering == 0) {
 		return ceph.ENOEXEC
 	}
 	if err != nil {
 		return err
 	}
-	p, err := get(ctx, "parent", of[parent])
+	p, err := class.Get(ctx, "parent", class.Of[parent])
 	switch {
 	case err != nil:
 		return err
@@ -191,7 +191,7 @@ func detachParent(ctx class.Context, legacy bool) error {
 			return ceph.EEXIST
 		}
 		s.ParentOverlap = nil
-		return put(ctx, snapKey(s.ID), of[snap], *s)
+		return class.Put(ctx, snapKey(s.ID), class.Of[snap], *s)
 	})
 	snapsRemain := errors.Is(err, ceph.EEXIST)
 	if err != nil && !snapsRemain {
@@ -199,9 +199,9 @@ func detachParent(ctx class.Context, legacy bool) error {
 	}
 	if snapsRemain {
 		p.Overlap = nil
-		return put(ctx, "parent", of[parent], p)
+		return class.Put(ctx, "parent", class.Of[parent], p)
 	}
-	if err := remove(ctx, "parent"); err != nil {
+	if err := class.Remove(ctx, "parent"); err != nil {
 		return err
 	}
 	return setOpFeatures(ctx, 0, opFeatCloneChild)

@@ -25,7 +25,7 @@ var Class = class.Class{Name: "rbd", Methods: []class.Method{
 	{Name: "get_size", Flags: rd, Func: getSize},
 	{Name: "set_size", Flags: rdwr, Func: setSize},
 	{Name: "get_snapcontext", Flags: rd, Func: getSnapContext},
-	{Name: "get_object_prefix", Flags: rd, Func: getter("object_prefix", str)},
+	{Name: "get_object_prefix", Flags: rd, Func: class.Getter("object_prefix", class.Str)},
 	{Name: "get_data_pool", Flags: rd, Func: getDataPool},
 	{Name: "get_snapshot_name", Flags: rd, Func: getSnapName},
 	{Name: "get_snapshot_timestamp", Flags: rd, Func: getSnapTimestamp},
@@ -105,7 +105,7 @@ var Class = class.Class{Name: "rbd", Methods: []class.Method{
 	// Methods of rbd_mirroring.
 	{Name: "mirror_uuid_get", Flags: rd, Func: mirrorUUIDGet},
 	{Name: "mirror_uuid_set", Flags: rdwr, Func: mirrorUUIDSet},
-	{Name: "mirror_mode_get", Flags: rd, Func: getter(mirrorModeKey, u32)},
+	{Name: "mirror_mode_get", Flags: rd, Func: class.Getter(mirrorModeKey, class.U32)},
 	{Name: "mirror_mode_set", Flags: rdwr, Func: mirrorModeSet},
 	{Name: "mirror_peer_ping", Flags: rdwr, Func: mirrorPeerPing},
 	{Name: "mirror_peer_list", Flags: rd, Func: mirrorPeerList},

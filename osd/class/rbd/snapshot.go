@@ -11,7 +11,7 @@ import (
 
 // scanSnaps calls f for every snapshot of the image, oldest first.
 func scanSnaps(ctx class.Context, f func(*snap) error) error {
-	return scan(ctx, snapPrefix, snapPrefix, func(_ string, v []byte) error {
+	return class.Scan(ctx, snapPrefix, snapPrefix, func(_ string, v []byte) error {
 		var s snap
 		if err := class.DecodeStored(v, &s); err != nil {
 			return err
@@ -23,7 +23,7 @@ func scanSnaps(ctx class.Context, f func(*snap) error) error {
 // scanSnapKeys calls f for the key of every snapshot.
 func scanSnapKeys(ctx class.Context, f func(key string)) error {
 	for after, more := snapPrefix, true; more; {
-		keys, m, err := ctx.OmapKeys(after, maxKeysRead)
+		keys, m, err := ctx.OmapKeys(after, class.MaxKeysRead)
 		if err != nil {
 			return err
 		}
@@ -41,14 +41,14 @@ func scanSnapKeys(ctx class.Context, f func(key string)) error {
 
 // getSnap reads the record of a snapshot; the id of the head is EINVAL.
 func getSnap(ctx class.Context, in []byte) (snap, error) {
-	id, err := input(in, of[ceph.SnapID])
+	id, err := class.Input(in, class.Of[ceph.SnapID])
 	if err != nil {
 		return snap{}, err
 	}
 	if id == ceph.NoSnap {
 		return snap{}, ceph.EINVAL
 	}
-	return get(ctx, snapKey(id), of[snap])
+	return class.Get(ctx, snapKey(id), class.Of[snap])
 }
 
 func getSnapName(ctx class.Context, in []byte) ([]byte, error) {
@@ -56,7 +56,7 @@ func getSnapName(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encoded(str, s.Name), nil
+	return class.Encoded(class.Str, s.Name), nil
 }
 
 func getSnapTimestamp(ctx class.Context, in []byte) ([]byte, error) {
@@ -64,7 +64,7 @@ func getSnapTimestamp(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encoded(of[ceph.Time], s.Timestamp), nil
+	return class.Encoded(class.Of[ceph.Time], s.Timestamp), nil
 }
 
 func snapshotGet(ctx class.Context, in []byte) ([]byte, error) {
@@ -76,7 +76,7 @@ func snapshotGet(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func getProtection(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, of[ceph.SnapID])
+	id, err := class.Input(in, class.Of[ceph.SnapID])
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func getProtection(ctx class.Context, in []byte) ([]byte, error) {
 	if id == ceph.NoSnap {
 		return nil, ceph.EINVAL
 	}
-	s, err := get(ctx, snapKey(id), of[snap])
+	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +115,12 @@ func setProtection(ctx class.Context, in []byte) ([]byte, error) {
 	if id == ceph.NoSnap || status >= protectionLast {
 		return nil, ceph.EINVAL
 	}
-	s, err := get(ctx, snapKey(id), of[snap])
+	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
 	if err != nil {
 		return nil, err
 	}
 	s.Protection = status
-	return nil, put(ctx, snapKey(id), of[snap], s)
+	return nil, class.Put(ctx, snapKey(id), class.Of[snap], s)
 }
 
 // snapshotAdd records a snapshot: ESTALE if a newer id has been used, EEXIST if id or name are
@@ -140,24 +140,24 @@ func snapshotAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if s.Space.Kind == spaceUnknown || s.ID > ceph.MaxSnap {
 		return nil, ceph.EINVAL
 	}
-	seq, err := get(ctx, "snap_seq", u64)
+	seq, err := class.Get(ctx, "snap_seq", class.U64)
 	if err != nil {
 		return nil, err
 	}
 	if uint64(s.ID) < seq {
 		return nil, ceph.ESTALE
 	}
-	if s.Size, err = get(ctx, "size", u64); err != nil {
+	if s.Size, err = class.Get(ctx, "size", class.U64); err != nil {
 		return nil, err
 	}
-	if s.Flags, err = getOr(ctx, "flags", u64, 0); err != nil {
+	if s.Flags, err = class.GetOr(ctx, "flags", class.U64, 0); err != nil {
 		return nil, err
 	}
 	s.Timestamp = ctx.Now()
 	if err := checkNewSnap(ctx, &s); err != nil {
 		return nil, err
 	}
-	p, err := getOr(ctx, "parent", of[parent], noParent())
+	p, err := class.GetOr(ctx, "parent", class.Of[parent], noParent())
 	if err != nil {
 		return nil, err
 	}
@@ -169,15 +169,15 @@ func snapshotAdd(ctx class.Context, in []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := put(ctx, "snap_seq", u64, uint64(s.ID)); err != nil {
+	if err := class.Put(ctx, "snap_seq", class.U64, uint64(s.ID)); err != nil {
 		return nil, err
 	}
-	return nil, put(ctx, snapKey(s.ID), of[snap], s)
+	return nil, class.Put(ctx, snapKey(s.ID), class.Of[snap], s)
 }
 
 // checkNewSnap holds a snapshot to be against those that exist.
 func checkNewSnap(ctx class.Context, s *snap) error {
-	limit, err := getOr(ctx, "snap_limit", u64, ^uint64(0))
+	limit, err := class.GetOr(ctx, "snap_limit", class.U64, ^uint64(0))
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func snapshotRename(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := get(ctx, snapKey(id), of[snap])
+	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
 	if err != nil {
 		return nil, err
 	}
@@ -220,24 +220,24 @@ func snapshotRename(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.EINVAL
 	}
 	s.Name = name
-	return nil, put(ctx, snapKey(id), of[snap], s)
+	return nil, class.Put(ctx, snapKey(id), class.Of[snap], s)
 }
 
 // snapshotRemove forgets a snapshot: EBUSY if it is protected or has clones. What no other
 // snapshot needs goes with it: the link to the parent, the operation features.
 func snapshotRemove(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, of[ceph.SnapID])
+	id, err := class.Input(in, class.Of[ceph.SnapID])
 	if err != nil {
 		return nil, err
 	}
-	s, err := get(ctx, snapKey(id), of[snap])
+	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
 	if err != nil {
 		return nil, err
 	}
 	if s.Protection != unprotected || s.Children > 0 {
 		return nil, ceph.EBUSY
 	}
-	if err := remove(ctx, snapKey(id)); err != nil {
+	if err := class.Remove(ctx, snapKey(id)); err != nil {
 		return nil, err
 	}
 	var childSnaps, trashSnaps bool
@@ -251,13 +251,13 @@ func snapshotRemove(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := getOr(ctx, "parent", of[parent], noParent())
+	p, err := class.GetOr(ctx, "parent", class.Of[parent], noParent())
 	if err != nil {
 		return nil, err
 	}
 	headIsChild := p.exists() && p.Overlap != nil
 	if p.exists() && !headIsChild && !childSnaps {
-		if err := remove(ctx, "parent"); err != nil {
+		if err := class.Remove(ctx, "parent"); err != nil {
 			return nil, err
 		}
 	}
@@ -276,11 +276,11 @@ func snapshotRemove(ctx class.Context, in []byte) ([]byte, error) {
 
 // snapshotTrashAdd moves a snapshot that has clones out of sight, under a name of its own.
 func snapshotTrashAdd(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, of[ceph.SnapID])
+	id, err := class.Input(in, class.Of[ceph.SnapID])
 	if err != nil {
 		return nil, err
 	}
-	s, err := get(ctx, snapKey(id), of[snap])
+	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
 	switch {
 	case err != nil:
 		return nil, err
@@ -294,7 +294,7 @@ func snapshotTrashAdd(ctx class.Context, in []byte) ([]byte, error) {
 	}
 	s.Space = space{Kind: spaceTrash, OriginalKind: s.Space.Kind, OriginalName: s.Name}
 	s.Name = uniqueName(ctx, id)
-	return nil, put(ctx, snapKey(id), of[snap], s)
+	return nil, class.Put(ctx, snapKey(id), class.Of[snap], s)
 }
 
 // uniqueName is a UUID made of the request's name, which no other request shares, so that
@@ -313,15 +313,15 @@ func uniqueName(ctx class.Context, id ceph.SnapID) string {
 }
 
 func getSnapLimit(ctx class.Context, _ []byte) ([]byte, error) {
-	limit, err := getOr(ctx, "snap_limit", u64, ^uint64(0))
+	limit, err := class.GetOr(ctx, "snap_limit", class.U64, ^uint64(0))
 	if err != nil {
 		return nil, err
 	}
-	return encoded(u64, limit), nil
+	return class.Encoded(class.U64, limit), nil
 }
 
 func setSnapLimit(ctx class.Context, in []byte) ([]byte, error) {
-	limit, err := input(in, u64)
+	limit, err := class.Input(in, class.U64)
 	if err != nil {
 		return nil, err
 	}
@@ -335,7 +335,7 @@ func setSnapLimit(ctx class.Context, in []byte) ([]byte, error) {
 	if limit < n {
 		return nil, ceph.ERANGE
 	}
-	return nil, put(ctx, "snap_limit", u64, limit)
+	return nil, class.Put(ctx, "snap_limit", class.U64, limit)
 }
 
 // countSnaps counts the snapshots of an image of either format.

@@ -48,16 +48,16 @@ func trashAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if !validID(id) {
 		return nil, ceph.EINVAL
 	}
-	if _, err := get(ctx, trashPrefix+id, of[trashImage]); err == nil {
+	if _, err := class.Get(ctx, trashPrefix+id, class.Of[trashImage]); err == nil {
 		return nil, ceph.EEXIST
-	} else if !isMissing(err) {
+	} else if !class.IsMissing(err) {
 		return nil, err
 	}
-	return nil, put(ctx, trashPrefix+id, of[trashImage], t)
+	return nil, class.Put(ctx, trashPrefix+id, class.Of[trashImage], t)
 }
 
 func trashRemove(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func trashList(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	found := map[string]trashImage{}
-	err = scanUpTo(ctx, trashPrefix, start, max, func(id string, v []byte) error {
+	err = class.ScanUpTo(ctx, trashPrefix, start, max, func(id string, v []byte) error {
 		var t trashImage
 		err := class.DecodeStored(v, &t)
 		found[id] = t
@@ -88,7 +88,7 @@ func trashList(ctx class.Context, in []byte) ([]byte, error) {
 }
 
 func trashGet(ctx class.Context, in []byte) ([]byte, error) {
-	id, err := input(in, str)
+	id, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -107,13 +107,13 @@ func trashStateSet(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := get(ctx, trashPrefix+id, of[trashImage])
+	t, err := class.Get(ctx, trashPrefix+id, class.Of[trashImage])
 	switch {
 	case err != nil:
 		return nil, err
 	case t.State == expect:
 		t.State = state
-		return nil, put(ctx, trashPrefix+id, of[trashImage], t)
+		return nil, class.Put(ctx, trashPrefix+id, class.Of[trashImage], t)
 	case t.State == state:
 		return nil, nil
 	}
@@ -123,20 +123,20 @@ func trashStateSet(ctx class.Context, in []byte) ([]byte, error) {
 // The pool's object rbd_namespace holds the names of the namespaces that images can be in.
 
 func namespaceAdd(ctx class.Context, in []byte) ([]byte, error) {
-	name, err := input(in, str)
+	name, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := ctx.OmapVal(dirNamePrefix + name); err == nil {
 		return nil, ceph.EEXIST
-	} else if !isMissing(err) {
+	} else if !class.IsMissing(err) {
 		return nil, err
 	}
 	return nil, ctx.OmapSet(map[string][]byte{dirNamePrefix + name: nil})
 }
 
 func namespaceRemove(ctx class.Context, in []byte) ([]byte, error) {
-	name, err := input(in, str)
+	name, err := class.Input(in, class.Str)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func namespaceList(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	var names []string
-	err = scanUpTo(ctx, dirNamePrefix, start, max, func(name string, _ []byte) error {
+	err = class.ScanUpTo(ctx, dirNamePrefix, start, max, func(name string, _ []byte) error {
 		names = append(names, name)
 		return nil
 	})

@@ -824,8 +824,77 @@ def cephfs():
     cw("cf", "accumulate_inode_metadata", b"", "cephfs")
 
 
+def journal():
+    j = "jn"
+    w = lambda m, b=b"": cw(j, m, b, "journal")
+    r = lambda m, b=b"": cr(j, m, b, "journal")
+    w("client_register", s("a") + s("x")), w("set_active_set", u64(1)), r("get_order")
+    w("create", u8(24) + u8(4) + u64(3)), w("create", u8(24) + u8(4) + u64(3)), w("create", b"")
+    for m in "order splay_width pool_id minimum_set active_set next_tag_tid".split():
+        r("get_" + m)
+    for n in 3, 3, 2, 5:
+        w("set_active_set", u64(n))
+    for n in 2, 2, 1, 6, 5:
+        w("set_minimum_set", u64(n))
+    w("set_active_set", u64(1)), w("set_active_set"), w("set_minimum_set")
+    pos = lambda *p: sec(1, 1, lst(*[sec(1, 1, u64(a), u64(b), u64(c)) for a, b, c in p]))
+    r("get_client", s("a")), r("client_list", s("") + u64(10))
+    w("client_register", s("b") + s("bdata")), w("client_register", s("a") + s("adata"))
+    w("client_register", s("a") + s("again")), w("client_register", s("a"))
+    r("get_client", s("a")), r("client_list", s("") + u64(10)), r("client_list", s("a") + u64(10))
+    r("client_list", s("") + u64(1)), r("client_list", s(""))
+    w("client_update_data", s("a") + s("new")), w("client_update_data", s("zz") + s("new"))
+    w("client_update_state", s("b") + u8(1)), w("client_update_state", s("zz") + u8(1))
+    w("client_commit", s("a") + pos((1, 0, 5), (2, 0, 4))), w("client_commit", s("a") + pos((1, 0, 5), (2, 0, 4)))
+    w("client_commit", s("a") + pos(*[(i, 0, 0) for i in range(5)])), w("client_commit", s("zz") + pos())
+    w("client_register", s("c") + s("cdata")), w("client_commit", s("b") + pos((1, 1, 1)))
+    w("client_register", s("d") + s("ddata")), w("client_unregister", s("d")), w("client_unregister", s("d"))
+    tg = lambda tid, cl, d="t": w("tag_create", u64(tid) + u64(cl) + s(d))
+    new = 2**64 - 1
+    tg(1, new), tg(0, 0), tg(0, new, "first"), tg(0, new), tg(1, 0), tg(2, new), tg(3, 1), tg(4, 0), tg(5, 2)
+    tg(5, 0), r("get_next_tag_tid"), r("get_tag", u64(3)), r("get_tag", u64(99))
+    tl = lambda a, n, c, *cl: r("tag_list", u64(a) + u64(n) + s(c) + (u8(1) + u64(cl[0]) if cl else u8(0)))
+    tl(0, 100, "a"), tl(0, 2, "a"), tl(2, 100, "a"), tl(0, 100, "a", 0), tl(0, 100, "zz"), tl(0, 0, "a")
+    w("client_commit", s("a") + pos((1, 4, 5))), w("client_commit", s("c") + pos((1, 3, 5)))
+    tl(0, 100, "a"), tl(0, 100, "c", 1), tg(6, 1)
+    w("client_update_state", s("c") + u8(0)), w("client_unregister", s("c")), tl(0, 100, "b")
+    for n in "", "g":
+        cw("jd" + n, "guard_append", u64(10), "journal")
+    a = lambda lim, d: cw("jd", "append", u64(lim) + s(d), "journal")
+    a(0, "x"), a(10, "12345"), a(4096, "more"), a(1 << 20, "y" * 10)
+    cw("jd", "guard_append", u64(10), "journal"), cw("jd", "guard_append", u64(1 << 20), "journal")
+    cw("jd", "append", b"", "journal"), cw("jd", "guard_append", b"", "journal")
+
+
+def user():
+    o = "us"
+    w = lambda m, b=b"": cw(o, m, b, "user")
+    r = lambda m, b=b"": cr(o, m, b, "user")
+    bk = lambda n, pl="": sec(9, 8, s(n), s("mk"), s("id-" + n), s(pl)) if pl else \
+        sec(7, 3, s(n), s("dp"), s("mk"), s("id-" + n), s("ip"), s("xp"))
+    en = lambda n, size=0, cnt=0, pl="", t=5: sec(
+        9, 5, s(""), u64(size), u32(t), u64(cnt), bk(n, pl), u64((size + 4095) // 4096 * 4096), u8(0),
+        utime(t, 7))
+    st = lambda add, *e: w("set_buckets_info", sec(1, 1, lst(*e), u8(add), utime(9)))
+    ls = lambda mk="", n=10, end="": r("list_buckets", sec(2, 1, s(mk), u32(n), s(end)))
+    r("get_header", sec(1, 1)), st(0, en("nope")), st(1, en("b1", 100, 2), en("b2", 5000, 3, "pl"))
+    r("get_header", sec(1, 1)), st(0, en("b1", 300, 4), en("zz", 1, 1)), r("get_header", sec(1, 1))
+    st(1, en("b1", 999, 9, "", 77)), st(1, en("")), ls(), ls("b1"), ls("", 1), ls("", 0), ls("", 10, "b2"), ls("", -1)
+    r("list_buckets", sec(1, 1, s(""), u32(5))), r("list_buckets"), w("set_buckets_info")
+    w("complete_stats_sync", sec(1, 1, utime(50))), w("complete_stats_sync", sec(1, 1, utime(40)))
+    rmb = lambda n: w("remove_bucket", sec(1, 1, bk(n)))
+    rmb("b2"), rmb("b2"), rmb(""), r("get_header", sec(1, 1))
+    w("reset_user_stats", sec(1, 1, utime(60))), r("get_header", sec(1, 1))
+    w("reset_user_stats2", sec(1, 1, utime(70), s(""), sec(1, 1, u64(0), u64(0), u64(0))))
+    w("reset_user_stats2", sec(1, 1, utime(70), s("b1"), sec(1, 1, u64(0), u64(0), u64(0))))
+    r("get_header", sec(1, 1)), r("get_header")
+    st(1, sec(5, 5, s(""), u64(8), u32(3), u64(1), sec(3, 3, s("old"), s("pool"), s("m"), u64(12)), u64(4096)))
+    ls()
+
+
 ALL = dict(data=data, checksum=checksum, xattr=xattr, omap=omap, lock=lock, rbd_header=rbd_header,
            rbd_snap=rbd_snap, rbd_clone=rbd_clone, rbd_dir=rbd_dir, rbd_map=rbd_map,
            rbd_data=rbd_data, rbd_group=rbd_group, rbd_migration=rbd_migration, rbd_old=rbd_old,
            rbd_mirror=rbd_mirror, hello=hello, numops=numops, version=version, refcount=refcount,
-           log=log, timeindex=timeindex, cas=cas, cephfs=cephfs)
+           log=log, timeindex=timeindex, cas=cas, cephfs=cephfs,
+           journal=journal, user=user)
