@@ -197,7 +197,6 @@ func TestPoolCommands(t *testing.T) {
 	must(t, "ceph", "osd", "pool", "rename", "p1", "p2")
 	has(t, must(t, "ceph", "osd", "pool", "ls"), "p2\n")
 	fails(t, 1, "EPERM", "ceph", "osd", "pool", "rm", "p2")
-	must(t, "ceph", "config", "set", "mon", "mon_allow_pool_delete", "true")
 	must(t, "ceph", "osd", "pool", "rm", "p2", "p2", "--yes-i-really-really-mean-it")
 	if strings.Contains(must(t, "ceph", "osd", "pool", "ls"), "p2") {
 		t.Error("p2 is still there")

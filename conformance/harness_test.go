@@ -50,6 +50,10 @@ func TestMain(m *testing.M) {
 			}
 			defer shared.glue("down", "--data", shared.dir)
 		}
+		if _, err := shared.run("ceph", "config", "set", "mon", "mon_allow_pool_delete",
+			"true"); err != nil {
+			return err
+		}
 		if _, err := shared.run("ceph", "osd", "pool", "create", pool, "16"); err != nil {
 			return err
 		}
@@ -60,7 +64,6 @@ func TestMain(m *testing.M) {
 			return err
 		}
 		code = m.Run()
-		shared.run("ceph", "tell", "mon.*", "injectargs", "--mon-allow-pool-delete=true")
 		shared.run("ceph", "osd", "pool", "rm", pool, pool, "--yes-i-really-really-mean-it")
 		return nil
 	}()
