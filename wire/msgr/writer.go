@@ -17,6 +17,7 @@ type frameWriter struct {
 	size   int
 	enc    denc.Coder
 	held   []*buffer // that the arena grew into
+	own    []byte    // the arena before that
 	tx     *sealer   // nil in crc mode
 }
 
@@ -24,7 +25,7 @@ const (
 	// copyBytes is the longest data segment that is copied rather than gathered.
 	copyBytes = 1024
 	// keepArena is the largest arena that is kept for the next batch.
-	keepArena = 256 << 10
+	keepArena = 64 << 10
 	// flushSealed is when a batch in secure mode is written: all of it is in the arena.
 	flushSealed = 192 << 10
 	// flushPlain is the same in crc mode, where data segments are not copied.
@@ -181,6 +182,9 @@ func (f *frameWriter) sealTail(at int, middle []byte, data [][]byte) {
 func (f *frameWriter) grow(n int) {
 	if need := len(f.arena) + n; need > cap(f.arena) && need > keepArena {
 		b := newBuffer(need)
+		if len(f.held) == 0 {
+			f.own = f.arena
+		}
 		f.held = append(f.held, b)
 		f.arena = append(b.mem[:0], f.arena...)
 	}
@@ -210,7 +214,10 @@ func (f *frameWriter) flush(to net.Conn) error {
 	clear(f.pieces)
 	f.pieces, f.out = f.pieces[:0], nil
 	f.mark, f.size = 0, 0
-	if f.arena = f.arena[:0]; len(f.held) > 0 || cap(f.arena) > keepArena {
+	if len(f.held) > 0 {
+		f.arena, f.own = f.own, nil
+	}
+	if f.arena = f.arena[:0]; cap(f.arena) > keepArena {
 		f.arena = nil
 	}
 	for _, b := range f.held {
