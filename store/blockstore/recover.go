@@ -202,16 +202,21 @@ func (s *Store) readRecord(p position) (info recordInfo, payload []byte, ok bool
 // the middle: no later record may exist that knew it to be durable.
 func (s *Store) checkTail() error {
 	ring := &s.q.ring
-	limit := min(ring.free(), ring.length/2)
-	head := make([]byte, blockBytes)
-	for off := ring.head.Off + blockBytes; off < ring.head.Off+limit; off += blockBytes {
-		if err := s.file.ReadAt(head, int64(journalStart+off%ring.length)); err != nil {
+	longest := roundUp(maxGroupRecord + ring.length/8 + imagesMax)
+	end := ring.head.Off + min(ring.free(), 2*longest)
+	buf := make([]byte, min(1<<20, ring.length))
+	for off := ring.head.Off; off < end; {
+		at := off % ring.length
+		part := buf[:min(uint64(len(buf)), end-off, ring.length-at)]
+		if err := s.file.ReadAt(part, int64(journalStart+at)); err != nil {
 			return err
 		}
-		info, ok := parseHeader(head, s.sb.UUID, off, ring.length)
-		if ok && info.durable >= ring.head.LSN {
-			return fmt.Errorf("journal record of transaction %d is damaged, %d was durable: %w",
-				ring.head.LSN, info.durable, objectstore.ErrCorrupt)
+		for ; len(part) > 0; part, off = part[blockBytes:], off+blockBytes {
+			info, ok := parseHeader(part, s.sb.UUID, off, ring.length)
+			if ok && off > ring.head.Off && info.durable >= ring.head.LSN {
+				return fmt.Errorf("journal record of transaction %d is damaged, "+
+					"%d was durable: %w", ring.head.LSN, info.durable, objectstore.ErrCorrupt)
+			}
 		}
 	}
 	return nil

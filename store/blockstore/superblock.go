@@ -105,8 +105,14 @@ func decodeSuperblock(b []byte) (*superblock, error) {
 	return s, nil
 }
 
+// blockReader is as much of a disk.File as looking needs.
+type blockReader interface {
+	ReadAt(p []byte, off int64) error
+	Size() int64
+}
+
 // readSuperblock returns the newest valid copy. One bad copy is what a crash leaves; two are not.
-func readSuperblock(f disk.File) (*superblock, error) {
+func readSuperblock(f blockReader) (*superblock, error) {
 	var best *superblock
 	var errs []error
 	for i := range superCopies {

@@ -153,3 +153,41 @@ func (f *osFile) Close() error {
 	}
 	return err
 }
+
+// A Reader is a block file that is only looked at.
+type Reader struct {
+	f    *os.File
+	size int64
+}
+
+// OpenRead opens a block file or device without locking it.
+func OpenRead(path string) (*Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &Reader{f: f, size: size}, nil
+}
+
+// ReadAt fills p.
+func (r *Reader) ReadAt(p []byte, off int64) error {
+	_, err := r.f.ReadAt(p, off)
+	return err
+}
+
+// Size is the size when it was opened.
+func (r *Reader) Size() int64 { return r.size }
+
+// Locked says whether someone has the file open for writing.
+func (r *Reader) Locked() bool {
+	err := unix.Flock(int(r.f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	return errors.Is(err, unix.EWOULDBLOCK)
+}
+
+// Close closes it.
+func (r *Reader) Close() error { return r.f.Close() }

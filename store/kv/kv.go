@@ -16,10 +16,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"glue/store/objectstore"
 )
 
 // ErrCorrupt wraps damage that Pebble found in its files.
-var ErrCorrupt = errors.New("key-value store is corrupt")
+var ErrCorrupt = fmt.Errorf("key-value store: %w", objectstore.ErrCorrupt)
 
 // Options of a DB.
 type Options struct {
