@@ -37,9 +37,13 @@ func (m *Manager) Dispatch(c *msgr.Conn, msg *message.Message) {
 	}
 	switch b := msg.Body.(type) {
 	case *message.MMgrMap:
-		m.onMgrMap(b)
+		if c.PeerType() == ceph.TypeMon {
+			m.onMgrMap(b)
+		}
 	case *message.MOSDMap:
-		m.post(func(m *Manager) { m.state.takeMaps(m, b) })
+		if c.PeerType() == ceph.TypeMon {
+			m.post(func(m *Manager) { m.state.takeMaps(m, b) })
+		}
 	case *message.MPGStats:
 		m.onPGStats(c, b)
 	case *message.MMgrOpen:

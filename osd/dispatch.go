@@ -46,6 +46,11 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 	if d.monc.Dispatch(c, m) {
 		return
 	}
+	if !mayTell(c.PeerType(), m.Body) {
+		d.log.Warn("message refused", "peer", c.Peer().AuthName, "type", m.Body.Type())
+		m.Release()
+		return
+	}
 	switch b := m.Body.(type) {
 	case *message.MOSDOp:
 		sess, _ := c.Context().(*session)
@@ -68,6 +73,20 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 			m.Release()
 		}
 	}
+}
+
+// mayTell says whether a peer of a type may send a message: maps decide what an OSD does with its
+// data, so that only monitors and other OSDs are believed.
+func mayTell(peer ceph.EntityType, b message.Body) bool {
+	switch b.(type) {
+	case *message.MOSDMap:
+		return peer == ceph.TypeMon || peer == ceph.TypeOSD
+	case *message.MMgrMap:
+		return peer == ceph.TypeMon
+	case *message.MOSDPing:
+		return peer == ceph.TypeOSD
+	}
+	return true
 }
 
 // deliverPeer routes what OSDs send each other about one PG; false if it is something else.

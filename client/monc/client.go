@@ -240,7 +240,11 @@ func (c *Client) Config() map[string]string {
 
 // Dispatch takes a message that belongs to the monitor client and says whether it did. Maps other
 // than the monmap, and what only a daemon understands, are left to the owner.
+// What monitors say is taken from monitors only: a daemon has connections from clients as well.
 func (c *Client) Dispatch(conn *msgr.Conn, m *message.Message) bool {
+	if conn.PeerType() != ceph.TypeMon {
+		return false
+	}
 	switch b := m.Body.(type) {
 	case *message.MMonMap:
 		c.handleMonmap(b)

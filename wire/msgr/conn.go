@@ -189,6 +189,10 @@ func (c *Conn) Peer() Peer {
 	return c.peer
 }
 
+// PeerType is what the peer is: for an outgoing connection what we took it for and authenticated
+// it as, for an incoming one what it has proven to be, or a client. It never changes.
+func (c *Conn) PeerType() ceph.EntityType { return c.peerType }
+
 // Ready says whether messages can flow now.
 func (c *Conn) Ready() bool {
 	c.mu.Lock()
