@@ -103,9 +103,13 @@ type Locator struct {
 	Hash      int64 // -1 for none
 }
 
-// Denc is object_locator_t version 6.
+// Denc is object_locator_t version 6, which readers must know only if there is a hash.
 func (l *Locator) Denc(c *denc.Coder) {
-	s := c.Begin(6, 3)
+	compat := uint8(3)
+	if c.Encoding() && l.Hash != -1 {
+		compat = 6
+	}
+	s := c.Begin(6, compat)
 	c.I64(&l.Pool)
 	c.U32Const(^uint32(0))
 	c.Str(&l.Key)

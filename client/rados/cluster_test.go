@@ -378,19 +378,21 @@ func TestPools(t *testing.T) {
 	if err != nil || len(stats) > 1 {
 		t.Errorf("statistics %+v, %v", stats, err)
 	}
+	_, _, err = c.MonCommand(ctx, map[string]any{"prefix": "config set", "who": "mon",
+		"name": "mon_allow_pool_delete", "value": "true"}, nil)
+	want(t, "allow pools to be deleted", err, nil)
 	want(t, "delete", c.DeletePool(ctx, name), nil)
 	want(t, "write to no pool", x.WriteFull(ctx, "o", []byte("x")), ceph.ENOENT)
 }
 
 func TestWrongKeyIsRefusedAtOnce(t *testing.T) {
-	c := connect(t)
+	connect(t)
 	ctx := within(t, 20*time.Second)
 	ring := t.TempDir() + "/keyring"
 	text := "[client.nobody]\n\tkey = AQAAAAAAAAAAABAAMTIzNDU2Nzg5MDEyMzQ1Ng==\n"
 	if err := os.WriteFile(ring, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_ = c
 	begun := time.Now()
 	_, err := rados.Connect(ctx, rados.Options{
 		ConfFile: os.Getenv("GLUE_TEST_CONF"), Keyring: ring,

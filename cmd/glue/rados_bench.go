@@ -145,8 +145,8 @@ func (r *radosRun) record(ctx context.Context, x *rados.IOCtx, name string) (ben
 	var b benchRecord
 	raw, err := x.Read(ctx, name, 0, 0)
 	if errors.Is(err, ceph.ENOENT) {
-		return b, fmt.Errorf("there is no data of a benchmark in pool %s (no object %s): write "+
-			"some with: glue rados -p %s bench 10 write --no-cleanup: %w", r.pool, name, r.pool, err)
+		return b, fmt.Errorf("pool %s has no data of a benchmark (no object %s): write some "+
+			"with: glue rados -p %s bench 10 write --no-cleanup: %w", r.pool, name, r.pool, err)
 	}
 	if err != nil {
 		return b, err

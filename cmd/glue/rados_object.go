@@ -254,7 +254,8 @@ func (r *radosRun) rmomapkey(ctx context.Context, args []string) error {
 
 func (r *radosRun) clearomap(ctx context.Context, args []string) error {
 	for _, oid := range args {
-		if err := r.change(ctx, "clearing omap keys", oid, new(rados.WriteOp).OmapClear()); err != nil {
+		err := r.change(ctx, "clearing omap keys", oid, new(rados.WriteOp).OmapClear())
+		if err != nil {
 			return err
 		}
 	}
