@@ -75,17 +75,23 @@ type dataRun struct {
 	deadLSN uint64
 }
 
-func newDataRun(r run, buf []byte, shared *sharedBuffer, pooled bool) *dataRun {
-	d := &dataRun{run: r, buf: buf, shared: shared, pooled: pooled}
-	if r.n == 1 {
+// newDataRun is a run with a buffer of its own.
+func newDataRun(r run, buf []byte, pooled bool) *dataRun {
+	d := &dataRun{run: r, buf: buf, pooled: pooled}
+	d.checksum()
+	return d
+}
+
+// checksum computes the CRC of each block.
+func (d *dataRun) checksum() {
+	if d.n == 1 {
 		d.crcs = d.one[:]
 	} else {
-		d.crcs = make([]uint32, r.n)
+		d.crcs = make([]uint32, d.n)
 	}
 	for i := range d.crcs {
-		d.crcs[i] = crcOf(buf[i*blockBytes : (i+1)*blockBytes])
+		d.crcs[i] = crcOf(d.buf[i*blockBytes : (i+1)*blockBytes])
 	}
-	return d
 }
 
 // recycle gives the buffer back; nobody may look at it any more.

@@ -17,6 +17,7 @@ type change struct {
 	s     *Store
 	id    uint64 // attempt; marks what may be edited in place
 	lsn   uint64
+	index int // of the op
 	batch *kv.Batch
 
 	nodes  []savedNode
@@ -30,6 +31,7 @@ type change struct {
 	allocs  []run
 	entries []logChange // for the journal
 
+	prep    []prepared // by op, if any; what is taken over is cleared
 	buf     []byte
 	scanErr error
 }
@@ -123,6 +125,7 @@ func (c *change) run(t *objectstore.Transaction) error {
 	for i := range t.Ops {
 		op := &t.Ops[i]
 		err := op.Check()
+		c.index = i
 		if err == nil {
 			err = handlers[op.Code](c, op)
 		}

@@ -174,8 +174,8 @@ func fillRecord(rng *rand.Rand) *recordBuffer {
 	for range rng.IntN(5) {
 		r.batch([]byte(randomString(rng)))
 		r.logChange(&logChange{kind: logAppend, cid: 3, data: []byte(randomString(rng))})
-		r.image(newDataRun(run{9, 1}, disk.Aligned(blockBytes), nil, false))
-		r.run(newDataRun(run{4, 2}, disk.Aligned(2*blockBytes), nil, false))
+		r.image(newDataRun(run{9, 1}, disk.Aligned(blockBytes), false))
+		r.run(newDataRun(run{4, 2}, disk.Aligned(2*blockBytes), false))
 	}
 	return r
 }

@@ -17,6 +17,12 @@ func (c *change) writeOp(op *objectstore.Op) error {
 	if err := c.room(last - first + 1); err != nil {
 		return err
 	}
+	if c.prep != nil && c.prep[c.index].buf != nil {
+		p := c.prep[c.index]
+		c.prep[c.index] = prepared{}
+		o.body.size = max(o.body.size, op.Off+op.Len)
+		return c.place(o, first, p)
+	}
 	return c.write(o, op.Off, op.Data)
 }
 
@@ -47,7 +53,7 @@ func (c *change) write(o *onode, off uint64, data []byte) error {
 		copy(buf[off%blockBytes:], data)
 	}
 	o.body.size = max(o.body.size, end)
-	return c.place(o, first, buf, pooled)
+	return c.place(o, first, prepared{buf: buf, pooled: pooled})
 }
 
 // fillEdges reads the blocks that [off, end) covers only in part; buf begins at off's block.
@@ -85,44 +91,51 @@ func (c *change) readBlock(o *onode, index uint64, buf []byte) error {
 	return c.s.readOne(m, buf[:blockBytes])
 }
 
-// place allocates blocks for buf, which begins at object block first, and maps them.
-func (c *change) place(o *onode, first uint64, buf []byte, pooled bool) error {
-	n := uint64(len(buf)) / blockBytes
+// place allocates blocks for a buffer, which begins at object block first, and maps them.
+func (c *change) place(o *onode, first uint64, p prepared) error {
 	at := len(c.allocs)
 	var ok bool
-	if c.allocs, ok = c.s.alloc.alloc(n, c.allocs); !ok {
-		if pooled {
-			putBuffer(buf)
+	if c.allocs, ok = c.s.alloc.alloc(uint64(len(p.buf))/blockBytes, c.allocs); !ok {
+		if p.pooled {
+			putBuffer(p.buf)
 		}
 		if c.s.alloc.heldCount > 0 {
 			return errReclaim
 		}
 		return ceph.ENOSPC
 	}
-	var shared *sharedBuffer
-	if len(c.allocs)-at > 1 {
-		shared = newSharedBuffer(buf, pooled, len(c.allocs)-at)
-	}
-	for i, r := range c.allocs[at:] { // a run that is not made yet drops its share on an error
-		part := buf[:r.n*blockBytes]
-		buf = buf[len(part):]
-		d := newDataRun(r, part, shared, pooled)
-		c.runs = append(c.runs, d)
-		if err := c.s.hostRoom(r); err != nil {
-			for range len(c.allocs[at:]) - i - 1 {
-				shared.drop()
-			}
+	// All runs are made before anything can fail, so that a rollback finds each part's buffer.
+	made := len(c.runs)
+	c.runs = appendRuns(c.runs, c.allocs[at:], p)
+	for _, d := range c.runs[made:] {
+		if err := c.s.hostRoom(d.run); err != nil {
 			return err
 		}
 		if err := c.mapRun(o, first, d); err != nil {
-			for range len(c.allocs[at:]) - i - 1 {
-				shared.drop()
-			}
 			return err
 		}
-		first += r.n
+		first += d.n
 	}
 	return nil
+}
+
+// appendRuns makes a run of data for each allocated part.
+func appendRuns(runs []*dataRun, parts []run, p prepared) []*dataRun {
+	var shared *sharedBuffer
+	if len(parts) > 1 {
+		shared = newSharedBuffer(p.buf, p.pooled, len(parts))
+	}
+	for _, r := range parts {
+		d := &dataRun{run: r, shared: shared, pooled: p.pooled}
+		d.buf, p.buf = p.buf[:r.n*blockBytes], p.buf[r.n*blockBytes:]
+		if p.crcs != nil {
+			d.crcs, p.crcs = p.crcs[:r.n], p.crcs[r.n:]
+		} else {
+			d.checksum()
+		}
+		runs = append(runs, d)
+	}
+	return runs
 }
 
 // mapRun maps a run of new blocks and drops what was mapped there.
@@ -231,7 +244,7 @@ func (c *change) zeroPart(o *onode, off, end uint64) error {
 		return err
 	}
 	clear(buf[off%blockBytes : (end-1)%blockBytes+1])
-	return c.place(o, index, buf, true)
+	return c.place(o, index, prepared{buf: buf, pooled: true})
 }
 
 func (c *change) zeroOp(op *objectstore.Op) error {

@@ -206,7 +206,7 @@ func (s *Store) gate() error {
 func (s *Store) Submit(t *objectstore.Transaction, done func(error)) error {
 	for {
 		s.waitRoom()
-		err := s.try(t, done)
+		err := s.try(t, s.prepare(t), done)
 		switch err {
 		case errReclaim, errJournalFull:
 			s.uncork()
@@ -232,14 +232,18 @@ func (s *Store) waitRoom() {
 }
 
 // try is one attempt at a transaction.
-func (s *Store) try(t *objectstore.Transaction, done func(error)) error {
+func (s *Store) try(
+	t *objectstore.Transaction, prep []prepared, done func(error),
+) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer discard(prep)
 	if s.failed.Load() != nil {
 		return objectstore.ErrFailed
 	}
 	c := &s.tx
 	c.begin(s, t)
+	c.prep = prep
 	err := c.run(t)
 	if err == nil {
 		err = s.enqueue(c, done)

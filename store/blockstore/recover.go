@@ -274,7 +274,7 @@ func (s *Store) replayRecord(r *replay, info recordInfo, payload []byte) error {
 		image: func(block uint64, data []byte) error {
 			buf := getBuffer(blockBytes)
 			copy(buf, data)
-			d := newDataRun(run{block, 1}, buf, nil, true)
+			d := newDataRun(run{block, 1}, buf, true)
 			d.lsn = info.firstLSN
 			r.images[block] = d
 			return nil
