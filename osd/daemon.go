@@ -128,7 +128,7 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 	if d.opt.Log == nil {
 		d.opt.Log = slog.New(slog.DiscardHandler)
 	}
-	d.log = d.opt.Log.With("entity", fmt.Sprintf("osd.%d", opt.ID))
+	d.log = d.opt.Log
 	if d.opt.Classes == nil {
 		d.opt.Classes = all.Registry()
 	}

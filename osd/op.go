@@ -82,6 +82,10 @@ func (p *pg) do(op *clientOp) {
 	if !op.checked && !p.check(op) {
 		return
 	}
+	if op.sess != nil && p.backsOff() {
+		p.backOff(op)
+		return
+	}
 	if !p.active || !p.writeable {
 		p.waiting = append(p.waiting, op)
 		op.tracked.mark("waiting for active")

@@ -35,13 +35,14 @@ type pg struct {
 	primary    bool
 	deleting   bool
 
-	next    ceph.Eversion // the version of the newest write, submitted or not
-	stats   pginfo.Stats
-	env     ops.Env
-	objects map[ceph.HObject]*object
-	waiting []*clientOp // for the PG to become active
-	window  backend.Window[*write]
-	members []int32 // copies that get every write, without this one
+	next     ceph.Eversion // the version of the newest write, submitted or not
+	stats    pginfo.Stats
+	env      ops.Env
+	objects  map[ceph.HObject]*object
+	waiting  []*clientOp // for the PG to become active
+	backoffs map[*session]*backoff
+	window   backend.Window[*write]
+	members  []int32 // copies that get every write, without this one
 
 	ackTo  ceph.Eversion // replica: what the primary may be told is durable
 	ackNow bool
@@ -413,6 +414,7 @@ func (p *pg) effect(e peering.Effect) {
 		p.startDelete()
 	case peering.StateChanged:
 		p.changed, p.dirty = p.s.now, true
+		p.backOffWaiting()
 	}
 }
 
@@ -427,6 +429,7 @@ func (p *pg) newInterval() {
 	p.window.Reset(nil, p.next)
 	p.members = nil
 	p.dropWatches()
+	p.releaseBackoffs()
 	p.objects = map[ceph.HObject]*object{}
 	p.recovery.reset()
 	if p.primary {

@@ -57,12 +57,13 @@ type shard struct {
 	order  []*pg        // all of them, sorted; nil when that is outdated
 	count  atomic.Int64 // of pgs, for reports
 	// waiting are events for a newer map, and what came behind them for the same PG.
-	waiting map[ceph.SPG][]event
-	orphans map[ceph.SPG][]event // requests for a PG that is about to be made
-	graves  []grave
-	batch   []pending
-	subs    []objectstore.Submission
-	now     time.Time
+	waiting  map[ceph.SPG][]event
+	orphans  map[ceph.SPG][]event // requests for a PG that is about to be made
+	graves   []grave
+	backoffs uint64 // the last id
+	batch    []pending
+	subs     []objectstore.Submission
+	now      time.Time
 }
 
 // A pending is a transaction of the batch that is being gathered.

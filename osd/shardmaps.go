@@ -158,5 +158,6 @@ func (s *shard) tick() {
 func (s *shard) connReset(sess *session) {
 	for _, p := range s.sorted() {
 		p.connGone(sess.conn)
+		delete(p.backoffs, sess)
 	}
 }

@@ -1,0 +1,83 @@
+package osd
+
+import (
+	"math/bits"
+
+	"glue/ceph"
+	"glue/osd/peering"
+	"glue/wire/message"
+)
+
+// A backoff tells a client to send nothing for a PG until it is told otherwise.
+type backoff struct {
+	id   uint64
+	conn link
+}
+
+// backsOff says whether a PG is in a state that may last: requests are then sent back to where
+// they came from, instead of piling up here (PG::add_pg_backoff).
+func (p *pg) backsOff() bool {
+	switch p.m.State() {
+	case peering.Down, peering.Incomplete:
+		return true
+	}
+	return p.active && !p.writeable
+}
+
+// backOff answers a request with a backoff of the whole PG. The client sends it again later.
+func (p *pg) backOff(op *clientOp) {
+	if p.backoffs[op.sess] == nil {
+		p.s.backoffs++
+		b := &backoff{id: p.s.backoffs<<8 | uint64(p.s.index), conn: op.conn}
+		if p.backoffs == nil {
+			p.backoffs = map[*session]*backoff{}
+		}
+		p.backoffs[op.sess] = b
+		p.sendBackoff(b, message.BackoffBlock)
+	}
+	op.release(p)
+}
+
+// backOffWaiting sends back what waits, when the PG has got into a state that may last.
+func (p *pg) backOffWaiting() {
+	if len(p.waiting) == 0 || !p.backsOff() {
+		return
+	}
+	waiting := p.waiting
+	p.waiting = nil
+	for _, op := range waiting {
+		if op.sess != nil {
+			p.backOff(op)
+		}
+	}
+}
+
+// releaseBackoffs lets the clients send again.
+func (p *pg) releaseBackoffs() {
+	for _, b := range p.backoffs {
+		p.sendBackoff(b, message.BackoffUnblock)
+	}
+	p.backoffs = nil
+}
+
+func (p *pg) sendBackoff(b *backoff, action uint8) {
+	begin, end := bounds(p.id.PGID, p.pool.PGNum)
+	b.conn.Send(message.New(&message.MOSDBackoff{PG: p.id, Epoch: p.s.osdmap.Epoch,
+		Action: action, ID: b.id, Begin: begin, End: end}))
+}
+
+// bounds are the first object that a PG could have and the first of the PG after it
+// (pg_t::get_hobj_start, get_hobj_end).
+func bounds(pg ceph.PGID, num uint32) (begin, end ceph.HObject) {
+	begin = ceph.HObject{Pool: pg.Pool, Hash: pg.Seed}
+	used := bits.Len32(num) // bits of the hash that name the PG
+	if half := uint32(1) << (used - 1); pg.Seed%half >= num%half {
+		used--
+	}
+	last := uint64(bits.Reverse32(pg.Seed)) | uint64(^uint32(0))>>used
+	if last == uint64(^uint32(0)) {
+		return begin, ceph.MaxHObject()
+	}
+	return begin, ceph.HObject{Pool: pg.Pool, Snap: ceph.NoSnap,
+		Hash: bits.Reverse32(uint32(last + 1))}
+}
