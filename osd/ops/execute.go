@@ -25,7 +25,7 @@ func Execute(env *Env, r *Request, n *Need) Outcome {
 		out.Result = ceph.EINVAL.Result()
 		return out
 	}
-	if n.MayWrite() && len(r.Snaps) > 0 {
+	if n.MayWrite() && (len(r.Snaps) > 0 || env.PoolSnaps) {
 		// There are no clones yet: the write would change what a snapshot is to keep.
 		out.Result = ceph.EOPNOTSUPP.Result()
 		return out

@@ -401,6 +401,11 @@ func TestSnapshotsAreRefused(t *testing.T) {
 	if out := Execute(p.env, r, &n); out.Result != ceph.EINVAL.Result() {
 		t.Errorf("an invalid snap context gives %d", out.Result)
 	}
+	r.Snaps, p.env.PoolSnaps = nil, true
+	if out := Execute(p.env, r, &n); out.Result != ceph.EOPNOTSUPP.Result() {
+		t.Errorf("a write to a pool with snapshots gives %d", out.Result)
+	}
+	p.env.PoolSnaps = false
 	at := p.request(head("a"), 0, []message.OSDOp{read(0, 0)})
 	at.Object.Snap = 4
 	n, _ = Inspect(p.env.Classes, 0, at.Ops)

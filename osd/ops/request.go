@@ -67,6 +67,7 @@ type Env struct {
 	Epoch           ceph.Epoch
 	PGNum           uint32 // of the pool, for listings
 	StripeWidth     uint64
+	PoolSnaps       bool  // the pool has snapshots of its own, which apply to every write
 	Full            bool  // the pool's FULL flag
 	FullQuota       bool  // ... because of its quota
 	MinCompatClient uint8 // require_min_compat_client, release number
