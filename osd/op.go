@@ -352,6 +352,7 @@ func (p *pg) setEnv() {
 	m := p.s.osdmap
 	p.env = ops.Env{Store: d.store, Coll: p.id, Limits: &d.config.Load().limits,
 		Classes: d.opt.Classes, Epoch: m.Epoch, PGNum: p.pool.PGNum,
+		PoolSnaps:       len(p.pool.Snaps) > 0,
 		Full:            p.pool.Flags.Has(osdmap.PoolFull),
 		FullQuota:       p.pool.Flags.Has(osdmap.PoolFullQuota),
 		MinCompatClient: uint8(m.RequireMinCompatClient),
