@@ -95,7 +95,7 @@ func (p *pg) do(op *clientOp) {
 		p.list(op)
 		return
 	}
-	ob := p.object(op.object)
+	ob := p.object(op.object.Head()) // a listing of snapshots is about the head
 	if len(ob.waiting) > 0 || ob.blocked {
 		p.queue(ob, op)
 		return
