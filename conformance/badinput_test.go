@@ -90,7 +90,7 @@ func TestForeignStore(t *testing.T) {
 	a.must(t, "cp", "-a", "--sparse=always", filepath.Join(b.dir, "osd.0"), own)
 	a.must(t, "cp", filepath.Join(own+".away", "keyring"), own)
 	out, err := a.glue("up", "--data", a.dir, "--detach")
-	if err == nil || !strings.Contains(out, "another cluster") {
+	if err == nil || !strings.Contains(out, "the store belongs to cluster") {
 		t.Errorf("a foreign store was taken: %v\n%s", err, out)
 	}
 	if err := os.RemoveAll(own); err != nil {
