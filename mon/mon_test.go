@@ -151,7 +151,8 @@ func (w *world) send(s *session, b message.Body) {
 }
 
 // command runs one command.
-func (w *world) command(s *session, l *fakeLink, json string, input []byte) (int32, string, string) {
+func (w *world) command(s *session, l *fakeLink, json string, input []byte) (int32, string,
+	string) {
 	w.t.Helper()
 	m := message.New(&message.MMonCommand{FSID: testFSID, Cmd: []string{json}})
 	m.TID, m.Data = 77, input
@@ -172,7 +173,8 @@ func (w *world) boot(id int32, nonce uint32) {
 	w.t.Helper()
 	s, _ := w.session(fmt.Sprintf("osd.%d", id), "allow profile osd")
 	w.send(s, &message.MOSDBoot{
-		FSID: testFSID, OSD: id, UUID: ceph.UUID{9, byte(id)}, Public: testAddr(6800+uint16(id), nonce),
+		FSID: testFSID, OSD: id, UUID: ceph.UUID{9, byte(id)}, Public: testAddr(6800+uint16(id),
+			nonce),
 		Cluster: testAddr(6900+uint16(id), nonce), HBBack: testAddr(7000+uint16(id), nonce),
 		HBFront: testAddr(7100+uint16(id), nonce), Features: ceph.FeaturesAll, Bytes: 1 << 40,
 		Metadata: map[string]string{"hostname": "vm", "ceph_version": "v"}, Class: "ssd",

@@ -1,7 +1,6 @@
 package osdmon
 
 import (
-
 	"glue/ceph"
 	"glue/cluster/crush"
 	"glue/mon/service"

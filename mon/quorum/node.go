@@ -232,3 +232,18 @@ func (n *Node) Close() error {
 	}
 	return nil
 }
+
+// Entries calls f with the data of every proposal behind an index that the log holds, in order; for
+// tests and tools.
+func (n *Node) Entries(after uint64, f func(data []byte)) error {
+	return scan(n.db, entryPrefix, func(_, value []byte) (bool, error) {
+		e := new(pb.Entry)
+		if err := proto.Unmarshal(value, e); err != nil {
+			return false, err
+		}
+		if e.GetIndex() > after && e.GetType() == pb.EntryType_EntryNormal && len(e.Data) > 0 {
+			f(e.Data)
+		}
+		return true, nil
+	})
+}
