@@ -78,7 +78,7 @@ func (d *Digest) StatusText() string {
 		FormatBytes(fs.Available), FormatBytes(fs.Total))
 	b.WriteString("    pgs:     " + strings.Join(d.pgLines(), pad))
 	if io := d.ioLines(); len(io) > 0 {
-		b.WriteString("\n \n  io:\n" + strings.Join(io, ""))
+		b.WriteString(" \n  io:\n" + strings.Join(io, ""))
 	}
 	return b.String()
 }
