@@ -470,3 +470,24 @@ func FuzzServer(f *testing.F) {
 		c.Close()
 	})
 }
+
+// TestAborted: a frame that its sender gave up is read to its end and dropped.
+func TestAborted(t *testing.T) {
+	e := newEndpoint(t, 1, lossy)
+	p := dialRaw(t, e, "8", rawSelf(1))
+	var id serverIdent
+	p.ask(tagClientIdent, p.ident(e, 0), tagServerIdent, &id)
+	m := msg(1)
+	m.Seq, m.Data = 1, payload(1, 600)
+	p.wr.message(m, ceph.FeaturesAll, 0)
+	b := p.wr.bytes()
+	b[len(b)-epilogueCRCBytes] = lateStatusAborted
+	clear(b[len(b)-600-epilogueCRCBytes : len(b)-epilogueCRCBytes]) // as kernels do
+	next := msg(2)
+	next.Seq = 2
+	p.wr.message(next, ceph.FeaturesAll, 0)
+	if err := p.wr.flush(p.nc); err != nil {
+		t.Fatal(err)
+	}
+	e.until("the next message", func() bool { return len(e.got) == 1 && e.got[0] == 2 })
+}

@@ -210,7 +210,7 @@ func (f *frameReader) tail() (s segments, err error) {
 	if err != nil {
 		return s, err
 	}
-	if s.aborted, err = lateStatus(e[0]); err != nil {
+	if s.aborted, err = lateStatus(e[0]); err != nil || s.aborted {
 		return s, err
 	}
 	for i, p := range [...][]byte{s.front, s.middle, s.data} {
