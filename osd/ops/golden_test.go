@@ -115,21 +115,25 @@ func (g *golden) vector(t *testing.T, text string) {
 	parts := strings.Split(text, " | ")
 	g.object, g.ops = parts[0], nil
 	var ops []message.OSDOp
+	flags := uint32(0)
 	for _, p := range parts[1:] {
-		if p == "" {
+		if p == "returnvec" {
+			flags = message.FlagReturnVec
+		}
+		if p == "" || p == "returnvec" {
 			continue
 		}
 		o := parseOp(t, p)
 		g.ops = append(g.ops, o)
 		ops = append(ops, o.op)
 	}
-	r := g.request(head(g.object), 0, ops)
+	r := g.request(head(g.object), flags, ops)
 	r.Now, r.MTime, r.Origin, r.ReqID.Name = g.now, g.now, g.origin, g.origin.Name
-	n, err := Inspect(g.env.Classes, 0, ops)
+	n, err := Inspect(g.env.Classes, flags, ops)
 	if err == nil {
 		err = Check(g.env.Limits, &n, r)
 	}
-	g.write = n.MayWrite()
+	g.write = n.MayWrite() || n.ReturnVec
 	if err != nil {
 		g.last = Outcome{Result: ceph.ResultOf(err)}
 		return

@@ -275,7 +275,7 @@ func TestReturnVec(t *testing.T) {
 	if string(p.out(0)) != "out" || p.last.LogResult != 42 {
 		t.Errorf("with RETURNVEC: %+v", p.last)
 	}
-	long := call("m", string(make([]byte, 33)))
+	long := call("m", string(make([]byte, 65)))
 	p.want(p.doFlags("b", message.FlagReturnVec, long), ceph.EOVERFLOW.Result())
 	p.want(p.do("b", plain(message.OpStat)), ceph.ENOENT.Result())
 	// A method that writes without saying so has no effect, even if the client forgives it.

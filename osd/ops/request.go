@@ -48,7 +48,7 @@ func DefaultLimits() Limits {
 		AttrName:      100,
 		OmapEntries:   1024,
 		OmapBytes:     1 << 30,
-		WriteReply:    32,
+		WriteReply:    64,
 		ListEntries:   1024,
 		NotifySeconds: 30,
 		WatchSeconds:  30,

@@ -115,6 +115,7 @@ def omap_items(it):
 
 
 # ---- vectors -----------------------------------------------------------------------------------
+RETURNVEC = 1024
 CMP = {"eq": 1, "ne": 2, "gt": 3, "gte": 4, "lt": 5, "lte": 6}
 
 
@@ -125,6 +126,8 @@ class Vector:
         self.oid, self.write, self.flags, self.text, self.outs, self.keep = (
             oid.encode(), write, flags, [], [], [])
         self.silent = False
+        if flags & RETURNVEC:
+            self.text.append("returnvec")
         self.op = P(lib.rados_create_write_op() if write else lib.rados_create_read_op())
 
     def quiet(self):

@@ -716,6 +716,20 @@ def hello():
     cw("hn", "bad_reader", b"", "hello"), cr("hn", "bad_writer", b"", "hello")
 
 
+def returnvec():
+    v = lambda o="rw": W(o, RETURNVEC)
+    v().call("hello", "write_return_data", b"").run(), v().call("hello", "write_return_data", b"x").run()
+    v().put(0, b"data").run(), v().setx("a", b"1").call("hello", "write_return_data", b"").put(0, b"x").run()
+    v().cmpx("a", "eq", b"1").run(), v().cmpx("a", "eq", b"1").put(0, b"y").run()
+    v().cmpx("a", "eq", b"2").put(0, b"z").run(), v().cmpext(0, b"y").put(0, b"q").run()
+    v().cmpext(0, b"y").put(0, b"q").run(), v().create(excl=True, failok=True).put(0, b"w").run()
+    v("rv3").call("hello", "say_hello", b"").run(), v("rv3").create().call("hello", "say_hello", b"").run()
+    v("rv3").call("hello", "say_hello", b"").run(), v("rv3").call("hello", "say_hello", b"x" * 50).put(0, b"x").run()
+    W("rv3").call("hello", "say_hello", b"x" * 50).put(0, b"x").run()
+    # The cluster forgets, once that has happened, what the object really is: last.
+    v("rv3").call("hello", "write_too_much_return_data", b"").quiet().run()
+
+
 def numops():
     n = lambda m, k, v: cw("num", m, s(k) + s(v), "numops")
     for m, k, v in (("add", "a", "5"), ("add", "a", "2.5"), ("mul", "a", "-3"), ("add", "a", "x"),
@@ -895,6 +909,6 @@ def user():
 ALL = dict(data=data, checksum=checksum, xattr=xattr, omap=omap, lock=lock, rbd_header=rbd_header,
            rbd_snap=rbd_snap, rbd_clone=rbd_clone, rbd_dir=rbd_dir, rbd_map=rbd_map,
            rbd_data=rbd_data, rbd_group=rbd_group, rbd_migration=rbd_migration, rbd_old=rbd_old,
-           rbd_mirror=rbd_mirror, hello=hello, numops=numops, version=version, refcount=refcount,
+           rbd_mirror=rbd_mirror, hello=hello, returnvec=returnvec, numops=numops, version=version, refcount=refcount,
            log=log, timeindex=timeindex, cas=cas, cephfs=cephfs,
            journal=journal, user=user)
