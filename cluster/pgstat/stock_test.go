@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -150,14 +151,17 @@ func (d *OSDBody) restore() *OSD {
 }
 
 // stock is the captured cluster's statistics.
-func stock(t testing.TB) (*PGMap, *osdmap.Map) {
+func stock(t testing.TB) (*PGMap, *osdmap.Map) { return stockIn(t, "") }
+
+// stockIn is that of a folder under testdata.
+func stockIn(t testing.TB, dir string) (*PGMap, *osdmap.Map) {
 	t.Helper()
-	m, err := osdmap.Decode([]byte(load(t, "map")))
+	m, err := osdmap.Decode([]byte(load(t, dir+"map")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var s stockMap
-	if err := json.Unmarshal([]byte(load(t, "dump.all.json")), &s); err != nil {
+	if err := json.Unmarshal([]byte(load(t, dir+"dump.all.json")), &s); err != nil {
 		t.Fatal(err)
 	}
 	p := NewPGMap()
@@ -280,6 +284,61 @@ func TestDumpsAreStock(t *testing.T) {
 	compareJSON(t, "status", canonical(t, string(cephjson.Marshal(p.Status(), false))),
 		canonical(t, string(status.PGMap)))
 }
+
+// One of three OSDs is down, for 75 seconds.
+func TestDegradedIsStock(t *testing.T) {
+	p, m := stockIn(t, "down/")
+	now := ceph.TimeOf(p.Stamp.Go().Add(4 * time.Second))
+	stuck, _ := p.Stuck([]string{"undersized", "degraded"}, time.Minute, p.Stamp)
+	all := Filter{All: true, Pool: -1, OSD: -1}
+	for name, got := range map[string]string{
+		"ls.txt": p.LsText(all, now), "brief.txt": p.DumpText([]string{"pgs_brief"}),
+		"stuck.txt": p.DumpStuckText(stuck), "dfdetail.plain": p.DFText(m, true),
+		"osddf.plain":     p.NewOSDDF(m, false, "").Text(),
+		"poolstats.plain": p.PoolStatsText(m, m.PoolIDs()),
+	} {
+		differ(t, name, ageless(got), ageless(load(t, "down/"+name)))
+	}
+	status := load(t, "down/status.plain")
+	status, _, _ = strings.Cut(status[strings.Index(status, "    pools:"):], " \n")
+	differ(t, "status", p.StatusText(), status)
+	var health struct {
+		Checks map[string]struct {
+			Severity string
+			Summary  struct {
+				Message string
+				Count   int64
+			}
+			Detail []struct{ Message string }
+		}
+	}
+	if err := json.Unmarshal([]byte(load(t, "down/health.json")), &health); err != nil {
+		t.Fatal(err)
+	}
+	l := DefaultLimits()
+	l.WarnNoApp = false // as this cluster is configured
+	checks := append(p.Checks(m, p.Stamp, l), m.Checks(osdmap.DefaultHealthOptions())...)
+	if len(checks) != len(health.Checks) {
+		t.Errorf("%d checks, want %d", len(checks), len(health.Checks))
+	}
+	for _, c := range checks {
+		w := health.Checks[c.Code]
+		if c.Severity != w.Severity || c.Summary != w.Summary.Message || c.Count != w.Summary.Count {
+			t.Errorf("%+v, want %+v", c, w)
+		}
+		var want []string
+		for _, d := range w.Detail {
+			want = append(want, d.Message)
+		}
+		differ(t, c.Code, ageless(strings.Join(c.Detail, "\n")),
+			ageless(strings.Join(want, "\n")))
+	}
+}
+
+var ages = regexp.MustCompile(` +[0-9]+[sm]\b`)
+
+// ageless takes out how long something lasts.
+func ageless(s string) string { return ages.ReplaceAllString(s, " AGE") }
 
 func compareJSON(t *testing.T, name, got, want string) {
 	t.Helper()
