@@ -146,6 +146,7 @@ func (c *core) build(seal [32]byte) {
 		c.addRows(s.Commands())
 	}
 	c.addRows(c.commands())
+	c.addRows(fsCommands())
 	c.index = commands.NewIndex(commands.Manager, commands.Monitor, commands.OSDMap)
 }
 

@@ -51,21 +51,7 @@ func (c *core) commands() []service.Row {
 		{Prefix: "df", Run: c.cmdDF},
 		{Prefix: "report", Run: c.cmdReport},
 		{Prefix: "injectargs", Run: c.cmdInject},
-		{Prefix: "fs ls", Run: noFileSystems("No filesystems enabled\n", []string{})},
-		{Prefix: "fs dump", Run: noFileSystems("e1\n \nNo filesystems configured\n",
-			cephjson.Object{{Key: "epoch", Value: 1}, {Key: "filesystems", Value: []string{}},
-				{Key: "standbys", Value: []string{}}})},
-		{Prefix: "mds stat", Run: noFileSystems("", cephjson.Object{{Key: "fsmap",
-			Value: cephjson.Object{{Key: "epoch", Value: 1}, {Key: "filesystems",
-				Value: []string{}},
-				{Key: "standbys", Value: []string{}}}}})},
-		{Prefix: "mds metadata", Run: noFileSystems("[]\n", []string{})},
 	}
-}
-
-// noFileSystems answers for as long as there are none.
-func noFileSystems(text string, v any) func(*service.Request) service.Answer {
-	return func(r *service.Request) service.Answer { return r.Either(v, text) }
 }
 
 func (c *core) cmdFSID(r *service.Request) service.Answer {

@@ -156,18 +156,29 @@ func (c *core) sessionList() any {
 			{Key: "name", Value: s.peer.Name.String()},
 			{Key: "entity_name", Value: s.peer.AuthName.String()},
 			{Key: "addrs", Value: s.peer.Addrs},
-			{Key: "socket_addr", Value: s.peer.Socket.String()},
+			{Key: "socket_addr", Value: ceph.Addr{Type: ceph.AddrAny, AddrPort: s.peer.Socket}},
 			{Key: "con_type", Value: s.peer.Name.Type.String()},
 			{Key: "con_features", Value: s.peer.Features},
 			{Key: "con_features_hex", Value: fmt.Sprintf("%x", s.peer.Features)},
+			{Key: "con_features_release", Value: "luminous"},
 			{Key: "open", Value: !s.closed},
 			{Key: "caps", Value: cephjson.Object{{Key: "text", Value: s.peer.Caps}}},
 			{Key: "authenticated", Value: true},
 			{Key: "global_id", Value: s.peer.GlobalID},
+			{Key: "global_id_status", Value: "new_ok"},
+			{Key: "osd_epoch", Value: c.osdEpochOf(s)},
 			{Key: "remote_host", Value: s.host},
 		})
 	}
 	return list
+}
+
+// osdEpochOf is the newest OSD map that a session was sent, 0 if it has not asked for any.
+func (c *core) osdEpochOf(s *session) uint64 {
+	if sub := s.subs["osdmap"]; sub != nil && sub.next > 0 {
+		return sub.next - 1
+	}
+	return 0
 }
 
 // versionsOf counts a kind of daemon by version.
@@ -219,10 +230,8 @@ func (c *core) cmdVersions(r *service.Request) service.Answer {
 
 func (c *core) cmdVersion(r *service.Request) service.Answer {
 	return r.Either(struct {
-		Version   string `json:"version"`
-		Release   string `json:"release"`
-		Stability string `json:"release_type"`
-	}{version.Ceph, version.Release, "stable"}, version.Long+"\n")
+		Version string `json:"version"`
+	}{version.Long}, version.Long+"\n")
 }
 
 // metadata is what this monitor says of its machine.

@@ -8,6 +8,7 @@ import (
 	"glue/cluster/commands"
 	"glue/internal/cephjson"
 	"glue/internal/options"
+	"glue/internal/version"
 	"glue/mon/service"
 	"glue/wire/message"
 )
@@ -74,6 +75,10 @@ func (c *core) tell(e event, b *message.MCommand) {
 
 func (c *core) tellHandlers() map[string]func(*service.Request) service.Answer {
 	return map[string]func(*service.Request) service.Answer{
+		"version": func(r *service.Request) service.Answer {
+			return r.JSON(cephjson.Object{{Key: "version", Value: version.Ceph},
+				{Key: "release", Value: version.Release}, {Key: "release_type", Value: "stable"}})
+		},
 		"config show": func(r *service.Request) service.Answer { return r.JSON(c.set.Overrides()) },
 		"config get": func(r *service.Request) service.Answer {
 			o, ok := options.Lookup(r.Need("var"))

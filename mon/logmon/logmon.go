@@ -189,14 +189,14 @@ func (s *Service) cmdLog(r *service.Request) service.Answer {
 
 // dump is an entry in JSON.
 type dump struct {
-	Name     string        `json:"name"`
-	Rank     string        `json:"rank"`
-	Addrs    service.Addrs `json:"addrs"`
-	Stamp    string        `json:"stamp"`
-	Seq      uint64        `json:"seq"`
-	Channel  string        `json:"channel"`
-	Priority string        `json:"priority"`
-	Message  string        `json:"message"`
+	Name     string       `json:"name"`
+	Rank     string       `json:"rank"`
+	Addrs    ceph.AddrVec `json:"addrs"`
+	Stamp    string       `json:"stamp"`
+	Seq      uint64       `json:"seq"`
+	Channel  string       `json:"channel"`
+	Priority string       `json:"priority"`
+	Message  string       `json:"message"`
 }
 
 func (s *Service) cmdLast(r *service.Request) service.Answer {
@@ -215,7 +215,7 @@ func (s *Service) cmdLast(r *service.Request) service.Answer {
 		if e.Priority < level || e.Channel != channel && r.Str("channel") != "*" {
 			continue
 		}
-		out = append(out, dump{e.Name.String(), e.Rank.String(), service.AddrsOf(e.Addrs),
+		out = append(out, dump{e.Name.String(), e.Rank.String(), e.Addrs,
 			e.Stamp.String(), e.Seq, e.Channel, tag(e.Priority), e.Message})
 		lines = append(lines, Line(e))
 	}

@@ -152,7 +152,7 @@ func (s *Service) place(now time.Time, b *message.MOSDBoot) error {
 		return err
 	}
 	_, at := s.m.Crush.CheckLocation(b.OSD, loc)
-	class := b.Class
+	class := deviceClass(b)
 	if at && (class == "" || s.m.Crush.ItemClass(b.OSD) != "") {
 		return nil
 	}
@@ -168,6 +168,17 @@ func (s *Service) place(now time.Time, b *message.MOSDBoot) error {
 		}
 		return nil
 	})
+}
+
+// deviceClass is what an OSD says its disk is, or what follows from whether it rotates.
+func deviceClass(b *message.MOSDBoot) string {
+	switch {
+	case b.Class != "":
+		return b.Class
+	case b.Metadata["rotational"] == "1":
+		return "hdd"
+	}
+	return "ssd"
 }
 
 // Alive records up_thru.

@@ -225,12 +225,13 @@ func (s *Service) cmdUtilization(r *service.Request) service.Answer {
 	base := math.Sqrt(sum * (1 / float64(n)) * (1 - 1/float64(n)))
 	f := func(v float64) string { return cephjson.FormatFloat(v, 6) }
 	if r.IsJSON() {
-		return r.JSON(cephjson.Object{{Key: "utilization", Value: cephjson.Object{
-			{Key: "avg_pgs", Value: avg}, {Key: "std_dev", Value: dev},
-			{Key: "std_dev_baseline", Value: base}, {Key: "min_osd", Value: lo.id},
-			{Key: "min_osd_pgs", Value: lo.n}, {Key: "max_osd", Value: hi.id},
-			{Key: "max_osd_pgs", Value: hi.n},
-		}}})
+		return r.JSON(cephjson.Object{
+			{Key: "avg_pgs", Value: cephjson.Float(avg)},
+			{Key: "std_dev", Value: cephjson.Float(dev)},
+			{Key: "expected_baseline_std_dev", Value: cephjson.Float(base)},
+			{Key: "min_osd", Value: lo.id}, {Key: "min_osd_pgs", Value: lo.n},
+			{Key: "max_osd", Value: hi.id}, {Key: "max_osd_pgs", Value: hi.n},
+		})
 	}
 	if avg == 0 {
 		avg = 1

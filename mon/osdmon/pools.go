@@ -1,6 +1,8 @@
 package osdmon
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
+	"glue/internal/cephjson"
 	"glue/internal/options"
 	"glue/mon/service"
 )
@@ -317,10 +320,20 @@ func (s *Service) cmdPoolRename(r *service.Request) service.Answer {
 	return service.OK("pool '%s' renamed to '%s'", src, dst)
 }
 
+// detail is the pools of a dump with the number called pool_id, as this command has it.
+func detail(pools []osdmap.PoolDump) []json.RawMessage {
+	out := []json.RawMessage{}
+	for _, p := range pools {
+		b := cephjson.Marshal(p, false)
+		out = append(out, bytes.Replace(b, []byte(`"pool":`), []byte(`"pool_id":`), 1))
+	}
+	return out
+}
+
 func (s *Service) cmdPoolList(r *service.Request) service.Answer {
 	if r.Str("detail") == "detail" {
 		if r.IsJSON() {
-			return r.JSON(s.m.Dump().Pools)
+			return r.JSON(detail(s.m.Dump().Pools))
 		}
 		return service.Plain(s.m.PoolsText() + "\n")
 	}

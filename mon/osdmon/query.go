@@ -11,6 +11,7 @@ import (
 	"glue/cluster/commands"
 	"glue/cluster/osdmap"
 	"glue/internal/cephjson"
+	"glue/internal/texttable"
 	"glue/mon/service"
 )
 
@@ -399,7 +400,20 @@ func (s *Service) pgsPerOSD() map[int32]int {
 }
 
 func (s *Service) cmdNUMA(r *service.Request) service.Answer {
-	return r.Either([]string{}, "OSD  HOST  NETWORK  STORAGE  AFFINITY  CPUS\n")
+	type row struct {
+		OSD  int32  `json:"osd"`
+		Host string `json:"host"`
+	}
+	rows := []row{}
+	t := texttable.New(texttable.Column{Heading: "OSD"}, texttable.Column{Heading: "HOST"},
+		texttable.Column{Heading: "NETWORK"}, texttable.Column{Heading: "STORAGE"},
+		texttable.Column{Heading: "AFFINITY"}, texttable.Column{Heading: "CPUS"})
+	for _, id := range s.m.OSDs() {
+		host := s.meta[id]["hostname"]
+		rows = append(rows, row{id, host})
+		t.Row(id, host, "-", "-", "-", "-")
+	}
+	return r.Either(rows, t.String())
 }
 
 // blocklistText is an address as blocklists show it: only ranges have a prefix.
