@@ -1,0 +1,97 @@
+package rados_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"glue/ceph"
+	"glue/client/rados"
+)
+
+// Connect as client.admin with the configuration that CEPH_CONF names, and keep an object.
+func Example() {
+	ctx := context.Background()
+	c, err := rados.Connect(ctx, rados.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	pool, err := c.OpenPool(ctx, "data")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := pool.WriteFull(ctx, "greeting", []byte("hello")); err != nil {
+		log.Fatal(err)
+	}
+	b, err := pool.Read(ctx, "greeting", 0, 0)
+	if errors.Is(err, ceph.ENOENT) {
+		log.Fatal("somebody has removed it")
+	}
+	fmt.Printf("%s\n", b)
+}
+
+// A vector of operations takes effect as a whole or not at all.
+func ExampleIOCtx_Operate() {
+	var pool *rados.IOCtx // from Cluster.OpenPool
+	op := new(rados.WriteOp).
+		Create(true).
+		Write([]byte("content"), 0).
+		SetXattr("owner", []byte("me")).
+		OmapSet(map[string][]byte{"key": []byte("value")})
+	err := pool.Operate(context.Background(), "object", op)
+	if errors.Is(err, ceph.EEXIST) {
+		fmt.Println("the object is there already; nothing was changed")
+	}
+}
+
+// Several results of one moment in a single round trip.
+func ExampleIOCtx_OperateRead() {
+	var pool *rados.IOCtx
+	var op rados.ReadOp
+	stat, attrs := op.Stat(), op.Xattrs()
+	if err := pool.OperateRead(context.Background(), "object", &op); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(stat.Size, len(*attrs))
+}
+
+func ExampleIOCtx_List() {
+	var pool *rados.IOCtx
+	for o, err := range pool.List(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(o.Name)
+	}
+}
+
+func ExampleIOCtx_Watch() {
+	ctx := context.Background()
+	var pool *rados.IOCtx
+	w, err := pool.Watch(ctx, "object", func(n *rados.Notification) {
+		fmt.Printf("told %q\n", n.Payload)
+		if err := n.Ack(ctx, []byte("thanks")); err != nil {
+			log.Print(err)
+		}
+	}, func(err error) { log.Print("the watch is lost: ", err) })
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close(ctx)
+	if _, err := pool.Notify(ctx, "object", []byte("news"), 5*time.Second); err != nil {
+		log.Print(err)
+	}
+}
+
+func ExampleCluster_MonCommand() {
+	var c *rados.Cluster
+	out, status, err := c.MonCommand(context.Background(),
+		map[string]any{"prefix": "osd pool ls", "format": "json"}, nil)
+	if err != nil {
+		log.Fatal(err, status)
+	}
+	fmt.Printf("%s\n", out)
+}

@@ -1,0 +1,41 @@
+package rbd_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"glue/client/rados"
+	"glue/client/rbd"
+)
+
+// Make an image of 10 GiB in pool rbd and write to it.
+func Example() {
+	ctx := context.Background()
+	c, err := rados.Connect(ctx, rados.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	pool, err := c.OpenPool(ctx, "rbd")
+	if err != nil {
+		log.Fatal(err)
+	}
+	images := rbd.NewStore(pool)
+	if err := images.Create(ctx, "disk", rbd.CreateOptions{Size: 10 << 30}); err != nil {
+		log.Fatal(err)
+	}
+	disk, err := images.Open(ctx, "disk", false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer disk.Close(ctx)
+	if _, err := disk.WriteAt([]byte("boot sector"), 0); err != nil {
+		log.Fatal(err)
+	}
+	size, used, err := disk.Usage(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(size, used)
+}
