@@ -34,6 +34,7 @@ type Client struct {
 	opt      ClientOptions
 	globalID uint64
 	tickets  map[ceph.EntityType]heldTicket
+	refused  ceph.EntityType // services whose daemons refused a ticket; a new one is needed
 }
 
 // A heldTicket is a ticket as its owner has it: opaque, with the session key.
@@ -66,7 +67,7 @@ func (c *Client) NeedRenewal(now time.Time) bool {
 }
 
 // needed is the set of services whose ticket has to be fetched. A manager's ticket alone is no
-// reason: a cluster may have no key for it yet.
+// reason, unless we had one: a cluster may have no key for it yet.
 func (c *Client) needed(now time.Time) ceph.EntityType {
 	var set ceph.EntityType
 	for _, service := range Services {
@@ -78,7 +79,7 @@ func (c *Client) needed(now time.Time) ceph.EntityType {
 			set |= service
 		}
 	}
-	if set == ceph.TypeMgr {
+	if set == ceph.TypeMgr && c.refused&ceph.TypeMgr == 0 {
 		return 0
 	}
 	return set
@@ -94,7 +95,10 @@ func (c *Client) HasTicket(service ceph.EntityType, now time.Time) bool {
 }
 
 // DropTicket forgets a service's ticket, after a daemon refused it.
-func (c *Client) DropTicket(service ceph.EntityType) { delete(c.tickets, service) }
+func (c *Client) DropTicket(service ceph.EntityType) {
+	delete(c.tickets, service)
+	c.refused |= service
+}
 
 // Forget drops all tickets and the global id, so that the next handshake starts as a new entity:
 // after the monitors have refused to give the old id back.
@@ -118,6 +122,7 @@ func (c *Client) take(d *denc.Coder, key keyring.Key, now time.Time) error {
 			t.RenewAfter = t.Expires.Add(-life / 4)
 		}
 		c.tickets[g.Service] = t
+		c.refused &^= g.Service
 	}
 	return nil
 }

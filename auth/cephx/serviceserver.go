@@ -107,7 +107,11 @@ func (s *ServiceServer) verify(now time.Time, payload []byte) (contents, authori
 	if a.Denc(c); c.Err() != nil || a.Service != uint32(s.opt.Service) {
 		return contents{}, msg, ceph.EACCES
 	}
-	key, ok := s.opt.Rotating().Find(a.Blob.SecretID)
+	rotating := s.opt.Rotating()
+	key, ok := rotating.Find(a.Blob.SecretID)
+	if !ok && len(rotating.Keys) == 0 {
+		return contents{}, msg, ceph.EBUSY // we have just started: the ticket may be good
+	}
 	if !ok {
 		return contents{}, msg, ceph.EACCES
 	}
