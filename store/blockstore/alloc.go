@@ -16,7 +16,8 @@ type allocator struct {
 	groups []int32  // free blocks of each groupWords words
 	total  uint64
 	free   uint64
-	cursor uint64
+	cursor uint64 // where large writes go on
+	zones  zones  // where small ones do
 	// held are blocks that were freed but not yet reusable, in order of LSN.
 	held      []heldRun
 	heldCount uint64
@@ -30,8 +31,8 @@ type heldRun struct {
 
 const groupWords = 512 // 32,768 blocks, 128 MiB
 
-func newAllocator(total uint64) *allocator {
-	a := &allocator{total: total, free: total}
+func newAllocator(total, zoneBlocks uint64) *allocator {
+	a := &allocator{total: total, free: total, zones: newZones(total, zoneBlocks)}
 	a.words = make([]uint64, (total+63)/64)
 	a.groups = make([]int32, (len(a.words)+groupWords-1)/groupWords)
 	for i := range total / (groupWords * 64) {
@@ -54,6 +55,7 @@ func (a *allocator) set(b uint64) {
 	}
 	a.words[b/64] |= 1 << (b % 64)
 	a.groups[b/64/groupWords]--
+	a.zones.free[b/a.zones.blocks]--
 	a.free--
 }
 
@@ -63,6 +65,7 @@ func (a *allocator) unset(b uint64) {
 	}
 	a.words[b/64] &^= 1 << (b % 64)
 	a.groups[b/64/groupWords]++
+	a.zones.free[b/a.zones.blocks]++
 	a.free++
 }
 
@@ -71,14 +74,20 @@ func (a *allocator) alloc(n uint64, dst []run) ([]run, bool) {
 	if n > a.free {
 		return dst, false
 	}
-	if n >= wholeMin {
-		if at, ok := a.findWhole(n); ok {
-			return append(dst, a.take(run{at, n})), true
-		}
+	cursor := &a.cursor
+	if n < wholeMin {
+		cursor = &a.zones.cursor
+	} else if at, ok := a.findWhole(n); ok {
+		a.cursor = at + n
+		return append(dst, a.take(run{at, n})), true
 	}
 	for n > 0 {
-		at := a.nextFree(a.cursor)
+		if cursor == &a.zones.cursor {
+			a.zones.move()
+		}
+		at := a.nextFree(*cursor)
 		r := a.take(run{at, a.extent(at, n)})
+		*cursor = at + r.n
 		dst = append(dst, r)
 		n -= r.n
 	}
@@ -92,7 +101,6 @@ func (a *allocator) take(r run) run {
 	for b := r.at; b < r.at+r.n; b++ {
 		a.set(b)
 	}
-	a.cursor = r.at + r.n
 	return r
 }
 
@@ -191,4 +199,6 @@ func (a *allocator) reclaim(lsn uint64) {
 }
 
 // live is the number of blocks that hold data.
-func (a *allocator) live() uint64 { return a.total - a.free - a.heldCount }
+func (a *allocator) live() uint64 {
+	return a.total - a.free - a.heldCount - a.zones.preparing
+}

@@ -16,6 +16,7 @@ type checkpointer struct {
 	run  sync.Mutex
 	wake chan struct{}
 	back chan struct{} // asks for writing back only
+	fill chan struct{} // asks for zones to be filled
 	quit chan struct{}
 	gone chan struct{}
 	once sync.Once
@@ -24,22 +25,23 @@ type checkpointer struct {
 func newCheckpointer() checkpointer {
 	return checkpointer{
 		wake: make(chan struct{}, 1), back: make(chan struct{}, 1),
+		fill: make(chan struct{}, 1),
 		quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
 
 // request asks for a checkpoint soon, without waiting.
-func (c *checkpointer) request() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
+func (c *checkpointer) request() { poke(c.wake) }
 
 // requestBack asks for the deferred data to be written back soon, without waiting.
-func (c *checkpointer) requestBack() {
+func (c *checkpointer) requestBack() { poke(c.back) }
+
+// requestFill asks for zones to be filled soon, without waiting.
+func (c *checkpointer) requestFill() { poke(c.fill) }
+
+func poke(ch chan struct{}) {
 	select {
-	case c.back <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }
@@ -60,6 +62,8 @@ func (s *Store) checkpointLoop() {
 		case <-s.checkpoint.wake:
 		case <-s.checkpoint.back:
 			work = s.runWriteBack
+		case <-s.checkpoint.fill:
+			work = s.fillZones
 		}
 		if s.failure() != nil {
 			continue

@@ -240,7 +240,7 @@ func FuzzStored(f *testing.F) {
 func TestAllocator(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	for _, total := range []uint64{1, 63, 64, 65, 1000, 32768, 70000} {
-		a := newAllocator(total)
+		a := newAllocator(total, 1+rng.Uint64N(100))
 		var mine []run
 		for range 3000 {
 			if rng.IntN(3) > 0 || len(mine) == 0 {

@@ -32,7 +32,8 @@ type Options struct {
 	Disk func() (disk.File, error)
 	KVFS vfs.FS
 
-	sabotage sabotage
+	zoneBlocks uint64
+	sabotage   sabotage
 }
 
 // sabotage breaks one rule each, so that tests can show that they would notice.
@@ -64,6 +65,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.LogWriteBlocks == 0 {
 		o.LogWriteBlocks = 4
+	}
+	if o.zoneBlocks == 0 {
+		o.zoneBlocks = defaultZoneBlocks
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

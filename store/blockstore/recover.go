@@ -18,12 +18,13 @@ func open(dir string, o Options, file disk.File) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		opts: o, file: file, sb: sb, alloc: newAllocator(sb.blocks()),
+		opts: o, file: file, sb: sb, alloc: newAllocator(sb.blocks(), o.zoneBlocks),
 		cache: newOnodeCache(o.OnodeCacheBytes), refs: map[uint64]*refChunk{},
 		colls: map[ceph.SPG]*collection{}, nextCID: 1,
 		checkpoint: newCheckpointer(), committer: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+	s.alloc.zones.wanted = s.checkpoint.requestFill
 	s.reserve = min(max(s.alloc.total/100, 16), 4096)
 	s.reserved = make([]uint64, s.alloc.total/(hostChunk*64)+1)
 	q := &s.q
