@@ -115,7 +115,8 @@ func readSockaddr(c *denc.Coder, n uint32) netip.AddrPort {
 
 func portOf(sa []byte) uint16 { return binary.BigEndian.Uint16(sa[2:]) }
 
-// String is TYPE:IP:PORT/NONCE as Ceph prints it, "-" for a blank address.
+// String is TYPE:IP:PORT/NONCE as Ceph prints it, without the type for "any", "-" for a blank
+// address.
 func (a Addr) String() string {
 	if a.Type == AddrCIDR {
 		return fmt.Sprintf("cidr:%s/%d", a.HostPort(), a.Nonce)
@@ -128,8 +129,6 @@ func (a Addr) String() string {
 		prefix = "v1:"
 	case AddrMsgr2:
 		prefix = "v2:"
-	case AddrAny:
-		prefix = "any:"
 	}
 	return fmt.Sprintf("%s%s/%d", prefix, a.HostPort(), a.Nonce)
 }

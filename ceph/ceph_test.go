@@ -215,7 +215,7 @@ func TestTextForms(t *testing.T) {
 func TestParsers(t *testing.T) {
 	for _, s := range []string{"v2:1.2.3.4:80/5", "v1:[fd00::1]:80/3", "any:1.2.3.4:0/0"} {
 		if a, err := ParseAddr(s, AddrAny); err != nil ||
-			a.String() != s && "any:"+strings.TrimPrefix(a.String(), "any:") != s {
+			a.String() != strings.TrimPrefix(s, "any:") {
 			t.Errorf("%q parses to %v, %v", s, a, err)
 		}
 	}

@@ -146,15 +146,18 @@ func (m *Map) Dump() Dump {
 		PGUpmap: dumpPGs(m.PGUpmap), PGTemp: dumpPGs(m.PGTemp),
 		PGUpmapItems: m.dumpRemaps(), PrimaryTemp: []any{},
 		Blocklist: dumpBlocklist(m.Blocklist), RangeBlocklist: dumpBlocklist(m.RangeBlocklist),
-		ECProfiles:        m.ECProfiles,
+		ECProfiles:        map[string]map[string]string{},
 		RemovedSnapsQueue: dumpSnaps(m.RemovedSnapsQueue),
 		NewRemovedSnaps:   dumpSnaps(m.NewRemovedSnaps),
 		NewPurgedSnaps:    dumpSnaps(m.NewPurgedSnaps),
 		CrushNodeFlags:    m.dumpNodeFlags(), DeviceClassFlags: m.dumpClassFlags(),
 		StretchMode: StretchDump(m.Stretch),
 	}
-	if d.ECProfiles == nil {
-		d.ECProfiles = map[string]map[string]string{}
+	for name, p := range m.ECProfiles {
+		if p == nil {
+			p = map[string]string{}
+		}
+		d.ECProfiles[name] = p
 	}
 	for _, id := range m.PoolIDs() {
 		d.Pools = append(d.Pools, m.DumpPool(id))
