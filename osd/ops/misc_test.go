@@ -153,3 +153,25 @@ func TestNeeds(t *testing.T) {
 		t.Errorf("unknown method: %v", err)
 	}
 }
+
+func TestCompareNumbers(t *testing.T) {
+	p := newPG(t)
+	p.want(p.do("o", setXattr("n", " 12abc"), setXattr("neg", "-1"), setXattr("big",
+		"99999999999999999999"), setXattr("none", "")), 0)
+	for name, want := range map[string]uint64{"n": 12, "neg": ^uint64(0), "big": ^uint64(0),
+		"none": 0, "missing": 0} {
+		op := plain(message.OpCmpXattr)
+		op.SetXattr(name, le.AppendUint64(nil, want), message.CmpEQ, message.CmpModeU64)
+		p.want(p.do("o", op), 1)
+		op.SetXattr(name, le.AppendUint64(nil, 5), message.CmpLT, message.CmpModeU64)
+		below := ceph.ECANCELED.Result()
+		if 5 < want {
+			below = 1
+		}
+		p.want(p.do("o", op), below)
+		op.SetXattr(name, []byte("short"), message.CmpEQ, message.CmpModeU64)
+		p.want(p.do("o", op), ceph.EINVAL.Result())
+		op.SetXattr(name, nil, message.CmpEQ, 7)
+		p.want(p.do("o", op), ceph.EINVAL.Result())
+	}
+}

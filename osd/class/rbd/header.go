@@ -74,7 +74,8 @@ func getFeatures(ctx class.Context, in []byte) ([]byte, error) {
 	if readOnly {
 		mask = featIncompatible
 	}
-	return append(class.Encoded(class.U64, features), class.Encoded(class.U64, features&mask)...), nil
+	known := class.Encoded(class.U64, features&mask)
+	return append(class.Encoded(class.U64, features), known...), nil
 }
 
 func setFeatures(ctx class.Context, in []byte) ([]byte, error) {
@@ -211,7 +212,8 @@ func setStripe(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.EINVAL
 	}
 	return nil, ctx.OmapSet(map[string][]byte{
-		"stripe_unit": class.Encoded(class.U64, unit), "stripe_count": class.Encoded(class.U64, count)})
+		"stripe_unit":  class.Encoded(class.U64, unit),
+		"stripe_count": class.Encoded(class.U64, count)})
 }
 
 // timestampGetter makes the method that reads one of an image's times, zero if it has none.

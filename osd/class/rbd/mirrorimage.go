@@ -147,7 +147,9 @@ func mirrorInstancesList(ctx class.Context, _ []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return class.Encode(func(c *denc.Coder) { denc.ListFunc(c, &ids, (*denc.Coder).Str) }), nil
+	return class.Encode(func(c *denc.Coder) {
+		denc.ListFunc(c, &ids, (*denc.Coder).Str)
+	}), nil
 }
 
 func mirrorInstancesAdd(ctx class.Context, in []byte) ([]byte, error) {
