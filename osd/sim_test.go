@@ -32,7 +32,7 @@ var (
 // A sim is a few OSDs, a monitor and clients in one goroutine, driven by a seed: every message,
 // completion of the store, turn of a shard and fault is a choice of the generator.
 type sim struct {
-	t     *testing.T
+	t     testing.TB
 	rng   *rand.Rand
 	clock time.Time
 	m     *osdmap.Map
@@ -47,6 +47,8 @@ type sim struct {
 	thru  map[int32]ceph.Epoch
 	steps int
 	quiet bool // no new faults
+	// forward hands messages between OSDs over as they are.
+	forward bool
 }
 
 type simNode struct {
@@ -76,7 +78,7 @@ func (n *simNode) GetVersion(context.Context, string) (uint64, uint64, error) {
 
 const simPool = 1
 
-func newSim(t *testing.T, seed uint64, osds int) *sim {
+func newSim(t testing.TB, seed uint64, osds int) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 7)), clock: time.Unix(1e9, 0),
 		full: map[ceph.Epoch][]byte{}, incs: map[ceph.Epoch][]byte{},
 		links: map[[2]int32][]message.Body{}, port: 7000,
@@ -206,6 +208,10 @@ func (s *sim) deliver(k [2]int32) {
 	n := s.nodes[k[1]]
 	if *simTrace {
 		fmt.Fprintf(os.Stderr, "%d: %d to %d: %T %+v\n", s.steps, k[0], k[1], b, b)
+	}
+	if s.forward {
+		n.d.deliverPeer(message.New(b))
+		return
 	}
 	front, _, data := message.New(b).Segments(ceph.FeaturesAll)
 	m := &message.Message{Version: 1, Compat: 1, Data: slices.Concat(data...)}
