@@ -140,10 +140,11 @@ func mirrorImageRemove(ctx class.Context, in []byte) ([]byte, error) {
 
 func mirrorInstancesList(ctx class.Context, _ []byte) ([]byte, error) {
 	var ids []string
-	err := class.ScanUpTo(ctx, mirrorInstancePrefix, "", ^uint64(0), func(id string, _ []byte) error {
+	add := func(id string, _ []byte) error {
 		ids = append(ids, id)
 		return nil
-	})
+	}
+	err := class.ScanUpTo(ctx, mirrorInstancePrefix, "", ^uint64(0), add)
 	if err != nil {
 		return nil, err
 	}
