@@ -114,6 +114,10 @@ func (l *Locator) Denc(c *denc.Coder) {
 	c.U32Const(^uint32(0))
 	c.Str(&l.Key)
 	c.Str(&l.Namespace)
-	c.I64(&l.Hash)
+	if s.V >= 6 {
+		c.I64(&l.Hash)
+	} else { // kernel clients write version 5
+		l.Hash = -1
+	}
 	s.End()
 }

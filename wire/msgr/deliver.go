@@ -169,6 +169,7 @@ func (c *Conn) readMessage(l *link) error {
 			c.m.log.Warn("message is not understood", "peer", c.peerType, "err", err)
 			return nil
 		}
+		c.m.log.Warn("message does not decode", "peer", c.peerType, "err", err)
 		return err
 	}
 	c.m.d.Dispatch(c, m)
