@@ -94,6 +94,9 @@ func use(m *Map) {
 	m.TreeText(0, "")
 	cephjson.Marshal(m.Dump(), false)
 	for _, id := range m.PoolIDs() {
+		if m.Crush.ChooseTotalTries > 1000 {
+			break // legal, and slow
+		}
 		for seed := range min(m.Pools[id].PGNum, 8) {
 			m.PGMapping(ceph.PGID{Pool: id, Seed: seed})
 		}

@@ -323,7 +323,8 @@ func TestDegradedIsStock(t *testing.T) {
 	}
 	for _, c := range checks {
 		w := health.Checks[c.Code]
-		if c.Severity != w.Severity || c.Summary != w.Summary.Message || c.Count != w.Summary.Count {
+		if c.Severity != w.Severity || c.Summary != w.Summary.Message ||
+			c.Count != w.Summary.Count {
 			t.Errorf("%+v, want %+v", c, w)
 		}
 		var want []string
