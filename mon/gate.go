@@ -66,7 +66,7 @@ func (g *gate) Accept(ceph.EntityType, netip.AddrPort) msgr.ServerHandshake {
 	if e, ok := keys.Entity(monName); ok {
 		monKey = e.Key
 	}
-	return &handshake{cephx.NewMonServer(cephx.MonOptions{
+	return &handshake{g, cephx.NewMonServer(cephx.MonOptions{
 		Keys: published{g}, Rand: rand.Reader, NewGlobalID: g.newGlobalID,
 		AuthTTL: conf.authTTL, ServiceTTL: conf.serviceTTL,
 		AllowInsecureReclaim: conf.insecureReclaim, MonKey: monKey,
@@ -84,10 +84,32 @@ func (p published) Entity(n ceph.AuthName) (keyring.Entry,
 func (p published) Rotating(t ceph.EntityType) cephx.Rotating { return p.g.keys.Load().Rotating(t) }
 
 // A handshake is one connection's authentication.
-type handshake struct{ server *cephx.MonServer }
+type handshake struct {
+	gate   *gate
+	server *cephx.MonServer
+}
 
-// Step passes a payload on.
+// ready says whether what tickets are made of is there: a monitor that has just started has no
+// service keys that are valid now until it has heard from the quorum.
+func (g *gate) ready(now time.Time) bool {
+	keys := g.keys.Load()
+	if keys == nil || g.conf.Load().authTTL == 0 {
+		return false
+	}
+	for _, t := range []ceph.EntityType{ceph.TypeAuth, ceph.TypeMon, ceph.TypeOSD, ceph.TypeMgr} {
+		if _, ok := keys.Rotating(t).Issue(now); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// Step passes a payload on. EBUSY ends the connection without a refusal, so that the peer comes
+// back.
 func (h *handshake) Step(method uint32, payload []byte, secretBytes int) (msgr.AuthStep, error) {
+	if !h.gate.ready(time.Now()) {
+		return msgr.AuthStep{}, ceph.EBUSY
+	}
 	out, err := h.server.Step(time.Now(), method, payload, secretBytes)
 	if err != nil {
 		return msgr.AuthStep{}, err

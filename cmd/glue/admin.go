@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"time"
 
 	"glue/client/rados"
 )
@@ -36,8 +34,15 @@ func askWith(
 	if v == nil {
 		return nil
 	}
-	if err := json.Unmarshal(out, v); err != nil {
-		return fmt.Errorf("%s: the answer is not what was expected: %w", cmd["prefix"], err)
+	if err := decode(out, v); err != nil {
+		return fmt.Errorf("%s: %w", cmd["prefix"], err)
+	}
+	return nil
+}
+
+func decode(text []byte, v any) error {
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("the answer is not what was expected: %w", err)
 	}
 	return nil
 }
@@ -151,41 +156,4 @@ func (s *clusterStatus) progress() string {
 		line += fmt.Sprintf("; %s: %s", code, check.Summary.Message)
 	}
 	return line
-}
-
-const (
-	healthPoll     = 100 * time.Millisecond
-	progressPeriod = 2 * time.Second
-)
-
-// waitHealthy waits until every OSD is up, every PG active+clean and the health OK, and reports
-// progress to out every two seconds. At the time limit the error says what is not well.
-func waitHealthy(ctx context.Context, l layout, out io.Writer) error {
-	c, err := connectAdmin(ctx, l)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	poll := time.NewTicker(healthPoll)
-	defer poll.Stop()
-	told := time.Now()
-	for {
-		s := clusterStatus{}
-		if err := ask(ctx, c, &s, "status", nil); err != nil {
-			return err
-		}
-		if s.healthy() {
-			return nil
-		}
-		if time.Since(told) >= progressPeriod {
-			told = time.Now()
-			fmt.Fprintln(out, s.progress())
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the cluster is not healthy yet: %s; look again with: "+
-				"glue status --data %s", s.progress(), l.dir)
-		case <-poll.C:
-		}
-	}
 }
