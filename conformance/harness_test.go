@@ -89,6 +89,7 @@ func start(tmp, name string, flags ...string) (*cluster, error) {
 	args := append([]string{"up", "--data", c.dir, "--detach", "--port-base",
 		fmt.Sprint(freePorts())}, flags...)
 	if out, err := c.glue(args...); err != nil {
+		c.glue("down", "--data", c.dir)
 		return nil, fmt.Errorf("glue %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return c, nil
