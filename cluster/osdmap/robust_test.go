@@ -94,7 +94,7 @@ func use(m *Map) {
 	m.TreeText(0, "")
 	cephjson.Marshal(m.Dump(), false)
 	for _, id := range m.PoolIDs() {
-		if m.Crush.ChooseTotalTries > 1000 {
+		if m.Crush.ChooseTotalTries > 60 {
 			break // legal, and slow
 		}
 		for seed := range min(m.Pools[id].PGNum, 8) {

@@ -250,7 +250,12 @@ func (s *Service) Change() ([]byte, error) {
 	w := wish{Facts: s.facts}
 	if s.pending != nil {
 		s.tidy(s.pending)
-		m, b, err := s.m.Commit(s.pending)
+		var m *osdmap.Map
+		var b []byte
+		err := s.m.Clean(s.pending)
+		if err == nil {
+			m, b, err = s.m.Commit(s.pending)
+		}
 		if err != nil {
 			s.Drop()
 			return nil, fmt.Errorf("prepare OSD map %d: %w", s.m.Epoch+1, err)
@@ -278,23 +283,6 @@ func (s *Service) tidy(inc *osdmap.Incremental) {
 		was := s.m.IsIn(id)
 		if was != (w != 0) {
 			inc.NewLastInChange = inc.Modified
-		}
-	}
-	s.dropStaleTemps(inc)
-}
-
-// dropStaleTemps removes pg_temp of PGs whose pool goes.
-func (s *Service) dropStaleTemps(inc *osdmap.Incremental) {
-	for _, id := range inc.OldPools {
-		for pg := range s.m.PGTemp {
-			if pg.Pool == id {
-				put(&inc.NewPGTemp, pg, nil)
-			}
-		}
-		for pg := range s.m.PrimaryTemp {
-			if pg.Pool == id {
-				put(&inc.NewPrimaryTemp, pg, -1)
-			}
 		}
 	}
 }
