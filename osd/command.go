@@ -133,7 +133,7 @@ func (d *Daemon) cmdConfigSet(args map[string]any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ceph.EINVAL)
 	}
-	d.config.Store(&config{set: set, limits: limitsOf(set)})
+	d.config.Store(newConfig(set))
 	return map[string]string{"success": ""}, nil
 }
 

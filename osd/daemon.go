@@ -99,6 +99,16 @@ type link interface{ Send(m *message.Message) }
 type config struct {
 	set    options.Set
 	limits ops.Limits
+	// of the PG log: entries of all PGs, of one at least and at most, and requests beyond
+	logTarget, logMin, logMax, dups int
+}
+
+func newConfig(set options.Set) *config {
+	return &config{set: set, limits: limitsOf(set),
+		logTarget: int(set.Int("osd_target_pg_log_entries_per_osd")),
+		logMin:    int(set.Int("osd_min_pg_log_entries")),
+		logMax:    int(set.Int("osd_max_pg_log_entries")),
+		dups:      int(set.Int("osd_pg_log_dups_tracked"))}
 }
 
 // Start opens the superblock (or writes one into an empty store), binds, joins the cluster and
@@ -154,7 +164,7 @@ func (d *Daemon) setConfig(central map[string]string) error {
 	if err != nil {
 		set, _ = set.WithKnown(d.opt.Config)
 	}
-	d.config.Store(&config{set: set, limits: limitsOf(set)})
+	d.config.Store(newConfig(set))
 	return nil
 }
 
@@ -328,7 +338,7 @@ func (d *Daemon) markDown() {
 		Epoch: m.Epoch, RequestAck: true})
 	deadline := time.Now().Add(2 * time.Second)
 	for time.Now().Before(deadline) {
-		if m := d.osdmap.Load(); !m.IsUp(d.opt.ID) {
+		if m := d.osdmap.Load(); !m.IsUp(d.opt.ID) || !d.monc.Ready() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

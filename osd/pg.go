@@ -257,7 +257,7 @@ func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 	p := &pg{s: s, id: id, stats: c.Info.Stats, objects: map[ceph.HObject]*object{},
 		watches: map[ceph.HObject]map[ops.WatchKey]*watch{}, notifies: map[uint64]*notify{},
 		changed: s.d.now(), next: c.Info.LastUpdate, persisted: m.Epoch}
-	keep := int(s.d.config.Load().set.Int("osd_min_pg_log_entries"))
+	keep := s.d.config.Load().logMin
 	p.m = peering.New(id, s.d.opt.ID, c, m, keep)
 	p.resetEpoch = p.m.LastReset()
 	p.primary = p.m.IsPrimary()

@@ -97,11 +97,9 @@ func (p *pg) trimTo() ceph.Eversion {
 
 // logLength is how many entries each PG keeps (osd_target_pg_log_entries_per_osd).
 func (s *shard) logLength() int {
-	set := s.d.config.Load().set
-	n := int(set.Int("osd_target_pg_log_entries_per_osd"))
-	n /= max(1, len(s.pgs)*len(s.d.shards))
-	n = max(n, int(set.Int("osd_min_pg_log_entries")))
-	return min(n, int(set.Int("osd_max_pg_log_entries")))
+	c := s.d.config.Load()
+	n := c.logTarget / max(1, len(s.pgs)*len(s.d.shards))
+	return min(max(n, c.logMin), c.logMax)
 }
 
 // trimStore drops what the log in memory will have forgotten after trimming to v.
@@ -109,7 +107,7 @@ func (p *pg) trimStore(t *objectstore.Transaction, v ceph.Eversion) {
 	if v.IsZero() {
 		return
 	}
-	keep := int(p.s.d.config.Load().set.Int("osd_pg_log_dups_tracked"))
+	keep := p.s.d.config.Load().dups
 	if upTo, ok := p.m.Log().TrimDups(keep); ok {
 		t.LogTrim(p.id, upTo)
 	}
