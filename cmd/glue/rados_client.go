@@ -36,7 +36,7 @@ func (r *clientRun) register(cmd *cobra.Command) {
 	f.StringVar(&r.id, "id", "", "client to authenticate as, such as admin")
 	f.StringVarP(&r.name, "name", "n", "", "entity to authenticate as, such as client.admin")
 	f.StringVarP(&r.pool, "pool", "p", "", "pool")
-	f.StringVar(&r.format, "format", "plain", "plain, json or json-pretty")
+	f.StringVarP(&r.format, "format", "f", "plain", "plain, json or json-pretty")
 }
 
 // connectLimit is how long a verb waits for the cluster to answer at all.
