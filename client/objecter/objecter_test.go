@@ -357,7 +357,9 @@ func TestMovesWithTheMap(t *testing.T) {
 
 func TestNoOSDIsUp(t *testing.T) {
 	w := newWorld(t, 1)
-	w.change(func(inc *osdmap.Incremental) { inc.NewState = map[int32]osdmap.State{0: osdmap.OSDUp} })
+	w.change(func(inc *osdmap.Incremental) {
+		inc.NewState = map[int32]osdmap.State{0: osdmap.OSDUp}
+	})
 	w.o.requestMap()
 	if _, err := w.o.WaitMap(within(t, 10*time.Second), 2); err != nil {
 		t.Fatal(err)

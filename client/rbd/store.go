@@ -62,7 +62,7 @@ func (s *Store) id(ctx context.Context, name string) (string, error) {
 	var id string
 	err := call(ctx, s.x, idPrefix+name, "get_id", nil, func(c *denc.Coder) { c.Str(&id) })
 	if err != nil {
-		return "", fmt.Errorf("image %s: %w", name, err)
+		return "", fmt.Errorf("image %s of pool %s: %w", name, s.x.PoolName(), err)
 	}
 	return id, nil
 }

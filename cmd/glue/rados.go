@@ -28,10 +28,7 @@ type radosRun struct {
 
 func radosCommand() *cobra.Command {
 	r := &radosRun{opBytes: 4 << 20}
-	cmd := &cobra.Command{
-		Use:   "rados",
-		Short: "Objects, pools and benchmarks, as the stock rados tool",
-	}
+	cmd := group("rados", "Objects, pools and benchmarks, as the stock rados tool")
 	r.register(cmd)
 	f := cmd.PersistentFlags()
 	f.StringVarP(&r.namespace, "namespace", "N", "", "namespace of the objects")

@@ -69,11 +69,28 @@ func (r *clientRun) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
 	c, err := rados.Connect(ctx, opt)
+	if errors.Is(err, ceph.EACCES) {
+		return fmt.Errorf("%w\nThe key is not the cluster's: choose another entity with --id or "+
+			"another keyring with -k", err)
+	}
 	if err != nil {
 		return err
 	}
 	r.cluster = c
 	return nil
+}
+
+// group is a command that only has others under it: alone it prints its help, with a word that
+// it does not know it fails.
+func group(use, short string) *cobra.Command {
+	run := func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return fmt.Errorf("%s has no command %q; try: %s --help", cmd.CommandPath(), args[0],
+			cmd.CommandPath())
+	}
+	return &cobra.Command{Use: use, Short: short, RunE: run}
 }
 
 // openPool is the pool that the flags name, with its namespace.

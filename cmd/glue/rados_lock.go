@@ -20,7 +20,7 @@ type lockFlags struct {
 }
 
 func (r *radosRun) lockCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "lock", Short: "take, show and break advisory locks"}
+	cmd := group("lock", "take, show and break advisory locks")
 	f := cmd.PersistentFlags()
 	f.StringVar(&r.lock.cookie, "lock-cookie", "", "tells the locks of one client apart")
 	f.StringVar(&r.lock.tag, "lock-tag", "", "the same for all holders of a shared lock")

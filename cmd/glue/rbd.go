@@ -32,7 +32,7 @@ type rbdRun struct {
 
 func rbdCommand() *cobra.Command {
 	r := &rbdRun{}
-	cmd := &cobra.Command{Use: "rbd", Short: "Block device images, as the stock rbd tool"}
+	cmd := group("rbd", "Block device images, as the stock rbd tool")
 	r.register(cmd)
 	f := cmd.PersistentFlags()
 	f.StringVar(&r.namespace, "namespace", "", "namespace of the image")
@@ -41,7 +41,7 @@ func rbdCommand() *cobra.Command {
 		cmd.AddCommand(r.command(v))
 	}
 	for _, g := range r.groups() {
-		sub := &cobra.Command{Use: g.use, Short: g.short}
+		sub := group(g.use, g.short)
 		for _, v := range g.verbs {
 			sub.AddCommand(r.command(v))
 		}
@@ -150,7 +150,7 @@ func (r *rbdRun) open(ctx context.Context, spec string, readOnly bool) (*rbd.Ima
 	}
 	i, err := s.Open(ctx, name, readOnly)
 	if err != nil {
-		return nil, fmt.Errorf("error opening image %s: %w", name, err)
+		return nil, fmt.Errorf("error opening %w", err)
 	}
 	return i, nil
 }

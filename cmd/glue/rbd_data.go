@@ -39,6 +39,9 @@ func (r *rbdRun) resizeFlags(cmd *cobra.Command) {
 }
 
 func (r *rbdRun) resize(ctx context.Context, args []string) error {
+	if r.size == "" {
+		return fmt.Errorf("how large is it to become? say so with --size, such as --size 20G")
+	}
 	size, err := parseSize(r.size, 1<<20)
 	if err != nil {
 		return fmt.Errorf("--size: %w", err)
