@@ -40,7 +40,7 @@ func waitHealthy(ctx context.Context, l layout, out io.Writer) error {
 		}
 		if time.Since(told) >= progressPeriod && ctx.Err() == nil {
 			told = time.Now()
-			fmt.Fprintln(out, s.progress())
+			fmt.Fprintf(out, "%s (%v)\n", s.progress(), err)
 		}
 		select {
 		case <-ctx.Done():
@@ -64,6 +64,9 @@ func confirm(ctx context.Context, c *rados.Cluster, s *clusterStatus) error {
 		} `json:"osds"`
 	}
 	if err := ask(ctx, c, &dump, "osd dump", nil); err != nil {
+		return err
+	}
+	if err := c.WaitLatestMap(ctx); err != nil {
 		return err
 	}
 	since := ceph.Epoch(0)
