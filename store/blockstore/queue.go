@@ -62,7 +62,7 @@ func newGroup(lsn uint64) *group {
 
 // Limits of one group: latency and memory.
 const (
-	maxGroupData   = 32 << 20
+	maxGroupData   = 16 << 20
 	maxGroupRecord = 2 << 20
 )
 
@@ -231,6 +231,9 @@ func (s *Store) waitRoom() {
 	q.mu.Unlock()
 }
 
+// maxHeld bounds what waits to be reusable, in blocks: 2 GiB.
+const maxHeld = 1 << 19
+
 // try is one attempt at a transaction.
 func (s *Store) try(
 	t *objectstore.Transaction, prep []prepared, done func(error),
@@ -259,7 +262,7 @@ func (s *Store) try(
 	}
 	c.settle()
 	s.stats.transactions.Add(1)
-	if s.alloc.heldCount > s.alloc.total/8+64 {
+	if a := s.alloc; a.heldCount > min(a.total/8+64, maxHeld) || len(a.held) > maxHeld/8 {
 		s.checkpoint.request()
 	}
 	return nil

@@ -94,8 +94,10 @@ func (s *Store) recover() error {
 		return fmt.Errorf("database is at %d, journal has %d to %d: %w",
 			lsn, s.q.ring.tail.LSN, s.lastLSN, objectstore.ErrCorrupt)
 	}
+	s.q.mu.Lock() // the database may already be compacting, and ask at the gate
 	s.q.durable = s.lastLSN
 	s.q.applied.Store(s.lastLSN)
+	s.q.mu.Unlock()
 	s.q.open.reset(s.lastLSN + 1)
 	if err := s.loadCollections(r); err != nil {
 		return err
@@ -286,7 +288,6 @@ func (s *Store) replayRecord(r *replay, info recordInfo, payload []byte) error {
 		err = fmt.Errorf("journal record holds %d transactions, not %d: %w",
 			lsn-info.firstLSN+1, info.count, objectstore.ErrCorrupt)
 	}
-	s.q.applied.Store(0) // everything that was applied is durable
 	return err
 }
 

@@ -69,7 +69,15 @@ func Open(dir string, o Options) (*DB, error) {
 		ErrorIfNotExists:            o.MustExist,
 		ReadOnly:                    o.ReadOnly,
 	}
-	opts.EventListener = &pebble.EventListener{BackgroundError: backgroundError(o.OnError)}
+	opts.EventListener = &pebble.EventListener{
+		BackgroundError: backgroundError(o.OnError),
+		// Whoever reads a damaged table gets the error; by default the process would end here.
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			if o.OnError != nil {
+				o.OnError(fmt.Errorf("%w: %s: %w", ErrCorrupt, info.Path, info.Details))
+			}
+		},
+	}
 	opts.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	d := &DB{fs: o.FS, dir: dir, dead: make(chan struct{})}
