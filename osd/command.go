@@ -162,54 +162,13 @@ func (d *Daemon) cmdWatchers(map[string]any) (any, error) {
 	return out, nil
 }
 
-// A pgQuery is the answer to "pg query".
-type pgQuery struct {
-	SnapTrimq string     `json:"snap_trimq"`
-	State     string     `json:"state"`
-	Epoch     ceph.Epoch `json:"epoch"`
-	Up        []int32    `json:"up"`
-	Acting    []int32    `json:"acting"`
-	Members   []string   `json:"acting_recovery_backfill"`
-	Info      pgInfo     `json:"info"`
-	Peers     []pgInfo   `json:"peer_info"`
-	Recovery  []pgState  `json:"recovery_state"`
-}
-
-type pgState struct {
-	Name string `json:"name"`
-}
-
-type pgInfo struct {
-	Peer         string         `json:"peer,omitempty"`
-	PG           string         `json:"pgid"`
-	LastUpdate   string         `json:"last_update"`
-	LastComplete string         `json:"last_complete"`
-	LogTail      string         `json:"log_tail"`
-	UserVersion  uint64         `json:"last_user_version"`
-	LastBackfill string         `json:"last_backfill"`
-	Missing      int            `json:"num_missing"`
-	History      map[string]any `json:"history"`
-	Stats        any            `json:"stats,omitempty"`
-}
-
-func infoOf(peer string, i *peeringInfo, missing int) pgInfo {
-	h := &i.History
-	return pgInfo{Peer: peer, PG: i.PGID.String(), LastUpdate: i.LastUpdate.String(),
-		LastComplete: i.LastComplete.String(), LogTail: i.LogTail.String(),
-		UserVersion: i.LastUserVersion, LastBackfill: i.LastBackfill.String(), Missing: missing,
-		History: map[string]any{"epoch_created": h.EpochCreated,
-			"last_epoch_started": h.LastEpochStarted, "last_epoch_clean": h.LastEpochClean,
-			"same_up_since": h.SameUpSince, "same_interval_since": h.SameIntervalSince,
-			"same_primary_since": h.SamePrimarySince}}
-}
-
 func (d *Daemon) cmdQuery(args map[string]any) (any, error) {
 	id, err := ceph.ParsePGID(text(args, "pgid"))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ceph.EINVAL)
 	}
 	spg := ceph.SPG{PGID: id, Shard: ceph.NoShard}
-	var out *pgQuery
+	var out *pginfo.QueryDump
 	d.shardOf(spg).sync(func(s *shard) {
 		if p := s.pgs[spg]; p != nil {
 			out = p.query()
@@ -221,26 +180,24 @@ func (d *Daemon) cmdQuery(args map[string]any) (any, error) {
 	return out, nil
 }
 
-func (p *pg) query() *pgQuery {
-	q := &pgQuery{SnapTrimq: "[]", State: p.state().String(), Epoch: p.s.osdmap.Epoch,
-		Peers: []pgInfo{}, Members: []string{p.s.d.idText()}}
-	q.Up, _ = p.m.Up()
-	q.Acting, _ = p.m.Acting()
-	q.Info = infoOf("", p.m.Info(), p.m.Missing().Len())
+// query is the answer to "pg query"; it runs on the shard.
+func (p *pg) query() *pginfo.QueryDump {
 	st := p.statistics()
-	q.Info.Stats = st.Stats.Sum
+	q := &pginfo.QueryDump{SnapTrimQueue: "[]", State: st.State.String(),
+		Epoch: p.s.osdmap.Epoch, Up: append([]int32{}, st.Up...),
+		Acting: append([]int32{}, st.Acting...), Info: p.m.Info().Dump(&st),
+		Peers: []pginfo.InfoDump{}, Members: []string{p.s.d.idText()}}
 	for _, o := range p.members {
 		q.Members = append(q.Members, fmt.Sprint(o))
 	}
 	for _, o := range p.m.Peers() {
-		peer := p.m.Peer(o)
-		n := 0
-		if peer.Missing != nil {
-			n = peer.Missing.Len()
-		}
-		q.Peers = append(q.Peers, infoOf(fmt.Sprint(o), &peer.Info, n))
+		peer := ceph.PGShard{OSD: o, Shard: ceph.NoShard}
+		q.Peers = append(q.Peers, p.m.Peer(o).Info.DumpPeer(peer))
 	}
-	q.Recovery = []pgState{{p.m.State().String()}}
+	since := st.LastChange.String()
+	q.RecoveryState = []pginfo.StateDump{
+		{Name: p.m.State().String(), EnterTime: since}, {Name: "Started", EnterTime: since},
+	}
 	return q
 }
 
