@@ -66,15 +66,17 @@ type Daemon struct {
 	maps   mapStore
 	osdmap atomic.Pointer[osdmap.Map]
 
-	super  superblock // owned by the control goroutine once it runs
-	inbox  chan func()
-	stop   chan struct{}
-	wg     sync.WaitGroup
-	booted atomic.Bool // the map has us up at our present address
-	ending atomic.Bool
-	failed sync.Once
-	sendMu sync.Mutex
-	peers  map[int32]*peerConn
+	super    superblock // owned by the control goroutine once it runs
+	inbox    chan func()
+	stop     chan struct{}
+	wg       sync.WaitGroup
+	booted   atomic.Bool // the map has us up at our present address
+	ending   atomic.Bool
+	failed   sync.Once
+	dead     atomic.Bool // failed: nothing is answered any more
+	benching atomic.Bool
+	sendMu   sync.Mutex
+	peers    map[int32]*peerConn
 
 	hb       heartbeats
 	reporter reporter
@@ -301,6 +303,7 @@ func (d *Daemon) newConfig(central map[string]string) {
 
 // fail reports that the daemon can't go on, once.
 func (d *Daemon) fail(err error) {
+	d.dead.Store(true)
 	d.failed.Do(func() {
 		d.log.Error("the OSD stops", "err", err)
 		if d.opt.OnFatal != nil {

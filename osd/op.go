@@ -161,7 +161,7 @@ func (p *pg) object(o ceph.HObject) *object {
 	return ob
 }
 
-const rememberedObjects = 1024
+const rememberedObjects = 256
 
 // forgetObjects drops the objects that nothing is going on with.
 func (p *pg) forgetObjects() {

@@ -120,6 +120,12 @@ func (d *Daemon) loadPGs() error {
 		return fmt.Errorf("list collections: %w", err)
 	}
 	for _, id := range colls {
+		if id == benchColl {
+			if err := d.removeBench(); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := d.loadPG(id); err != nil {
 			return fmt.Errorf("load pg %v: %w", id, err)
 		}

@@ -500,8 +500,3 @@ func (p *pg) missingFrom(from ceph.HObject) iter.Seq[ceph.HObject] {
 		}
 	}
 }
-
-// cmdBench writes objects straight into the store and removes them again.
-func (d *Daemon) cmdBench(map[string]any) (any, error) {
-	return nil, fmt.Errorf("bench is not built yet: %w", ceph.EOPNOTSUPP)
-}

@@ -28,6 +28,7 @@ func (s *stamps) init(now time.Time) {
 type reporter struct {
 	mu     sync.Mutex
 	stats  map[ceph.PGID]pgstat.PG // changed since the last report
+	space  map[*shard]poolSpace    // what the copies here hold
 	urgent bool
 
 	// of the control goroutine:
@@ -53,6 +54,7 @@ const (
 // report hands the shard's changed statistics to the reporter.
 func (s *shard) report() {
 	r := &s.d.reporter
+	space := s.poolSpace()
 	var out map[ceph.PGID]pgstat.PG
 	urgent := false
 	for _, p := range s.sorted() {
@@ -68,11 +70,15 @@ func (s *shard) report() {
 		p.lastState = st.State
 		p.dirty = false
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.space == nil {
+		r.space = map[*shard]poolSpace{}
+	}
+	r.space[s] = space
 	if out == nil {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.stats == nil {
 		r.stats = map[ceph.PGID]pgstat.PG{}
 	}
@@ -80,6 +86,45 @@ func (s *shard) report() {
 		r.stats[id] = st
 	}
 	r.urgent = r.urgent || urgent
+}
+
+// poolSpace is how much of each pool is in some copies.
+type poolSpace map[int64]pgstat.Statfs
+
+// poolSpace sums up the copies of the shard, without what they are missing.
+func (s *shard) poolSpace() poolSpace {
+	out := poolSpace{}
+	for _, p := range s.pgs {
+		sum := out[p.id.Pool]
+		if n := p.stats.Objects; n > 0 && !p.m.Info().IsIncomplete() {
+			have := max(0, n-int64(p.m.Missing().Len()))
+			bytes := int64(float64(p.stats.Bytes) * float64(have) / float64(n))
+			sum.DataStored += bytes
+			sum.Allocated += bytes
+			sum.OmapAllocated += p.stats.OmapBytes
+		}
+		out[p.id.Pool] = sum
+	}
+	return out
+}
+
+// poolSections is the sum over the shards, encoded.
+func (r *reporter) poolSections() map[int64]message.Section {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sums := poolSpace{}
+	for _, space := range r.space {
+		for pool, f := range space {
+			sum := sums[pool]
+			sum.Add(&f)
+			sums[pool] = sum
+		}
+	}
+	out := make(map[int64]message.Section, len(sums))
+	for pool, f := range sums {
+		out[pool] = denc.Marshal(&f, ceph.FeaturesAll)
+	}
+	return out
 }
 
 // state is the PG's state in words that operators know.
@@ -325,7 +370,7 @@ func (d *Daemon) reportTick(now time.Time) {
 // pgStats is the report about PGs and this OSD.
 func (d *Daemon) pgStats(m *osdmap.Map, stats map[ceph.PGID]pgstat.PG) *message.MPGStats {
 	out := &message.MPGStats{FSID: m.FSID, Epoch: m.Epoch,
-		PGs: map[ceph.PGID]message.Section{}, Pools: map[int64]message.Section{}}
+		PGs: map[ceph.PGID]message.Section{}, Pools: d.reporter.poolSections()}
 	for id, st := range stats {
 		out.PGs[id] = denc.Marshal(&st, ceph.FeaturesAll)
 	}
@@ -350,5 +395,6 @@ func (d *Daemon) osdStats(m *osdmap.Map) pgstat.OSD {
 			InternalMetadata: int64(u.Metadata)},
 		HBPeers: d.hb.list(), UpFrom: m.Info[d.opt.ID].UpFrom, NumPGs: uint32(pgs),
 		Seq: uint64(m.Info[d.opt.ID].UpFrom)<<32 | d.reporter.seq, NumOSDs: 1,
+		NumPerPoolOSDs: 1, NumPerPoolOmapOSDs: 1,
 	}
 }

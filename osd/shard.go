@@ -137,6 +137,9 @@ func (s *shard) turn() bool {
 	work := s.in
 	s.in, s.spare = s.spare, nil
 	s.mu.Unlock()
+	if s.d.dead.Load() {
+		return false
+	}
 	s.now = s.d.now()
 	for i := range work {
 		s.step(&work[i])
