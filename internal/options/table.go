@@ -30,6 +30,8 @@ var table = []Option{
 		Startup: true, Help: "highest port number to bind daemon(s) to"},
 	{Name: "ms_mon_service_mode", Kind: Str, Level: "basic", Default: "secure crc",
 		Services: "mon", Help: "connection modes a monitor accepts, best first"},
+	{Name: "ms_mon_cluster_mode", Kind: Str, Level: "basic", Default: "secure crc",
+		Services: "mon osd mgr", Help: "connection modes between daemons and monitors, best first"},
 	{Name: "ms_service_mode", Kind: Str, Level: "basic", Default: "crc secure",
 		Services: "osd mgr", Help: "connection modes a daemon accepts, best first"},
 	{Name: "ms_cluster_mode", Kind: Str, Level: "basic", Default: "crc secure",

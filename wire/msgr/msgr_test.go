@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -288,4 +289,46 @@ func TestWrongKey(t *testing.T) {
 		t.Fatalf("got %v", c.Err())
 	}
 	c.Send(msg(1)) // does nothing
+}
+
+func TestConfiguredModes(t *testing.T) {
+	values := map[string]string{
+		"ms_mon_cluster_mode": "secure", "ms_mon_service_mode": "crc", "ms_client_mode": "x",
+		"ms_service_mode": "secure, crc", "ms_cluster_mode": "",
+	}
+	option := func(name string) string { return values[name] }
+	for _, c := range []struct {
+		self, peer ceph.EntityType
+		want       []Mode
+	}{
+		{ceph.TypeMon, ceph.TypeMon, []Mode{ModeSecure}},
+		{ceph.TypeOSD, ceph.TypeMgr, []Mode{ModeSecure}},
+		{ceph.TypeMon, ceph.TypeClient, []Mode{ModeCRC}},
+		{ceph.TypeMgr, ceph.TypeOSD, []Mode{ModeCRC}},
+		{ceph.TypeOSD, ceph.TypeClient, []Mode{ModeSecure, ModeCRC}},
+		{ceph.TypeOSD, ceph.TypeOSD, []Mode{ModeCRC, ModeSecure}},
+		{ceph.TypeClient, ceph.TypeOSD, []Mode{ModeCRC, ModeSecure}},
+		{ceph.TypeClient, ceph.TypeMon, []Mode{ModeSecure, ModeCRC}},
+	} {
+		if got := ConfiguredModes(c.self, option)(c.peer); !slices.Equal(got, c.want) {
+			t.Errorf("%v with %v: %v", c.self, c.peer, got)
+		}
+	}
+}
+
+// TestNoCommonMode: a peer that offers only what is not accepted is refused at once.
+func TestNoCommonMode(t *testing.T) {
+	only := func(m Mode) func(o *Options) {
+		return func(o *Options) {
+			lossy(o)
+			o.ClientModes = func(ceph.EntityType) []Mode { return []Mode{m} }
+			o.ServerModes = o.ClientModes
+		}
+	}
+	a, b := newEndpoint(t, 0, only(ModeCRC)), newEndpoint(t, 1, only(ModeSecure))
+	c := a.Connect(ceph.TypeOSD, b.Addrs())
+	a.until("reset", func() bool { return a.count("reset osd.?") == 1 })
+	if !errors.Is(c.Err(), ceph.EOPNOTSUPP) {
+		t.Fatalf("got %v", c.Err())
+	}
 }

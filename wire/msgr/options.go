@@ -59,11 +59,10 @@ type Options struct {
 	// Policy gives the policy towards a type of peer. nil: LosslessPeer between monitors and
 	// between OSDs, StatelessServer towards clients, LossyClient towards all others.
 	Policy func(peer ceph.EntityType) Policy
-	// ClientModes are the modes offered to a type of server, best first. nil: secure then crc
-	// towards monitors and managers, crc then secure towards others.
+	// ClientModes are the modes offered to a type of server, best first; ServerModes those
+	// accepted from a type of client: the first that the client offers is taken. nil: what
+	// ConfiguredModes gives without configuration.
 	ClientModes func(server ceph.EntityType) []Mode
-	// ServerModes are the modes accepted from a type of client, best first: the first that the
-	// client offers is taken. nil: for a monitor or manager secure then crc, else crc then secure.
 	ServerModes func(client ceph.EntityType) []Mode
 
 	// Dial replaces the TCP dialer, Listen the TCP listener; for tests and simulation.
@@ -116,11 +115,12 @@ func (o *Options) defaults() {
 	if o.Policy == nil {
 		o.Policy = func(peer ceph.EntityType) Policy { return defaultPolicy(self, peer) }
 	}
+	modes := ConfiguredModes(self, func(string) string { return "" })
 	if o.ClientModes == nil {
-		o.ClientModes = defaultModes
+		o.ClientModes = modes
 	}
 	if o.ServerModes == nil {
-		o.ServerModes = func(ceph.EntityType) []Mode { return defaultModes(self) }
+		o.ServerModes = modes
 	}
 }
 
@@ -132,12 +132,4 @@ func defaultPolicy(self, peer ceph.EntityType) Policy {
 		return StatelessServer
 	}
 	return LossyClient
-}
-
-// defaultModes are the modes of connections to a type of server (ms_*_mode).
-func defaultModes(server ceph.EntityType) []Mode {
-	if server == ceph.TypeMon || server == ceph.TypeMgr {
-		return []Mode{ModeSecure, ModeCRC}
-	}
-	return []Mode{ModeCRC, ModeSecure}
 }
