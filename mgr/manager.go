@@ -68,10 +68,11 @@ func Start(ctx context.Context, o Options) (*Manager, error) {
 		},
 		OnActive: func() { m.post((*Manager).beacon) },
 	})
+	modes := msgr.ConfiguredModes(ceph.TypeMgr, set.Str)
 	m.msgr = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeMgr, Num: -1}, Log: o.Log,
 		Client: m.client, Server: monc.NewServiceAuth(m.client, ceph.TypeMgr, false),
-		Policy: policy,
+		Policy: policy, ClientModes: modes, ServerModes: modes,
 	})
 	if err := m.msgr.Bind(o.Addr); err != nil {
 		return nil, err

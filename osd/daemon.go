@@ -201,10 +201,13 @@ func (d *Daemon) listen() error {
 		OnActive: func() { d.post(d.monSession) },
 	})
 	d.mon = d.monc
+	modes := msgr.ConfiguredModes(ceph.TypeOSD, func(name string) string {
+		return d.config.Load().set.Str(name)
+	})
 	d.net = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(d.opt.ID)}, Log: d.log,
 		Server: monc.NewServiceAuth(d.monc, ceph.TypeOSD, false), Client: d.monc,
-		Policy: d.policy(),
+		Policy: d.policy(), ClientModes: modes, ServerModes: modes,
 	})
 	if err := d.net.Bind(d.opt.Addr); err != nil {
 		return fmt.Errorf("listen at %v: %w", d.opt.Addr, err)

@@ -46,6 +46,7 @@ func Connect(ctx context.Context, opt Options) (*Cluster, error) {
 	c.obj = objecter.New(objecter.Options{Monitors: c.mon, Log: cfg.log})
 	c.net = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: cfg.name.Type, Num: -1}, Log: cfg.log, Client: c.mon,
+		ClientModes: msgr.ConfiguredModes(ceph.TypeClient, c.Option),
 	})
 	c.net.Start(dispatcher{c})
 	c.mon.Start(c.net)
