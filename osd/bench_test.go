@@ -15,7 +15,8 @@ type benchLink struct{ n int }
 
 func (l *benchLink) Send(*message.Message) { l.n++ }
 
-// BenchmarkWrite is the cost of a 4 KiB write in the primary and two replicas, all in one goroutine,
+// BenchmarkWrite is the cost of a 4 KiB write in the primary and two replicas, all in one
+// goroutine,
 // over stores in memory and without messengers.
 func BenchmarkWrite(b *testing.B) {
 	s := newSim(b, 1, 3)

@@ -2,7 +2,6 @@ package osd
 
 import (
 	"errors"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"

@@ -205,7 +205,8 @@ func comparePeers(a, b message.NotifyPeer) int {
 	return cmp.Or(cmp.Compare(a.GID, b.GID), cmp.Compare(a.Cookie, b.Cookie))
 }
 
-// watchTick ends notifies and watches whose time is over.
+// watchTick ends notifies and watches whose time is over, and watches of clients that are on the
+// blocklist (check_blocklisted_watchers).
 func (p *pg) watchTick() {
 	for _, n := range p.notifies {
 		if n.deadline.Before(p.s.now) {
@@ -217,7 +218,8 @@ func (p *pg) watchTick() {
 	}
 	for _, watches := range p.watches {
 		for _, w := range watches {
-			if !w.removing && !w.deadline.IsZero() && w.deadline.Before(p.s.now) {
+			late := !w.deadline.IsZero() && w.deadline.Before(p.s.now)
+			if !w.removing && (late || p.s.osdmap.Blocklisted(w.addr)) {
 				p.removeWatch(w)
 			}
 		}

@@ -95,7 +95,8 @@ func (d *disk) settle(truth map[string]ceph.Eversion) {
 	}
 }
 
-// TestMergeRandom lets two copies share a history, diverge, and merges the one into the other: after
+// TestMergeRandom lets two copies share a history, diverge, and merges the one into the other:
+// after
 // recovery it has exactly the other's objects and log, whatever was divergent.
 func TestMergeRandom(t *testing.T) {
 	for seed := range uint64(2000) {
