@@ -17,7 +17,7 @@ import (
 // randomOptions draws what may differ between stores.
 func randomOptions(rng *rand.Rand) blockstore.Options {
 	return blockstore.Options{
-		Size: 256 << 20, JournalBytes: []int64{4 << 20, 8 << 20, 32 << 20}[rng.IntN(3)],
+		Size: 128 << 20, JournalBytes: []int64{4 << 20, 8 << 20, 32 << 20}[rng.IntN(3)],
 		OnodeCacheBytes: []int64{1, 100 << 10, 8 << 20}[rng.IntN(3)],
 		KVCacheBytes:    1 << 20,
 		MemTableBytes:   []uint64{256 << 10, 4 << 20}[rng.IntN(2)],

@@ -21,13 +21,13 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("store.seed", 0, "run only this seed of the random store test")
-	stepsFlag = flag.Int("store.steps", 400, "transactions per seed of the random store test")
+	stepsFlag = flag.Int("store.steps", 300, "transactions per seed of the random store test")
 	seedsFlag = flag.Int("store.seeds", 6, "seeds of the random store test")
 )
 
 // A Target makes the stores that are tested.
 type Target struct {
-	// New returns an empty store of at least 256 MiB with options drawn from rng.
+	// New returns an empty store of at least 128 MiB with options drawn from rng.
 	New func(t testing.TB, rng *rand.Rand) objectstore.Store
 	// Reopen closes the store and opens it again; nil if stores do not outlive Close.
 	Reopen func(t testing.TB, s objectstore.Store, rng *rand.Rand) objectstore.Store
@@ -141,8 +141,8 @@ func runSeed(t *testing.T, target Target, seed uint64) {
 	r := &run{model: memstore.New(memstore.Options{})}
 	r.env = env{tb: t, target: target, rng: rng, Store: target.New(t, rng)}
 	r.gen = NewGenerator(rng, r.model, GeneratorOptions{
-		Objects: 2 + rng.IntN(12), MaxBytes: 16<<10 + rng.Uint64N(1<<20),
-		MaxOps: 1 + rng.IntN(8), Invalid: true, LargeWrite: rng.Uint64N(6 << 20),
+		Objects: 2 + rng.IntN(12), MaxBytes: 16<<10 + rng.Uint64N(512<<10),
+		MaxOps: 1 + rng.IntN(8), Invalid: true, LargeWrite: rng.Uint64N(2 << 20),
 	})
 	for step := range *stepsFlag {
 		if err := r.step(); err != nil {
