@@ -84,7 +84,8 @@ func (m *Manager) onPGStats(c *msgr.Conn, b *message.MPGStats) {
 		m.log.Warn("statistics from a peer that is no OSD", "peer", peer.AuthName)
 		return
 	}
-	r := &osdReport{osd: int32(peer.Name.Num), pgs: map[ceph.PGID]*pgstat.PG{}}
+	r := &osdReport{osd: int32(peer.Name.Num), pgs: map[ceph.PGID]*pgstat.PG{},
+		pools: map[int64]pgstat.Statfs{}}
 	if err := denc.Unmarshal(b.OSDStat, &r.stat, peer.Features); err != nil {
 		m.log.Warn("OSD statistics do not decode", "peer", peer.Name, "err", err)
 		return
@@ -99,15 +100,24 @@ func (m *Manager) onPGStats(c *msgr.Conn, b *message.MPGStats) {
 		r.pgs[id] = pg
 		ack.PGs[id] = ceph.Eversion{Version: pg.ReportedSeq, Epoch: pg.ReportedEpoch}
 	}
+	for id, section := range b.Pools {
+		var f pgstat.Statfs
+		if err := denc.Unmarshal(section, &f, peer.Features); err != nil {
+			m.log.Warn("pool statistics do not decode", "peer", peer.Name, "pool", id, "err", err)
+			return
+		}
+		r.pools[id] = f
+	}
 	m.post(func(m *Manager) { m.state.takeReport(m, r) })
 	c.Send(message.New(ack))
 }
 
 // An osdReport is one OSD's statistics.
 type osdReport struct {
-	osd  int32
-	stat pgstat.OSD
-	pgs  map[ceph.PGID]*pgstat.PG
+	osd   int32
+	stat  pgstat.OSD
+	pgs   map[ceph.PGID]*pgstat.PG
+	pools map[int64]pgstat.Statfs // space by pool
 }
 
 // applyMaps advances from cur by what a message carries; nil cur takes the newest full map.

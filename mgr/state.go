@@ -98,6 +98,7 @@ func (s *state) takeReport(m *Manager, r *osdReport) {
 		return // the OSD repeats itself
 	}
 	s.pgs.TakeReport(r.osd, &r.stat, r.pgs, s.osdmap, ceph.TimeOf(time.Now()))
+	s.pgs.TakePoolStatfs(r.osd, r.pools, s.osdmap)
 	s.dirty = true
 }
 

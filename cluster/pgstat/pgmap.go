@@ -145,9 +145,14 @@ func (p *PGMap) TakeReport(
 	p.markStale(m, now)
 }
 
-// TakePoolStatfs takes an OSD's space by pool.
+// TakePoolStatfs takes an OSD's space by pool; pools that it does not name are not on it.
 func (p *PGMap) TakePoolStatfs(osd int32, pools map[int64]Statfs, m *osdmap.Map) {
 	p.stale = true
+	for k := range p.PoolStatfs {
+		if _, ok := pools[k.Pool]; !ok && k.OSD == osd {
+			delete(p.PoolStatfs, k)
+		}
+	}
 	for pool, s := range pools {
 		if m.Pools[pool] != nil && m.Exists(osd) {
 			p.PoolStatfs[PoolOSD{pool, osd}] = s
