@@ -23,7 +23,7 @@ var pools [maxClass + 1]sync.Pool
 // newBuffer gives at least n bytes.
 func newBuffer(n int) *buffer {
 	class := max(minClass, bits.Len(uint(max(n, 1)-1)))
-	if class > maxClass {
+	if class > maxClass { // of the writer; readers grow such ones
 		return &buffer{mem: alignedBytes(n), release: func() {}}
 	}
 	pool := &pools[class]

@@ -232,7 +232,7 @@ func TestExchange(t *testing.T) {
 			c.Send(r)
 			m.Release()
 		}
-		sizes := []int{0, 1, 15, 16, 17, 100, 1024, 1025, 4096, 5000, 65536, 1 << 20}
+		sizes := []int{0, 1, 15, 16, 17, 100, 1024, 1025, 4096, 5000, 65536, 1 << 20, 8 << 20, 20<<20 + 3}
 		bad := make(chan string, 100)
 		a.on = func(_ *Conn, m *message.Message) {
 			h := m.Body.(*message.MMonGetVersion).Handle

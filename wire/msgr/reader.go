@@ -25,9 +25,6 @@ type frameReader struct {
 
 const readBufferBytes = 32 << 10
 
-// buffered says whether the next frame has begun to arrive.
-func (f *frameReader) buffered() bool { return f.r < f.w }
-
 // fill reads more into the buffer, which has room.
 func (f *frameReader) fill() error {
 	if f.r == f.w {
@@ -193,16 +190,14 @@ func (f *frameReader) tail() (s segments, err error) {
 	case f.rx != nil:
 		return f.sealedTail()
 	}
-	s.front = f.slab.take(f.pre.lens[1])
-	if f.pre.lens[2] > 0 {
-		s.middle = make([]byte, f.pre.lens[2])
+	if s.front, err = f.keepable(f.pre.lens[1]); err != nil {
+		return s, err
+	}
+	if s.middle, err = f.keepable(f.pre.lens[2]); err != nil {
+		return s, err
 	}
 	if n := f.pre.lens[3]; n > 0 {
-		s.buf = newBuffer(n)
-		s.data = s.buf.mem[:n:n]
-	}
-	for _, p := range [...][]byte{s.front, s.middle, s.data} {
-		if err := f.full(p); err != nil {
+		if s.buf, s.data, err = f.buffered(n, 0); err != nil {
 			return s, err
 		}
 	}
@@ -222,6 +217,50 @@ func (f *frameReader) tail() (s segments, err error) {
 	return s, nil
 }
 
+// keepable reads a segment that bodies may refer to for ever.
+func (f *frameReader) keepable(n int) ([]byte, error) {
+	if n > growBytes {
+		return f.growing(n, 0)
+	}
+	b := f.slab.take(n)
+	return b, f.full(b)
+}
+
+// buffered reads n bytes into a pooled buffer, at an offset from its aligned start.
+func (f *frameReader) buffered(n, off int) (*buffer, []byte, error) {
+	if n+off > 1<<maxClass {
+		b, err := f.growing(n, off)
+		return &buffer{release: func() {}}, b, err
+	}
+	buf := newBuffer(n + off)
+	b := buf.mem[off : off+n : off+n]
+	err := f.full(b)
+	if err != nil {
+		buf.release()
+	}
+	return buf, b, err
+}
+
+// growBytes is how much memory an announcement alone can take.
+const growBytes = 8 << 20
+
+// growing reads n bytes into memory that grows as they arrive, so that who only announces much
+// does not get it.
+func (f *frameReader) growing(n, off int) ([]byte, error) {
+	have := 0
+	var b []byte
+	for size := growBytes; have < n; size *= 2 {
+		next := alignedBytes(off + min(n, size))
+		copy(next[off:], b)
+		b = next[off:]
+		if err := f.full(b[have:]); err != nil {
+			return nil, err
+		}
+		have = len(b)
+	}
+	return b, nil
+}
+
 // sealedTail reads the one record of a secure frame's further segments into a buffer where the
 // data segment comes to lie at a multiple of 4 KiB.
 func (f *frameReader) sealedTail() (s segments, err error) {
@@ -229,9 +268,8 @@ func (f *frameReader) sealedTail() (s segments, err error) {
 	before := pad16(front) + pad16(middle)
 	total := before + pad16(data) + epilogueGCMBytes + tagBytes
 	off := (dataAlign - before%dataAlign) % dataAlign
-	buf := newBuffer(off + total)
-	record := buf.mem[off : off+total]
-	if err := f.full(record); err != nil {
+	buf, record, err := f.buffered(total, off)
+	if err != nil {
 		return s, err
 	}
 	plain, err := f.rx.open(record)
