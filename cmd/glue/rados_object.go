@@ -267,22 +267,27 @@ func (r *radosRun) hexValue(v []byte) {
 	r.printf("value (%d bytes) :\n%s\n", len(v), hexDump(v))
 }
 
-// hexDump is offset, hexadecimal and text, 16 bytes a line, and the length at the end. A line
-// like the one before it is a star.
+// hexDump is offset, hexadecimal and text, 16 bytes a line, and the length at the end. A line of one
+// repeated byte like the line before it is a star, unless it is the last: as the stock tool does.
 func hexDump(v []byte) string {
+	if len(v) == 0 {
+		return ""
+	}
 	var b strings.Builder
-	var before []byte
-	star := false
+	var before byte
+	same, star := false, false
 	for off := 0; off < len(v); off += 16 {
 		row := v[off:min(off+16, len(v))]
-		if bytes.Equal(row, before) && len(row) == 16 {
+		again := same && row[0] == before && off+16 < len(v) && uniform(row)
+		same, before = uniform(row), row[0]
+		if again {
 			if !star {
 				b.WriteString("*\n")
 			}
 			star = true
 			continue
 		}
-		before, star = row, false
+		star = false
 		fmt.Fprintf(&b, "%08x ", off)
 		for i := range 16 {
 			if i == 8 {
@@ -305,6 +310,9 @@ func hexDump(v []byte) string {
 	fmt.Fprintf(&b, "%08x\n", len(v))
 	return b.String()
 }
+
+// uniform says whether all bytes are the same.
+func uniform(row []byte) bool { return bytes.Count(row, row[:1]) == len(row) }
 
 // latin is bytes with every one above 126 replaced, so that they are not read as UTF-8.
 func latin(row []byte) []byte {
