@@ -25,15 +25,14 @@ func checksum(seed uint32, b []byte) uint32 { return ^crc32.Update(^seed, castag
 
 const checksumSeed = ^uint32(0)
 
-// Decode reads a full map. The bytes are kept as its canonical encoding: the caller must not
-// change them afterwards.
+// Decode reads a full map. A copy of the bytes is kept as its canonical encoding.
 func Decode(b []byte) (*Map, error) {
 	m := &Map{}
 	n, err := m.decode(b)
 	if err != nil {
 		return nil, fmt.Errorf("osdmap: %w", err)
 	}
-	m.encoded = b[:n:n]
+	m.encoded = bytes.Clone(b[:n])
 	return m, nil
 }
 

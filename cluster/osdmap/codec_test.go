@@ -82,3 +82,28 @@ func TestApplyWholeLife(t *testing.T) {
 		}
 	}
 }
+
+// Messages are in memory that is used again: nothing of it may stay in a map.
+func TestMapsDontAliasTheirInput(t *testing.T) {
+	b := bytes.Clone(captured(t, "48.full"))
+	m, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	incBytes := bytes.Clone(captured(t, "49.inc"))
+	inc, err := DecodeIncremental(incBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := m.Apply(inc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, text := bytes.Clone(n.Encode()), m.Text()
+	clear(b)
+	clear(incBytes)
+	if !bytes.Equal(m.Encode(), captured(t, "48.full")) || m.Text() != text ||
+		!bytes.Equal(n.encode(), want) || !bytes.Equal(n.Encode(), want) {
+		t.Error("a map changes with the message that it came in")
+	}
+}
