@@ -11,9 +11,11 @@ import (
 
 const (
 	huntParallel = 3 // mon_client_hunt_parallel
-	huntTimeout  = 3 * time.Second
-	huntPauseMin = 100 * time.Millisecond
-	huntPauseMax = 3 * time.Second
+	// How long a monitor gets to answer, half as long again each time that none did in time.
+	huntTimeoutMin = 3 * time.Second
+	huntTimeoutMax = 30 * time.Second
+	huntPauseMin   = 100 * time.Millisecond
+	huntPauseMax   = 3 * time.Second
 )
 
 // An attempt is one connection to a monitor: a candidate while hunting, the active session, or
@@ -28,6 +30,7 @@ type attempt struct {
 }
 
 type huntState struct {
+	limit  time.Duration // of one attempt
 	pause  time.Duration
 	next   time.Time      // not before
 	failed map[string]int // rounds in which an address failed
@@ -55,12 +58,14 @@ func dialable(v ceph.AddrVec) ceph.AddrVec {
 
 // huntStep connects to a few monitors at a time until one accepts us; c.mu is held.
 func (c *Client) huntStep(now time.Time) time.Duration {
-	candidates := 0
+	candidates, late := 0, false
+	c.hunt.limit = max(c.hunt.limit, huntTimeoutMin)
 	for key, a := range c.attempts {
 		if a.tell {
 			continue
 		}
-		if now.Sub(a.begun) > huntTimeout {
+		if now.Sub(a.begun) > c.hunt.limit {
+			late = true
 			c.log.Debug("monitor does not answer", "peer", a.addrs)
 			if err := a.conn.Err(); err != nil {
 				c.lastErr = err
@@ -71,6 +76,9 @@ func (c *Client) huntStep(now time.Time) time.Duration {
 			continue
 		}
 		candidates++
+	}
+	if late {
+		c.hunt.limit = min(c.hunt.limit*3/2, huntTimeoutMax)
 	}
 	if candidates == 0 {
 		if wait := c.hunt.next.Sub(now); wait > 0 {
