@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,8 @@ type core struct {
 	now  func() time.Time
 	gate *gate
 	node *quorum.Node
+	// carry sends a message to another monitor; it may be lost.
+	carry func(to ceph.AddrVec, b *message.MMonRaft)
 
 	mon     *monmon.Service
 	auth    *authmon.Service
@@ -97,12 +100,15 @@ func newCore(o Options) (*core, error) {
 		return nil, err
 	}
 	c := &core{
-		opt: o, log: o.Log, now: time.Now, gate: &gate{},
+		opt: o, log: o.Log, carry: func(ceph.AddrVec,
+			*message.MMonRaft) {
+		}, now: time.Now, gate: &gate{name: o.Name},
 		sessions: map[*session]struct{}{}, inbox: inbox{wake: make(chan struct{}, 1)},
 	}
 	c.gate.conf.Store(&gateConf{})
-	c.node, err = quorum.Open(filepath.Join(o.Dir, storeDir), quorum.Options{Machine: c,
-		Log: o.Log})
+	c.node, err = quorum.Open(filepath.Join(o.Dir, storeDir), quorum.Options{
+		Machine: c, Log: o.Log, Send: c.toPeer, Now: o.monotonic,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +190,7 @@ func (c *core) configure() error {
 		authTTL:         set.Duration("auth_mon_ticket_ttl"),
 		serviceTTL:      set.Duration("auth_service_ticket_ttl"),
 		insecureReclaim: set.Bool("auth_allow_insecure_global_id_reclaim"),
+		option:          set.Str,
 	})
 	return nil
 }
@@ -213,11 +220,12 @@ func (c *core) Leader() int {
 	return -1
 }
 
-// Members are the ranks in the quorum. A lone monitor is the quorum when it leads.
+// Members are the ranks in the quorum: the leader and who answers it. A follower knows of no other
+// than the leader and itself.
 func (c *core) Members() []int {
-	out := []int{}
-	if c.Leader() >= 0 {
-		for rank := range c.mon.Map().Ranks {
+	out, active := []int{}, c.node.Active()
+	for rank, name := range c.mon.Map().Ranks {
+		if slices.Contains(active, memberID(name)) {
 			out = append(out, rank)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // The steps of Raft's time, how long daemons' wishes are gathered, and how long lines of the
 // cluster log are.
 const (
-	tickEvery   = 100 * time.Millisecond
+	tickEvery   = quorum.TickEvery
 	gatherFor   = 50 * time.Millisecond
 	gatherLogs  = time.Second
 	maxBlocked  = 10_000 // events that wait for a commit
@@ -167,7 +167,7 @@ func (c *core) await(e event, done func()) {
 // propose proposes what is prepared, if it is due.
 func (c *core) propose() {
 	f := &c.flow
-	if f.inflight || !c.node.Leading() {
+	if f.inflight || !c.node.Leads() {
 		return
 	}
 	if !c.dirty() {
@@ -254,15 +254,18 @@ func (c *core) Apply(_ uint64, data []byte, w *quorum.Batch) error {
 // leadership takes up or gives up the lead.
 func (c *core) leadership() {
 	switch term := c.node.Term(); {
-	case c.node.Leading() && c.ledTerm != term:
+	case c.node.Leads() && c.ledTerm != term:
 		c.ledTerm, c.ledSince = term, c.now()
+		c.gate.lead.Store(true)
 		c.log.Info("leading the quorum", "term", term)
 		c.clusterLog(1, fmt.Sprintf("mon.%s is new leader, mons %s in quorum (ranks %v)",
 			c.opt.Name, c.opt.Name, c.Members()))
 		c.lastTick = time.Time{}
 		c.unblock()
-	case !c.node.Leading() && c.ledTerm != 0:
+	case !c.node.Leads() && c.ledTerm != 0:
 		c.ledTerm = 0
+		c.gate.lead.Store(false)
+		defer c.dismiss()
 		c.log.Warn("lost the lead of the quorum")
 		for _, s := range c.all {
 			s.Discard()
@@ -286,7 +289,7 @@ func (c *core) abandon(lost []waiter) {
 
 // housekeeping does what time asks for.
 func (c *core) housekeeping(now time.Time) error {
-	if !c.node.Leading() || c.flow.inflight ||
+	if !c.node.Leads() || c.flow.inflight ||
 		now.Sub(c.lastTick) < c.set.Duration("mon_tick_interval") {
 		return nil
 	}

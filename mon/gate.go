@@ -17,6 +17,8 @@ import (
 // A gate authenticates who connects. Messenger goroutines use it; what it reads is published by
 // the loop.
 type gate struct {
+	name string      // the monitor's id
+	lead atomic.Bool // this monitor leads the quorum, and so serves
 	keys atomic.Pointer[authmon.Keys]
 	conf atomic.Pointer[gateConf]
 	mu   sync.Mutex
@@ -28,14 +30,24 @@ type gate struct {
 type gateConf struct {
 	authTTL, serviceTTL time.Duration
 	insecureReclaim     bool
+	option              func(name string) string
+}
+
+// modes are the connection modes with a type of peer, as configured.
+func (g *gate) modes(peer ceph.EntityType) []msgr.Mode {
+	option := g.conf.Load().option
+	if option == nil { // before the first configuration
+		option = func(string) string { return "" }
+	}
+	return msgr.ConfiguredModes(ceph.TypeMon, option)(peer)
 }
 
 // give adds a range of global ids.
 func (g *gate) give(first, last uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.next == g.last {
-		g.next = first
+	if g.last != first {
+		g.next = first // what is left of an older range is not ours any more for certain
 	}
 	g.last = last
 }
@@ -66,7 +78,7 @@ func (g *gate) Accept(ceph.EntityType, netip.AddrPort) msgr.ServerHandshake {
 	if e, ok := keys.Entity(monName); ok {
 		monKey = e.Key
 	}
-	return &handshake{g, cephx.NewMonServer(cephx.MonOptions{
+	return &handshake{gate: g, server: cephx.NewMonServer(cephx.MonOptions{
 		Keys: published{g}, Rand: rand.Reader, NewGlobalID: g.newGlobalID,
 		AuthTTL: conf.authTTL, ServiceTTL: conf.serviceTTL,
 		AllowInsecureReclaim: conf.insecureReclaim, MonKey: monKey,
@@ -87,13 +99,14 @@ func (p published) Rotating(t ceph.EntityType) cephx.Rotating { return p.g.keys.
 type handshake struct {
 	gate   *gate
 	server *cephx.MonServer
+	peer   bool // another monitor
 }
 
 // ready says whether what tickets are made of is there: a monitor that has just started has no
 // service keys that are valid now until it has heard from the quorum.
 func (g *gate) ready(now time.Time) bool {
 	keys := g.keys.Load()
-	if keys == nil || g.conf.Load().authTTL == 0 {
+	if !g.lead.Load() || keys == nil || g.conf.Load().authTTL == 0 {
 		return false
 	}
 	for _, t := range []ceph.EntityType{ceph.TypeAuth, ceph.TypeMon, ceph.TypeOSD, ceph.TypeMgr} {
@@ -107,7 +120,10 @@ func (g *gate) ready(now time.Time) bool {
 // Step passes a payload on. EBUSY ends the connection without a refusal, so that the peer comes
 // back.
 func (h *handshake) Step(method uint32, payload []byte, secretBytes int) (msgr.AuthStep, error) {
-	if !h.gate.ready(time.Now()) {
+	if len(payload) > 0 && payload[0] == cephx.ModeAuthorizer {
+		h.peer = true // only other monitors come with a ticket; the server checks it
+	}
+	if !h.peer && !h.gate.ready(time.Now()) {
 		return msgr.AuthStep{}, ceph.EBUSY
 	}
 	out, err := h.server.Step(time.Now(), method, payload, secretBytes)

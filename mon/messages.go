@@ -78,6 +78,8 @@ func (c *core) route(e event) {
 		c.mgrBeacon(e, b)
 	case *message.MMonMgrReport:
 		c.mgrReport(e, b)
+	case *message.MMonRaft:
+		c.fromPeer(e.s, b)
 	case *message.MCommand:
 		c.tell(e, b)
 	case *message.MPing:

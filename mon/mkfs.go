@@ -1,13 +1,14 @@
 package mon
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,6 +115,13 @@ func readSealKey(dir string) (key [keyring.SealKeyBytes]byte, err error) {
 	return key, nil
 }
 
+// nonces are what the first entries are sealed with. All initial monitors must write the same
+// bytes,
+// so they follow from what is sealed: no nonce comes twice with other contents.
+func nonces(seal [keyring.SealKeyBytes]byte, ring *keyring.Keyring) io.Reader {
+	return rand.NewChaCha8(sha256.Sum256(append(seal[:], ring.Format()...)))
+}
+
 // initial writes the first state of every service.
 func initial(w *quorum.Batch, b Bootstrap, seal [keyring.SealKeyBytes]byte,
 	ring *keyring.Keyring,
@@ -124,7 +132,7 @@ func initial(w *quorum.Batch, b Bootstrap, seal [keyring.SealKeyBytes]byte,
 	}
 	monmon.Initial(w, m)
 	mgrmon.Initial(w)
-	if err := authmon.Initial(w, seal, rand.Reader, ring); err != nil {
+	if err := authmon.Initial(w, seal, nonces(seal, ring), ring); err != nil {
 		return err
 	}
 	if err := configmon.Initial(w, b.Config, b.Now); err != nil {

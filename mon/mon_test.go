@@ -60,19 +60,28 @@ func testAddr(port uint16, nonce uint32) ceph.AddrVec {
 	return ceph.AddrVec{{Type: ceph.AddrMsgr2, Nonce: nonce, AddrPort: ap}}
 }
 
-func newWorld(t *testing.T) *world {
+// testRing is the keys of a small cluster.
+func testRing(t *testing.T, now time.Time) string {
 	t.Helper()
-	w := &world{t: t, dir: filepath.Join(t.TempDir(), "mon"), gid: 5000,
-		time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	var ring string
 	for _, n := range []string{"mon.", "client.admin", "mgr.x", "osd.0", "osd.1", "osd.2"} {
 		name, err := ceph.ParseAuthName(n)
 		must(t, err)
-		k, err := keyring.Generate(rand.Reader, w.time)
+		k, err := keyring.Generate(rand.Reader, now)
 		must(t, err)
 		e := keyring.Entry{Name: name, Key: k, Caps: map[string]string{"mon": "allow *"}}
 		ring += e.Format()
 	}
+	return ring
+}
+
+func contains(text, part string) bool { return strings.Contains(text, part) }
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: filepath.Join(t.TempDir(), "mon"), gid: 5000,
+		time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	ring := testRing(t, w.time)
 	must(t, Mkfs(w.dir, Bootstrap{
 		FSID: testFSID, Name: "a", Members: map[string]ceph.AddrVec{"a": testAddr(3300, 0)},
 		Keyring: []byte(ring), Now: w.time,

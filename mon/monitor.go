@@ -23,6 +23,7 @@ import (
 
 	"glue/ceph"
 	"glue/internal/admin"
+	"glue/wire/message"
 	"glue/wire/msgr"
 )
 
@@ -56,6 +57,8 @@ type Options struct {
 	// Hostname and Metadata are what "ceph mon metadata" says of this machine.
 	Hostname string
 	Metadata map[string]string
+
+	monotonic func() time.Duration // replaces the clock of leases in tests
 }
 
 // A Monitor is a running monitor.
@@ -105,16 +108,21 @@ func (m *Monitor) listen(o Options) error {
 	m.net = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeMon, Num: int64(rank)},
 		Log:    o.Log,
-		Server: c.gate,
+		Server: c.gate, ClientModes: c.gate.modes, ServerModes: c.gate.modes,
+		Client: c.gate,
 		Policy: func(peer ceph.EntityType) msgr.Policy {
 			if peer == ceph.TypeMon {
-				return msgr.LosslessPeer
+				return msgr.Policy{Lossy: true, Supported: ceph.FeaturesAll,
+					Required: ceph.FeaturesRequired}
 			}
 			return msgr.StatelessServer
 		},
 	})
 	if err := m.net.Bind(at); err != nil {
 		return errors.Join(err, m.net.Close())
+	}
+	c.carry = func(to ceph.AddrVec, b *message.MMonRaft) {
+		m.net.Connect(ceph.TypeMon, to).Send(message.New(b))
 	}
 	return nil
 }

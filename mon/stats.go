@@ -65,6 +65,7 @@ func (c *core) checks(now time.Time) healthmon.Checks {
 	}
 	c.osd.Checks(now, out)
 	c.mgrChecks(now, out)
+	c.quorumChecks(out)
 	return out
 }
 

@@ -46,13 +46,27 @@ func (c *core) statusText(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  cluster:\n    id:     %v\n    health: %s\n \n", c.fsid,
 		strings.Join(c.health.Report(now).Lines(), "\n            "))
-	fmt.Fprintf(&b, "  services:\n    mon: %d daemons, quorum %s (age %s)\n",
+	fmt.Fprintf(&b, "  services:\n    mon: %d daemons, quorum %s (age %s)%s\n",
 		len(c.mon.Map().Ranks), strings.Join(c.quorumNames(), ","),
-		osdmap.Timespan(now.Sub(c.ledSince)))
+		osdmap.Timespan(now.Sub(c.ledSince)), c.outOfQuorum())
 	fmt.Fprintf(&b, "    mgr: %s\n", c.mgr.Map().SummaryText(t))
 	fmt.Fprintf(&b, "    osd: %s \n", c.osd.Map().StatText(t, "         ", false))
 	fmt.Fprintf(&b, "  data:\n%s \n", c.stats.get().StatusText())
 	return b.String()
+}
+
+// outOfQuorum names the monitors that do not take part.
+func (c *core) outOfQuorum() string {
+	in, out := c.quorumNames(), []string{}
+	for _, name := range c.mon.Map().Ranks {
+		if !slices.Contains(in, name) {
+			out = append(out, name)
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return ", out of quorum: " + strings.Join(out, ", ")
 }
 
 func (c *core) statusJSON(now time.Time) any {
@@ -101,7 +115,7 @@ func quorumFeatures() cephjson.Object {
 func (c *core) monStatus() any {
 	state := "electing"
 	switch {
-	case c.node.Leading():
+	case c.node.Leads():
 		state = "leader"
 	case c.Leader() >= 0:
 		state = "peon"

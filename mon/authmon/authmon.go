@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"glue/auth/cephx"
@@ -256,13 +258,16 @@ func (s *Service) Apply(change []byte, w service.Writer) error {
 	return nil
 }
 
-// Initial writes the entries of a keyring into a new store.
+// Initial writes the entries of a keyring into a new store. With the same rand the bytes are the
+// same.
 func Initial(w service.Writer, seal [keyring.SealKeyBytes]byte, rand io.Reader,
 	ring *keyring.Keyring,
 ) error {
 	s := New(Options{Seal: seal, Rand: rand}, nil)
-	for _, e := range ring.Entries {
-		if err := s.set(e); err != nil {
+	for _, n := range slices.SortedFunc(maps.Keys(ring.Entries), func(a, b ceph.AuthName) int {
+		return strings.Compare(a.String(), b.String())
+	}) {
+		if err := s.set(ring.Entries[n]); err != nil {
 			return err
 		}
 	}

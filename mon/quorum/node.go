@@ -5,18 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 )
 
 // The election timeout in ticks, the log entries kept for members that lag, how many more make a
 // compaction, and the bound on what is proposed and not committed yet.
 const (
+	// TickEvery is the time between two calls of Tick.
+	TickEvery = 100 * time.Millisecond
+
 	electionTicks    = 20
+	leaseFor         = electionTicks * TickEvery * 3 / 4
 	heartbeatTicks   = 4
 	keepEntries      = 500
 	compactEvery     = 250
@@ -45,8 +51,10 @@ type Options struct {
 	Machine Machine
 	// Send passes a message to another member; it may be lost. nil for a lone member.
 	Send func(to uint64, message []byte)
-	Log  *slog.Logger
-	FS   vfs.FS // nil: the operating system's
+	// Now is a clock that never goes back and does not stop while the process is stopped.
+	Now func() time.Duration
+	Log *slog.Logger
+	FS  vfs.FS // nil: the operating system's
 }
 
 // A Node is one member of the log.
@@ -61,6 +69,8 @@ type Node struct {
 	applied uint64
 	base    uint64
 	ready   bool // leader, and an entry of our term is applied
+	ticks   int
+	lease   time.Duration // until when no other leader can exist
 	cs      *pb.ConfState
 	failed  error
 }
@@ -107,6 +117,10 @@ func Open(dir string, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Now == nil {
+		start := time.Now()
+		o.Now = func() time.Duration { return time.Since(start) }
+	}
 	n := &Node{opt: o, db: db}
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -143,7 +157,7 @@ func (n *Node) start() error {
 		MaxInflightMsgs:           maxInflight,
 		CheckQuorum:               true,
 		PreVote:                   true,
-		ReadOnlyOption:            raft.ReadOnlyLeaseBased,
+		ReadOnlyOption:            raft.ReadOnlySafe,
 		DisableProposalForwarding: true,
 		Logger:                    raftLogger{n.opt.Log},
 	})
@@ -177,13 +191,30 @@ func (s storage) Snapshot() (*pb.Snapshot, error) {
 	}}, nil
 }
 
-// Tick advances Raft's time by one step; about ten a second.
-func (n *Node) Tick() { n.rn.Tick() }
+// Tick advances Raft's time by one step of TickEvery. A leader of several has the lease confirmed
+// with its heartbeats.
+func (n *Node) Tick() {
+	n.rn.Tick()
+	if n.ticks++; n.ready && n.ticks%heartbeatTicks == 0 {
+		n.confirm()
+	}
+}
+
+// confirm asks the others whether we still lead. The answer carries the time of the question back.
+func (n *Node) confirm() {
+	n.rn.ReadIndex(binary.BigEndian.AppendUint64(nil, uint64(n.opt.Now())))
+}
+
+// confirmed takes an answer: until an election timeout after the question, less a margin for
+// clocks that run unevenly, a majority will vote for nobody else.
+func (n *Node) confirmed(asked time.Duration) {
+	n.lease = max(n.lease, asked+leaseFor)
+}
 
 // Propose asks that data be appended to the log. That it returns nil promises nothing: the entry
 // may be lost with the leadership. Only a leader accepts.
 func (n *Node) Propose(data []byte) error {
-	if !n.Leading() {
+	if !n.ready {
 		return ErrNotLeader
 	}
 	if err := n.rn.Propose(data); err != nil {
@@ -207,10 +238,34 @@ func (n *Node) ID() uint64 { return n.id }
 // Leader is the leader's id as far as we know, 0 for none.
 func (n *Node) Leader() uint64 { return n.lead }
 
-// Leading says whether this member leads and has applied all that earlier leaders committed. Its
-// state is then the newest there is: with CheckQuorum a leader that lost the majority steps down
-// within an election timeout, in which no other can be elected.
-func (n *Node) Leading() bool { return n.ready }
+// Active are the members that take part as far as we know: on a leader itself and who has answered
+// it within an election timeout, on a follower the leader and itself.
+func (n *Node) Active() []uint64 {
+	if n.term == 0 {
+		if n.lead == 0 || n.lead == n.id {
+			return nil
+		}
+		return []uint64{n.lead, n.id}
+	}
+	out := []uint64{n.id}
+	n.rn.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+		if id != n.id && p.RecentActive {
+			out = append(out, id)
+		}
+	})
+	return out
+}
+
+// Leads says whether this member is the leader, as far as it knows, and has applied all that
+// earlier
+// leaders committed: it may propose.
+func (n *Node) Leads() bool { return n.ready }
+
+// Leading says whether this member certainly leads now, so that its state is the newest there is:
+// besides Leads, a majority has confirmed it so recently that no other can have been elected since.
+func (n *Node) Leading() bool {
+	return n.ready && (len(n.cs.GetVoters()) == 1 || n.opt.Now() < n.lease)
+}
 
 // Term is the term we lead in; 0 when we do not.
 func (n *Node) Term() uint64 { return n.term }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/raft/v3"
@@ -24,6 +25,9 @@ func (n *Node) Work() error {
 			} else {
 				n.term = n.rn.BasicStatus().GetTerm()
 			}
+		}
+		for _, s := range rd.ReadStates {
+			n.confirmed(time.Duration(be64(s.RequestCtx)))
 		}
 		n.failed = errors.Join(n.save(&rd), n.apply(rd.CommittedEntries))
 		if n.failed == nil {
@@ -143,8 +147,9 @@ func (n *Node) apply(entries []*pb.Entry) error {
 			return fmt.Errorf("write state of entry %d: %w", e.GetIndex(), err)
 		}
 		n.applied = e.GetIndex()
-		if n.term != 0 && e.GetTerm() == n.term {
-			n.ready = true
+		if n.term != 0 && e.GetTerm() == n.term && !n.ready {
+			n.ready, n.lease = true, 0
+			n.confirm()
 		}
 	}
 	return nil

@@ -1,0 +1,102 @@
+package mon
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"glue/auth/cephx"
+	"glue/ceph"
+	"glue/mon/healthmon"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+// The monitors' own traffic is Raft's, one message of the log in one of ours. It may be lost: Raft
+// says everything again. Clients are served by the leader alone: the others close the connection
+// before they authenticate anybody, upon which a client tries the next monitor, and a leader that
+// loses the lead ends its sessions. So every answer comes from who has the newest state, and no
+// request is ever forwarded.
+
+// toPeer sends a message of the log to another member.
+func (c *core) toPeer(to uint64, b []byte) {
+	for rank, name := range c.mon.Map().Ranks {
+		if memberID(name) != to || name == c.opt.Name {
+			continue
+		}
+		c.carry(c.mon.Map().Addrs(rank), &message.MMonRaft{FSID: c.fsid, From: int32(c.rank()),
+			Message: b})
+	}
+}
+
+// fromPeer takes a message of the log. Only who has proven the monitors' own key may send one.
+func (c *core) fromPeer(s *session, b *message.MMonRaft) {
+	if s.peer.AuthName.Type == ceph.TypeMon && s.peer.AllowAll && b.FSID == c.fsid {
+		c.node.Step(b.Message)
+	}
+}
+
+// dismiss ends the sessions of all clients and daemons: another monitor serves them now.
+func (c *core) dismiss() {
+	for s := range c.sessions {
+		if s.peer.AuthName.Type != ceph.TypeMon {
+			s.conn.Close()
+			c.end(s)
+		}
+	}
+}
+
+// Connect authenticates us to another monitor with the key that all of them have.
+func (g *gate) Connect(peer ceph.EntityType, addrs ceph.AddrVec) (msgr.ClientHandshake, error) {
+	e, ok := g.keys.Load().Entity(monName)
+	if !ok || peer != ceph.TypeMon {
+		return nil, fmt.Errorf("no key to authenticate to %v %v with", peer, addrs)
+	}
+	a, err := cephx.NewMonAuthorizer(ceph.AuthName{Type: ceph.TypeMon, ID: g.name}, e.Key,
+		time.Now(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return peerHandshake{a}, nil
+}
+
+// A peerHandshake is our side of a connection to another monitor.
+type peerHandshake struct{ auth *cephx.Authorizer }
+
+// Request begins with a ticket that we made ourselves.
+func (h peerHandshake) Request() (uint32, []byte, error) {
+	return cephx.MethodCephx, h.auth.Request(), nil
+}
+
+// BadMethod gives up: the other has another key of "mon.".
+func (h peerHandshake) BadMethod(_ uint32, result int32, _ []uint32, _ []msgr.Mode) error {
+	return fmt.Errorf("monitor refuses our key: %w", ceph.Errno(max(-result, 1)))
+}
+
+// More answers the challenge.
+func (h peerHandshake) More(payload []byte) ([]byte, error) { return h.auth.More(payload) }
+
+// Done checks that the other knows the key too.
+func (h peerHandshake) Done(_ uint64, _ msgr.Mode, payload []byte) (key, secret []byte, err error) {
+	return h.auth.Done(payload)
+}
+
+// quorumChecks tells of monitors that do not take part.
+func (c *core) quorumChecks(out healthmon.Checks) {
+	in, all := c.Members(), c.mon.Map().Ranks
+	if len(in) >= len(all) || len(in) == 0 {
+		return
+	}
+	var lines []string
+	for rank, name := range all {
+		if !slices.Contains(in, rank) {
+			lines = append(lines, fmt.Sprintf("mon.%s (rank %d) addr %v is down (out of quorum)",
+				name,
+				rank, c.mon.Map().Addrs(rank)))
+		}
+	}
+	out.Add("MON_DOWN", healthmon.Warn, int64(len(lines)), fmt.Sprintf("%d/%d mons down, quorum %s",
+		len(lines), len(all), strings.Join(c.quorumNames(), ",")), lines...)
+}

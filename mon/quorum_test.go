@@ -1,0 +1,187 @@
+package mon
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"glue/ceph"
+	"glue/wire/message"
+)
+
+// A council is several monitors that pass the log's messages by hand.
+type council struct {
+	t     *testing.T
+	ws    map[string]*world
+	mail  []func()
+	cut   string // the monitor that nobody hears and that hears nobody
+	given map[uint64]string
+}
+
+func newCouncil(t *testing.T, names ...string) *council {
+	t.Helper()
+	k := &council{t: t, ws: map[string]*world{}, given: map[uint64]string{}}
+	members, at := map[string]ceph.AddrVec{}, map[uint16]string{}
+	for i, n := range names {
+		members[n] = testAddr(3300+uint16(i), 0)
+		at[3300+uint16(i)] = n
+	}
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ring := testRing(t, start)
+	for _, n := range names {
+		w := &world{t: t, dir: filepath.Join(t.TempDir(), "mon"), gid: 5000, time: start}
+		must(t, Mkfs(w.dir, Bootstrap{FSID: testFSID, Name: n, Members: members,
+			Keyring: []byte(ring), Now: w.time}))
+		c, err := newCore(Options{Dir: w.dir, Name: n, Log: discard(), Hostname: "host-" + n,
+			monotonic: func() time.Duration { return w.time.Sub(start) }})
+		must(t, err)
+		t.Cleanup(func() { c.node.Close() })
+		w.c, k.ws[n] = c, w
+		c.now = func() time.Time { return w.time }
+		c.flow.timer = time.NewTimer(time.Hour)
+		c.carry = func(to ceph.AddrVec, b *message.MMonRaft) {
+			other := at[to[0].AddrPort.Port()]
+			k.mail = append(k.mail, func() {
+				if n != k.cut && other != k.cut {
+					k.ws[other].c.node.Step(b.Message)
+				}
+			})
+		}
+	}
+	return k
+}
+
+// step lets a tenth of a second go by everywhere.
+func (k *council) step() {
+	names := slices.Sorted(maps.Keys(k.ws))
+	for _, n := range names {
+		w := k.ws[n]
+		w.time = w.time.Add(tickEvery)
+		w.c.node.Tick()
+		must(k.t, w.c.housekeeping(w.time))
+		w.settle()
+	}
+	for range 10 {
+		mail := k.mail
+		k.mail = nil
+		for _, deliver := range mail {
+			deliver()
+		}
+		for _, n := range names {
+			k.ws[n].settle()
+		}
+	}
+}
+
+// leader waits until a monitor serves, and checks that it is the only one that can be heard.
+func (k *council) leader() *world {
+	k.t.Helper()
+	for range 400 {
+		k.step()
+		var found *world
+		for n, w := range k.ws {
+			if n != k.cut && w.c.gate.lead.Load() && w.c.gate.left() > 0 {
+				found = w
+			}
+		}
+		if found != nil {
+			return found
+		}
+	}
+	k.t.Fatal("no leader")
+	return nil
+}
+
+// ids takes global ids from a monitor: none may ever come twice.
+func (k *council) ids(w *world, n int) {
+	k.t.Helper()
+	for range n {
+		id, ok := w.c.gate.newGlobalID()
+		if !ok {
+			return
+		}
+		if who, dup := k.given[id]; dup {
+			k.t.Fatalf("global id %d given by %s and by %s", id, who, w.c.opt.Name)
+		}
+		k.given[id] = w.c.opt.Name
+	}
+}
+
+// command runs a command on a monitor and lets the others hear of it.
+func (k *council) command(w *world, json string) (int32, bool) {
+	k.t.Helper()
+	s, l := w.session("client.admin", "allow *")
+	m := message.New(&message.MMonCommand{FSID: testFSID, Cmd: []string{json}})
+	w.c.handle(event{s: s, m: m})
+	for range 30 {
+		if acks := take[*message.MMonCommandAck](l); len(acks) > 0 {
+			return acks[0].Result, true
+		}
+		k.step()
+	}
+	return 0, false
+}
+
+// TestLeaderIsLost cuts the leader off in the middle of work: what was answered stays, the old
+// leader answers nothing any more and ends its sessions, and all states are the same in the end.
+func TestLeaderIsLost(t *testing.T) {
+	k := newCouncil(t, "a", "b", "c")
+	pools := 0
+	for round := range 3 {
+		w := k.leader()
+		k.ids(w, 300)
+		for range 5 {
+			if r, ok := k.command(w, fmt.Sprintf(
+				`{"prefix":"osd pool create","pool":"p%d","pg_num":4}`, pools)); !ok || r != 0 {
+				t.Fatalf("round %d: answered %v, result %d", round, ok, r)
+			}
+			pools++
+		}
+		client, _ := w.session("client.admin", "allow *")
+		k.cut = w.c.opt.Name
+		if _, ok := k.command(w, `{"prefix":"osd pool create","pool":"lost","pg_num":4}`); ok {
+			t.Fatal("a leader without a majority answered a change")
+		}
+		next := k.leader()
+		if w.c.node.Leading() || next == w {
+			t.Fatal("two monitors lead")
+		}
+		if _, ok := k.command(w, `{"prefix":"osd stat"}`); ok {
+			t.Fatal("the cut off leader answered a question")
+		}
+		for range 50 {
+			k.step()
+		}
+		if w.c.gate.lead.Load() || !client.closed {
+			t.Fatalf("the cut off leader still leads %v, its client is there %v",
+				w.c.gate.lead.Load(), !client.closed)
+		}
+		if len(next.c.osd.Map().Pools) < pools {
+			t.Fatalf("%d pools, %d were made", len(next.c.osd.Map().Pools), pools)
+		}
+		k.ids(next, 300)
+		if text := next.c.statusText(next.time); !contains(text, "out of quorum: "+k.cut) {
+			t.Errorf("status does not tell of the lost monitor:\n%s", text)
+		}
+		k.cut = ""
+		for range 100 {
+			k.step()
+		}
+	}
+	k.leader()
+	for range 50 {
+		k.step()
+	}
+	want := dump(t, k.ws["a"].c.node.View())
+	for n, w := range k.ws {
+		got := dump(t, w.c.node.View())
+		for key := range want {
+			if got[key] != want[key] {
+				t.Errorf("mon.%s differs in %s", n, key)
+			}
+		}
+	}
+}
