@@ -307,6 +307,12 @@ func (c *change) change(id ceph.SPG, h *ceph.HObject) (*onode, error) {
 
 // editShard returns a mapping that may be changed in place.
 func (c *change) editShard(o *onode, index uint32) (*shard, error) {
+	if _, ok := o.shards[index]; !ok && o.complete {
+		n := &shard{owner: c.id}
+		o.shards[index] = n
+		c.shards = append(c.shards, savedShard{o, index, nil})
+		return n, nil
+	}
 	sh, err := c.s.shard(o, index)
 	if err != nil || sh.owner == c.id {
 		return sh, err

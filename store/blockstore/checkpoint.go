@@ -96,7 +96,7 @@ func (s *Store) runCheckpoint() error {
 	if err := s.kv.Flush(s.stopped); err != nil {
 		return s.flushFailed(err)
 	}
-	s.kvFull.Store(s.kv.NearlyFull())
+	s.judgeHost()
 	if err := s.writeBack(lsn); err != nil {
 		s.fail(err)
 		return s.failure()

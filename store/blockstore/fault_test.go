@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -434,3 +435,52 @@ func TestRefuses(t *testing.T) {
 
 // crashAll keeps everything, synced or not.
 var crashAll = vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))}
+
+// When the host's file system is full the store gives its ballast up and goes on.
+func TestHostFull(t *testing.T) {
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		w, o := newWorld(8<<20), crashOptions(rng)
+		s := workedStore(t, w, o, rng)
+		full, hits := false, 0
+		w.mu.Lock()
+		w.step = func(kind string) error {
+			switch {
+			case full && (kind == "kv write" || kind == "kv create"):
+				hits++
+				return syscall.ENOSPC
+			case kind == "kv remove":
+				full = false
+			}
+			return nil
+		}
+		w.mu.Unlock()
+		gen := storetest.NewGenerator(rng, s, storetest.GeneratorOptions{MaxBytes: 32 << 10})
+		for i := range 200 {
+			if i%50 == 10 {
+				w.mu.Lock()
+				full = true
+				w.mu.Unlock()
+			}
+			err := s.Submit(gen.Next(), nil)
+			if errors.Is(err, objectstore.ErrFailed) {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if i%20 == 0 {
+				s.checkpoint.request()
+			}
+		}
+		if err := s.Checkpoint(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if hits == 0 {
+			t.Fatal("the file system was never full")
+		}
+		if r, err := s.Fsck(context.Background(), true); err != nil || len(r.Errors) > 0 {
+			t.Fatalf("seed %d: %+v, %v", seed, r, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

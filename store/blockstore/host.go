@@ -2,7 +2,10 @@ package blockstore
 
 import (
 	"errors"
+	"path/filepath"
 	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"glue/ceph"
 )
@@ -33,4 +36,46 @@ func (s *Store) hostRoom(r run) error {
 func isFull(err error) bool {
 	return errors.Is(err, ceph.ENOSPC) || errors.Is(err, syscall.ENOSPC) ||
 		errors.Is(err, syscall.EDQUOT)
+}
+
+// ballastBytes is what a store keeps of its host's file system, to give it back when the file
+// system is full: the database needs room to go on, to delete, and to start again.
+const ballastBytes = 64 << 20
+
+func (s *Store) ballast() string { return filepath.Join(s.dir, "ballast") }
+
+// hostFull gives the ballast up. The database calls it and tries again.
+func (s *Store) hostFull() {
+	s.kvFull.Store(true)
+	if s.opts.KVFS.Remove(s.ballast()) == nil {
+		s.opts.Log.Error("the file system of the object store's database is full")
+	}
+}
+
+// judgeHost looks at the room that the database has. Writes are refused while there is little,
+// and the ballast is put back when there is enough.
+func (s *Store) judgeHost() {
+	full := s.kv.NearlyFull()
+	s.kvFull.Store(full)
+	if full {
+		return
+	}
+	fs := s.opts.KVFS
+	if _, err := fs.Stat(s.ballast()); err == nil {
+		return
+	}
+	if err := makeBallast(fs, s.ballast()); err != nil {
+		s.opts.Log.Warn("no ballast for the object store's database", "err", err)
+	}
+}
+
+func makeBallast(fs vfs.FS, name string) error {
+	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	if err = f.Preallocate(0, ballastBytes); err != nil {
+		return errors.Join(err, f.Close(), fs.Remove(name))
+	}
+	return f.Close()
 }

@@ -18,7 +18,7 @@ func open(dir string, o Options, file disk.File) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		opts: o, file: file, sb: sb, alloc: newAllocator(sb.blocks(), o.zoneBlocks),
+		opts: o, dir: dir, file: file, sb: sb, alloc: newAllocator(sb.blocks(), o.zoneBlocks),
 		cache: newOnodeCache(o.OnodeCacheBytes), refs: map[uint64]*refChunk{},
 		colls: map[ceph.SPG]*collection{}, nextCID: 1,
 		checkpoint: newCheckpointer(), committer: make(chan struct{}),
@@ -39,7 +39,7 @@ func open(dir string, o Options, file disk.File) (*Store, error) {
 	}
 	s.kv, err = kv.Open(kvPath(dir), kv.Options{
 		FS: o.KVFS, CacheBytes: o.KVCacheBytes, MemTableBytes: o.MemTableBytes,
-		Gate: s.gate, OnError: s.kvError, MustExist: true,
+		Gate: s.gate, OnError: s.kvError, OnFull: s.hostFull, MustExist: true,
 	})
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (s *Store) recover() error {
 	if err := s.rebuildAllocator(r); err != nil {
 		return err
 	}
-	s.kvFull.Store(s.kv.NearlyFull())
+	s.judgeHost()
 	if s.q.ring.used() == 0 {
 		return nil
 	}

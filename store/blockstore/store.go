@@ -30,6 +30,7 @@ import (
 // A Store is an open store.
 type Store struct {
 	opts Options
+	dir  string
 	file disk.File
 	kv   *kv.DB
 	sb   *superblock // changed by the checkpointer only

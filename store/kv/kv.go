@@ -32,6 +32,9 @@ type Options struct {
 	Gate func() error
 	// OnError hears of failed flushes and compactions. It must not call the DB.
 	OnError func(error)
+	// OnFull is called when the file system is full, to make room; what failed is then tried once
+	// more. It must not call the DB.
+	OnFull func()
 	// MustExist refuses to make a new database; MustNotExist to open one.
 	MustExist, MustNotExist bool
 	ReadOnly                bool
@@ -54,6 +57,9 @@ type Batch = pebble.Batch
 func Open(dir string, o Options) (*DB, error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
+	}
+	if o.OnFull != nil {
+		o.FS = vfs.OnDiskFull(o.FS, o.OnFull)
 	}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
