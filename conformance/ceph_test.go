@@ -49,17 +49,21 @@ func TestPlainOutput(t *testing.T) {
 	}{
 		{"osd tree", []string{`(?m)^ID +CLASS +WEIGHT +TYPE NAME +STATUS +REWEIGHT +PRI-AFF`,
 			`root default`, `host \S+`, `osd\.2 +up +1\.00000 +1\.00000`}},
-		{"osd dump", []string{`(?m)^epoch \d+$`, `(?m)^fsid [0-9a-f-]{36}$`, `(?m)^flags sortbitwise`,
+		{"osd dump", []string{`(?m)^epoch \d+$`, `(?m)^fsid [0-9a-f-]{36}$`,
+			`(?m)^flags sortbitwise`,
 			`(?m)^full_ratio 0\.95$`, `(?m)^require_osd_release pacific$`, `(?m)^max_osd 3$`,
-			`(?m)^pool \d+ 'conf' replicated size 3 min_size 2 crush_rule 0 object_hash rjenkins pg_num 16`,
+			`(?m)^pool \d+ 'conf' replicated size 3 min_size 2 crush_rule 0 `,
+			` object_hash rjenkins pg_num 16`,
 			`(?m)^osd\.0 up   in  weight 1 up_from \d+`}},
 		{"osd stat", []string{`^3 osds: 3 up \(since .*\), 3 in \(since .*\); epoch: e\d+`}},
 		{"osd ls", []string{`^0\n1\n2\n$`}},
 		{"mon dump", []string{`(?m)^epoch \d+$`, `(?m)^min_mon_release 16 \(pacific\)$`,
 			`(?m)^0: .*v2:127\.0\.0\.1:\d+/0.* mon\.a$`}},
-		{"mon stat", []string{`^e\d+: 1 mons at \{a=.*\}, election epoch \d+, leader 0 a, quorum 0 a`}},
+		{"mon stat", []string{
+			`^e\d+: 1 mons at \{a=.*\}, election epoch \d+, leader 0 a, quorum 0 a`}},
 		{"pg stat", []string{`^\d+ pgs: \d+ active\+clean; .* data, .* used, .* / .* avail`}},
-		{"pg dump", []string{`(?m)^version \d+$`, `(?m)^PG_STAT +OBJECTS`, `(?m)^\d+\.0 .*active\+clean`,
+		{"pg dump", []string{`(?m)^version \d+$`, `(?m)^PG_STAT +OBJECTS`,
+			`(?m)^\d+\.0 .*active\+clean`,
 			`(?m)^OSD_STAT +USED`, `(?m)^sum `}},
 		{"pg ls", []string{`(?m)^PG +OBJECTS`, `active\+clean`}},
 		{"df", []string{`--- RAW STORAGE ---`, `--- POOLS ---`, `(?m)^TOTAL `,
@@ -99,7 +103,8 @@ func TestPlainOutput(t *testing.T) {
 // TestJSONOutput checks that -f json parses, and has the keys that tools read.
 func TestJSONOutput(t *testing.T) {
 	for args, keys := range map[string]string{
-		"osd tree": "nodes stray", "osd dump": "epoch fsid pools osds osd_xinfo flags crush_version",
+		"osd tree": "nodes stray",
+		"osd dump": "epoch fsid pools osds osd_xinfo flags crush_version",
 		"osd stat": "epoch num_osds num_up_osds num_in_osds", "mon dump": "epoch fsid mons quorum",
 		"pg dump": "pg_map", "pg stat": "pg_summary", "df": "stats pools",
 		"osd df": "nodes stray summary", "versions": "mon osd overall", "auth ls": "auth_dump",
@@ -107,7 +112,8 @@ func TestJSONOutput(t *testing.T) {
 		"mgr dump": "epoch active_name available", "mgr stat": "epoch available",
 		"osd crush dump": "devices types buckets rules tunables", "pg ls": "pg_stats",
 		"mon stat": "epoch leader", "fsid": "fsid", "osd metadata 0": "id hostname osd_objectstore",
-		"osd pool get conf size": "pool size", "node ls": "mon osd", "osd find 1": "osd crush_location",
+		"osd pool get conf size": "pool size", "node ls": "mon osd",
+		"osd find 1":       "osd crush_location",
 		"time-sync-status": "timechecks", "osd perf": "osdstats",
 	} {
 		var v map[string]any
@@ -169,7 +175,8 @@ func TestAuthCommands(t *testing.T) {
 		"allow *")
 	r, err := shared.exec("", "ceph", "auth", "caps", "client.conftest", "mon", "allow r",
 		"osd", "allow r")
-	if err != nil || r.code != 0 || !strings.Contains(r.stderr, "updated caps for client.conftest") {
+	if err != nil || r.code != 0 ||
+		!strings.Contains(r.stderr, "updated caps for client.conftest") {
 		t.Errorf("auth caps: %+v %v", r, err)
 	}
 	got := must(t, "ceph", "auth", "get", "client.conftest")
@@ -215,7 +222,8 @@ func TestConfigCommands(t *testing.T) {
 		t.Errorf("config get after rm: %q", got)
 	}
 	fails(t, 22, "EINVAL", "ceph", "config", "set", "osd", "osd_max_backfills", "many")
-	fails(t, 22, "unrecognized config option", "ceph", "config", "set", "osd", "no_such_option", "1")
+	fails(t, 22, "unrecognized config option", "ceph", "config", "set", "osd", "no_such_option",
+		"1")
 	must(t, "ceph", "config-key", "set", "conf/a", "one")
 	if got := must(t, "ceph", "config-key", "get", "conf/a"); got != "one\n" && got != "one" {
 		t.Errorf("config-key get: %q", got)

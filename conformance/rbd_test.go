@@ -101,7 +101,8 @@ func TestRBDImportExport(t *testing.T) {
 	if regexp.MustCompile(`(?m)^8388608 `).MatchString(diff) {
 		t.Errorf("the hole is listed in the diff:\n%s", diff)
 	}
-	stdin, err := shared.exec(string(body), "rbd", "-p", pool, "import", "--no-progress", "-", "piped")
+	stdin, err := shared.exec(string(body), "rbd", "-p", pool, "import", "--no-progress", "-",
+		"piped")
 	if err != nil || stdin.code != 0 {
 		t.Fatalf("import from stdin: %+v %v", stdin.stderr, err)
 	}

@@ -32,15 +32,24 @@ func refused(t *testing.T, code int, says string, name string, args ...string) {
 	}
 }
 
+// keyOf is a keyring with a key that no cluster gave anybody.
+func keyOf(entity string) []byte {
+	return []byte("[" + entity + "]\n\tkey = AQAAAAAAAAAAABAAAQIDBAUGBwgJCgsMDQ4PEA==\n")
+}
+
+const notPermitted = "(1) Operation not permitted"
+
+const denied = "[errno 13] RADOS permission denied"
+
 func TestWrongKey(t *testing.T) {
-	k := file(t, "keyring", []byte("[client.admin]\n\tkey = AQAAAAAAAAAAABAAAQIDBAUGBwgJCgsMDQ4PEA==\n"))
-	refused(t, 13, "[errno 13] RADOS permission denied", "ceph", "-k", k, "-s")
+	k := file(t, "keyring", keyOf("client.admin"))
+	refused(t, 13, denied, "ceph", "-k", k, "-s")
 	refused(t, 1, "failed to fetch mon config", "rados", "-k", k, "lspools")
 }
 
 func TestUnknownEntity(t *testing.T) {
-	k := file(t, "keyring", []byte("[client.ghost]\n\tkey = AQAAAAAAAAAAABAAAQIDBAUGBwgJCgsMDQ4PEA==\n"))
-	refused(t, 13, "[errno 13] RADOS permission denied", "ceph", "-n", "client.ghost", "-k", k, "-s")
+	k := file(t, "keyring", keyOf("client.ghost"))
+	refused(t, 13, denied, "ceph", "-n", "client.ghost", "-k", k, "-s")
 }
 
 // user makes an entity and returns the arguments that make a client it.
@@ -56,10 +65,12 @@ func TestCapsAreEnforced(t *testing.T) {
 	rados(t, "put", "seen", in)
 	defer remove(t, "seen")
 	reader := user(t, "client.reader", "mon", "allow r", "osd", "allow r pool="+pool)
-	as := func(who []string, args ...string) []string { return append(append([]string{}, who...), args...) }
+	as := func(who []string, args ...string) []string {
+		return append(append([]string{}, who...), args...)
+	}
 	must(t, "rados", as(reader, "-p", pool, "get", "seen", "/dev/null")...)
-	refused(t, 1, "(1) Operation not permitted", "rados", as(reader, "-p", pool, "put", "new", in)...)
-	refused(t, 1, "(1) Operation not permitted", "rados", as(reader, "-p", pool, "rm", "seen")...)
+	refused(t, 1, notPermitted, "rados", as(reader, "-p", pool, "put", "new", in)...)
+	refused(t, 1, notPermitted, "rados", as(reader, "-p", pool, "rm", "seen")...)
 	must(t, "ceph", as(reader, "osd", "dump")...)
 	refused(t, 13, "access denied", "ceph", as(reader, "osd", "pool", "create", "stolen")...)
 	refused(t, 13, "access denied", "ceph", as(reader, "auth", "ls")...)
@@ -68,13 +79,13 @@ func TestCapsAreEnforced(t *testing.T) {
 	refused(t, 13, "", "ceph", as(nocaps, "-s")...)
 
 	elsewhere := user(t, "client.elsewhere", "mon", "allow r", "osd", "allow rwx pool=notthere")
-	refused(t, 1, "(1) Operation not permitted", "rados", as(elsewhere, "-p", pool, "get", "seen",
+	refused(t, 1, notPermitted, "rados", as(elsewhere, "-p", pool, "get", "seen",
 		"/dev/null")...)
 
 	spaced := user(t, "client.spaced", "mon", "allow r", "osd",
 		"allow rw pool="+pool+" namespace=mine")
 	must(t, "rados", as(spaced, "-p", pool, "-N", "mine", "put", "o", in)...)
-	refused(t, 1, "(1) Operation not permitted", "rados", as(spaced, "-p", pool, "put", "o", in)...)
+	refused(t, 1, notPermitted, "rados", as(spaced, "-p", pool, "put", "o", in)...)
 	must(t, "rados", "-p", pool, "-N", "mine", "rm", "o")
 }
 
@@ -84,10 +95,12 @@ func TestProfileRBD(t *testing.T) {
 	must(t, "rbd", as("-p", pool, "create", "--size", "8M", "profiled")...)
 	must(t, "rbd", as("-p", pool, "bench", "--io-type", "write", "--io-total", "1M", "profiled")...)
 	must(t, "rbd", as("-p", pool, "rm", "--no-progress", "profiled")...)
-	readOnly := user(t, "client.ro", "mon", "profile rbd", "osd", "profile rbd-read-only pool="+pool)
+	readOnly := user(t, "client.ro", "mon", "profile rbd", "osd",
+		"profile rbd-read-only pool="+pool)
 	rbd(t, "create", "--size", "8M", "ro")
 	must(t, "rbd", append(readOnly, "-p", pool, "info", "ro")...)
-	r, err := shared.exec("", "rbd", append(readOnly, "-p", pool, "create", "--size", "8M", "ro2")...)
+	r, err := shared.exec("", "rbd", append(readOnly, "-p", pool, "create", "--size", "8M",
+		"ro2")...)
 	if err != nil || r.code == 0 {
 		t.Errorf("a read-only profile created an image: %+v %v", r, err)
 	}
@@ -122,7 +135,7 @@ func TestRemovedEntity(t *testing.T) {
 	k := file(t, "keyring", []byte(text))
 	must(t, "ceph", "-n", "client.gone", "-k", k, "fsid")
 	must(t, "ceph", "auth", "rm", "client.gone")
-	refused(t, 13, "[errno 13] RADOS permission denied", "ceph", "-n", "client.gone", "-k", k, "fsid")
+	refused(t, 13, denied, "ceph", "-n", "client.gone", "-k", k, "fsid")
 }
 
 // TestTicketsExpireAndAreRenewed: service tickets that live ten seconds.

@@ -35,12 +35,21 @@ var handlers = map[string]handler{
 	"service status":     noServices,
 	"device ls":          noDevices,
 
-	"balancer status": statusOfAbsent("{\n    \"active\": false,\n    \"last_optimize_duration\": \"\",\n" +
-		"    \"last_optimize_started\": \"\",\n    \"mode\": \"none\",\n" +
-		"    \"optimize_result\": \"Glue has no balancer yet\",\n    \"plans\": []\n}\n"),
+	"balancer status":           statusOfAbsent(noBalancer),
 	"osd pool autoscale-status": statusOfAbsent("[]\n"),
 	"orch status":               later("an orchestrator"),
 }
+
+// noBalancer is "balancer status" of a cluster without one.
+const noBalancer = `{
+    "active": false,
+    "last_optimize_duration": "",
+    "last_optimize_started": "",
+    "mode": "none",
+    "optimize_result": "Glue has no balancer yet",
+    "plans": []
+}
+`
 
 // statusOfAbsent answers a status command of a module that does not exist yet.
 func statusOfAbsent(json string) handler {
@@ -55,7 +64,8 @@ func pgDump(s *state, c *commands.Command) result {
 	what := c.Strs("dumpcontents")
 	for _, w := range what {
 		if !slices.Contains(pgstat.DumpParts, w) {
-			return refuse(ceph.EINVAL, "%s is not one of %s", w, strings.Join(pgstat.DumpParts, ", "))
+			return refuse(ceph.EINVAL, "%s is not one of %s", w,
+				strings.Join(pgstat.DumpParts, ", "))
 		}
 	}
 	r := printed(c, func() any { return s.pgs.Dump(what) },
@@ -178,8 +188,9 @@ func poolStats(s *state, c *commands.Command) result {
 
 // noServices is the service map while nothing registers in it.
 func noServices(_ *state, c *commands.Command) result {
-	return printed(c, func() any { return map[string]any{"epoch": 0, "services": map[string]any{}} },
-		nil)
+	return printed(c, func() any {
+		return map[string]any{"epoch": 0, "services": map[string]any{}}
+	}, nil)
 }
 
 func noDevices(_ *state, c *commands.Command) result {

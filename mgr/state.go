@@ -16,7 +16,7 @@ type state struct {
 	name     string
 	gid      uint64 // as in the last beacon
 	set      options.Set
-	base     options.Set // of the file and the command line, over which the monitors' values do not go
+	base     options.Set // of the file and the command line; the monitors' values go under it
 	active   bool        // this manager is the one of the manager map
 	mgrmap   *mgrmap.Map
 	osdmap   *osdmap.Map

@@ -57,7 +57,9 @@ func (c *core) tell(e event, b *message.MCommand) {
 		reply(service.Answer{Data: commands.Describe(table)})
 		return
 	}
-	i := slices.IndexFunc(table, func(d commands.Descriptor) bool { return d.Prefix() == cmd.Prefix })
+	i := slices.IndexFunc(table, func(d commands.Descriptor) bool {
+		return d.Prefix() == cmd.Prefix
+	})
 	switch {
 	case i < 0:
 		reply(service.Fail(ceph.EINVAL, "command not known"))

@@ -47,6 +47,6 @@ func stopSplit(l layout, s *spec) error {
 	for _, m := range s.Mons {
 		mons = append(mons, "mon."+m)
 	}
-	return errors.Join(terminate(l, osds, stopLimit), terminate(l, []string{"mgr." + s.Mgr}, stopLimit),
-		terminate(l, mons, stopLimit))
+	return errors.Join(terminate(l, osds, stopLimit),
+		terminate(l, []string{"mgr." + s.Mgr}, stopLimit), terminate(l, mons, stopLimit))
 }

@@ -105,8 +105,8 @@ func (s *spec) checkPorts() error {
 	for _, o := range offsets {
 		ln, err := net.Listen("tcp", s.addr(o).String())
 		if err != nil {
-			return fmt.Errorf("port %d is taken (%w); stop what uses it, or choose others for a new "+
-				"cluster with --port-base", s.PortBase+o, err)
+			return fmt.Errorf("port %d is taken (%w); stop what uses it, or choose others for a "+
+				"new cluster with --port-base", s.PortBase+o, err)
 		}
 		ln.Close()
 	}
@@ -177,8 +177,8 @@ func (r request) conflict(s *spec) error {
 	}{{"--mons", r.mons, len(s.Mons)}, {"--osds", r.osds, len(s.OSDs)},
 		{"--port-base", r.portBase, s.PortBase}} {
 		if c.said != 0 && c.said != c.is {
-			return fmt.Errorf("%s %d: the cluster in this folder was made with %d; leave the flag out "+
-				"to start it as it is", c.flag, c.said, c.is)
+			return fmt.Errorf("%s %d: the cluster in this folder was made with %d; leave the "+
+				"flag out to start it as it is", c.flag, c.said, c.is)
 		}
 	}
 	return nil

@@ -39,7 +39,7 @@ func upCommand() *cobra.Command {
 	f.IntVar(&r.osds, "osds", 0, "OSDs of a new cluster (default 3)")
 	f.StringVar(&r.osdSize, "osd-size", "", "size of a new OSD's sparse file (default 10G)")
 	f.IntVar(&r.portBase, "port-base", 0, "first of the ports of a new cluster (default 3300)")
-	f.StringArrayVar(&r.set, "set", nil, "option=value for a new cluster's configuration; may repeat")
+	f.StringArrayVar(&r.set, "set", nil, "option=value of a new cluster's configuration; repeats")
 	f.BoolVar(&r.split, "split", false, "run each daemon as a process of its own")
 	f.BoolVar(&detach, "detach", false, "return once the cluster is healthy")
 	return cmd
@@ -144,7 +144,7 @@ func upDetached(ctx context.Context, l layout, s *spec, out io.Writer) error {
 // upSplit starts every daemon that does not run as a process of its own.
 func upSplit(ctx context.Context, l layout, s *spec, detach bool, out io.Writer) error {
 	if pid := alive(l, "glue"); pid != 0 {
-		return fmt.Errorf("the cluster runs in one process (pid %d); stop it with glue down first", pid)
+		return fmt.Errorf("the cluster runs in one process (%d); stop it with glue down first", pid)
 	}
 	ctx, watch := newNursery(ctx, l)
 	if err := watch.spawnMissing(s.monDaemons()); err != nil {

@@ -95,7 +95,7 @@ func (o *Option) Check(value string) (string, error) {
 }
 
 func (o *Option) errorf(value, format string, args ...any) error {
-	return fmt.Errorf("value '%s' for option '%s' "+format, append([]any{value, o.Name}, args...)...)
+	return fmt.Errorf("value '%s' for option '%s' %s", value, o.Name, fmt.Sprintf(format, args...))
 }
 
 func (o *Option) normal(value string) (string, error) {
