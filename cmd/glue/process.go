@@ -105,7 +105,7 @@ func terminate(l layout, names []string, limit time.Duration) error {
 		os.Remove(l.pid(name))
 	}
 	if len(killed) > 0 {
-		return fmt.Errorf("%s did not end within %v and had to be killed; what was acknowledged is safe",
+		return fmt.Errorf("%s did not end within %v and was killed; what was acknowledged is safe",
 			strings.Join(killed, ", "), limit)
 	}
 	return nil

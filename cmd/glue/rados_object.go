@@ -267,7 +267,7 @@ func (r *radosRun) hexValue(v []byte) {
 	r.printf("value (%d bytes) :\n%s\n", len(v), hexDump(v))
 }
 
-// hexDump is offset, hexadecimal and text, 16 bytes a line, and the length at the end. A line of one
+// hexDump is offset, hexadecimal and text, 16 bytes a line, and the length at the end. A line of
 // repeated byte like the line before it is a star, unless it is the last: as the stock tool does.
 func hexDump(v []byte) string {
 	if len(v) == 0 {

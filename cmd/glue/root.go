@@ -12,7 +12,7 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "glue",
 		Short: "Storage for virtual machines, files and objects that speaks Ceph",
-		Long: "Glue turns the disks of a few hosts into one store. Stock Ceph clients use it as is.\n" +
+		Long: "Glue turns the disks of a few hosts into one store for stock Ceph clients.\n" +
 			"Start a cluster on this machine with: glue up --data DIR",
 		SilenceUsage:  true,
 		SilenceErrors: true,
