@@ -3,8 +3,10 @@ package osd
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"glue/ceph"
@@ -21,11 +23,13 @@ type bootState struct {
 	alive   ceph.Epoch // up_thru wanted
 	aliveAt time.Time
 	temp    map[ceph.PGID][]int32 // pg_temp wanted
+	tempAt  time.Time             // of the last request for it
 }
 
 const (
 	bootEvery = time.Second
 	bootLimit = 5 * time.Second // for one question to the monitors
+	tempEvery = 5 * time.Second
 )
 
 // tryBoot asks to be marked up once the maps are current.
@@ -141,6 +145,9 @@ func (d *Daemon) bootTick(now time.Time) {
 	if b.alive != 0 && now.Sub(b.aliveAt) > bootEvery {
 		d.sendAlive()
 	}
+	if now.Sub(b.tempAt) > tempEvery {
+		d.repeatTemp()
+	}
 	every := d.config.Load().set.Duration("osd_beacon_report_interval")
 	if now.Sub(b.beacon) >= every {
 		b.beacon = now
@@ -184,13 +191,25 @@ func (d *Daemon) wantTemp(pg ceph.PGID, osds []int32) {
 	d.sendTemp(map[ceph.PGID][]int32{pg: osds})
 }
 
+// repeatTemp asks again for acting sets that the map does not have yet.
+func (d *Daemon) repeatTemp() {
+	m := d.osdmap.Load()
+	for pg, osds := range d.boot.temp {
+		if m.Pools[pg.Pool] == nil || slices.Equal(m.PGTemp[pg], osds) {
+			delete(d.boot.temp, pg)
+		}
+	}
+	d.sendTemp(d.boot.temp)
+}
+
 func (d *Daemon) sendTemp(temp map[ceph.PGID][]int32) {
 	m := d.osdmap.Load()
 	if len(temp) == 0 || m == nil {
 		return
 	}
+	d.boot.tempAt = d.now()
 	d.mon.Send(&message.MOSDPGTemp{Paxos: message.Paxos{Version: uint64(m.Epoch)},
-		OSD: d.opt.ID, MapEpoch: m.Epoch, Temp: temp})
+		OSD: d.opt.ID, MapEpoch: m.Epoch, Temp: maps.Clone(temp)})
 }
 
 // tempDone forgets a request for an acting set: the PG is in a new interval.

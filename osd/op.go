@@ -48,6 +48,11 @@ func (s *shard) clientOp(ev *event) {
 		s.opWithoutPG(ev, m)
 		return
 	}
+	if !p.primary && m.Flags&(message.FlagBalanceReads|message.FlagLocalizeReads) != 0 {
+		// Only primaries serve reads: the client goes there next.
+		p.answer(&clientOp{conn: sess.conn, msg: ev.msg, m: m}, ceph.EAGAIN.Result())
+		return
+	}
 	if !p.primary || m.Epoch < p.m.Info().History.SamePrimarySince ||
 		p.pool.LastForceResend > m.Epoch {
 		ev.msg.Release() // the client has to send it again
@@ -218,6 +223,9 @@ func (p *pg) duplicate(op *clientOp) bool {
 	r := message.ReplyTo(op.m, a.Result, p.s.osdmap.Epoch)
 	for i := range r.Ops {
 		r.Ops[i].In, r.Ops[i].Out = nil, nil
+		if i < len(a.Results) {
+			r.Ops[i].Result, r.Ops[i].Out = a.Results[i].Rval, a.Results[i].Out
+		}
 	}
 	r.ReplayVersion, r.UserVersion = a.Version, a.UserVersion
 	r.BadReplay = a.Version

@@ -39,6 +39,12 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 	if out.Log == ops.LogDelete {
 		e.Op = pginfo.LogDelete
 	}
+	if op.need.ReturnVec {
+		for i := range out.Ops {
+			o := &out.Ops[i]
+			e.Results = append(e.Results, pginfo.OpResult{Rval: o.Result, Out: o.Out})
+		}
+	}
 	p.next = req.At
 	p.count(&out.Stats)
 	w := &write{version: req.At, op: op, reply: p.replyOf(op, out), effects: out.Effects,

@@ -20,6 +20,7 @@ type Answer struct {
 	Version     ceph.Eversion
 	UserVersion uint64
 	Result      int32
+	Results     []pginfo.OpResult // only with RETURNVEC
 }
 
 // A Log is the recent updates of one PG copy.
@@ -73,7 +74,8 @@ func (l *Log) index(e *Entry) {
 }
 
 func answerOf(e *Entry) Answer {
-	return Answer{Version: e.Version, UserVersion: e.UserVersion, Result: e.ReturnCode}
+	return Answer{Version: e.Version, UserVersion: e.UserVersion, Result: e.ReturnCode,
+		Results: e.Results}
 }
 
 // Find says what a request was answered, if it is known.
@@ -112,8 +114,13 @@ func (l *Log) AddDup(d Dup) {
 		return
 	}
 	if _, ok := l.byReq[d.ReqID]; !ok {
-		l.byReq[d.ReqID] = Answer{d.Version, d.UserVersion, d.ReturnCode}
+		l.byReq[d.ReqID] = dupAnswer(&d)
 	}
+}
+
+func dupAnswer(d *Dup) Answer {
+	return Answer{Version: d.Version, UserVersion: d.UserVersion, Result: d.ReturnCode,
+		Results: d.Results}
 }
 
 // Trim moves the tail up to v and remembers the requests of the dropped entries.
@@ -130,7 +137,7 @@ func (l *Log) Trim(v ceph.Eversion) {
 		}
 		if e.ReqID != (ceph.ReqID{}) {
 			l.dups = append(l.dups, Dup{ReqID: e.ReqID, Version: e.Version,
-				UserVersion: e.UserVersion, ReturnCode: e.ReturnCode})
+				UserVersion: e.UserVersion, ReturnCode: e.ReturnCode, Results: e.Results})
 		}
 	}
 	clear(l.entries[:n])
@@ -172,7 +179,7 @@ func (l *Log) reindex() {
 	l.byReq = make(map[ceph.ReqID]Answer, len(l.entries)+len(l.dups))
 	l.byObject = make(map[ceph.HObject]ceph.Eversion, len(l.entries))
 	for _, d := range l.dups {
-		l.byReq[d.ReqID] = Answer{d.Version, d.UserVersion, d.ReturnCode}
+		l.byReq[d.ReqID] = dupAnswer(&d)
 	}
 	for i := range l.entries {
 		l.index(&l.entries[i])
