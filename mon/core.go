@@ -34,7 +34,7 @@ type core struct {
 	gate *gate
 	node *quorum.Node
 	// carry sends a message to another monitor; it may be lost.
-	carry func(to ceph.AddrVec, b *message.MMonRaft)
+	carry func(to ceph.AddrVec, b message.Body)
 
 	mon     *monmon.Service
 	auth    *authmon.Service
@@ -100,9 +100,8 @@ func newCore(o Options) (*core, error) {
 		return nil, err
 	}
 	c := &core{
-		opt: o, log: o.Log, carry: func(ceph.AddrVec,
-			*message.MMonRaft) {
-		}, now: time.Now, gate: &gate{name: o.Name},
+		opt: o, log: o.Log, now: time.Now, gate: &gate{name: o.Name},
+		carry:    func(ceph.AddrVec, message.Body) {},
 		sessions: map[*session]struct{}{}, inbox: inbox{wake: make(chan struct{}, 1)},
 	}
 	c.gate.conf.Store(&gateConf{})

@@ -289,11 +289,14 @@ func (c *core) abandon(lost []waiter) {
 
 // housekeeping does what time asks for.
 func (c *core) housekeeping(now time.Time) error {
-	if !c.node.Leads() || c.flow.inflight ||
-		now.Sub(c.lastTick) < c.set.Duration("mon_tick_interval") {
+	if c.flow.inflight || now.Sub(c.lastTick) < c.set.Duration("mon_tick_interval") {
 		return nil
 	}
 	c.lastTick = now
+	if !c.node.Leads() {
+		c.introduce()
+		return nil
+	}
 	c.mon.SetMetadata(c.opt.Name, c.metadata())
 	if err := c.auth.Tick(now, c.set.Duration("auth_service_ticket_ttl")); err != nil {
 		return err

@@ -80,6 +80,8 @@ func (c *core) route(e event) {
 		c.mgrReport(e, b)
 	case *message.MMonRaft:
 		c.fromPeer(e.s, b)
+	case *message.MMonProbe:
+		c.introduced(e, b)
 	case *message.MCommand:
 		c.tell(e, b)
 	case *message.MPing:

@@ -121,7 +121,7 @@ func (m *Monitor) listen(o Options) error {
 	if err := m.net.Bind(at); err != nil {
 		return errors.Join(err, m.net.Close())
 	}
-	c.carry = func(to ceph.AddrVec, b *message.MMonRaft) {
+	c.carry = func(to ceph.AddrVec, b message.Body) {
 		m.net.Connect(ceph.TypeMon, to).Send(message.New(b))
 	}
 	return nil

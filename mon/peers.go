@@ -38,6 +38,25 @@ func (c *core) fromPeer(s *session, b *message.MMonRaft) {
 	}
 }
 
+// introduce tells the leader what this monitor's machine is like.
+func (c *core) introduce() {
+	if rank := c.Leader(); rank >= 0 && rank != c.rank() {
+		c.carry(c.mon.Map().Addrs(rank), &message.MMonProbe{FSID: c.fsid,
+			Kind: message.ProbeReply, Name: c.opt.Name, Rank: int32(c.rank()),
+			Metadata: c.metadata()})
+	}
+}
+
+// introduced takes what another monitor says of its machine.
+func (c *core) introduced(e event, b *message.MMonProbe) {
+	if e.s.peer.AuthName.Type != ceph.TypeMon || !e.s.peer.AllowAll || b.FSID != c.fsid ||
+		e.s.peer.AuthName.ID != b.Name || c.mon.Map().Rank(b.Name) < 0 || !c.node.Leads() ||
+		c.flow.inflight {
+		return
+	}
+	c.mon.SetMetadata(b.Name, b.Metadata)
+}
+
 // dismiss ends the sessions of all clients and daemons: another monitor serves them now.
 func (c *core) dismiss() {
 	for s := range c.sessions {

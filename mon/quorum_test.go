@@ -42,16 +42,24 @@ func newCouncil(t *testing.T, names ...string) *council {
 		w.c, k.ws[n] = c, w
 		c.now = func() time.Time { return w.time }
 		c.flow.timer = time.NewTimer(time.Hour)
-		c.carry = func(to ceph.AddrVec, b *message.MMonRaft) {
+		c.carry = func(to ceph.AddrVec, b message.Body) {
 			other := at[to[0].AddrPort.Port()]
 			k.mail = append(k.mail, func() {
 				if n != k.cut && other != k.cut {
-					k.ws[other].c.node.Step(b.Message)
+					k.ws[other].c.handle(event{s: k.peer(n), m: message.New(b)})
 				}
 			})
 		}
 	}
 	return k
+}
+
+// peer is the session of another monitor.
+func (k *council) peer(name string) *session {
+	s, _ := k.ws[name].session("mon."+name, "")
+	delete(k.ws[name].c.sessions, s)
+	s.peer.AllowAll = true
+	return s
 }
 
 // step lets a tenth of a second go by everywhere.
@@ -174,6 +182,11 @@ func TestLeaderIsLost(t *testing.T) {
 	k.leader()
 	for range 50 {
 		k.step()
+	}
+	for _, n := range []string{"a", "b", "c"} {
+		if host := k.ws["a"].c.mon.Metadata(n)["hostname"]; host != "host-"+n {
+			t.Errorf("mon.%s is said to run on %q", n, host)
+		}
 	}
 	want := dump(t, k.ws["a"].c.node.View())
 	for n, w := range k.ws {

@@ -43,6 +43,7 @@ type MMonProbe struct {
 	First     uint64 // range of the log in its store
 	Last      uint64
 	HasJoined bool
+	Metadata  map[string]string // of the sender's machine
 }
 
 // Type is MSG_MON_PROBE.
@@ -61,6 +62,7 @@ func (m *MMonProbe) Denc(c *denc.Coder, _ uint16) {
 		c.U64(&m.First)
 		c.U64(&m.Last)
 		c.Bool(&m.HasJoined)
+		strMap(c, &m.Metadata)
 	})
 }
 
