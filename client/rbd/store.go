@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"glue/ceph"
@@ -78,6 +79,29 @@ type CreateOptions struct {
 	DataPool    string // pool of the data objects, the image's own if empty
 }
 
+// defaults are what the cluster's configuration says about new images.
+func (s *Store) defaults(o *CreateOptions) error {
+	c := s.x.Cluster()
+	if text := c.Option("rbd_default_features"); text != "" && o.Features == 0 && !o.NoFeatures {
+		f, err := ParseFeatures(text)
+		if err != nil {
+			return fmt.Errorf("rbd_default_features: %w", err)
+		}
+		o.Features, o.NoFeatures = f, true
+	}
+	if text := c.Option("rbd_default_order"); text != "" && o.Order == 0 {
+		n, err := strconv.ParseUint(text, 10, 8)
+		if err != nil {
+			return fmt.Errorf("rbd_default_order: %w", err)
+		}
+		o.Order = uint8(n)
+	}
+	if o.DataPool == "" {
+		o.DataPool = c.Option("rbd_default_data_pool")
+	}
+	return nil
+}
+
 func (o *CreateOptions) complete() error {
 	if o.Order == 0 {
 		o.Order = defaultOrder
@@ -117,6 +141,9 @@ func (s *Store) newID() string {
 func (s *Store) Create(ctx context.Context, name string, o CreateOptions) error {
 	if err := checkName(name); err != nil {
 		return err
+	}
+	if err := s.defaults(&o); err != nil {
+		return fmt.Errorf("create image %s: %w", name, err)
 	}
 	if err := o.complete(); err != nil {
 		return fmt.Errorf("create image %s: %w", name, err)
