@@ -122,14 +122,13 @@ func copiesOmap(op objectstore.Op) bool {
 
 // run applies all ops to the state and completes the batch.
 func (c *change) run(t *objectstore.Transaction) error {
+	if err := t.Check(); err != nil {
+		return err
+	}
 	for i := range t.Ops {
 		op := &t.Ops[i]
-		err := op.Check()
 		c.index = i
-		if err == nil {
-			err = handlers[op.Code](c, op)
-		}
-		if err != nil {
+		if err := handlers[op.Code](c, op); err != nil {
 			return fmt.Errorf("op %d (%v): %w", i, op.Code, err)
 		}
 	}

@@ -48,19 +48,14 @@ var handlers = map[objectstore.OpCode]func(*change, *objectstore.Op) error{
 func (st *state) apply(t *objectstore.Transaction, limit uint64) error {
 	tx := &change{state: st, owned: map[*object]bool{}}
 	before := st.pages
-	var err error
+	err := t.Check()
 	for i := range t.Ops {
-		op := &t.Ops[i]
-		handler, ok := handlers[op.Code]
-		if err = op.Check(); err == nil && !ok {
-			err = ceph.EINVAL
-		}
-		if err == nil {
-			err = handler(tx, op)
-		}
 		if err != nil {
-			err = fmt.Errorf("op %d (%v): %w", i, op.Code, err)
 			break
+		}
+		op := &t.Ops[i]
+		if err = handlers[op.Code](tx, op); err != nil {
+			err = fmt.Errorf("op %d (%v): %w", i, op.Code, err)
 		}
 	}
 	if err == nil && st.pages > before && st.dataBytes() > limit {

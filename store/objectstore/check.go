@@ -1,6 +1,7 @@
 package objectstore
 
 import (
+	"fmt"
 	"strconv"
 
 	"glue/ceph"
@@ -35,6 +36,22 @@ func (c OpCode) String() string {
 		return name
 	}
 	return "op " + strconv.Itoa(int(c))
+}
+
+// Check says whether every change is well-formed, and all of them together are of a size that a
+// store takes: EINVAL if not.
+func (t *Transaction) Check() error {
+	total := 0
+	for i := range t.Ops {
+		if err := t.Ops[i].Check(); err != nil {
+			return fmt.Errorf("op %d (%v): %w", i, t.Ops[i].Code, err)
+		}
+		total += len(t.Ops[i].Data)
+	}
+	if total > MaxDataBytes {
+		return fmt.Errorf("transaction of %d bytes: %w", total, ceph.EINVAL)
+	}
+	return nil
 }
 
 // Check says whether op is well-formed, whatever the state of the store: EINVAL if not.
