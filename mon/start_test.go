@@ -1,0 +1,57 @@
+package mon
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"glue/ceph"
+	"glue/internal/cephjson"
+)
+
+// TestStartAndClose runs a monitor with its sockets and goroutines.
+func TestStartAndClose(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.c.node.Close())
+	defer w.open()
+	o := Options{Dir: w.dir, Name: "a", Log: discard(),
+		Listen: netip.MustParseAddrPort("127.0.0.1:0")}
+	m, err := Start(context.Background(), o)
+	must(t, err)
+	if m.FSID() != testFSID || m.Err() != nil {
+		t.Errorf("fsid %v, err %v", m.FSID(), m.Err())
+	}
+	at := m.Addrs().Of(ceph.AddrMsgr2).AddrPort
+	if at.Port() == 0 {
+		t.Fatalf("listens at %v", m.Addrs())
+	}
+	for _, c := range m.AdminCommands() {
+		v, err := c.Run(nil)
+		must(t, err)
+		if b := cephjson.Marshal(v, false); !json.Valid(b) {
+			t.Errorf("%s: %s", c.Prefix, b)
+		}
+	}
+	other := newWorld(t)
+	must(t, other.c.node.Close())
+	defer other.open()
+	_, err = Start(context.Background(), Options{Dir: other.dir, Name: "a", Log: discard(),
+		Listen: at})
+	if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("a port in use: %v", err)
+	}
+	if _, err := Start(context.Background(), o); err == nil {
+		t.Error("two monitors opened one store")
+	}
+	must(t, m.Close())
+	must(t, m.Close())
+	if _, err := m.AdminCommands()[0].Run(nil); err == nil {
+		t.Error("a closed monitor answers")
+	}
+	if _, err := Start(context.Background(), Options{Dir: w.dir, Name: "zz",
+		Log: discard()}); err == nil {
+		t.Error("a monitor that is not in the map started")
+	}
+}
