@@ -39,6 +39,13 @@ func (c *cluster) kill9(t *testing.T, names ...string) {
 			t.Fatalf("kill -9 %s: %v", n, err)
 		}
 	}
+	for _, n := range names {
+		proc := fmt.Sprintf("/proc/%d", c.pid(t, n))
+		waitFor(t, n+" is gone", func() bool {
+			_, err := os.Stat(proc)
+			return err != nil
+		})
+	}
 }
 
 func (c *cluster) up(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ import (
 	"glue/mon"
 	"glue/osd"
 	"glue/store/blockstore"
+	"glue/store/disk"
 )
 
 // A daemonConf is what one daemon reads from ceph.conf.
@@ -138,7 +140,14 @@ func startDaemon(ctx context.Context, c *daemonConf) (*daemon, error) {
 	start := map[string]func(context.Context, *daemonConf) (*daemon, error){
 		"mon": startMon, "mgr": startMgr, "osd": startOSD,
 	}[c.typ]
-	d, err := start(ctx, c)
+	var d *daemon
+	err := patiently(ctx, func() (err error) {
+		d, err = start(ctx, c)
+		return err
+	}, func(err error) bool {
+		return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, disk.ErrLocked) ||
+			errors.Is(err, syscall.EAGAIN)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start %v: %w", c.name, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -35,6 +36,26 @@ func alive(l layout, name string) int {
 		return 0
 	}
 	return pid
+}
+
+// handOver is how long a starting daemon waits for one that is ending, after kill -9 too, to let
+// go of its ports and its store.
+const handOver = 5 * time.Second
+
+// patiently repeats f while it fails with an error that may pass, for as long as handOver.
+func patiently(ctx context.Context, f func() error, mayPass func(error) bool) error {
+	deadline := time.Now().Add(handOver)
+	for {
+		err := f()
+		if err == nil || !mayPass(err) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // zombie says whether the process has ended and waits for its parent to notice.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,6 +112,11 @@ func (s *spec) checkPorts() error {
 		ln.Close()
 	}
 	return nil
+}
+
+// waitPorts is checkPorts that gives a process that is just ending a moment to let go of them.
+func (s *spec) waitPorts(ctx context.Context) error {
+	return patiently(ctx, s.checkPorts, func(error) bool { return true })
 }
 
 // A request is what the flags of `glue up` ask for; zero values mean "not said".

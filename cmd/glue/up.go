@@ -103,7 +103,7 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 		return err
 	}
 	defer lock.Close()
-	if err := s.checkPorts(); err != nil {
+	if err := s.waitPorts(ctx); err != nil {
 		return err
 	}
 	pid := strconv.Itoa(os.Getpid()) + "\n"
@@ -131,7 +131,7 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 
 // upDetached starts upHere in a process of its own and waits until the cluster is healthy.
 func upDetached(ctx context.Context, l layout, s *spec, out io.Writer) error {
-	if err := s.checkPorts(); err != nil {
+	if err := s.waitPorts(ctx); err != nil {
 		return err
 	}
 	ctx, watch := newNursery(ctx, l)
