@@ -93,7 +93,7 @@ func TestFile(t *testing.T) {
 	gen := storetest.NewGenerator(rand.New(rand.NewPCG(1, 2)), s, storetest.GeneratorOptions{})
 	for range 300 {
 		if err := s.Submit(gen.Next(), nil); err != nil {
-			t.Log(err)
+			continue // the generator draws some that must fail
 		}
 	}
 	fsck(t, s)

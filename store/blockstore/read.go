@@ -34,11 +34,22 @@ func (s *Store) readOne(m mapping, dst []byte) error {
 	if ok {
 		return nil
 	}
-	if err := s.file.ReadAt(dst, s.sb.dataStart()+int64(m.block())*blockBytes); err != nil {
+	if err := s.readData(dst, m.block()); err != nil {
 		return err
 	}
 	if crcOf(dst) != m.crc {
 		return fmt.Errorf("disk block %d: %w", m.block(), objectstore.ErrCorrupt)
+	}
+	return nil
+}
+
+// readData reads whole blocks. What the disk can't read is as good as damaged: there may be another
+// copy, and writing it anew lets the disk replace the sectors.
+func (s *Store) readData(dst []byte, block uint64) error {
+	err := s.file.ReadAt(dst, s.sb.dataStart()+int64(block)*blockBytes)
+	if err != nil {
+		s.opts.Log.Error("object store can't read its disk", "block", block, "err", err)
+		return fmt.Errorf("%w: %w", objectstore.ErrCorrupt, err)
 	}
 	return nil
 }
@@ -66,9 +77,8 @@ func (s *Store) Read(c ceph.SPG, o ceph.HObject, off, length uint64) ([]byte, er
 	}
 	for _, part := range p.parts {
 		buf := p.buf[part.at*blockBytes : (part.at+int(part.run.n))*blockBytes]
-		at := s.sb.dataStart() + int64(part.run.at)*blockBytes
-		if err := s.file.ReadAt(buf, at); err != nil {
-			return nil, err
+		if err := s.readData(buf, part.run.at); err != nil {
+			return nil, fmt.Errorf("object %v: %w", o, err)
 		}
 		for i, want := range part.crcs {
 			if crcOf(buf[i*blockBytes:(i+1)*blockBytes]) != want {
