@@ -120,7 +120,7 @@ func TestLossless(t *testing.T) {
 			t.Fatalf("only %d failures were injected", n)
 		}
 		for _, e := range []*endpoint{a, b} {
-			if n := e.count("remote reset mon.0") + e.count("remote reset mon.1"); n != 0 {
+			if n := e.seen("remote reset mon.0") + e.seen("remote reset mon.1"); n != 0 {
 				t.Fatalf("%d sessions were lost: %v", n, e.events)
 			}
 		}
@@ -194,7 +194,7 @@ func TestPeerRestart(t *testing.T) {
 	b2.until("message of the new session", func() bool {
 		return len(b2.got) > 0 && b2.got[len(b2.got)-1] == 3
 	})
-	if a.count("reset osd.1") != 0 || c.Closed() {
+	if a.seen("reset osd.1") != 0 || c.Closed() {
 		t.Fatalf("events %v", a.events)
 	}
 }

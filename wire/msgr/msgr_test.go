@@ -180,6 +180,14 @@ func (e *endpoint) until(what string, cond func() bool) {
 	}
 }
 
+// seen is count for who does not hold the lock.
+func (e *endpoint) seen(event string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.count(event)
+}
+
+// count is how often something was reported, in a condition of until.
 func (e *endpoint) count(event string) int {
 	n := 0
 	for _, x := range e.events {
@@ -232,7 +240,9 @@ func TestExchange(t *testing.T) {
 			c.Send(r)
 			m.Release()
 		}
-		sizes := []int{0, 1, 15, 16, 17, 100, 1024, 1025, 4096, 5000, 65536, 1 << 20, 8 << 20, 20<<20 + 3}
+		sizes := []int{
+			0, 1, 15, 16, 17, 100, 1024, 1025, 4096, 5000, 65536, 1 << 20, 8 << 20, 20<<20 + 3,
+		}
 		bad := make(chan string, 100)
 		a.on = func(_ *Conn, m *message.Message) {
 			h := m.Body.(*message.MMonGetVersion).Handle

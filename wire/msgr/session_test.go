@@ -262,7 +262,7 @@ func TestPartialReset(t *testing.T) {
 	if h := p.nextMessage(); h.seq != 1 || h.kind != uint16((*message.MMonGetVersion)(nil).Type()) {
 		t.Fatalf("message %+v", h)
 	}
-	if e.count("remote reset osd.8") != 0 {
+	if e.seen("remote reset osd.8") != 0 {
 		t.Fatalf("events %v", e.events)
 	}
 }
@@ -290,7 +290,7 @@ func TestNewCookie(t *testing.T) {
 	if h := p2.nextMessage(); h.seq != 1 {
 		t.Fatalf("message %d", h.seq)
 	}
-	if e.count("accepted osd.8") != 1 || e.Lookup(ceph.AddrVec{self}) != c {
+	if e.seen("accepted osd.8") != 1 || e.Lookup(ceph.AddrVec{self}) != c {
 		t.Fatalf("events %v", e.events)
 	}
 }
