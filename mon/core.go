@@ -45,6 +45,7 @@ type core struct {
 	health  *healthmon.Service
 	logs    *logmon.Service
 	stats   stats
+	disk    diskState
 	all     []service.Service
 	byName  map[string]service.Service
 	handler map[string]func(*service.Request) service.Answer

@@ -66,6 +66,7 @@ func (c *core) checks(now time.Time) healthmon.Checks {
 	c.osd.Checks(now, out)
 	c.mgrChecks(now, out)
 	c.quorumChecks(out)
+	c.diskChecks(now, out)
 	return out
 }
 

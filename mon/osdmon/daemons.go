@@ -415,6 +415,9 @@ func (s *Service) tickOut(now time.Time) {
 		if now.Sub(since) < limit {
 			continue
 		}
+		if s.allDown(id) {
+			continue
+		}
 		if float64(in-1)/float64(exist) < s.opt.Options().Float("mon_osd_min_in_ratio") {
 			return
 		}
@@ -429,6 +432,17 @@ func (s *Service) tickOut(now time.Time) {
 		s.opt.ClusterLog(message.LogInfo, fmt.Sprintf(
 			"Marking osd.%d out (has been down for %d seconds)", id, int(now.Sub(since).Seconds())))
 	}
+}
+
+// allDown says whether everything in the OSD's bucket of mon_osd_down_out_subtree_limit is down:
+// then something that they share is broken, and its repair is better than moving all their data.
+func (s *Service) allDown(id int32) bool {
+	typ, ok := s.m.Crush.TypeID(s.opt.Options().Str("mon_osd_down_out_subtree_limit"))
+	if !ok {
+		return false
+	}
+	bucket, ok := s.m.Crush.ParentOfType(id, typ, -1)
+	return ok && !slices.ContainsFunc(s.m.Crush.Leaves(bucket), s.m.IsUp)
 }
 
 // tickQuotas marks pools full that hold as much as they may, and takes the mark away when there is
