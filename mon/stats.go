@@ -70,19 +70,34 @@ func (c *core) checks(now time.Time) healthmon.Checks {
 	return out
 }
 
-// mgrGrace is how long a cluster may be without a manager before that is told.
-const mgrGrace = 30 * time.Second
+// A cluster without an active manager is told of at once, unless it is just being made; after a
+// while it is an error (mon_mgr_mkfs_grace, mon_mgr_inactive_grace).
+const (
+	mkfsGrace     = 2 * time.Minute
+	inactiveGrace = time.Minute
+)
 
 func (c *core) mgrChecks(now time.Time, out healthmon.Checks) {
 	m := c.mgr.Map()
-	_, up, _ := c.osd.Map().Counts()
-	waited := now.Sub(c.ledSince) > mgrGrace &&
-		now.Sub(m.ActiveChange.Go()) > mgrGrace
-	if !m.Available && up > 0 && waited {
-		sev := healthmon.Warn
+	if m.Available || now.Sub(c.mon.Map().Created.Go()) < mkfsGrace {
+		return
+	}
+	since := m.ActiveChange.Go()
+	if since.Before(c.ledSince) {
+		since = c.ledSince
+	}
+	sev := healthmon.Warn
+	if now.Sub(since) > inactiveGrace {
+		sev = healthmon.Err
+	}
+	if now.Sub(since) > mgrStart {
 		out.Add("MGR_DOWN", sev, 1, "no active mgr")
 	}
 }
+
+// mgrStart is how long a manager may take to begin to serve after another was failed, or after
+// the monitors have begun.
+const mgrStart = 10 * time.Second
 
 // noteHealth writes to the cluster log when the health has changed.
 func (c *core) noteHealth(now time.Time) {
