@@ -189,6 +189,9 @@ func (p *pg) queue(ob *object, op *clientOp) {
 // doObject runs a request on an object that nobody waits for.
 func (p *pg) doObject(ob *object, op *clientOp) {
 	writes := op.need.WriteOrdered()
+	if ob.batched > 0 {
+		p.s.flush() // the log and the store have to know of what came before
+	}
 	if op.need.MayWrite() && op.sess != nil && p.duplicate(op) {
 		return
 	}
@@ -198,9 +201,6 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 	if !writes && ob.inflight > 0 {
 		p.queue(ob, op)
 		return
-	}
-	if ob.batched > 0 {
-		p.s.flush()
 	}
 	if ob.state == nil {
 		st, err := ops.LoadState(p.s.d.store, p.id, op.object)

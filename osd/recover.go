@@ -86,7 +86,7 @@ func (p *pg) recoveryActive() int {
 	if n := p.s.d.config.Load().set.Int("osd_recovery_max_active"); n > 0 {
 		return int(n)
 	}
-	return 6
+	return 4
 }
 
 // recover starts as much as may run at once: objects in the order of the versions that are needed,

@@ -154,6 +154,11 @@ func (s *sim) start(n *simNode) {
 	if s.m.IsUp(n.id) {
 		s.markDown(n.id)
 	}
+	s.boot(n)
+}
+
+// boot marks a node up at its address.
+func (s *sim) boot(n *simNode) {
 	inc := s.change()
 	inc.NewUpClient = map[int32]ceph.AddrVec{n.id: n.addrs}
 	inc.NewUpCluster = map[int32]ceph.AddrVec{n.id: n.addrs}
@@ -178,13 +183,29 @@ func (s *sim) crash(n *simNode) {
 	}
 	n.store = n.store.Crash()
 	n.d, n.since = nil, s.clock
+	s.cut(n)
+	for _, c := range s.cl {
+		c.lost(n.id)
+	}
+}
+
+// cut loses what is on its way to and from a node.
+func (s *sim) cut(n *simNode) {
 	for k := range s.links {
 		if k[0] == n.id || k[1] == n.id {
 			delete(s.links, k)
 		}
 	}
-	for _, c := range s.cl {
-		c.lost(n.id)
+}
+
+// slander marks a node down that is alive, as when its heartbeats are lost; it boots again.
+func (s *sim) slander(n *simNode) {
+	if *simTrace {
+		fmt.Fprintln(os.Stderr, "--- marked down while alive:", n.id, "at", s.steps)
+	}
+	s.markDown(n.id)
+	if s.rng.IntN(2) == 0 {
+		s.cut(n)
 	}
 }
 
@@ -310,6 +331,12 @@ func (s *sim) nodeActions(n *simNode, add func(int, func())) {
 			sh.post(event{kind: evTick})
 		}
 	})
+	if !s.m.IsUp(n.id) && n.epoch == s.m.Epoch {
+		add(2, func() { s.boot(n) })
+	}
+	if !s.quiet && s.m.IsUp(n.id) && s.rng.IntN(1500) == 0 {
+		add(20, func() { s.slander(n) })
+	}
 	if !s.quiet && s.rng.IntN(400) == 0 {
 		add(20, func() { s.crash(n) })
 	}
@@ -386,8 +413,11 @@ func (s *sim) settled() bool {
 			return false
 		}
 		for _, sh := range n.d.shards {
+			if len(sh.in) > 0 {
+				return false
+			}
 			for _, p := range sh.pgs {
-				if p.primary && p.m.IsClean() && len(sh.in) == 0 {
+				if p.primary && p.m.IsClean() {
 					clean++
 				}
 			}
@@ -472,6 +502,24 @@ func (s *sim) check() {
 	}
 }
 
+// checkLogs looks for a request that was executed twice.
+func (s *sim) checkLogs() {
+	for _, n := range s.nodes {
+		for _, sh := range n.d.shards {
+			for _, p := range sh.pgs {
+				seen := map[ceph.ReqID]ceph.Eversion{}
+				for _, e := range p.m.Log().Entries() {
+					if v, ok := seen[e.ReqID]; ok {
+						s.t.Errorf("osd.%d %v: %v was done as %v and as %v", n.id, p.id,
+							e.ReqID, v, e.Version)
+					}
+					seen[e.ReqID] = e.Version
+				}
+			}
+		}
+	}
+}
+
 // contents is an object's data, attributes and omap as text.
 func (n *simNode) contents(c ceph.SPG, o ceph.HObject) string {
 	data, err := n.store.Read(c, o, 0, 0)
@@ -495,6 +543,7 @@ func (s *sim) run(steps int) {
 	}
 	s.heal()
 	s.check()
+	s.checkLogs()
 	s.t.Logf("%d steps, epoch %d", s.steps, s.m.Epoch)
 }
 
