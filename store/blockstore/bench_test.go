@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"glue/ceph"
 	"glue/store/blockstore"
 	"glue/store/disk"
@@ -172,4 +174,42 @@ func BenchmarkRead4K(b *testing.B) {
 		}
 	}
 	m.report(b, s, b.N)
+}
+
+// nullDisk takes writes and forgets them, which leaves the store's own work to be measured.
+type nullDisk struct{ disk.File }
+
+func (nullDisk) WriteVec([][]byte, int64) error { return nil }
+func (nullDisk) Sync() error                    { return nil }
+
+// BenchmarkSubmit is the store's own CPU time for a small write, without the kernel's.
+func BenchmarkSubmit(b *testing.B) {
+	sim := disk.NewSim(1 << 30)
+	o := blockstore.Options{Disk: sim.Open, KVFS: vfs.NewMem()}
+	if err := blockstore.Format("/osd", o); err != nil {
+		b.Fatal(err)
+	}
+	o.Disk = func() (disk.File, error) {
+		f, err := sim.Open()
+		return nullDisk{f}, err
+	}
+	s := mustOpen(b, "/osd", o)
+	prepare(b, s)
+	rng := rand.New(rand.NewPCG(1, 1))
+	data, info := disk.Aligned(4096), make([]byte, 512)
+	slots := make(chan struct{}, 16)
+	b.ResetTimer()
+	b.ReportAllocs()
+	m := startMeter(s)
+	for i := range b.N {
+		slots <- struct{}{}
+		err := s.Submit(vmWrite(uint64(i+1), rng, data, info), func(error) { <-slots })
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	m.report(b, s, b.N)
+	b.StopTimer()
+	submitWait(b, s, new(objectstore.Transaction))
+	s.Close()
 }

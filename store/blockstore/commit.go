@@ -42,12 +42,13 @@ func (s *Store) seal(spare *group) (*group, recordInfo, uint64) {
 	q := &s.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.open.count == 0 || q.corked {
+	for q.open.count == 0 && !q.mark || q.corked {
 		if q.ended && q.open.count == 0 {
 			return nil, recordInfo{}, 0
 		}
 		q.work.Wait()
 	}
+	q.mark = false
 	g := q.open
 	spare.reset(g.firstLSN + uint64(g.count))
 	q.open = spare
@@ -66,6 +67,9 @@ func (s *Store) seal(spare *group) (*group, recordInfo, uint64) {
 	info := recordInfo{
 		off: off, firstLSN: g.firstLSN, count: g.count, length: uint32(n - recordHeader),
 		durable: q.durable, prevCRC: q.ring.head.PrevCRC, kind: recordGroup,
+	}
+	if g.count == 0 {
+		info.kind = recordMark
 	}
 	if toLog {
 		s.deferRuns(g)
@@ -133,7 +137,8 @@ func (s *Store) commit(g *group, info recordInfo, pad uint64) error {
 		return err
 	}
 	s.stats.journalBytes.Add(whole)
-	if !s.opts.sabotage.noBarrier {
+	// A mark is only a hint and needs no barrier: the next group's covers it.
+	if !s.opts.sabotage.noBarrier && info.kind == recordGroup {
 		if err := s.sync(); err != nil {
 			return err
 		}
@@ -198,10 +203,24 @@ func (s *Store) finish(g *group, info recordInfo, err error) {
 			q.written(d)
 		}
 	}
+	q.marked = info.kind == recordMark
+	q.idle.Reset(s.opts.idlePause)
 	q.cond.Broadcast()
 	q.mu.Unlock()
 	if !s.opts.sabotage.earlyAck {
 		s.acknowledge(g, err)
+	}
+}
+
+// wantMark runs when nothing was committed for a while. The last record of a journal can't tell of
+// itself whether it was durable, so that damage to it would look like a torn write: a mark says it.
+func (s *Store) wantMark() {
+	q := &s.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.marked && !q.closing && s.failed.Load() == nil && q.fits(0) {
+		q.mark = true
+		q.work.Signal()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"glue/ceph"
 	"glue/store/memstore"
@@ -257,6 +258,7 @@ func crashOptions(rng *rand.Rand) Options {
 		DeferBytes:     []int64{1, 64 << 10}[rng.IntN(2)],
 		LogWriteBlocks: []int{1, 4, 16}[rng.IntN(3)],
 		zoneBlocks:     []uint64{16, 50, 128, 2048}[rng.IntN(4)],
+		idlePause:      []time.Duration{50 * time.Microsecond, time.Hour}[rng.IntN(2)],
 	}
 }
 

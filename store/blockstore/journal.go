@@ -25,6 +25,7 @@ const (
 const (
 	recordGroup = 1 // a commit group
 	recordPad   = 2 // nothing up to the end of the ring
+	recordMark  = 3 // no transaction: says after a pause that what came before is durable
 )
 
 // Tags of the items in a group's payload. Each transaction begins with its batch.
@@ -89,8 +90,8 @@ func parseHeader(b []byte, uuid [16]byte, off, ringLen uint64) (r recordInfo, ok
 		length: le.Uint32(b[44:]), durable: le.Uint64(b[48:]), prevCRC: le.Uint32(b[56:]),
 		kind: b[60], crc: le.Uint32(b[76:]),
 	}
-	ok = r.off == off && (r.kind == recordGroup || r.kind == recordPad) &&
-		r.blocksLen() <= ringLen-off%ringLen
+	ok = r.off == off && r.kind >= recordGroup && r.kind <= recordMark &&
+		(r.kind == recordGroup) == (r.count > 0) && r.blocksLen() <= ringLen-off%ringLen
 	return r, ok
 }
 

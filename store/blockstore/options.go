@@ -3,6 +3,7 @@ package blockstore
 import (
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -33,6 +34,7 @@ type Options struct {
 	KVFS vfs.FS
 
 	zoneBlocks uint64
+	idlePause  time.Duration // without work, until a mark is written
 	sabotage   sabotage
 }
 
@@ -68,6 +70,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.zoneBlocks == 0 {
 		o.zoneBlocks = defaultZoneBlocks
+	}
+	if o.idlePause == 0 {
+		o.idlePause = time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

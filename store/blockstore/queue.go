@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"glue/ceph"
 	"glue/store/objectstore"
@@ -29,6 +30,10 @@ type queue struct {
 	// deferred runs are in the journal and wait to be written back.
 	deferred   []*dataRun
 	deferBytes int64
+
+	idle   *time.Timer // runs out when nothing was committed for a while
+	marked bool        // the last record is a mark, or none is needed
+	mark   bool        // the committer shall write one
 
 	corked  bool // a batch is being submitted; the committer waits for all of it
 	closing bool // no more submits

@@ -145,6 +145,9 @@ func (s *Store) replayJournal(r *replay) error {
 			}
 		}
 		last, lastInfo = payload, info
+		if info.kind == recordMark {
+			last = nil
+		}
 		ring.advance(info, info.blocksLen(), info.crc)
 	}
 	if err := s.checkTail(); err != nil {
@@ -184,8 +187,7 @@ func (s *Store) readRecord(p position) (info recordInfo, payload []byte, ok bool
 		return info, nil, false, err
 	}
 	info, ok = parseHeader(head, s.sb.UUID, p.Off, length)
-	if !ok || info.prevCRC != p.PrevCRC || info.firstLSN != p.LSN ||
-		info.kind == recordGroup && info.count == 0 {
+	if !ok || info.prevCRC != p.PrevCRC || info.firstLSN != p.LSN {
 		return info, nil, false, nil
 	}
 	b := head

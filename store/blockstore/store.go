@@ -20,6 +20,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"glue/ceph"
 	"glue/store/disk"
@@ -121,6 +122,10 @@ func Open(dir string, o Options) (*Store, error) {
 		file.Close()
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
+	s.q.mu.Lock()
+	s.q.idle = time.AfterFunc(o.idlePause, s.wantMark)
+	s.q.marked = true
+	s.q.mu.Unlock()
 	go s.commitLoop()
 	go s.checkpointLoop()
 	return s, nil
@@ -176,6 +181,7 @@ func (s *Store) Close() error {
 		return objectstore.ErrFailed
 	}
 	s.q.closing = true
+	s.q.idle.Stop()
 	s.q.mu.Unlock()
 	s.checkpoint.stop()
 	err := s.failure()
