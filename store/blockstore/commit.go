@@ -42,7 +42,7 @@ func (s *Store) seal(spare *group) (*group, recordInfo, uint64) {
 	q := &s.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.open.count == 0 && !q.mark || q.corked {
+	for q.open.count == 0 && !q.mark || q.corked && q.urgent == 0 {
 		if q.ended && q.open.count == 0 {
 			return nil, recordInfo{}, 0
 		}

@@ -220,7 +220,7 @@ func (r *crashRun) work(
 		before := *txs
 		*txs = append(before, t)
 		mu.Unlock()
-		if err := s.Submit(t, r.done(w)); err != nil {
+		if err := r.submit(s, t, r.done(w)); err != nil {
 			mu.Lock()
 			*txs = before
 			mu.Unlock()
@@ -237,6 +237,18 @@ func (r *crashRun) work(
 		case 2:
 			runtime.Gosched()
 		}
+	}
+	return nil
+}
+
+// submit takes either way into the store.
+func (r *crashRun) submit(s *Store, t *objectstore.Transaction, done func(error)) error {
+	if r.rng.IntN(3) > 0 {
+		return s.Submit(t, done)
+	}
+	errs := s.SubmitAll([]objectstore.Submission{{Transaction: t, Done: done}})
+	if errs != nil {
+		return errs[0]
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type queue struct {
 	mark   bool        // the committer shall write one
 
 	corked  bool // a batch is being submitted; the committer waits for all of it
+	urgent  int  // so many wait for the committer, whatever is corked
 	closing bool // no more submits
 	ended   bool // the committer leaves when the queue is empty
 }
@@ -194,18 +195,24 @@ func (s *Store) gate() error {
 		return nil
 	}
 	target := q.applied.Load()
+	q.hurry() // whoever corked may be waiting for us
+	defer q.relax()
 	for q.durable < target {
 		if err := s.failure(); err != nil {
 			return err
-		}
-		if q.corked { // whoever corked may be waiting for us
-			q.corked = false
-			q.work.Signal()
 		}
 		q.cond.Wait()
 	}
 	return nil
 }
+
+// hurry has the committer go on even while a batch is being submitted. Queue lock held.
+func (q *queue) hurry() {
+	q.urgent++
+	q.work.Signal()
+}
+
+func (q *queue) relax() { q.urgent-- }
 
 // Submit applies t to the state in memory and queues it for the disk.
 func (s *Store) Submit(t *objectstore.Transaction, done func(error)) error {
@@ -214,7 +221,6 @@ func (s *Store) Submit(t *objectstore.Transaction, done func(error)) error {
 		err := s.try(t, s.prepare(t), done)
 		switch err {
 		case errReclaim, errJournalFull:
-			s.uncork()
 			if err := s.Checkpoint(); err != nil {
 				return err
 			}
@@ -228,12 +234,15 @@ func (s *Store) Submit(t *objectstore.Transaction, done func(error)) error {
 func (s *Store) waitRoom() {
 	q := &s.q
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.full() {
+		return
+	}
+	q.hurry()
+	defer q.relax()
 	for q.full() && s.failed.Load() == nil {
-		q.corked = false
-		q.work.Signal()
 		q.cond.Wait()
 	}
-	q.mu.Unlock()
 }
 
 // maxHeld bounds what waits to be reusable, in blocks: 2 GiB.
