@@ -32,8 +32,9 @@ func (s *Service) PoolOp(now time.Time, b *message.MPoolOp) (ceph.SnapID, []byte
 		if s.mayRemove(p) != nil {
 			return 0, nil, ceph.EPERM
 		}
-		inc := s.inc(now)
-		inc.OldPools = append(inc.OldPools, id)
+		if s.dropPool(now, id) != nil {
+			return 0, nil, ceph.EINVAL
+		}
 		return 0, nil, 0
 	case message.PoolCreate:
 		return 0, nil, s.createByName(now, b)

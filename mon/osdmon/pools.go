@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"glue/ceph"
 	"glue/cluster/crush"
@@ -278,9 +279,23 @@ func (s *Service) cmdPoolRemove(r *service.Request) service.Answer {
 	if bad := s.mayRemove(s.m.Pool(id)); bad != nil {
 		return *bad
 	}
-	inc := s.inc(r.Now)
-	inc.OldPools = append(inc.OldPools, id)
+	if err := s.dropPool(r.Now, id); err != nil {
+		return service.Fail(ceph.EINVAL, "%v", err)
+	}
 	return service.OK("pool '%s' removed", name)
+}
+
+// dropPool prepares the end of a pool, with its weight set.
+func (s *Service) dropPool(now time.Time, id int64) error {
+	inc := s.inc(now)
+	inc.OldPools = append(inc.OldPools, id)
+	if _, ok := s.m.Crush.ChooseArgs[id]; !ok {
+		return nil
+	}
+	return s.editCrush(now, func(c *crush.Map) error {
+		c.RemoveWeightSet(id)
+		return nil
+	})
 }
 
 // mayRemove checks what protects a pool.
