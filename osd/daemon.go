@@ -62,6 +62,7 @@ type Daemon struct {
 	send   func(m *osdmap.Map, osd int32, b message.Body)
 	now    func() time.Time
 	addrs  ceph.AddrVec // ours
+	room   room
 	shards []*shard
 	maps   mapStore
 	osdmap atomic.Pointer[osdmap.Map]

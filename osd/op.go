@@ -258,6 +258,10 @@ func (p *pg) execute(ob *object, op *clientOp) {
 	case out.Drop:
 		op.release(p)
 	case out.Log == ops.LogModify || out.Log == ops.LogDelete:
+		if !p.fits(&out) {
+			p.refuseFull(op)
+			return
+		}
 		p.startWrite(ob, op, &req, &out)
 	default:
 		p.finishRead(ob, op, &out)

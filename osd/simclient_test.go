@@ -2,6 +2,7 @@ package osd
 
 import (
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/anishathalye/porcupine"
@@ -91,14 +92,26 @@ func (c *simClient) pg() ceph.PGID {
 	return c.m.RawToPG(raw)
 }
 
+// newMap looks at every epoch up to the newest: a change that was undone again counts too.
 func (c *simClient) newMap() {
-	c.m = c.s.m
-	if c.op == nil || !c.op.sent {
-		return
+	from := ceph.Epoch(1)
+	if c.m != nil {
+		from = c.m.Epoch + 1
 	}
-	_, _, acting, primary := c.m.PGToUpActing(c.pg())
-	if !slices.Equal(acting, c.acting) || primary < 0 || c.m.Info[primary].UpFrom != c.upFrom {
-		c.op.sent = false
+	for e := from; e <= c.s.m.Epoch; e++ {
+		m, err := osdmap.Decode(c.s.full[e])
+		if err != nil {
+			c.s.t.Fatal(err)
+		}
+		c.m = m
+		if c.op == nil || !c.op.sent {
+			continue
+		}
+		_, _, acting, primary := m.PGToUpActing(c.pg())
+		if !slices.Equal(acting, c.acting) || primary < 0 ||
+			m.Info[primary].UpFrom != c.upFrom {
+			c.op.sent = false
+		}
 	}
 }
 
@@ -157,6 +170,10 @@ func (c *simClient) send() {
 		peer: msgr.Peer{Name: who, Features: ceph.FeaturesAll}}
 	msg := message.New(m)
 	msg.TID = c.op.tid
+	if *simTrace {
+		fmt.Fprintf(os.Stderr, "%d: client %d to osd.%d: %+v epoch %d acting %v\n", c.s.steps, c.id, primary,
+			*c.op, c.m.Epoch, acting)
+	}
 	n.d.route(m.PG, event{kind: evOp, sess: sess, msg: msg})
 }
 

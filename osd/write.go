@@ -296,12 +296,14 @@ func (p *pg) repopTaken(pend *pending, err error) {
 func (p *pg) sendAck() {
 	_, primary := p.m.Acting()
 	p.s.d.sendTo(p.s.osdmap, primary, &message.MOSDRepOpReply{
-		PGHead: p.headTo(), Version: p.ackTo, LastComplete: p.ackTo})
+		PGHead: p.headTo(), Version: p.ackTo, LastComplete: p.ackTo,
+		Room: p.s.d.ownRoom(p.s.now)})
 }
 
 // repReply takes a replica's word.
 func (p *pg) repReply(ev *event) {
 	m := ev.msg.Body.(*message.MOSDRepOpReply)
+	p.s.d.heardRoom(m.From.OSD, m.Room)
 	if p.active && p.window.Ack(m.From.OSD, m.Version) {
 		p.drain()
 	}

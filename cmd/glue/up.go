@@ -113,18 +113,18 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 	defer os.Remove(l.pid("glue"))
 	tuneRuntime()
 	var c inProcess
-	defer c.stop()
 	if err := c.start(ctx, l, s); err != nil {
-		return err
+		return errors.Join(err, c.stop())
 	}
 	if err := waitAndTell(ctx, l, out); err != nil {
-		return err
+		return errors.Join(err, c.stop())
 	}
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(out, "Stopping.")
-		return nil
+		return c.stop()
 	case err := <-c.failed:
+		// A store is in doubt: end at once, what was acknowledged is on the disks.
 		return err
 	}
 }

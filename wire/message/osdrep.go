@@ -60,6 +60,7 @@ type MOSDRepOpReply struct {
 	Version      ceph.Eversion
 	Result       int32
 	LastComplete ceph.Eversion // durable there
+	Room         uint64        // bytes that the copy's store can still take from clients
 }
 
 // Type is MSG_OSD_REPOPREPLY.
@@ -73,6 +74,7 @@ func (m *MOSDRepOpReply) Denc(c *denc.Coder, _ uint16) {
 		m.Version.Denc(c)
 		c.I32(&m.Result)
 		m.LastComplete.Denc(c)
+		c.U64(&m.Room)
 	})
 }
 
