@@ -134,14 +134,15 @@ type clusterStatus struct {
 	} `json:"mgrmap"`
 }
 
-func (s *clusterStatus) healthy() bool {
+// ready says whether everything runs; warnings of another kind may be there.
+func (s *clusterStatus) ready() bool {
 	clean := 0
 	for _, p := range s.PGMap.PGsByState {
 		if p.StateName == "active+clean" {
 			clean += p.Count
 		}
 	}
-	return s.Health.Status == "HEALTH_OK" && s.MgrMap.Available && s.OSDMap.NumOSDs > 0 &&
+	return s.MgrMap.Available && s.OSDMap.NumOSDs > 0 &&
 		s.OSDMap.NumUpOSDs == s.OSDMap.NumOSDs && clean == s.PGMap.NumPGs
 }
 

@@ -14,6 +14,7 @@ const (
 	healthPoll     = 100 * time.Millisecond
 	progressPeriod = 2 * time.Second
 	answerLimit    = 2 * time.Second // for one daemon's answer
+	warningLimit   = 5 * time.Second // for warnings to go away once everything runs
 )
 
 // waitHealthy waits until every OSD answers, every PG is active+clean and the health OK, and
@@ -26,7 +27,8 @@ func waitHealthy(ctx context.Context, l layout, out io.Writer) error {
 	defer c.Close()
 	poll := time.NewTicker(healthPoll)
 	defer poll.Stop()
-	told := time.Now()
+	begin := time.Now()
+	told := begin
 	s := clusterStatus{}
 	for {
 		now := clusterStatus{}
@@ -34,6 +36,13 @@ func waitHealthy(ctx context.Context, l layout, out io.Writer) error {
 		if err == nil {
 			s = now
 			err = confirm(ctx, c, &s)
+		}
+		if err == nil && s.Health.Status != "HEALTH_OK" {
+			err = fmt.Errorf("the health is %s", s.Health.Status)
+			if time.Since(begin) > warningLimit {
+				fmt.Fprintln(out, "Everything runs, with a warning:", s.progress())
+				return nil
+			}
 		}
 		if err == nil {
 			return nil
@@ -54,7 +63,7 @@ func waitHealthy(ctx context.Context, l layout, out io.Writer) error {
 // confirm says what is missing from health. The monitors' summary alone may be of before a daemon
 // died: every OSD has to answer, and every PG to have been reported since the last one came up.
 func confirm(ctx context.Context, c *rados.Cluster, s *clusterStatus) error {
-	if !s.healthy() {
+	if !s.ready() {
 		return fmt.Errorf("the monitors' summary is not well")
 	}
 	var dump struct {
