@@ -11,6 +11,7 @@ import (
 	"glue/internal/admin"
 	"glue/internal/cephjson"
 	"glue/internal/options"
+	"glue/internal/version"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -58,7 +59,7 @@ func (d *Daemon) cmdVersion(map[string]any) (any, error) {
 		Version string `json:"version"`
 		Release string `json:"release"`
 		Type    string `json:"release_type"`
-	}{"16.2.15-glue", "pacific", "stable"}, nil
+	}{version.Ceph, version.Release, "stable"}, nil
 }
 
 func (d *Daemon) cmdStatus(map[string]any) (any, error) {

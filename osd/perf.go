@@ -2,6 +2,7 @@ package osd
 
 import (
 	"fmt"
+	"glue/internal/version"
 	"sync"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 
 // What "ceph versions" and "ceph tell osd.N version" say.
 const (
-	versionShort = "16.2.15-glue"
-	versionText  = "ceph version 16.2.15-glue (Glue) pacific (stable)"
+	versionShort = version.Ceph
+	versionText  = version.Long
 )
 
 // counters are what "perf dump" prints.
