@@ -126,6 +126,10 @@ func (p *pg) check(op *clientOp) bool {
 		return false
 	}
 	op.need = need
+	if makesSnapshot(&op.need) {
+		p.answer(op, ceph.EOPNOTSUPP.Result())
+		return false
+	}
 	if !op.sess.all && !p.allowed(op) {
 		p.answer(op, ceph.EPERM.Result())
 		return false
@@ -136,6 +140,17 @@ func (p *pg) check(op *clientOp) bool {
 		return false
 	}
 	return true
+}
+
+// makesSnapshot says whether a request gives an image a snapshot. While there are no clones, no
+// object of the image could be written after that, so the snapshot is what has to be refused.
+func makesSnapshot(n *ops.Need) bool {
+	for _, c := range n.Classes {
+		if c.Class == "rbd" && c.Method == "snapshot_add" {
+			return true
+		}
+	}
+	return false
 }
 
 // allowed asks the session's capabilities.

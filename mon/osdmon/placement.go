@@ -150,14 +150,14 @@ func (s *Service) cmdRemoveUpmapItems(r *service.Request) service.Answer {
 }
 
 func (s *Service) cmdMakeSnap(r *service.Request) service.Answer {
-	id, p, bad := s.poolArg(r, "pool")
+	_, p, bad := s.poolArg(r, "pool")
 	if bad != nil {
 		return *bad
 	}
 	name := r.Need("snap")
-	switch e := s.poolSnap(r.Now, id, p, name); e {
-	case 0:
-		return service.OK("created pool %s snap %s", r.Str("pool"), name)
+	switch e := s.poolSnap(p, name); e {
+	case ceph.EOPNOTSUPP:
+		return service.Fail(e, "snapshots are not there yet in this version of Glue")
 	case ceph.EEXIST:
 		return service.OK("pool %s snap %s already exists", r.Str("pool"), name)
 	default:

@@ -25,7 +25,7 @@ func (s *Service) PoolOp(now time.Time, b *message.MPoolOp) (ceph.SnapID, []byte
 	case message.PoolDeleteOwnSnap:
 		return 0, nil, s.deleteOwnSnap(now, id, p, b.SnapID)
 	case message.PoolCreateSnap:
-		return 0, nil, s.poolSnap(now, id, p, b.Name)
+		return 0, nil, s.poolSnap(p, b.Name)
 	case message.PoolDeleteSnap:
 		return 0, nil, s.deletePoolSnap(now, id, p, b.Name)
 	case message.PoolDelete:
@@ -89,21 +89,14 @@ func (s *Service) findSnap(p *osdmap.Pool, name string) (ceph.SnapID, bool) {
 	return 0, false
 }
 
-func (s *Service) poolSnap(now time.Time, id int64, p *osdmap.Pool, name string) ceph.Errno {
+func (s *Service) poolSnap(p *osdmap.Pool, name string) ceph.Errno {
 	if p.Flags.Has(osdmap.PoolSelfmanagedSnaps) {
 		return ceph.EINVAL
 	}
 	if _, ok := s.findSnap(p, name); ok {
 		return ceph.EEXIST
 	}
-	s.change(now, id, func(p *osdmap.Pool) {
-		p.Flags |= osdmap.PoolPoolSnaps
-		p.SnapSeq++
-		p.SnapEpoch = s.m.Epoch + 1
-		put(&p.Snaps, p.SnapSeq, osdmap.PoolSnap{ID: p.SnapSeq, Stamp: ceph.TimeOf(now),
-			Name: name})
-	})
-	return 0
+	return ceph.EOPNOTSUPP // OSDs make no clones yet, so no object of the pool could be written
 }
 
 func (s *Service) deletePoolSnap(now time.Time, id int64, p *osdmap.Pool, name string) ceph.Errno {
