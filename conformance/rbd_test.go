@@ -226,7 +226,6 @@ func TestSnapshotsAreRefused(t *testing.T) {
 		"snapless@s")
 	rbd(t, "bench", "--io-type", "write", "--io-total", "1M", "snapless")
 	rbd(t, "rm", "--no-progress", "snapless")
-	fails(t, 95, "snapshots are not there yet", "ceph", "osd", "pool", "mksnap", pool, "s")
 }
 
 func TestRBDPython(t *testing.T) { python(t, "rbd_api.py") }
