@@ -30,6 +30,8 @@ const (
 	fullKey = name + "/full/"
 	incKey  = name + "/inc/"
 	metaKey = name + "/meta/"
+
+	newestKey = name + "/newest"
 )
 
 // ErrBusy says that a request touches what is pending already: try again after the commit.
@@ -129,6 +131,7 @@ func Initial(w service.Writer, fsid ceph.UUID, now time.Time, leafType int, osds
 	if err != nil {
 		return fmt.Errorf("initial OSD map: %w", err)
 	}
+	w.Set(newestKey, m.Encode())
 	w.Set(epochKey(fullKey, 1), m.Encode())
 	w.Set(epochKey(incKey, 1), b)
 	return nil
@@ -145,22 +148,24 @@ func put[K comparable, V any](m *map[K]V, k K, v V) {
 // Load reads the newest map and the metadata.
 func (s *Service) Load(r service.Reader) error {
 	s.first, s.m = 0, nil
-	var last []byte
-	err := r.Scan(fullKey, func(key string, value []byte) bool {
-		if s.first == 0 {
+	newest, ok, err := r.Get(newestKey)
+	if err == nil && !ok {
+		err = errors.New("the store has none")
+	}
+	if err == nil {
+		s.m, err = osdmap.Decode(newest)
+	}
+	if err == nil {
+		err = r.Scan(fullKey, func(key string, _ []byte) bool {
 			var e uint32
 			if _, err := fmt.Sscanf(key[len(fullKey):], "%x", &e); err == nil {
 				s.first = ceph.Epoch(e)
 			}
-		}
-		last = append(last[:0], value...)
-		return true
-	})
-	if err == nil && len(last) == 0 {
-		err = errors.New("the store has none")
+			return false // the first key is the oldest
+		})
 	}
-	if err == nil {
-		s.m, err = osdmap.Decode(append([]byte{}, last...))
+	if err == nil && s.first == 0 {
+		err = errors.New("the history has no beginning")
 	}
 	if err != nil {
 		return fmt.Errorf("load OSD map: %w", err)
@@ -313,7 +318,10 @@ func (s *Service) Apply(change []byte, out service.Writer) error {
 			return err
 		}
 	}
-	out.Set(epochKey(fullKey, m.Epoch), m.Encode())
+	out.Set(newestKey, m.Encode())
+	if m.Epoch%fullEvery == 0 {
+		out.Set(epochKey(fullKey, m.Epoch), m.Encode())
+	}
 	out.Set(epochKey(incKey, m.Epoch), w.Inc)
 	s.m = m
 	s.trim(out)
@@ -321,17 +329,25 @@ func (s *Service) Apply(change []byte, out service.Writer) error {
 	return nil
 }
 
-// trim drops the oldest epochs. It depends on the map alone, so all members do the same.
+// trim drops the oldest epochs; the oldest that is left has a whole map. It depends on the map
+// alone, so all members do the same.
 func (s *Service) trim(out service.Writer) {
-	for s.first+keepEpochs <= s.m.Epoch {
+	if s.m.Epoch <= keepEpochs {
+		return
+	}
+	oldest := (s.m.Epoch - keepEpochs) / fullEvery * fullEvery
+	for ; s.first < oldest; s.first++ {
 		out.Delete(epochKey(fullKey, s.first))
 		out.Delete(epochKey(incKey, s.first))
-		s.first++
 	}
 }
 
-// keepEpochs is how many epochs of history there are (mon_min_osdmap_epochs).
-const keepEpochs = 500
+// keepEpochs is how many epochs of history there are at least (mon_min_osdmap_epochs), fullEvery
+// how many of them one whole map is kept for; the others follow from it by their incrementals.
+const (
+	keepEpochs = 500
+	fullEvery  = 50
+)
 
 // settle drops reports about OSDs that are down now.
 func (s *Service) settle() {
@@ -349,10 +365,11 @@ func (s *Service) settle() {
 
 // Full is the encoding of an epoch; ENOENT for one that is not kept.
 func (s *Service) Full(e ceph.Epoch) ([]byte, error) {
-	if e == s.m.Epoch {
-		return s.m.Encode(), nil
+	m, err := s.At(e)
+	if err != nil {
+		return nil, err
 	}
-	return s.stored(fullKey, e)
+	return m.Encode(), nil
 }
 
 // Incremental is the encoding of the step to an epoch; ENOENT for one that is not kept.
@@ -366,16 +383,32 @@ func (s *Service) stored(prefix string, e ceph.Epoch) ([]byte, error) {
 	return b, err
 }
 
-// At is the map of an epoch, 0 for the newest.
+// At is the map of an epoch, 0 for the newest; ENOENT for one that is not kept.
 func (s *Service) At(e ceph.Epoch) (*osdmap.Map, error) {
-	if e == 0 || e == s.m.Epoch {
+	switch {
+	case e == 0 || e == s.m.Epoch:
 		return s.m, nil
+	case e < s.first || e > s.m.Epoch:
+		return nil, ceph.ENOENT
 	}
-	b, err := s.Full(e)
+	b, err := s.stored(fullKey, max(e/fullEvery*fullEvery, s.first))
 	if err != nil {
 		return nil, err
 	}
-	return osdmap.Decode(b)
+	m, err := osdmap.Decode(b)
+	for err == nil && m.Epoch < e {
+		if b, err = s.Incremental(m.Epoch + 1); err != nil {
+			break
+		}
+		var inc *osdmap.Incremental
+		if inc, err = osdmap.DecodeIncremental(b); err == nil {
+			m, err = m.Apply(inc)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("OSD map %d: %w", e, err)
+	}
+	return m, nil
 }
 
 // editCrush prepares an edited CRUSH map.
