@@ -213,3 +213,17 @@ func BenchmarkSubmit(b *testing.B) {
 	submitWait(b, s, new(objectstore.Transaction))
 	s.Close()
 }
+
+func BenchmarkRead4M(b *testing.B) {
+	s := benchStore(b)
+	prepare(b, s)
+	b.SetBytes(4 << 20)
+	b.ResetTimer()
+	m := startMeter(s)
+	for i := range b.N {
+		if _, err := s.Read(benchPG, image(i%64), 0, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	m.report(b, s, b.N)
+}

@@ -10,8 +10,8 @@ import (
 	"glue/ceph"
 )
 
-// hostChunk is how many blocks of a sparse file are reserved on the host at a time: 64 MiB.
-const hostChunk = 16384
+// hostChunk is how many blocks of a sparse file are reserved on the host at a time: 16 MiB.
+const hostChunk = 4096
 
 // hostRoom makes sure that the host has room for a run of a sparse block file. State lock held.
 func (s *Store) hostRoom(r run) error {
@@ -40,7 +40,7 @@ func isFull(err error) bool {
 
 // ballastBytes is what a store keeps of its host's file system, to give it back when the file
 // system is full: the database needs room to go on, to delete, and to start again.
-const ballastBytes = 64 << 20
+const ballastBytes = 32 << 20
 
 func (s *Store) ballast() string { return filepath.Join(s.dir, "ballast") }
 

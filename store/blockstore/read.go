@@ -111,7 +111,7 @@ func (s *Store) plan(
 		return p, 0, 0, fmt.Errorf("read of %d bytes: %w", n, ceph.E2BIG)
 	}
 	first, end := off/blockBytes, blocksOf(off+n)
-	p.buf = make([]byte, (end-first)*blockBytes)
+	p.buf = unzeroed(int(end-first) * blockBytes) // every block is filled below or by Read
 	if end-first > 4*shardBlocks {
 		if err := s.loadShards(o); err != nil {
 			return p, 0, 0, err
@@ -128,6 +128,8 @@ func (s *Store) plan(
 		sh := o.shards[uint32(b/shardBlocks)]
 		if m := sh.blocks[b%shardBlocks]; !m.hole() {
 			p.add(&s.q, int(b-first), m)
+		} else {
+			clear(p.buf[(b-first)*blockBytes : (b-first+1)*blockBytes])
 		}
 	}
 	s.cache.trim()
