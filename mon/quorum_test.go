@@ -198,3 +198,60 @@ func TestLeaderIsLost(t *testing.T) {
 		}
 	}
 }
+
+// TestFarBehind cuts a follower off for so long that the log it lacks is gone: it must take the
+// whole state over, and then lead with it.
+func TestFarBehind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes hundreds of durable entries")
+	}
+	k := newCouncil(t, "a", "b", "c")
+	w := k.leader()
+	for n, other := range k.ws {
+		if other != w {
+			k.cut = n
+		}
+	}
+	behind := k.ws[k.cut]
+	if r, ok := k.command(w, `{"prefix":"osd pool create","pool":"p","pg_num":4}`); !ok || r != 0 {
+		t.Fatal("no pool")
+	}
+	for i := range 800 {
+		w.c.clusterLog(1, fmt.Sprint("line ", i))
+		w.c.flow.urgent = true
+		w.settle()
+		for len(k.mail) > 0 {
+			mail := k.mail
+			k.mail = nil
+			for _, deliver := range mail {
+				deliver()
+			}
+			for n, x := range k.ws {
+				if n != k.cut {
+					x.settle()
+				}
+			}
+		}
+		if i%10 == 0 {
+			k.step()
+		}
+	}
+	if behind.c.node.Applied()+500 > w.c.node.Applied() {
+		t.Fatalf("only %d entries behind", w.c.node.Applied()-behind.c.node.Applied())
+	}
+	k.cut = ""
+	for range 100 {
+		k.step()
+	}
+	if _, ok := behind.c.osd.Map().PoolByName("p"); !ok ||
+		behind.c.osd.Map().Epoch != w.c.osd.Map().Epoch {
+		t.Fatalf("the member that was behind has epoch %d, the leader %d",
+			behind.c.osd.Map().Epoch, w.c.osd.Map().Epoch)
+	}
+	want, got := dump(t, w.c.node.View()), dump(t, behind.c.node.View())
+	if !maps.Equal(got, want) {
+		t.Error("its state differs from the leader's")
+	}
+	k.cut = w.c.opt.Name
+	k.leader()
+}
