@@ -105,6 +105,9 @@ func (f *fsck) metadata(ctx context.Context) error {
 	if err := f.counts(); err != nil {
 		return err
 	}
+	if err := f.logs(ctx); err != nil {
+		return err
+	}
 	f.allocator()
 	return ctx.Err()
 }
@@ -247,6 +250,50 @@ func (f *fsck) counts() error {
 		f.r.errorf("block %d: no references stored, %d counted", b, n)
 	}
 	return err
+}
+
+// logs decodes the stored chunks of every PG log, which belong to a collection each and ascend.
+func (f *fsck) logs(ctx context.Context) error {
+	cids := map[uint64]bool{}
+	for _, c := range f.s.colls {
+		cids[c.cid] = true
+	}
+	known := func(key []byte, n int) bool {
+		return len(key) == n && cids[binary.BigEndian.Uint64(key)]
+	}
+	var last ceph.Eversion
+	var cid uint64
+	err := f.each(ctx, keyLog, func(key, value []byte) {
+		list, err := decodeChunk(value)
+		if err != nil || !known(key, 16) {
+			f.r.errorf("PG log chunk %x is in no collection (%v)", key, err)
+			return
+		}
+		if n := binary.BigEndian.Uint64(key); n != cid {
+			cid, last = n, ceph.Eversion{}
+		}
+		for _, e := range list {
+			if !last.Less(e.Version) && !last.IsZero() && !f.s.rewound(cid) {
+				f.r.errorf("PG log chunk %x: %v follows %v", key, e.Version, last)
+			}
+			last = e.Version
+		}
+	})
+	return firstError(err, f.each(ctx, keyLogTip, func(key, _ []byte) {
+		if !known(key, 8) {
+			f.r.errorf("PG log state %x is in no collection", key)
+		}
+	}))
+}
+
+// rewound says whether the log has chunks that the next checkpoint changes.
+func (s *Store) rewound(cid uint64) bool {
+	for _, c := range s.colls {
+		if c.cid == cid {
+			return c.log.cut != nil || len(c.log.dropped) > 0
+		}
+	}
+	return false
 }
 
 // allocator compares it with the extents: used, held until reusable, or free.
