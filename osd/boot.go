@@ -16,14 +16,15 @@ import (
 
 // bootState is how far the OSD is on its way into the map; owned by the control goroutine.
 type bootState struct {
-	asking  bool       // GetVersion is under way
-	target  ceph.Epoch // the newest map when it was asked; 0 unknown
-	sent    time.Time  // of the last MOSDBoot
-	beacon  time.Time
-	alive   ceph.Epoch // up_thru wanted
-	aliveAt time.Time
-	temp    map[ceph.PGID][]int32 // pg_temp wanted
-	tempAt  time.Time             // of the last request for it
+	asking   bool       // GetVersion is under way
+	target   ceph.Epoch // the newest map when it was asked; 0 unknown
+	sent     time.Time  // of the last MOSDBoot
+	beacon   time.Time
+	alive    ceph.Epoch // up_thru wanted
+	aliveAt  time.Time
+	rejoined time.Time
+	temp     map[ceph.PGID][]int32 // pg_temp wanted
+	tempAt   time.Time             // of the last request for it
 }
 
 const (
@@ -125,6 +126,18 @@ func (d *Daemon) checkMe(m *osdmap.Map) {
 		d.boot.target = m.Epoch
 		d.boot.sent = time.Time{}
 	}
+}
+
+// rejoin has this OSD marked down, after which it boots again: every PG peers anew. It is what is
+// left when messages were lost that a session should have kept.
+func (d *Daemon) rejoin() {
+	m := d.osdmap.Load()
+	if !d.booted.Load() || d.now().Sub(d.boot.rejoined) < bootLimit {
+		return
+	}
+	d.boot.rejoined = d.now()
+	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.addrs,
+		Epoch: m.Epoch})
 }
 
 // mapTaken goes on with boot and requests that a new map may have answered.

@@ -66,6 +66,10 @@ func (n *simNode) Send(b message.Body) {
 	switch b := b.(type) {
 	case *message.MOSDAlive:
 		n.s.thru[n.id] = max(n.s.thru[n.id], b.Want)
+	case *message.MOSDMarkMeDown:
+		if n.s.m.IsUp(n.id) && b.Addrs.Equal(n.s.m.ClientAddrs[n.id]) {
+			n.s.markDown(n.id)
+		}
 	case *message.MOSDPGTemp:
 		maps.Copy(n.s.temp, b.Temp)
 	}

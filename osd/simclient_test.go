@@ -171,8 +171,8 @@ func (c *simClient) send() {
 	msg := message.New(m)
 	msg.TID = c.op.tid
 	if *simTrace {
-		fmt.Fprintf(os.Stderr, "%d: client %d to osd.%d: %+v epoch %d acting %v\n", c.s.steps, c.id, primary,
-			*c.op, c.m.Epoch, acting)
+		fmt.Fprintf(os.Stderr, "%d: client %d to osd.%d: %+v epoch %d acting %v\n", c.s.steps,
+			c.id, primary, *c.op, c.m.Epoch, acting)
 	}
 	n.d.route(m.PG, event{kind: evOp, sess: sess, msg: msg})
 }

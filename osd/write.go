@@ -154,7 +154,8 @@ func (p *pg) writeRefused(w *write, err error) {
 func (p *pg) repOpFor(osd int32, w *write) *message.MOSDRepOp {
 	m := &message.MOSDRepOp{
 		PGHead: p.headTo(),
-		ReqID:  w.op.reqid, Object: w.hobject, Version: w.version, TrimTo: w.trim,
+		ReqID:  w.op.reqid, Object: w.hobject, Version: w.version, Prev: p.m.Info().LastUpdate,
+		TrimTo:     w.trim,
 		MinDurable: p.window.Durable(), Entries: [][]byte{w.rec},
 	}
 	if p.beyondBackfill(osd, w.hobject) {
@@ -241,6 +242,13 @@ func (p *pg) repOp(ev *event) {
 	m := ev.msg.Body.(*message.MOSDRepOp)
 	if !p.m.IsReplicaOf(m.From.OSD) || len(m.Entries) != 1 {
 		ev.msg.Release()
+		return
+	}
+	if m.Prev != p.next {
+		p.s.d.log.Error("a write of the primary is missing here", "pg", p.id, "have", p.next,
+			"before", m.Prev, "version", m.Version, "osd", m.From.OSD)
+		ev.msg.Release()
+		p.s.d.post(p.s.d.rejoin)
 		return
 	}
 	rec, err := pglog.DecodeRecord(m.Entries[0])

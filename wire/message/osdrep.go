@@ -14,6 +14,7 @@ type MOSDRepOp struct {
 	ReqID      ceph.ReqID
 	Object     ceph.HObject
 	Version    ceph.Eversion
+	Prev       ceph.Eversion // the log's head before it; a copy with another lost something
 	TrimTo     ceph.Eversion // drop log entries up to here
 	RollFwdTo  ceph.Eversion
 	MinDurable ceph.Eversion // durable on all copies
@@ -33,6 +34,7 @@ func (m *MOSDRepOp) Denc(c *denc.Coder, _ uint16) {
 		m.ReqID.Denc(c)
 		m.Object.Denc(c)
 		m.Version.Denc(c)
+		m.Prev.Denc(c)
 		m.TrimTo.Denc(c)
 		m.RollFwdTo.Denc(c)
 		m.MinDurable.Denc(c)
