@@ -80,8 +80,9 @@ func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 		return
 	}
 	c.audit(e.s, cmd, "dispatch")
-	c.await(e, func() { c.answer(e, b, a) })
-	c.flow.urgent = true
+	c.seal(e, func() { c.answer(e, b, a) }, func(err error) {
+		c.answer(e, b, service.Fail(ceph.EINVAL, "%s", err))
+	})
 }
 
 // run calls a handler. A handler that panics is a bug, but one that must not take the cluster's

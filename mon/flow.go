@@ -41,8 +41,9 @@ type flow struct {
 // A waiter is told that what it prepared is committed, or has its event handled again if the
 // proposal was lost.
 type waiter struct {
-	ev   event
-	done func()
+	ev     event
+	done   func()
+	failed func(error) // the change can't be made at all; nil: the peer will come again
 }
 
 func errJoin(errs ...error) error { return errors.Join(errs...) }
@@ -161,7 +162,7 @@ func (c *core) block(e event) {
 
 // await has done called when everything prepared so far is committed.
 func (c *core) await(e event, done func()) {
-	c.flow.next = append(c.flow.next, waiter{e, done})
+	c.flow.next = append(c.flow.next, waiter{ev: e, done: done})
 }
 
 // propose proposes what is prepared, if it is due.
@@ -189,8 +190,8 @@ func (c *core) propose() {
 		}
 		b, err := s.Change()
 		if err != nil {
-			c.log.Error("a change can't be prepared", "service", s.Name(), "err", err)
-			continue
+			c.reject(s.Name(), err)
+			return
 		}
 		p.Changes[s.Name()] = b
 	}
@@ -202,6 +203,28 @@ func (c *core) propose() {
 	}
 	f.id, f.inflight, f.applied = p.ID, true, false
 	f.waiting, f.next = f.next, nil
+}
+
+// reject gives up what is prepared, of which a service could not make a change.
+func (c *core) reject(service string, err error) {
+	c.log.Error("a change can't be made", "service", service, "err", err)
+	c.dropPrepared()
+	waiting := c.flow.next
+	c.flow.next, c.flow.since, c.flow.urgent = nil, time.Time{}, false
+	for _, w := range waiting {
+		if w.failed != nil {
+			w.failed(err)
+		}
+	}
+}
+
+// seal proposes what a command has prepared at once, so that no daemon's wish gets on top of it: a
+// command may touch OSDs without claiming them. done is called when it is committed, failed when
+// it can't be made.
+func (c *core) seal(e event, done func(), failed func(error)) {
+	c.flow.next = append(c.flow.next, waiter{e, done, failed})
+	c.flow.urgent = true
+	c.propose()
 }
 
 // proposalID is unique among all proposals of all leaders: the term and a count.

@@ -99,6 +99,31 @@ func TestRestartedOSD(t *testing.T) {
 	}
 }
 
+// TestCommandAndBoot: a boot that arrives together with a command about the same OSD does not get
+// into the same change, in which one would undo the other.
+func TestCommandAndBoot(t *testing.T) {
+	w := newWorld(t)
+	w.boot(0, 1)
+	s, l := w.session("client.admin", "allow *")
+	o, _ := w.session("osd.0", "allow profile osd")
+	w.c.handle(event{s: s, m: message.New(&message.MMonCommand{FSID: testFSID,
+		Cmd: []string{`{"prefix":"osd down","ids":["0"]}`}})})
+	w.c.handle(event{s: o, m: message.New(&message.MOSDBoot{FSID: testFSID, OSD: 0,
+		UUID: ceph.UUID{9, 0}, Public: testAddr(6800, 7), Features: ceph.FeaturesAll})})
+	before := w.c.osd.Map().Epoch
+	w.settle()
+	if len(take[*message.MMonCommandAck](l)) != 1 {
+		t.Fatal("no answer to the command")
+	}
+	w.pass(time.Second)
+	m := w.c.osd.Map()
+	if !m.IsUp(0) || m.Addrs(0)[0].Nonce != 7 || m.Info[0].DownAt != before+1 ||
+		m.Info[0].UpFrom <= m.Info[0].DownAt {
+		t.Errorf("up %v at %v, down at %d, up from %d, began at %d", m.IsUp(0), m.Addrs(0),
+			m.Info[0].DownAt, m.Info[0].UpFrom, before)
+	}
+}
+
 // TestMarkMeDown answers once the map says down.
 func TestMarkMeDown(t *testing.T) {
 	w := newWorld(t)

@@ -34,8 +34,7 @@ func (c *core) poolOp(e event, b *message.MPoolOp) {
 		reply(err, nil)
 		return
 	}
-	c.await(e, func() { reply(0, data) })
-	c.flow.urgent = true
+	c.seal(e, func() { reply(0, data) }, func(error) { reply(ceph.EINVAL, nil) })
 	if b.Op == message.PoolCreateOwnSnap {
 		c.log.Debug("snapshot id given", "pool", b.Pool, "snap", id)
 	}
