@@ -48,17 +48,31 @@ func fsck(t testing.TB, s objectstore.Store) {
 
 // On a simulated disk, with options drawn at random.
 func TestConformance(t *testing.T) {
+	conform(t, func(_ testing.TB, o *blockstore.Options) string {
+		sim := disk.NewSim(o.Size)
+		o.Disk, o.KVFS = sim.Open, vfs.NewMem()
+		return "/osd"
+	})
+}
+
+// On real files, where direct IO has its own demands.
+func TestConformanceOnFiles(t *testing.T) {
+	conform(t, func(t testing.TB, _ *blockstore.Options) string { return t.TempDir() })
+}
+
+// conform runs the suite on stores in the places that place chooses.
+func conform(t *testing.T, place func(testing.TB, *blockstore.Options) string) {
 	opts := map[objectstore.Store]blockstore.Options{}
+	dirs := map[objectstore.Store]string{}
 	storetest.Run(t, storetest.Target{
 		New: func(t testing.TB, rng *rand.Rand) objectstore.Store {
 			o := randomOptions(rng)
-			sim := disk.NewSim(o.Size)
-			o.Disk, o.KVFS = sim.Open, vfs.NewMem()
-			if err := blockstore.Format("/osd", o); err != nil {
+			dir := place(t, &o)
+			if err := blockstore.Format(dir, o); err != nil {
 				t.Fatal(err)
 			}
-			s := mustOpen(t, "/osd", o)
-			opts[s] = o
+			s := mustOpen(t, dir, o)
+			opts[s], dirs[s] = o, dir
 			return s
 		},
 		Reopen: func(t testing.TB, s objectstore.Store, rng *rand.Rand) objectstore.Store {
@@ -68,8 +82,8 @@ func TestConformance(t *testing.T) {
 			}
 			n := randomOptions(rng)
 			n.Disk, n.KVFS = o.Disk, o.KVFS
-			reopened := mustOpen(t, "/osd", n)
-			opts[reopened] = n
+			reopened := mustOpen(t, dirs[s], n)
+			opts[reopened], dirs[reopened] = n, dirs[s]
 			return reopened
 		},
 		Check: fsck,

@@ -19,8 +19,8 @@ type Options struct {
 	Device       string // block device to use instead of a file; Format makes block a link to it
 	Preallocate  bool   // reserve all of Size on the host when formatting
 
-	OnodeCacheBytes int64  // cached object metadata, 24 MiB
-	KVCacheBytes    int64  // Pebble's block cache, 16 MiB
+	OnodeCacheBytes int64  // cached object metadata, 16 MiB
+	KVCacheBytes    int64  // Pebble's block cache, 8 MiB
 	MemTableBytes   uint64 // each of up to three Pebble memtables, 8 MiB
 	DeferBytes      int64  // small writes waiting to be written back, 4 MiB
 	LogWriteBlocks  int    // groups of at most so many blocks go to the journal first, 4
@@ -59,8 +59,8 @@ func (o Options) withDefaults() Options {
 			*p = v
 		}
 	}
-	def(&o.OnodeCacheBytes, 24<<20)
-	def(&o.KVCacheBytes, 16<<20)
+	def(&o.OnodeCacheBytes, 16<<20)
+	def(&o.KVCacheBytes, 8<<20)
 	def(&o.DeferBytes, 4<<20)
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = 8 << 20
