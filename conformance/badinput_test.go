@@ -133,7 +133,8 @@ func TestFullCluster(t *testing.T) {
 	c := startFor(t, "--osd-size", "1G")
 	r, err := c.exec("", "rados", "-p", "rbd", "bench", "120", "write", "-b", "4194304", "-t", "8",
 		"--no-cleanup")
-	if err != nil || r.code == 0 || !strings.Contains(r.stdout+r.stderr, "No space left on device") {
+	if err != nil || r.code == 0 ||
+		!strings.Contains(r.stdout+r.stderr, "No space left on device") {
 		t.Fatalf("filling the disks: %v, exit code %d\n%s", err, r.code, r.stderr)
 	}
 	has(t, c.must(t, "ceph", "osd", "stat"), "3 osds: 3 up")
