@@ -71,7 +71,7 @@ var table = []Option{
 		Services: "mon", Help: "CRUSH type in which reporters are counted"},
 	{Name: "mon_osd_down_out_subtree_limit", Kind: Str, Level: "basic", Default: "rack",
 		Services: "mon",
-		Help: "do not mark OSDs out when all of a CRUSH bucket of this type is down"},
+		Help:     "do not mark OSDs out when all of a CRUSH bucket of this type is down"},
 	{Name: "mon_osd_min_in_ratio", Kind: Float, Level: "advanced", Default: "0.75",
 		Services: "mon", Help: "do not mark OSDs out when fewer than this share would be in"},
 	{Name: "mon_osd_min_up_ratio", Kind: Float, Level: "advanced", Default: "0.3",
