@@ -484,3 +484,49 @@ func TestHostFull(t *testing.T) {
 		}
 	}
 }
+
+// A transaction may be as large as a quarter of the journal, whatever else is under way.
+func TestLargeTransaction(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	w, o := newWorld(16<<20), crashOptions(rng)
+	o.Size, o.JournalBytes, o.MemTableBytes = 16<<20, 4<<20, 256<<10
+	s := workedStore(t, w, o, rng)
+	c := ceph.SPG{PGID: ceph.PGID{Pool: 9}, Shard: ceph.NoShard}
+	submit := func(f func(*objectstore.Transaction)) error {
+		var tx objectstore.Transaction
+		f(&tx)
+		return s.Submit(&tx, nil)
+	}
+	if err := submit(func(t *objectstore.Transaction) { t.MkColl(c) }); err != nil {
+		t.Fatal(err)
+	}
+	value := make([]byte, 1000<<10)
+	for i := range 20 {
+		value[0] = byte(i)
+		err := submit(func(t *objectstore.Transaction) {
+			t.OmapSet(c, storetest.Object(i), map[string][]byte{"k": bytes.Clone(value)})
+		})
+		if err != nil {
+			t.Fatalf("transaction %d: %v", i, err)
+		}
+	}
+	err := submit(func(t *objectstore.Transaction) {
+		t.OmapSet(c, storetest.Object(1), map[string][]byte{"k": make([]byte, 1100<<10)})
+	})
+	if !errors.Is(err, ceph.EINVAL) {
+		t.Fatalf("a transaction beyond a quarter of the journal: %v", err)
+	}
+	storetest.Barrier(s)
+	w = w.cut(rng)
+	s.Close()
+	if s, err = Open("/osd", w.options(o)); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 20 {
+		m, err := s.OmapGet(c, storetest.Object(i), []string{"k"})
+		if err != nil || len(m["k"]) != len(value) || m["k"][0] != byte(i) {
+			t.Fatalf("object %d: %d bytes, %v", i, len(m["k"]), err)
+		}
+	}
+}

@@ -101,7 +101,7 @@ func (s *Store) enqueue(c *change, done func(error)) error {
 	q := &s.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if uint64(size+items) > q.ring.length/8 {
+	if uint64(size+items) > q.ring.length/4 {
 		return fmt.Errorf("transaction of %d bytes of metadata: %w", size, ceph.EINVAL)
 	}
 	if q.closing || s.failed.Load() != nil {

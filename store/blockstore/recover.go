@@ -207,7 +207,7 @@ func (s *Store) readRecord(p position) (info recordInfo, payload []byte, ok bool
 // the middle: no later record may exist that knew it to be durable.
 func (s *Store) checkTail() error {
 	ring := &s.q.ring
-	longest := roundUp(maxGroupRecord + ring.length/8 + imagesMax)
+	longest := roundUp(maxGroupRecord + ring.length/4 + imagesMax)
 	end := ring.head.Off + min(ring.free(), 2*longest)
 	buf := make([]byte, min(1<<20, ring.length))
 	for off := ring.head.Off; off < end; {

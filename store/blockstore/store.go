@@ -173,7 +173,8 @@ func (s *Store) failure() error {
 }
 
 // Close commits what is queued, brings the database up to date and releases everything. Iterations
-// under way must have ended.
+// under way must have ended. A store that has failed may be left open, with an error: the process
+// is to end.
 func (s *Store) Close() error {
 	s.q.mu.Lock()
 	if s.q.closing {
@@ -183,6 +184,25 @@ func (s *Store) Close() error {
 	s.q.closing = true
 	s.q.idle.Stop()
 	s.q.mu.Unlock()
+	result := make(chan error, 1)
+	go func() { result <- s.shutdown() }()
+	select {
+	case err := <-result:
+		return err
+	case <-s.stopped:
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(closePatience): // someone waits for ever in a database that can't go on
+		return s.failure()
+	}
+}
+
+// closePatience is how long a failed store may take to close.
+const closePatience = 2 * time.Second
+
+func (s *Store) shutdown() error {
 	s.checkpoint.stop()
 	err := s.failure()
 	if err == nil {
@@ -199,13 +219,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.reuse.Lock() // readers have left
 	defer s.reuse.Unlock()
-	if err2 := s.kv.Close(); err == nil {
-		err = err2
-	}
-	if err2 := s.file.Close(); err == nil {
-		err = err2
-	}
-	return err
+	return firstError(err, s.kv.Close(), s.file.Close())
 }
 
 // exists says whether path is there.

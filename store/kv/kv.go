@@ -213,13 +213,22 @@ var ErrStopped = errors.New("stopped")
 
 // Flush makes everything that was applied durable. It tries until it succeeds or stop is closed.
 func (d *DB) Flush(stop <-chan struct{}) error {
-	done, err := d.db.AsyncFlush()
-	if err != nil {
-		return fmt.Errorf("flush key-value store: %w", wrap(err))
-	}
+	result := make(chan error, 1)
+	go func() { // waits for room in memory, too, so that stop could not end it
+		defer func() {
+			r := recover()
+			if err, ok := r.(error); r != nil && !(ok && errors.Is(err, pebble.ErrClosed)) {
+				panic(r)
+			}
+		}()
+		result <- d.db.Flush()
+	}()
 	select {
-	case <-done:
-		return nil
+	case err := <-result:
+		if err != nil {
+			err = fmt.Errorf("flush key-value store: %w", wrap(err))
+		}
+		return err
 	case <-stop:
 		return fmt.Errorf("flush key-value store: %w", ErrStopped)
 	}
