@@ -118,14 +118,25 @@ func (d *Daemon) checkMe(m *osdmap.Map) {
 		d.super.UUID = u
 	}
 	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs)
-	if was := d.booted.Swap(up); up && !was {
+	if !d.booted.Swap(up) && up {
 		d.log.Info("up in the map", "epoch", m.Epoch,
 			"after", d.now().Sub(d.start).Round(time.Millisecond))
-	} else if was && !up && !d.ending.Load() {
-		d.log.Warn("marked down but running: booting again", "epoch", m.Epoch)
-		d.boot.target = m.Epoch
-		d.boot.sent = time.Time{}
 	}
+}
+
+// checkDown sees that this OSD was marked down while it runs. It comes back as another incarnation:
+// others have ended their sessions with it, and what it sends on those would be lost.
+func (d *Daemon) checkDown(m *osdmap.Map) {
+	id := d.opt.ID
+	if !d.booted.Load() || d.ending.Load() ||
+		m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs) {
+		return
+	}
+	d.log.Warn("marked down but running: booting again", "epoch", m.Epoch)
+	d.booted.Store(false)
+	d.addrs = d.renew()
+	d.boot.target = m.Epoch
+	d.boot.sent = time.Time{}
 }
 
 // rejoin has this OSD marked down, after which it boots again: every PG peers anew. It is what is

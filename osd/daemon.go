@@ -61,7 +61,8 @@ type Daemon struct {
 	net    *msgr.Messenger
 	send   func(m *osdmap.Map, osd int32, b message.Body)
 	now    func() time.Time
-	addrs  ceph.AddrVec // ours
+	addrs  ceph.AddrVec        // ours, of the control goroutine
+	renew  func() ceph.AddrVec // makes it a new incarnation
 	room   room
 	shards []*shard
 	maps   mapStore
@@ -214,6 +215,11 @@ func (d *Daemon) listen() error {
 		return fmt.Errorf("listen at %v: %w", d.opt.Addr, err)
 	}
 	d.addrs = d.net.Addrs()
+	d.renew = func() ceph.AddrVec {
+		d.net.Renew(ceph.TypeOSD)
+		d.forgetPeers()
+		return d.net.Addrs()
+	}
 	return nil
 }
 
@@ -341,7 +347,7 @@ func (d *Daemon) markDown() {
 	if m == nil || !d.booted.Load() {
 		return
 	}
-	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.addrs,
+	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.net.Addrs(),
 		Epoch: m.Epoch, RequestAck: true})
 	deadline := time.Now().Add(2 * time.Second)
 	for time.Now().Before(deadline) {

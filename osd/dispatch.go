@@ -181,6 +181,13 @@ func (d *Daemon) peer(m *osdmap.Map, osd int32) *msgr.Conn {
 	return p.conn
 }
 
+// forgetPeers forgets connections that have been closed.
+func (d *Daemon) forgetPeers() {
+	d.sendMu.Lock()
+	defer d.sendMu.Unlock()
+	clear(d.peers)
+}
+
 // closeDownPeers ends the connections to OSDs that are down or have moved.
 func (d *Daemon) closeDownPeers(m *osdmap.Map) {
 	d.sendMu.Lock()

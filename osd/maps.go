@@ -168,6 +168,9 @@ func (d *Daemon) takeMaps(t *objectstore.Transaction, taken []*osdmap.Map, oldes
 	}
 	d.osdmap.Store(newest)
 	d.mon.Got("osdmap", uint64(newest.Epoch))
+	for _, m := range taken {
+		d.checkDown(m)
+	}
 	d.checkMe(newest)
 	pools := maps.Clone(s.Pools)
 	for _, sh := range d.shards {

@@ -137,9 +137,7 @@ func (s *sim) commit(inc *osdmap.Incremental) {
 
 // start runs a node's daemon on its store, at a new address, and marks it up.
 func (s *sim) start(n *simNode) {
-	s.port++
-	n.addrs = ceph.AddrVec{{Type: ceph.AddrMsgr2, Nonce: uint32(s.port),
-		AddrPort: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.port)}}
+	s.renew(n)
 	log := slog.New(slog.DiscardHandler)
 	if *simTrace {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -153,6 +151,7 @@ func (s *sim) start(n *simNode) {
 		s.t.Fatal(err)
 	}
 	d.mon, d.addrs, d.boot.asking = n, n.addrs, true
+	d.renew = func() ceph.AddrVec { return s.renew(n) }
 	d.send = func(m *osdmap.Map, osd int32, b message.Body) { s.sendOSD(n, m, osd, b) }
 	n.d, n.epoch = d, d.super.Newest
 	if s.m.IsUp(n.id) {
@@ -208,9 +207,15 @@ func (s *sim) slander(n *simNode) {
 		fmt.Fprintln(os.Stderr, "--- marked down while alive:", n.id, "at", s.steps)
 	}
 	s.markDown(n.id)
-	if s.rng.IntN(2) == 0 {
-		s.cut(n)
-	}
+}
+
+// renew gives a node another address; its connections are gone.
+func (s *sim) renew(n *simNode) ceph.AddrVec {
+	s.cut(n)
+	s.port++
+	n.addrs = ceph.AddrVec{{Type: ceph.AddrMsgr2, Nonce: uint32(s.port),
+		AddrPort: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.port)}}
+	return n.addrs
 }
 
 func (s *sim) sendOSD(from *simNode, m *osdmap.Map, osd int32, b message.Body) {
@@ -264,8 +269,19 @@ func (s *sim) publish(n *simNode) {
 			b.Incrementals[e] = s.incs[e]
 		}
 	}
+	old := n.d.osdmap.Load()
 	n.d.handleMaps(b)
 	n.epoch = to
+	reaches := func(m *osdmap.Map, o *simNode) bool {
+		return m != nil && m.IsUp(o.id) && m.ClusterAddrs[o.id].Equal(o.addrs)
+	}
+	for _, o := range s.nodes {
+		if reaches(old, o) && !reaches(n.d.osdmap.Load(), o) {
+			// It ends the session, and what either has sent on it is lost.
+			delete(s.links, [2]int32{n.id, o.id})
+			delete(s.links, [2]int32{o.id, n.id})
+		}
+	}
 }
 
 // An action is one thing that may happen now, with its weight.

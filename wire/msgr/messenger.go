@@ -120,6 +120,22 @@ func (m *Messenger) Addrs() ceph.AddrVec {
 	return ceph.AddrVec{m.self}
 }
 
+// Renew makes us a new incarnation at the same port: another nonce, and no session with a peer of
+// this type is left. A daemon that was marked down while it ran comes back so, since its peers may
+// have forgotten their sessions with it.
+func (m *Messenger) Renew(peers ceph.EntityType) {
+	var b [4]byte
+	rand.Read(b[:])
+	m.mu.Lock()
+	m.self.Nonce = binary.LittleEndian.Uint32(b[:]) | 1
+	m.mu.Unlock()
+	for _, c := range m.Conns() {
+		if c.peerType == peers {
+			c.Close()
+		}
+	}
+}
+
 // learnAddr takes our own IP from how a peer sees us.
 func (m *Messenger) learnAddr(seen ceph.Addr) {
 	m.mu.Lock()
