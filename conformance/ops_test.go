@@ -34,7 +34,8 @@ func TestOps(t *testing.T) {
 				if strings.HasPrefix(want[i], "> ") {
 					request = want[i]
 				}
-				if strings.Contains(request, "call rbd snapshot_add ") && got[i] == refusedSnapshot {
+				if strings.Contains(request, "call rbd snapshot_add ") &&
+					got[i] == refusedSnapshot {
 					return // no clones yet: what follows in the script needs the snapshot
 				}
 				if got[i] != want[i] {
