@@ -141,7 +141,7 @@ func Apply(t *objectstore.Transaction, c ceph.SPG, p *message.Push,
 	}
 	content := p.Content
 	for _, e := range p.Extents {
-		if e.Len > uint64(len(content)) || e.Off+e.Len > p.Size {
+		if e.Len > uint64(len(content)) || e.Off > p.Size || e.Len > p.Size-e.Off {
 			return fmt.Errorf("push of %v: extent %d+%d does not fit: %w", p.Object, e.Off, e.Len,
 				ceph.EINVAL)
 		}
