@@ -55,8 +55,8 @@ func (c *cluster) up(t *testing.T) {
 	}
 }
 
-// tree has an md5 for every file of an object store's worth of data, so that "byte for byte" can be
-// shown.
+// checksum has an md5 of everything that fill wrote, with omap and attributes, so that "byte for
+// byte" can be shown.
 func (c *cluster) checksum(t *testing.T) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "export")

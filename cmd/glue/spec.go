@@ -28,7 +28,7 @@ type spec struct {
 	Config   map[string]string `json:"config,omitempty"`
 }
 
-// An osdSpec is one OSD: its number, its UUID and whether the monitors know it.
+// An osdSpec is one OSD: its number, its UUID and the size of its file.
 type osdSpec struct {
 	ID    int    `json:"id"`
 	UUID  string `json:"uuid"`
