@@ -268,7 +268,7 @@ func (r *radosRun) hexValue(v []byte) {
 }
 
 // hexDump is offset, hexadecimal and text, 16 bytes a line, and the length at the end. A line of
-// one repeated byte like the line before it is a star, unless it is the last: as the stock tool does.
+// one repeated byte like the one before it is a star, unless it is the last: as stock does.
 func hexDump(v []byte) string {
 	if len(v) == 0 {
 		return ""
