@@ -95,10 +95,11 @@ func start(tmp, name string, flags ...string) (*cluster, error) {
 	return c, nil
 }
 
-// freePorts is the first of 30 ports that nobody listens on now.
+// freePorts is the first of 30 ports that nobody listens on now. Two runs at a time begin at
+// different places.
 func freePorts() int {
-	for base := 20000; base < 30000; base += 30 {
-		free := true
+	for i := range 300 {
+		base, free := 20000+(i+os.Getpid())%300*30, true
 		for p := base; p < base+30 && free; p++ {
 			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
 			if free = err == nil; free {
