@@ -90,7 +90,7 @@ func (m *Manager) onCommand(
 func (s *state) run(c *commands.Command) result {
 	h, ok := handlers[c.Prefix]
 	if !ok {
-		return refuse(ceph.EOPNOTSUPP, "'%s' is not there yet in this version of Glue", c.Prefix)
+		return refuse(ceph.EOPNOTSUPP, "%s", commands.Unavailable[c.Prefix])
 	}
 	if s.osdmap == nil {
 		return refuse(ceph.EAGAIN, "the manager has no OSD map yet; try again in a moment")

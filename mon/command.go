@@ -56,9 +56,7 @@ func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 			"and/or man page"))
 		return
 	case run == nil:
-		c.answer(e, b, service.Fail(ceph.EOPNOTSUPP,
-			"'%s' is not available in this release of Glue",
-			cmd.Prefix))
+		c.answer(e, b, service.Fail(ceph.EOPNOTSUPP, "%s", commands.Unavailable[cmd.Prefix]))
 		return
 	}
 	writes := perms(d.Perm)&perms("w") != 0

@@ -274,5 +274,8 @@ func TestEveryCommandAnswers(t *testing.T) {
 		if w.c.index[prefix] == nil {
 			t.Errorf("%q has a handler and no description", prefix)
 		}
+		if commands.Unavailable[prefix] != "" {
+			t.Errorf("%q has a handler and is listed as unavailable", prefix)
+		}
 	}
 }

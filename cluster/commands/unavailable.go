@@ -1,0 +1,81 @@
+package commands
+
+// A missing is a feature that does not exist yet, and the commands that wait for it.
+type missing struct {
+	what     string // the feature, as the beginning of a sentence
+	instead  string // what to do without it; may be empty
+	prefixes []string
+}
+
+// absent lists the commands that have a descriptor and no handler. Whoever gives one a handler
+// deletes it here; tests of the monitor and of the manager hold both sides together.
+var absent = []missing{
+	{"Scrubbing", "the object store verifies its checksums on every read instead", []string{
+		"pg scrub", "pg deep-scrub", "pg repair",
+		"osd pool scrub", "osd pool deep-scrub", "osd pool repair",
+		"osd scrub", "osd deep-scrub", "osd repair"}},
+	{"The binary form of the PG map", "use 'ceph pg dump -f json'", []string{"pg getmap"}},
+	{"Choosing which PGs recover first", "objects that clients wait for go first anyway", []string{
+		"pg force-recovery", "pg force-backfill", "pg cancel-force-recovery",
+		"pg cancel-force-backfill", "osd pool force-recovery", "osd pool force-backfill",
+		"osd pool cancel-force-recovery", "osd pool cancel-force-backfill"}},
+	{"Cache tiering", "put a pool on faster disks with a CRUSH rule for their device class",
+		[]string{"osd tier add", "osd tier rm", "osd tier remove", "osd tier cache-mode",
+			"osd tier set-overlay", "osd tier rm-overlay", "osd tier remove-overlay",
+			"osd tier add-cache"}},
+	{"Stretch mode", "spread copies over sites with a CRUSH rule", []string{
+		"osd force_healthy_stretch_mode", "osd force_recovery_stretch_mode",
+		"mon enable_stretch_mode", "mon set_new_tiebreaker"}},
+	{"Predicting when a disk fails", "watch the disks with smartctl", []string{"smart",
+		"device info", "device ls-by-daemon", "device ls-by-host",
+		"device set-life-expectancy", "device rm-life-expectancy"}},
+	{"Reporting the daemons' options to the manager", "ask a daemon with 'ceph tell NAME config " +
+		"show'", []string{"config show-with-defaults"}},
+	{"CephFS", "", []string{
+		"fs authorize", "fs compat show", "fs new", "fs fail", "fs rm", "fs reset", "fs get",
+		"fs set", "fs flag set", "fs feature ls", "fs compat", "fs required_client_features",
+		"fs add_data_pool", "fs rm_data_pool", "fs set_default", "fs set-default",
+		"fs mirror enable", "fs mirror disable", "fs mirror peer_add", "fs mirror peer_remove",
+		"mds ok-to-stop", "mds freeze", "mds set_state", "mds fail", "mds repaired", "mds rm",
+		"mds rmfailed", "mds compat show", "mds compat rm_compat", "mds compat rm_incompat"}},
+	{"Scrubbing the monitors' stores", "members compare their state with the checksum of each " +
+		"OSD map", []string{"mon scrub"}},
+	{"Adding, removing and moving monitors at run time", "", []string{
+		"mon add", "mon rm", "mon remove", "mon set-addrs", "mon ok-to-add-offline",
+		"mon ok-to-rm", "add_bootstrap_peer_hint", "add_bootstrap_peer_hintv"}},
+	{"Electing a leader by rank, weight or connection scores", "Raft elects any member that has " +
+		"the newest state", []string{
+		"mon set-rank", "mon set-weight", "mon set election_strategy",
+		"mon add disallowed_leader", "mon rm disallowed_leader", "mon set_location",
+		"connection scores dump", "connection scores reset"}},
+	{"Changing the monitors' features", "all features of this release are in force",
+		[]string{"mon feature set", "mon enable-msgr2"}},
+	{"Sending a command through the monitors", "use 'ceph tell', which asks the daemon " +
+		"itself", []string{"tell"}},
+	{"Compacting a monitor's store by hand", "the store compacts itself", []string{"compact"}},
+	{"A heap profiler", "", []string{"heap"}},
+	{"Forcing a monitor to fetch the whole state", "a member that fell behind does so by itself",
+		[]string{"sync_force"}},
+	{"Leaving and joining the quorum by command", "stop and start the monitor", []string{
+		"quorum enter", "quorum exit"}},
+	{"Tracking a monitor's operations", "", []string{"ops", "dump_historic_ops",
+		"dump_historic_slow_ops"}},
+}
+
+// Unavailable is the answer to each command whose feature does not exist in this release: one
+// sentence with the feature and, where there is one, the way to do without.
+var Unavailable = unavailable(absent)
+
+func unavailable(list []missing) map[string]string {
+	out := map[string]string{}
+	for _, m := range list {
+		text := m.what + " is not available in this release of Glue"
+		if m.instead != "" {
+			text += ": " + m.instead
+		}
+		for _, p := range m.prefixes {
+			out[p] = text
+		}
+	}
+	return out
+}
