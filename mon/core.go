@@ -35,6 +35,7 @@ type core struct {
 	node *quorum.Node
 	// carry sends a message to another monitor; it may be lost.
 	carry func(to ceph.AddrVec, b message.Body)
+	arm   func(time.Duration) // asks for settle after a time
 
 	mon     *monmon.Service
 	auth    *authmon.Service
@@ -94,25 +95,36 @@ func (i *inbox) take() []event {
 	return list
 }
 
-// newCore opens the store and loads every service.
+// newCore opens the store in the options' folder and loads every service.
 func newCore(o Options) (*core, error) {
 	seal, err := readSealKey(o.Dir)
 	if err != nil {
 		return nil, err
 	}
+	return openCore(o, Edges{Seal: seal, Now: time.Now, Monotonic: o.monotonic})
+}
+
+// openCore opens the store at the given edges and loads every service.
+func openCore(o Options, e Edges) (*core, error) {
 	c := &core{
-		opt: o, log: o.Log, now: time.Now, gate: &gate{name: o.Name},
-		carry:    func(ceph.AddrVec, message.Body) {},
+		opt: o, log: o.Log, now: e.Now, gate: &gate{name: o.Name}, carry: e.Carry, arm: e.Arm,
 		sessions: map[*session]struct{}{}, inbox: inbox{wake: make(chan struct{}, 1)},
 	}
+	if c.carry == nil {
+		c.carry = func(ceph.AddrVec, message.Body) {}
+	}
+	if c.arm == nil {
+		c.arm = func(d time.Duration) { c.flow.timer.Reset(d) }
+	}
 	c.gate.conf.Store(&gateConf{})
+	var err error
 	c.node, err = quorum.Open(filepath.Join(o.Dir, storeDir), quorum.Options{
-		Machine: c, Log: o.Log, Send: c.toPeer, Now: o.monotonic,
+		Machine: c, Log: o.Log, Send: c.toPeer, Now: e.Monotonic, FS: e.FS,
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.build(seal)
+	c.build(e.Seal)
 	if err := c.Restored(c.node.View()); err != nil {
 		return nil, errJoin(err, c.node.Close())
 	}

@@ -62,8 +62,7 @@ func (c *core) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			c.node.Tick()
-			if err := c.housekeeping(c.now()); err != nil {
+			if err := c.tick(); err != nil {
 				return err
 			}
 		case <-c.flow.timer.C:
@@ -73,6 +72,12 @@ func (c *core) loop(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// tick takes up that a step of Raft's time has gone by.
+func (c *core) tick() error {
+	c.node.Tick()
+	return c.housekeeping(c.now())
 }
 
 // settle proposes, persists and applies until nothing is left to do now.
@@ -245,7 +250,7 @@ func (c *core) due() bool {
 	if left <= 0 {
 		return true
 	}
-	f.timer.Reset(left)
+	c.arm(left)
 	return false
 }
 

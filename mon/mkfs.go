@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"glue/auth/keyring"
 	"glue/ceph"
 	"glue/cluster/monmap"
@@ -46,16 +48,9 @@ func memberID(name string) uint64 {
 
 // Mkfs creates the store of a new monitor in dir. It refuses to touch a folder that holds one.
 func Mkfs(dir string, b Bootstrap) error {
-	ring, err := keyring.Parse(string(b.Keyring))
+	ring, seal, err := b.check()
 	if err != nil {
-		return fmt.Errorf("make mon.%s: %w", b.Name, err)
-	}
-	monEntry, ok := ring.Get(monName)
-	if !ok || monEntry.Key.IsZero() {
-		return fmt.Errorf("make mon.%s: the keyring has no key of \"mon.\"", b.Name)
-	}
-	if _, ok := b.Members[b.Name]; !ok {
-		return fmt.Errorf("make mon.%s: it is not among the initial monitors", b.Name)
+		return err
 	}
 	if _, err := os.Stat(filepath.Join(dir, storeDir)); err == nil {
 		return fmt.Errorf("make mon.%s in %s: %w", b.Name, dir, ErrExists)
@@ -65,15 +60,37 @@ func Mkfs(dir string, b Bootstrap) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("make mon.%s: %w", b.Name, err)
 	}
-	seal := sealKeyOf(monEntry.Key)
 	if err := writeSealKey(dir, seal); err != nil {
 		return fmt.Errorf("make mon.%s: %w", b.Name, err)
 	}
+	return b.create(nil, dir, seal, ring)
+}
+
+// check reads the keyring, and derives the seal key.
+func (b Bootstrap) check() (*keyring.Keyring, [keyring.SealKeyBytes]byte, error) {
+	var none [keyring.SealKeyBytes]byte
+	ring, err := keyring.Parse(string(b.Keyring))
+	if err != nil {
+		return nil, none, fmt.Errorf("make mon.%s: %w", b.Name, err)
+	}
+	e, ok := ring.Get(monName)
+	if !ok || e.Key.IsZero() {
+		return nil, none, fmt.Errorf("make mon.%s: the keyring has no key of \"mon.\"", b.Name)
+	}
+	if _, ok := b.Members[b.Name]; !ok {
+		return nil, none, fmt.Errorf("make mon.%s: it is not among the initial monitors", b.Name)
+	}
+	return ring, sealKeyOf(e.Key), nil
+}
+
+func (b Bootstrap) create(fs vfs.FS, dir string, seal [keyring.SealKeyBytes]byte,
+	ring *keyring.Keyring,
+) error {
 	var ids []uint64
 	for _, name := range slices.Sorted(maps.Keys(b.Members)) {
 		ids = append(ids, memberID(name))
 	}
-	return quorum.Create(filepath.Join(dir, storeDir), nil, memberID(b.Name), ids,
+	return quorum.Create(filepath.Join(dir, storeDir), fs, memberID(b.Name), ids,
 		func(w *quorum.Batch) error { return initial(w, b, seal, ring) })
 }
 
