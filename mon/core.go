@@ -138,7 +138,7 @@ func (c *core) build(seal [32]byte) {
 	c.mon = monmon.New(read, c)
 	c.auth = authmon.New(authmon.Options{
 		Seal: seal, Rand: rand.Reader, GlobalIDs: c.gate.give,
-		Publish: func(k *authmon.Keys) { c.gate.keys.Store(k) },
+		Publish: c.gate.publish,
 	}, c.gate.left)
 	c.config = configmon.New(configmon.Env{
 		FSID: func() ceph.UUID { return c.fsid }, MonHost: c.mon.HostList, Find: c.whereabouts,

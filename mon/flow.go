@@ -284,7 +284,7 @@ func (c *core) leadership() {
 	switch term := c.node.Term(); {
 	case c.node.Leads() && c.ledTerm != term:
 		c.ledTerm, c.ledSince = term, c.now()
-		c.gate.lead.Store(true)
+		c.gate.serve(true)
 		c.log.Info("leading the quorum", "term", term)
 		c.clusterLog(1, fmt.Sprintf("mon.%s is new leader, mons %s in quorum (ranks %v)",
 			c.opt.Name, c.opt.Name, c.Members()))
@@ -292,7 +292,7 @@ func (c *core) leadership() {
 		c.unblock()
 	case !c.node.Leads() && c.ledTerm != 0:
 		c.ledTerm = 0
-		c.gate.lead.Store(false)
+		c.gate.serve(false)
 		defer c.dismiss()
 		c.log.Warn("lost the lead of the quorum")
 		for _, s := range c.all {

@@ -22,8 +22,52 @@ type gate struct {
 	keys atomic.Pointer[authmon.Keys]
 	conf atomic.Pointer[gateConf]
 	mu   sync.Mutex
-	next uint64 // global ids
-	last uint64 // one past
+	next uint64        // global ids
+	last uint64        // one past
+	news chan struct{} // closed when something has changed that a client may wait for
+}
+
+// patience is how long a client that connects while there is no quorum is kept waiting for one: a
+// little less than stock clients wait before they try all monitors again, which is
+// mon_client_hunt_interval.
+const patience = 2500 * time.Millisecond
+
+// changed wakes who waits for the gate to open.
+func (g *gate) changed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.news != nil {
+		close(g.news)
+		g.news = nil
+	}
+}
+
+// wait is a channel that the next change closes.
+func (g *gate) wait() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.news == nil {
+		g.news = make(chan struct{})
+	}
+	return g.news
+}
+
+// open waits until clients are served here; false when that takes too long. Whoever connects in the
+// middle of an election is served at its end, and does not come back at a time of its own.
+func (g *gate) open() bool {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for {
+		news := g.wait()
+		if g.ready(time.Now()) {
+			return true
+		}
+		select {
+		case <-news:
+		case <-limit.C:
+			return false
+		}
+	}
 }
 
 // gateConf is the options that authentication depends on.
@@ -42,8 +86,21 @@ func (g *gate) modes(peer ceph.EntityType) []msgr.Mode {
 	return msgr.ConfiguredModes(ceph.TypeMon, option)(peer)
 }
 
+// publish takes the keys as they are now.
+func (g *gate) publish(k *authmon.Keys) {
+	g.keys.Store(k)
+	g.changed()
+}
+
+// serve says whether clients are served here from now on.
+func (g *gate) serve(yes bool) {
+	g.lead.Store(yes)
+	g.changed()
+}
+
 // give adds a range of global ids.
 func (g *gate) give(first, last uint64) {
+	defer g.changed()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.last != first {
@@ -106,7 +163,7 @@ type handshake struct {
 // service keys that are valid now until it has heard from the quorum.
 func (g *gate) ready(now time.Time) bool {
 	keys := g.keys.Load()
-	if !g.lead.Load() || keys == nil || g.conf.Load().authTTL == 0 {
+	if !g.lead.Load() || keys == nil || g.conf.Load().authTTL == 0 || g.left() == 0 {
 		return false
 	}
 	for _, t := range []ceph.EntityType{ceph.TypeAuth, ceph.TypeMon, ceph.TypeOSD, ceph.TypeMgr} {
@@ -123,7 +180,7 @@ func (h *handshake) Step(method uint32, payload []byte, secretBytes int) (msgr.A
 	if len(payload) > 0 && payload[0] == cephx.ModeAuthorizer {
 		h.peer = true // only other monitors come with a ticket; the server checks it
 	}
-	if !h.peer && !h.gate.ready(time.Now()) {
+	if !h.peer && !h.gate.open() {
 		return msgr.AuthStep{}, ceph.EBUSY
 	}
 	out, err := h.server.Step(time.Now(), method, payload, secretBytes)

@@ -87,7 +87,7 @@ func (k *council) step() {
 // leader waits until a monitor serves, and checks that it is the only one that can be heard.
 func (k *council) leader() *world {
 	k.t.Helper()
-	for range 400 {
+	for range 800 {
 		k.step()
 		var found *world
 		for n, w := range k.ws {
@@ -124,7 +124,7 @@ func (k *council) command(w *world, json string) (int32, bool) {
 	s, l := w.session("client.admin", "allow *")
 	m := message.New(&message.MMonCommand{FSID: testFSID, Cmd: []string{json}})
 	w.c.handle(event{s: s, m: m})
-	for range 30 {
+	for range 60 {
 		if acks := take[*message.MMonCommandAck](l); len(acks) > 0 {
 			return acks[0].Result, true
 		}
@@ -160,7 +160,7 @@ func TestLeaderIsLost(t *testing.T) {
 		if _, ok := k.command(w, `{"prefix":"osd stat"}`); ok {
 			t.Fatal("the cut off leader answered a question")
 		}
-		for range 50 {
+		for range 200 {
 			k.step()
 		}
 		if w.c.gate.lead.Load() || !client.closed {
@@ -175,12 +175,12 @@ func TestLeaderIsLost(t *testing.T) {
 			t.Errorf("status does not tell of the lost monitor:\n%s", text)
 		}
 		k.cut = ""
-		for range 100 {
+		for range 200 {
 			k.step()
 		}
 	}
 	k.leader()
-	for range 50 {
+	for range 200 {
 		k.step()
 	}
 	for _, n := range []string{"a", "b", "c"} {
@@ -240,7 +240,7 @@ func TestFarBehind(t *testing.T) {
 		t.Fatalf("only %d entries behind", w.c.node.Applied()-behind.c.node.Applied())
 	}
 	k.cut = ""
-	for range 100 {
+	for range 200 {
 		k.step()
 	}
 	if _, ok := behind.c.osd.Map().PoolByName("p"); !ok ||

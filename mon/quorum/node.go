@@ -19,10 +19,16 @@ import (
 // compaction, and the bound on what is proposed and not committed yet.
 const (
 	// TickEvery is the time between two calls of Tick.
-	TickEvery = 100 * time.Millisecond
+	TickEvery = 50 * time.Millisecond
+	// ElectionTimeout is how long a member that does not hear from a leader votes for no other; it
+	// stands for election after one to two of it.
+	ElectionTimeout = electionTicks * TickEvery
 
-	electionTicks    = 20
-	leaseFor         = electionTicks * TickEvery * 3 / 4
+	electionTicks = 20
+	// A ticker that was late delivers one tick at once and the next on time, so that electionTicks
+	// may take up to two ticks less than ElectionTimeout. The rest of the quarter is for clocks
+	// that run unevenly.
+	leaseFor         = ElectionTimeout * 3 / 4
 	heartbeatTicks   = 4
 	keepEntries      = 500
 	compactEvery     = 250
@@ -70,7 +76,9 @@ type Node struct {
 	base    uint64
 	ready   bool // leader, and an entry of our term is applied
 	ticks   int
-	lease   time.Duration // until when no other leader can exist
+	lease   time.Duration            // until when no other leader can exist
+	heard   map[uint64]time.Duration // when each other member last said something
+	led     time.Duration            // when the leader that we follow last said something
 	cs      *pb.ConfState
 	failed  error
 }
@@ -121,7 +129,7 @@ func Open(dir string, o Options) (*Node, error) {
 		start := time.Now()
 		o.Now = func() time.Duration { return time.Since(start) }
 	}
-	n := &Node{opt: o, db: db}
+	n := &Node{opt: o, db: db, heard: map[uint64]time.Duration{}}
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -230,7 +238,32 @@ func (n *Node) Step(message []byte) {
 		return
 	}
 	_ = n.rn.Step(m) // an error means "ignored", such as a message of a removed member
+	now := n.opt.Now()
+	n.heard[m.GetFrom()] = now
+	if st := n.rn.BasicStatus(); st.Lead == m.GetFrom() && st.GetTerm() == m.GetTerm() {
+		n.led = now
+	}
 }
+
+// Follows says whether this member follows a leader that it has heard from so recently that it
+// would vote for no other.
+func (n *Node) Follows() bool {
+	return n.term == 0 && n.lead != 0 && n.lead != n.id && n.recent(n.led)
+}
+
+// Hears says whether a majority of the voters, this member among them, has said something within
+// an election timeout.
+func (n *Node) Hears() bool {
+	count := 0
+	for _, id := range n.cs.GetVoters() {
+		if at, ok := n.heard[id]; id == n.id || ok && n.recent(at) {
+			count++
+		}
+	}
+	return count > len(n.cs.GetVoters())/2
+}
+
+func (n *Node) recent(at time.Duration) bool { return n.opt.Now()-at < ElectionTimeout }
 
 // ID is our own member id.
 func (n *Node) ID() uint64 { return n.id }
