@@ -184,6 +184,9 @@ func ParseAddr(s string, def AddrType) (Addr, error) {
 	return a, nil
 }
 
+// MonPort is where monitors listen when nothing else was said (CEPH_MON_PORT_IANA).
+const MonPort = 3300
+
 // An AddrVec is the addresses of one entity (entity_addrvec_t), best first.
 type AddrVec []Addr
 

@@ -73,6 +73,10 @@ func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 	a := c.run(run, &service.Request{
 		Command: cmd, Now: c.now(), Input: e.m.Data, Caller: e.s.caller(),
 	})
+	if a.Again {
+		c.block(e)
+		return
+	}
 	if !writes {
 		c.answer(e, b, a)
 		return
@@ -99,7 +103,7 @@ func (c *core) run(f func(*service.Request) service.Answer, r *service.Request) 
 		c.dropPrepared()
 		return service.Fail(ceph.EINVAL, "%s", err)
 	}
-	if a.Err != 0 {
+	if a.Err != 0 || a.Again {
 		c.dropPrepared()
 	}
 	return a

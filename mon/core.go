@@ -59,6 +59,11 @@ type core struct {
 	ledSince time.Time // since when
 	lastTick time.Time
 	logSeq   uint64
+	probing  probing
+	told     told
+	routes   map[uint64]ceph.AddrVec // where members were last heard from
+	gone     error                   // why this monitor has to stop
+	renamed  func(rank int)          // takes the monitor's rank
 }
 
 // An event is one thing for the loop to do: a message of a session, or a function.
@@ -109,6 +114,7 @@ func openCore(o Options, e Edges) (*core, error) {
 	c := &core{
 		opt: o, log: o.Log, now: e.Now, gate: &gate{name: o.Name}, carry: e.Carry, arm: e.Arm,
 		sessions: map[*session]struct{}{}, inbox: inbox{wake: make(chan struct{}, 1)},
+		routes: map[uint64]ceph.AddrVec{}, renamed: func(int) {},
 	}
 	if c.carry == nil {
 		c.carry = func(ceph.AddrVec, message.Body) {}
@@ -164,6 +170,7 @@ func (c *core) build(seal [32]byte) {
 		c.addRows(s.Commands())
 	}
 	c.addRows(c.commands())
+	c.addRows(c.memberCommands())
 	c.addRows(fsCommands())
 	c.index = commands.NewIndex(commands.Manager, commands.Monitor, commands.OSDMap)
 }
@@ -181,6 +188,7 @@ func (c *core) Restored(v quorum.View) error {
 			return err
 		}
 	}
+	c.checkPlace()
 	return c.configure()
 }
 
@@ -224,27 +232,31 @@ func (c *core) logTo(priority uint16, channel, text string) {
 
 // Leader is the leader's rank, -1 for none.
 func (c *core) Leader() int {
-	for rank, name := range c.mon.Map().Ranks {
-		if memberID(name) == c.node.Leader() {
-			return rank
-		}
-	}
-	return -1
+	return c.mon.Rank(c.node.Leader())
 }
 
-// Members are the ranks in the quorum: the leader and who answers it. A follower knows of no other
-// than the leader and itself.
+// Members are the ranks in the quorum: the leader and who answers it, as the leader has told its
+// followers.
 func (c *core) Members() []int {
-	out, active := []int{}, c.node.Active()
-	for rank, name := range c.mon.Map().Ranks {
-		if slices.Contains(active, memberID(name)) {
+	if c.node.Follows() && c.told.term == c.node.CurrentTerm() {
+		return c.told.quorum
+	}
+	out := []int{}
+	for _, id := range c.node.Active() {
+		if rank := c.mon.Rank(id); rank >= 0 {
 			out = append(out, rank)
 		}
 	}
+	slices.Sort(out)
 	return out
 }
 
 // Term is the election epoch that the stock commands show: odd while electing, even when led.
-func (c *core) Term() uint64 { return c.node.Term() * 2 }
+func (c *core) Term() uint64 {
+	if !c.node.Leads() && !c.node.Follows() {
+		return c.node.CurrentTerm()*2 + 1
+	}
+	return c.node.CurrentTerm() * 2
+}
 
 var errNoService = fmt.Errorf("a log entry is for a service that does not exist")

@@ -58,6 +58,9 @@ func (c *core) loop(ctx context.Context) error {
 		if err := c.settle(); err != nil {
 			return err
 		}
+		if c.gone != nil {
+			return c.gone
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -77,6 +80,7 @@ func (c *core) loop(ctx context.Context) error {
 // tick takes up that a step of Raft's time has gone by.
 func (c *core) tick() error {
 	c.node.Tick()
+	c.speak(c.now())
 	return c.housekeeping(c.now())
 }
 
@@ -189,6 +193,7 @@ func (c *core) propose() {
 		return
 	}
 	p := service.Proposal{ID: c.proposalID(), Changes: map[string][]byte{}}
+	step := c.mon.Step()
 	for _, s := range c.all {
 		if !s.Dirty() {
 			continue
@@ -201,7 +206,11 @@ func (c *core) propose() {
 		p.Changes[s.Name()] = b
 	}
 	f.since, f.urgent = time.Time{}, false
-	if err := c.node.Propose(denc.Marshal(&p, ceph.FeaturesAll)); err != nil {
+	propose := c.node.Propose
+	if step != nil {
+		propose = func(b []byte) error { return c.node.ProposeStep(step.Kind, step.ID, b) }
+	}
+	if err := propose(denc.Marshal(&p, ceph.FeaturesAll)); err != nil {
 		c.log.Warn("proposal refused", "err", err)
 		c.abandon(f.next)
 		return

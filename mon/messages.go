@@ -81,7 +81,9 @@ func (c *core) route(e event) {
 	case *message.MMonRaft:
 		c.fromPeer(e.s, b)
 	case *message.MMonProbe:
-		c.introduced(e, b)
+		c.probe(e, b)
+	case *message.MMonJoin:
+		c.join(e, b)
 	case *message.MCommand:
 		c.tell(e, b)
 	case *message.MPing:

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"io/fs"
 	"maps"
@@ -38,13 +37,6 @@ const (
 )
 
 var monName = ceph.AuthName{Type: ceph.TypeMon}
-
-// memberID is a monitor's number in the quorum: ranks change when monitors go, this does not.
-func memberID(name string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	return max(h.Sum64()&^(1<<63), 1)
-}
 
 // Mkfs creates the store of a new monitor in dir. It refuses to touch a folder that holds one.
 func Mkfs(dir string, b Bootstrap) error {
@@ -88,9 +80,9 @@ func (b Bootstrap) create(fs vfs.FS, dir string, seal [keyring.SealKeyBytes]byte
 ) error {
 	var ids []uint64
 	for _, name := range slices.Sorted(maps.Keys(b.Members)) {
-		ids = append(ids, memberID(name))
+		ids = append(ids, monmon.InitialID(name))
 	}
-	return quorum.Create(filepath.Join(dir, storeDir), fs, memberID(b.Name), ids,
+	return quorum.Create(filepath.Join(dir, storeDir), fs, monmon.InitialID(b.Name), ids,
 		func(w *quorum.Batch) error { return initial(w, b, seal, ring) })
 }
 

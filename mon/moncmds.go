@@ -45,7 +45,6 @@ func (c *core) commands() []service.Row {
 		{Prefix: "mon getmap", Run: c.cmdMonGetMap},
 		{Prefix: "mon metadata", Run: c.cmdMonMetadata},
 		{Prefix: "mon feature ls", Run: c.cmdMonFeatures},
-		{Prefix: "mon ok-to-stop", Run: c.cmdMonOKToStop},
 		{Prefix: "node ls", Run: c.cmdNodeList},
 		{Prefix: "time-sync-status", Run: c.cmdTimeSync},
 		{Prefix: "df", Run: c.cmdDF},
@@ -173,23 +172,6 @@ func (c *core) cmdMonFeatures(r *service.Request) service.Answer {
 	a, h := strings.Join(all, ","), strings.Join(have, ",")
 	return service.Plainf("all features\n\tsupported: [%s]\n\tpersistent: [%s]\n"+
 		"on current monmap (epoch %d)\n\tpersistent: [%s]\n\trequired: [%s]\n", a, a, m.Epoch, h, h)
-}
-
-func (c *core) cmdMonOKToStop(r *service.Request) service.Answer {
-	left := len(c.mon.Map().Ranks)
-	for _, id := range r.Strs("ids") {
-		if c.mon.Map().Rank(id) < 0 {
-			return service.Fail(ceph.ENOENT, "mon.%s does not exist", id)
-		}
-		left--
-	}
-	if need := len(c.mon.Map().Ranks)/2 + 1; left < need {
-		return service.Fail(ceph.EBUSY, "not enough monitors would be available (%s) after "+
-			"stopping "+
-			"mons [%s]", "", strings.Join(r.Strs("ids"), ","))
-	}
-	return service.OK("quorum should be preserved after stopping [%s]",
-		strings.Join(r.Strs("ids"), ","))
 }
 
 func (c *core) cmdNodeList(r *service.Request) service.Answer {

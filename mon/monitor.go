@@ -95,7 +95,7 @@ func Start(ctx context.Context, o Options) (*Monitor, error) {
 func (m *Monitor) listen(o Options) error {
 	c := m.core
 	rank := c.rank()
-	if rank < 0 {
+	if rank < 0 && !c.node.Empty() {
 		return fmt.Errorf("mon.%s is not in the monitor map", o.Name)
 	}
 	at := o.Listen
@@ -120,6 +120,9 @@ func (m *Monitor) listen(o Options) error {
 	})
 	if err := m.net.Bind(at); err != nil {
 		return errors.Join(err, m.net.Close())
+	}
+	c.renamed = func(rank int) {
+		m.net.SetName(ceph.EntityName{Type: ceph.TypeMon, Num: int64(rank)})
 	}
 	c.carry = func(to ceph.AddrVec, b message.Body) {
 		m.net.Connect(ceph.TypeMon, to).Send(message.New(b))

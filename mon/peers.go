@@ -20,21 +20,27 @@ import (
 // loses the lead ends its sessions. So every answer comes from who has the newest state, and no
 // request is ever forwarded.
 
-// toPeer sends a message of the log to another member.
+// toPeer sends a message of the log to another member: to where the map has it, and, if that was
+// somewhere else, to where it was last heard from, since one of both may not know the newest map.
 func (c *core) toPeer(to uint64, b []byte) {
-	for rank, name := range c.mon.Map().Ranks {
-		if memberID(name) != to || name == c.opt.Name {
-			continue
-		}
-		c.carry(c.mon.Map().Addrs(rank), &message.MMonRaft{FSID: c.fsid, From: int32(c.rank()),
-			Message: b})
+	m := &message.MMonRaft{FSID: c.fsid, From: int32(c.rank()), Addrs: c.addrs(), Message: b}
+	at := c.mon.Map().Addrs(c.mon.Rank(to))
+	if len(at) > 0 {
+		c.carry(at, m)
+	}
+	if heard := c.routes[to]; len(heard) > 0 && !heard.Equal(at) {
+		c.carry(heard, m)
 	}
 }
 
 // fromPeer takes a message of the log. Only who has proven the monitors' own key may send one.
 func (c *core) fromPeer(s *session, b *message.MMonRaft) {
-	if s.peer.AuthName.Type == ceph.TypeMon && s.peer.AllowAll && b.FSID == c.fsid {
-		c.node.Step(b.Message)
+	if !s.isMon() || b.FSID != c.fsid {
+		return
+	}
+	if from := c.node.Step(b.Message); from != 0 && (len(c.routes) < 4*maxMons ||
+		c.routes[from] != nil) {
+		c.routes[from] = b.Addrs
 	}
 }
 
@@ -42,15 +48,14 @@ func (c *core) fromPeer(s *session, b *message.MMonRaft) {
 func (c *core) introduce() {
 	if rank := c.Leader(); rank >= 0 && rank != c.rank() {
 		c.carry(c.mon.Map().Addrs(rank), &message.MMonProbe{FSID: c.fsid,
-			Kind: message.ProbeReply, Name: c.opt.Name, Rank: int32(c.rank()),
+			Kind: message.ProbeFacts, Name: c.opt.Name, Rank: int32(c.rank()),
 			Metadata: c.metadata()})
 	}
 }
 
 // introduced takes what another monitor says of its machine.
 func (c *core) introduced(e event, b *message.MMonProbe) {
-	if e.s.peer.AuthName.Type != ceph.TypeMon || !e.s.peer.AllowAll || b.FSID != c.fsid ||
-		e.s.peer.AuthName.ID != b.Name || c.mon.Map().Rank(b.Name) < 0 || !c.node.Leads() ||
+	if e.s.peer.AuthName.ID != b.Name || c.mon.Map().Rank(b.Name) < 0 || !c.node.Leads() ||
 		c.flow.inflight {
 		return
 	}
@@ -65,6 +70,9 @@ func (c *core) dismiss() {
 			c.end(s)
 		}
 	}
+	c.flow.blocked = slices.DeleteFunc(c.flow.blocked, func(e event) bool {
+		return e.s != nil && e.s.closed
+	})
 }
 
 // Connect authenticates us to another monitor with the key that all of them have.

@@ -16,7 +16,16 @@ import (
 )
 
 // quorumAge is since when the quorum is as it is, in seconds.
-func (c *core) quorumAge(now time.Time) int64 { return int64(now.Sub(c.ledSince) / time.Second) }
+func (c *core) quorumAge(now time.Time) int64 {
+	since := c.ledSince
+	if c.node.Follows() {
+		since = c.told.since
+	}
+	if since.IsZero() {
+		return 0
+	}
+	return int64(now.Sub(since) / time.Second)
+}
 
 // quorumNames are the monitors in the quorum.
 func (c *core) quorumNames() []string {
@@ -113,20 +122,13 @@ func quorumFeatures() cephjson.Object {
 
 // monStatus is "ceph tell mon.X mon_status".
 func (c *core) monStatus() any {
-	state := "electing"
-	switch {
-	case c.node.Leads():
-		state = "leader"
-	case c.Leader() >= 0:
-		state = "peon"
-	}
 	features := append(cephjson.Object{
 		{Key: "required_con", Value: fmt.Sprint(ceph.FeaturesRequired)},
 		{Key: "required_mon", Value: monmap.FeatureNames(monmap.FeaturesPacific)},
 	}, quorumFeatures()...)
 	return cephjson.Object{
 		{Key: "name", Value: c.opt.Name}, {Key: "rank", Value: c.rank()},
-		{Key: "state", Value: state}, {Key: "election_epoch", Value: c.Term()},
+		{Key: "state", Value: c.state()}, {Key: "election_epoch", Value: c.Term()},
 		{Key: "quorum", Value: c.Members()}, {Key: "quorum_age", Value: c.quorumAge(c.now())},
 		{Key: "features", Value: features},
 		{Key: "outside_quorum", Value: []string{}}, {Key: "extra_probe_peers", Value: []string{}},

@@ -107,6 +107,9 @@ func (c *core) publish() {
 		return
 	}
 	c.flow.changed = nil
+	if changed["mon"] {
+		c.checkPlace()
+	}
 	if changed["config"] {
 		if err := c.configure(); err != nil {
 			c.log.Error("configuration not taken", "err", err)

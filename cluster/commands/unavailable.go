@@ -40,16 +40,15 @@ var absent = []missing{
 		"mds rmfailed", "mds compat show", "mds compat rm_compat", "mds compat rm_incompat"}},
 	{"Scrubbing the monitors' stores", "members compare their state with the checksum of each " +
 		"OSD map", []string{"mon scrub"}},
-	{"Adding, removing and moving monitors at run time", "", []string{
-		"mon add", "mon rm", "mon remove", "mon set-addrs", "mon ok-to-add-offline",
-		"mon ok-to-rm", "add_bootstrap_peer_hint", "add_bootstrap_peer_hintv"}},
-	{"Electing a leader by rank, weight or connection scores", "Raft elects any member that has " +
+	{"Hinting a monitor at others", "name the quorum's monitors in mon_host and start it with " +
+		"'glue mon --join'", []string{"add_bootstrap_peer_hint", "add_bootstrap_peer_hintv"}},
+	{"Electing a leader by connection scores or location", "Raft elects any member that has " +
 		"the newest state", []string{
-		"mon set-rank", "mon set-weight", "mon set election_strategy",
+		"mon set election_strategy",
 		"mon add disallowed_leader", "mon rm disallowed_leader", "mon set_location",
 		"connection scores dump", "connection scores reset"}},
 	{"Changing the monitors' features", "all features of this release are in force",
-		[]string{"mon feature set", "mon enable-msgr2"}},
+		[]string{"mon feature set"}},
 	{"Sending a command through the monitors", "use 'ceph tell', which asks the daemon " +
 		"itself", []string{"tell"}},
 	{"Compacting a monitor's store by hand", "the store compacts itself", []string{"compact"}},

@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	name    = "mon"
-	mapKey  = name + "/map/"
-	metaKey = name + "/meta/"
-	keep    = 100 // epochs
+	name      = "mon"
+	mapKey    = name + "/map/"
+	metaKey   = name + "/meta/"
+	memberKey = name + "/member/" // u64 by monitor
+	keep      = 100               // epochs
 )
 
 // A Quorum tells who leads and who is in.
@@ -38,13 +39,17 @@ type Service struct {
 	m      *monmap.Map
 	first  ceph.Epoch
 	meta   map[string]map[string]string
+	ids    map[string]uint64 // in the quorum's log
 	next   *monmap.Map
 	facts  service.Edit // metadata by monitor
+	member service.Edit // ids
+	step   *Step
 }
 
 // New makes a service; r reads earlier epochs.
 func New(r service.Reader, q Quorum) *Service {
-	return &Service{read: r, quorum: q, meta: map[string]map[string]string{}}
+	return &Service{read: r, quorum: q, meta: map[string]map[string]string{},
+		ids: map[string]uint64{}}
 }
 
 // Name is "mon".
@@ -67,6 +72,7 @@ func Encode(m *monmap.Map) []byte { return denc.Marshal(m, ceph.FeaturesAll) }
 // Load reads the newest map.
 func (s *Service) Load(r service.Reader) error {
 	s.m, s.first, s.meta = nil, 0, map[string]map[string]string{}
+	s.ids = map[string]uint64{}
 	var failed error
 	err := r.Scan(mapKey, func(_ string, value []byte) bool {
 		m := &monmap.Map{}
@@ -82,6 +88,12 @@ func (s *Service) Load(r service.Reader) error {
 			facts := map[string]string{}
 			failed = json.Unmarshal(value, &facts)
 			s.meta[key[len(metaKey):]] = facts
+			return failed == nil
+		})
+	}
+	if err == nil && failed == nil {
+		err = r.Scan(memberKey, func(key string, value []byte) bool {
+			s.ids[key[len(memberKey):]], failed = memberOf(value)
 			return failed == nil
 		})
 	}
@@ -108,28 +120,36 @@ func (s *Service) SetMetadata(id string, facts map[string]string) {
 }
 
 // Dirty says whether something is prepared.
-func (s *Service) Dirty() bool { return s.next != nil || !s.facts.Empty() }
+func (s *Service) Dirty() bool {
+	return s.next != nil || s.step != nil || !s.facts.Empty() || !s.member.Empty()
+}
 
 // Discard forgets what is prepared.
-func (s *Service) Discard() { s.next, s.facts = nil, service.Edit{} }
+func (s *Service) Discard() {
+	s.next, s.step, s.facts, s.member = nil, nil, service.Edit{}, service.Edit{}
+}
 
 // wish is the encoded form of a change.
 type wish struct {
-	Map   []byte
-	Facts service.Edit
+	Map     []byte
+	Facts   service.Edit
+	Members service.Edit
 }
 
 // Denc is a section of the parts.
 func (w *wish) Denc(c *denc.Coder) {
-	f := c.Begin(1, 1)
+	f := c.Begin(2, 1)
 	c.Blob(&w.Map)
 	w.Facts.Denc(c)
+	if f.V >= 2 {
+		w.Members.Denc(c)
+	}
 	f.End()
 }
 
 // Change encodes what is prepared.
 func (s *Service) Change() ([]byte, error) {
-	w := wish{Facts: s.facts}
+	w := wish{Facts: s.facts, Members: s.member}
 	if s.next != nil {
 		w.Map = Encode(s.next)
 	}
@@ -144,6 +164,10 @@ func (s *Service) Apply(change []byte, out service.Writer) error {
 		return fmt.Errorf("change of monitor map: %w", err)
 	}
 	for id, b := range w.Facts.Set {
+		if b == nil {
+			delete(s.meta, id)
+			continue
+		}
 		facts := map[string]string{}
 		if err := json.Unmarshal(b, &facts); err != nil {
 			return fmt.Errorf("change of monitor metadata: %w", err)
@@ -151,6 +175,9 @@ func (s *Service) Apply(change []byte, out service.Writer) error {
 		s.meta[id] = facts
 	}
 	w.Facts.Write(out, metaKey)
+	if err := s.applyMembers(&w.Members, out); err != nil {
+		return err
+	}
 	if len(w.Map) == 0 {
 		return nil
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
-	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -79,15 +78,21 @@ type Node struct {
 	lease   time.Duration            // until when no other leader can exist
 	heard   map[uint64]time.Duration // when each other member last said something
 	led     time.Duration            // when the leader that we follow last said something
+	silent  int                      // ticks for which a leader is silent, to lose the lead
 	cs      *pb.ConfState
 	failed  error
 }
 
 // Create makes a new store in dir with the given members and initial state, which must be the same
-// for all initial members.
+// for all initial members. Without members it is the store of one that will be added to a quorum
+// that exists: it takes no part until a leader sends it the state, which replaces its own.
 func Create(
 	dir string, fs vfs.FS, member uint64, members []uint64, state func(b *Batch) error,
 ) error {
+	index, term := uint64(firstIndex), uint64(firstTerm)
+	if len(members) == 0 {
+		index, term = 0, 0
+	}
 	db, err := openDB(dir, fs, true)
 	if err != nil {
 		return err
@@ -98,13 +103,12 @@ func Create(
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	hs, err := proto.Marshal(&pb.HardState{Term: ptr[uint64](firstTerm),
-		Commit: ptr[uint64](firstIndex)})
+	hs, err := proto.Marshal(&pb.HardState{Term: &term, Commit: &index})
 	err = errors.Join(err, state(batch), batch.err,
 		b.Set(keyConfState, cs, nil),
 		b.Set(keyHardState, hs, nil),
-		b.Set(keyApplied, u64s(firstIndex), nil),
-		b.Set(keyBase, u64s(firstIndex, firstTerm), nil),
+		b.Set(keyApplied, u64s(index), nil),
+		b.Set(keyBase, u64s(index, term), nil),
 		b.Set(keyMember, u64s(member), nil))
 	if err == nil {
 		err = b.Commit(pebble.Sync)
@@ -172,7 +176,7 @@ func (n *Node) start() error {
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
-	if v := n.cs.GetVoters(); len(v) == 1 && v[0] == n.id {
+	if n.alone() {
 		return n.rn.Campaign() // nobody else could win: no need to wait for a timeout
 	}
 	return nil
@@ -202,6 +206,10 @@ func (s storage) Snapshot() (*pb.Snapshot, error) {
 // Tick advances Raft's time by one step of TickEvery. A leader of several has the lease confirmed
 // with its heartbeats.
 func (n *Node) Tick() {
+	if n.silent > 0 {
+		n.silent--
+		return
+	}
 	n.rn.Tick()
 	if n.ticks++; n.ready && n.ticks%heartbeatTicks == 0 {
 		n.confirm()
@@ -222,7 +230,7 @@ func (n *Node) confirmed(asked time.Duration) {
 // Propose asks that data be appended to the log. That it returns nil promises nothing: the entry
 // may be lost with the leadership. Only a leader accepts.
 func (n *Node) Propose(data []byte) error {
-	if !n.ready {
+	if !n.Leads() {
 		return ErrNotLeader
 	}
 	if err := n.rn.Propose(data); err != nil {
@@ -231,11 +239,11 @@ func (n *Node) Propose(data []byte) error {
 	return nil
 }
 
-// Step takes a message of another member. What is not one is dropped.
-func (n *Node) Step(message []byte) {
+// Step takes a message of another member and says whose it is. What is not one is dropped.
+func (n *Node) Step(message []byte) (from uint64) {
 	m := new(pb.Message)
-	if proto.Unmarshal(message, m) != nil || raft.IsLocalMsg(m.GetType()) {
-		return
+	if proto.Unmarshal(message, m) != nil || raft.IsLocalMsg(m.GetType()) || m.GetTo() != n.id {
+		return 0
 	}
 	_ = n.rn.Step(m) // an error means "ignored", such as a message of a removed member
 	now := n.opt.Now()
@@ -243,6 +251,7 @@ func (n *Node) Step(message []byte) {
 	if st := n.rn.BasicStatus(); st.Lead == m.GetFrom() && st.GetTerm() == m.GetTerm() {
 		n.led = now
 	}
+	return m.GetFrom()
 }
 
 // Follows says whether this member follows a leader that it has heard from so recently that it
@@ -271,8 +280,8 @@ func (n *Node) ID() uint64 { return n.id }
 // Leader is the leader's id as far as we know, 0 for none.
 func (n *Node) Leader() uint64 { return n.lead }
 
-// Active are the members that take part as far as we know: on a leader itself and who has answered
-// it within an election timeout, on a follower the leader and itself.
+// Active are the voters that take part as far as we know: on a leader itself and who has said
+// something within two election timeouts, on a follower the leader and itself.
 func (n *Node) Active() []uint64 {
 	if n.term == 0 {
 		if n.lead == 0 || n.lead == n.id {
@@ -280,28 +289,31 @@ func (n *Node) Active() []uint64 {
 		}
 		return []uint64{n.lead, n.id}
 	}
-	out := []uint64{n.id}
-	n.rn.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
-		if id != n.id && p.RecentActive {
+	out := []uint64{}
+	for _, id := range n.cs.GetVoters() {
+		if at, ok := n.heard[id]; id == n.id || ok && n.opt.Now()-at < 2*ElectionTimeout {
 			out = append(out, id)
 		}
-	})
+	}
 	return out
 }
 
 // Leads says whether this member is the leader, as far as it knows, and has applied all that
 // earlier
 // leaders committed: it may propose.
-func (n *Node) Leads() bool { return n.ready }
+func (n *Node) Leads() bool { return n.ready && n.silent == 0 }
 
 // Leading says whether this member certainly leads now, so that its state is the newest there is:
 // besides Leads, a majority has confirmed it so recently that no other can have been elected since.
 func (n *Node) Leading() bool {
-	return n.ready && (len(n.cs.GetVoters()) == 1 || n.opt.Now() < n.lease)
+	return n.Leads() && (n.alone() || n.opt.Now() < n.lease)
 }
 
 // Term is the term we lead in; 0 when we do not.
 func (n *Node) Term() uint64 { return n.term }
+
+// CurrentTerm is the newest term that this member knows of.
+func (n *Node) CurrentTerm() uint64 { return n.rn.BasicStatus().GetTerm() }
 
 // Applied is the index of the last applied entry.
 func (n *Node) Applied() uint64 { return n.applied }

@@ -156,8 +156,10 @@ func load(db *pebble.DB) (*raft.MemoryStorage, uint64, error) {
 	snap := &pb.Snapshot{Metadata: &pb.SnapshotMetadata{
 		ConfState: cs, Index: &base[0], Term: &base[1],
 	}}
-	if err := ms.ApplySnapshot(snap); err != nil {
-		return nil, 0, fmt.Errorf("monitor store: %w", err)
+	if base[0] > 0 { // else it waits for the state, and has nobody for a member
+		if err := ms.ApplySnapshot(snap); err != nil {
+			return nil, 0, fmt.Errorf("monitor store: %w", err)
+		}
 	}
 	entries, err := loadEntries(db, base[0])
 	if err != nil {

@@ -21,7 +21,7 @@ func (n *Node) Work() error {
 		if rd.SoftState != nil {
 			n.lead = rd.SoftState.Lead
 			if rd.SoftState.RaftState != raft.StateLeader {
-				n.term, n.ready = 0, false
+				n.term, n.ready, n.silent = 0, false, 0
 			} else {
 				n.term = n.rn.BasicStatus().GetTerm()
 			}
@@ -156,32 +156,33 @@ func (n *Node) apply(entries []*pb.Entry) error {
 }
 
 func (n *Node) applyOne(e *pb.Entry, b *Batch) error {
-	var cc pb.ConfChangeI
-	switch e.GetType() {
-	case pb.EntryType_EntryNormal:
+	if e.GetType() == pb.EntryType_EntryNormal {
 		if len(e.Data) == 0 {
 			return nil // the first entry of a new leader
 		}
 		return n.opt.Machine.Apply(e.GetIndex(), e.Data, b)
-	case pb.EntryType_EntryConfChange:
-		m := new(pb.ConfChange)
-		if err := proto.Unmarshal(e.Data, m); err != nil {
-			return err
-		}
-		cc = m
-	default:
-		m := new(pb.ConfChangeV2)
-		if err := proto.Unmarshal(e.Data, m); err != nil {
-			return err
-		}
-		cc = m
 	}
-	n.cs = n.rn.ApplyConfChange(cc)
-	v, err := proto.Marshal(n.cs)
-	if err != nil {
+	m := new(pb.ConfChange)
+	if e.GetType() != pb.EntryType_EntryConfChange {
+		return fmt.Errorf("change of members of an unknown kind %v", e.GetType())
+	}
+	if err := proto.Unmarshal(e.Data, m); err != nil {
 		return err
 	}
-	return b.b.Set(keyConfState, v, nil)
+	n.cs = n.rn.ApplyConfChange(m)
+	// The lease was confirmed by a majority of other members.
+	n.lease = 0
+	if n.ready {
+		n.confirm()
+	}
+	v, err := proto.Marshal(n.cs)
+	if err = errors.Join(err, b.b.Set(keyConfState, v, nil)); err != nil {
+		return err
+	}
+	if len(m.Context) == 0 {
+		return nil
+	}
+	return n.opt.Machine.Apply(e.GetIndex(), m.Context, b)
 }
 
 // compact drops old log entries.

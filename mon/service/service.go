@@ -82,6 +82,8 @@ type Answer struct {
 	Text string     // for the user, on standard error
 	Data []byte     // output
 	Bare bool       // no text even though it is an error
+	// Again says that the request has to be handled once more, after something else has happened.
+	Again bool
 }
 
 // OK is success with a line for the user.

@@ -9,7 +9,8 @@ import (
 // of Ceph's consensus message.
 type MMonRaft struct {
 	FSID    ceph.UUID
-	From    int32 // rank of the sender
+	From    int32        // rank of the sender
+	Addrs   ceph.AddrVec // where it listens
 	Message []byte
 }
 
@@ -21,29 +22,33 @@ func (m *MMonRaft) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) {
 		m.FSID.Denc(c)
 		c.I32(&m.From)
+		m.Addrs.Denc(c)
 		c.Blob(&m.Message)
 	})
 }
 
 // Kinds of MMonProbe.
 const (
-	ProbeAsk   = 1
-	ProbeReply = 2
+	ProbeAsk    = 1 // who are you, and is there a quorum?
+	ProbeReply  = 2
+	ProbeFacts  = 3 // what the sender's machine is like
+	ProbeQuorum = 4 // from the leader: who is in the quorum
+	ProbeRefuse = 5 // why the receiver can't join
 )
 
 // MMonProbe asks a monitor who it is and what it has, and answers.
 type MMonProbe struct {
-	FSID      ceph.UUID
-	Kind      uint8
-	Name      string
-	Rank      int32
-	Monmap    []byte
-	Quorum    []int32
-	Leader    int32
-	First     uint64 // range of the log in its store
-	Last      uint64
-	HasJoined bool
-	Metadata  map[string]string // of the sender's machine
+	FSID     ceph.UUID
+	Kind     uint8
+	Name     string
+	Rank     int32
+	Monmap   []byte
+	Quorum   []int32
+	Leader   int32
+	Member   uint64            // of an ask: the sender's id in the log; of a reply: the receiver's
+	Since    uint64            // how long the quorum has been as it is, in seconds
+	Metadata map[string]string // of the sender's machine
+	Text     string
 }
 
 // Type is MSG_MON_PROBE.
@@ -59,19 +64,20 @@ func (m *MMonProbe) Denc(c *denc.Coder, _ uint16) {
 		c.Blob(&m.Monmap)
 		ints(c, &m.Quorum)
 		c.I32(&m.Leader)
-		c.U64(&m.First)
-		c.U64(&m.Last)
-		c.Bool(&m.HasJoined)
+		c.U64(&m.Member)
+		c.U64(&m.Since)
 		strMap(c, &m.Metadata)
+		c.Str(&m.Text)
 	})
 }
 
 // MMonJoin asks to become a member of the quorum.
 type MMonJoin struct {
 	Paxos
-	FSID  ceph.UUID
-	Name  string
-	Addrs ceph.AddrVec
+	FSID   ceph.UUID
+	Name   string
+	Addrs  ceph.AddrVec
+	Member uint64 // the id of its store in the log
 }
 
 // Type is MSG_MON_JOIN.
@@ -84,6 +90,7 @@ func (m *MMonJoin) Denc(c *denc.Coder, _ uint16) {
 		m.FSID.Denc(c)
 		c.Str(&m.Name)
 		m.Addrs.Denc(c)
+		c.U64(&m.Member)
 	})
 }
 
