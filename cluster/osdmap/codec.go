@@ -6,22 +6,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"net/netip"
 
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/cluster/crush"
+	"glue/internal/crc32c"
 )
 
 // ErrCRC is the error of a map whose checksum is not that of its bytes, and of an incremental
 // whose result is not the map that its writer had.
 var ErrCRC = errors.New("checksum mismatch")
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// checksum is Ceph's CRC-32C, which has no inversion at either end, continued from seed.
-func checksum(seed uint32, b []byte) uint32 { return ^crc32.Update(^seed, castagnoli, b) }
 
 const checksumSeed = ^uint32(0)
 
@@ -55,7 +50,7 @@ func (m *Map) decode(b []byte) (int, error) {
 		return 0, err
 	}
 	if s.V >= 8 {
-		got := checksum(checksum(checksumSeed, b[:covered]), b[tail:c.Offset()])
+		got := crc32c.Update(crc32c.Update(checksumSeed, b[:covered]), b[tail:c.Offset()])
 		if got != crc {
 			return 0, fmt.Errorf("%w: %08x, stated %08x", ErrCRC, got, crc)
 		}
@@ -93,7 +88,7 @@ func (m *Map) encode() []byte {
 	c.U32Const(0)
 	s.End()
 	b := c.Bytes()
-	binary.LittleEndian.PutUint32(b[covered:], checksum(checksumSeed, b[:covered]))
+	binary.LittleEndian.PutUint32(b[covered:], crc32c.Update(checksumSeed, b[:covered]))
 	return b
 }
 

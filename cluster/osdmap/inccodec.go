@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/internal/crc32c"
 )
 
 // DecodeIncremental reads an incremental. Its blobs alias b.
@@ -39,7 +40,7 @@ func (inc *Incremental) decode(b []byte) error {
 	if err := c.Err(); err != nil || !inc.HasCRC {
 		return err
 	}
-	if got := checksum(checksum(checksumSeed, b[:covered]), b[tail:c.Offset()]); got != crc {
+	if got := crc32c.Update(crc32c.Update(checksumSeed, b[:covered]), b[tail:c.Offset()]); got != crc {
 		return fmt.Errorf("%w: %08x, stated %08x", ErrCRC, got, crc)
 	}
 	return nil
@@ -57,7 +58,7 @@ func (inc *Incremental) Encode() []byte {
 	c.U32Const(inc.FullCRC)
 	s.End()
 	b := c.Bytes()
-	crc := checksum(checksum(checksumSeed, b[:covered]), b[tail:])
+	crc := crc32c.Update(crc32c.Update(checksumSeed, b[:covered]), b[tail:])
 	binary.LittleEndian.PutUint32(b[covered:], crc)
 	return b
 }

@@ -12,6 +12,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/internal/cephjson"
+	"glue/internal/crc32c"
 )
 
 // resealed is b with the checksum that its bytes have, as a liar would send it.
@@ -21,7 +22,7 @@ func resealed(b []byte, tail int) []byte {
 	if at < 0 {
 		return b
 	}
-	crc := checksum(checksum(checksumSeed, b[:at]), b[at+4:])
+	crc := crc32c.Update(crc32c.Update(checksumSeed, b[:at]), b[at+4:])
 	binary.LittleEndian.PutUint32(b[at:], crc)
 	return b
 }

@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"hash/crc32"
 	"math/bits"
 
 	"glue/ceph"
+	"glue/internal/crc32c"
 	"glue/wire/message"
 )
 
@@ -18,14 +18,7 @@ type sum struct {
 var sums = map[uint8]sum{
 	0: {4, func(seed uint64, b []byte) uint64 { return uint64(xxhash32(uint32(seed), b)) }},
 	1: {8, xxhash64},
-	2: {4, crc32c},
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// crc32c is Ceph's: without the inversions before and after.
-func crc32c(seed uint64, b []byte) uint64 {
-	return uint64(^crc32.Update(^uint32(seed), castagnoli, b))
+	2: {4, func(seed uint64, b []byte) uint64 { return uint64(crc32c.Update(uint32(seed), b)) }},
 }
 
 // opChecksum answers with a count and one checksum per chunk of an extent.

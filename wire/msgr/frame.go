@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
+
+	"glue/internal/crc32c"
 )
 
 // A tag tells what a frame is (ceph::msgr::v2::Tag).
@@ -58,11 +59,6 @@ var (
 	errSealed  = errors.New("frame does not open")
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// crc32c is CRC-32C as Ceph uses it: with a seed and without inversions.
-func crc32c(seed uint32, p []byte) uint32 { return ^crc32.Update(^seed, castagnoli, p) }
-
 const crcSeed = 0xffffffff
 
 // A preamble announces a frame.
@@ -84,12 +80,12 @@ func (p *preamble) put(b []byte) {
 		binary.LittleEndian.PutUint32(b[2+6*i:], uint32(p.lens[i]))
 		binary.LittleEndian.PutUint16(b[6+6*i:], align)
 	}
-	binary.LittleEndian.PutUint32(b[28:], crc32c(0, b[:28]))
+	binary.LittleEndian.PutUint32(b[28:], crc32c.Update(0, b[:28]))
 }
 
 // parse decodes and checks 32 bytes.
 func (p *preamble) parse(b []byte) error {
-	if crc32c(0, b[:28]) != binary.LittleEndian.Uint32(b[28:]) {
+	if crc32c.Update(0, b[:28]) != binary.LittleEndian.Uint32(b[28:]) {
 		return fmt.Errorf("%w: preamble", errCRC)
 	}
 	p.tag, p.segments = tag(b[0]), int(b[1])

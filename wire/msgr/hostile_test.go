@@ -18,6 +18,7 @@ import (
 	"glue/auth/keyring"
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/internal/crc32c"
 	"glue/wire/message"
 )
 
@@ -275,7 +276,7 @@ func TestHostileLengths(t *testing.T) {
 					raw := make([]byte, preambleBytes)
 					p.put(raw)
 					raw[1] = byte(segs)
-					binary.LittleEndian.PutUint32(raw[28:], crc32c(0, raw[:28]))
+					binary.LittleEndian.PutUint32(raw[28:], crc32c.Update(0, raw[:28]))
 					readAll(raw, l, nil)
 					n++
 				}
@@ -425,7 +426,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(frames(nil))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for at := 0; at+preambleBytes <= len(raw) && at < 200; at += preambleBytes {
-			binary.LittleEndian.PutUint32(raw[at+28:], crc32c(0, raw[at:at+28]))
+			binary.LittleEndian.PutUint32(raw[at+28:], crc32c.Update(0, raw[at:at+28]))
 		}
 		readAll(raw, wide, nil)
 	})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+
+	"glue/internal/crc32c"
 )
 
 // A frameReader cuts the stream of a socket into frames. It belongs to the reading goroutine.
@@ -146,7 +148,7 @@ func (f *frameReader) head(dst []byte) error {
 	if err != nil {
 		return err
 	}
-	if binary.LittleEndian.Uint32(sum) != crc32c(crcSeed, dst) {
+	if binary.LittleEndian.Uint32(sum) != crc32c.Update(crcSeed, dst) {
 		return fmt.Errorf("%w: first segment of tag %d", errCRC, f.pre.tag)
 	}
 	return nil
@@ -210,7 +212,7 @@ func (f *frameReader) tail() (s segments, err error) {
 	}
 	for i, p := range [...][]byte{s.front, s.middle, s.data} {
 		if i+1 < f.pre.segments &&
-			binary.LittleEndian.Uint32(e[1+4*i:]) != crc32c(crcSeed, p) {
+			binary.LittleEndian.Uint32(e[1+4*i:]) != crc32c.Update(crcSeed, p) {
 			return s, fmt.Errorf("%w: segment %d", errCRC, i+1)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"glue/ceph/denc"
+	"glue/internal/crc32c"
 	"glue/wire/message"
 )
 
@@ -48,7 +49,7 @@ func (f *frameWriter) head(p *preamble, seg0 []byte) {
 	f.arena = append(f.arena, seg0...)
 	if f.tx == nil {
 		if len(seg0) > 0 {
-			f.arena = binary.LittleEndian.AppendUint32(f.arena, crc32c(crcSeed, seg0))
+			f.arena = binary.LittleEndian.AppendUint32(f.arena, crc32c.Update(crcSeed, seg0))
 		}
 		return
 	}
@@ -113,7 +114,7 @@ func (f *frameWriter) messageHead(b []byte, p *preamble, m *message.Message, ack
 	}
 	head := b[preambleBytes : preambleBytes+messageHeadBytes]
 	if h.put(head); f.tx == nil {
-		binary.LittleEndian.PutUint32(b[len(b)-crcBytes:], crc32c(crcSeed, head))
+		binary.LittleEndian.PutUint32(b[len(b)-crcBytes:], crc32c.Update(crcSeed, head))
 		return
 	}
 	f.tx.seal(b[:preambleBytes+inlineBytes], 0)
@@ -122,11 +123,11 @@ func (f *frameWriter) messageHead(b []byte, p *preamble, m *message.Message, ack
 // plainTail appends what follows the front, which is in the arena from at.
 func (f *frameWriter) plainTail(p *preamble, at int, middle []byte, data [][]byte) {
 	sums := [maxSegments - 1]uint32{
-		crc32c(crcSeed, f.arena[at:]), crc32c(crcSeed, middle), crcSeed,
+		crc32c.Update(crcSeed, f.arena[at:]), crc32c.Update(crcSeed, middle), crcSeed,
 	}
 	f.arena = append(f.arena, middle...)
 	for _, d := range data {
-		sums[2] = crc32c(sums[2], d)
+		sums[2] = crc32c.Update(sums[2], d)
 		f.gather(d)
 	}
 	f.arena = append(f.arena, lateStatusOK)

@@ -1,10 +1,9 @@
 package rbd
 
 import (
-	"hash/crc32"
-
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/internal/crc32c"
 )
 
 // The stored form of an object map (BitVector<2>): a header with the number of elements, the
@@ -22,10 +21,8 @@ const (
 	objectExistsClean = 3
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// crc is CRC-32C as Ceph starts it here, from 0 and without inversion.
-func crc(b []byte) uint32 { return ^crc32.Update(^uint32(0), castagnoli, b) }
+// crc is the checksum as Ceph starts it here.
+func crc(b []byte) uint32 { return crc32c.Update(0, b) }
 
 // A bitVector is an object map in memory. crcs is false for a map whose footer was empty.
 type bitVector struct {
