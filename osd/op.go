@@ -286,7 +286,8 @@ func (p *pg) execute(ob *object, op *clientOp) {
 // finishRead answers a request that changes nothing. One that could have written is answered in
 // its turn, behind the writes that it has seen.
 func (p *pg) finishRead(ob *object, op *clientOp, out *ops.Outcome) {
-	w := &write{version: p.next, op: op, reply: p.replyOf(op, out), effects: out.Effects}
+	w := &write{version: p.next, op: op, reply: p.replyOf(op, out), effects: out.Effects,
+		loan: out.Loan}
 	p.stats.Reads += out.Stats.Reads
 	p.stats.ReadKiB += out.Stats.ReadKiB
 	p.dirty = p.dirty || out.Stats.Reads > 0
@@ -318,16 +319,22 @@ func (p *pg) answer(op *clientOp, result int32) {
 	for i := range r.Ops {
 		r.Ops[i].In = nil
 	}
-	op.send(r)
+	op.send(r, objectstore.Loan{})
 	op.release(p)
 }
 
-func (op *clientOp) send(r *message.MOSDOpReply) {
+// send answers. The reply's data may be on loan.
+func (op *clientOp) send(r *message.MOSDOpReply, loan objectstore.Loan) {
 	if op.conn == nil || r == nil {
 		return
 	}
 	m := op.msg.Reply(r)
 	m.Priority = op.msg.Priority
+	if len(loan.Data) > 0 {
+		sum := loan.Sum
+		m.Sum = &sum
+		m.OnRelease(loan.Done)
+	}
 	op.conn.Send(m)
 }
 
@@ -356,7 +363,7 @@ func (p *pg) list(op *clientOp) {
 		p.answer(op, ceph.EIO.Result())
 		return
 	}
-	op.send(p.replyOf(op, &out))
+	op.send(p.replyOf(op, &out), objectstore.Loan{})
 	op.release(p)
 }
 

@@ -21,6 +21,7 @@ type write struct {
 	op      *clientOp
 	reply   *message.MOSDOpReply
 	effects ops.Effects
+	loan    objectstore.Loan // the reply's data
 	object  *object
 	hobject ceph.HObject
 	// until it is submitted:
@@ -183,7 +184,7 @@ func (p *pg) drain() {
 
 // finish answers a request, and runs what has waited for it.
 func (w *write) finish(p *pg) {
-	w.op.send(w.reply)
+	w.op.send(w.reply, w.loan)
 	if !w.effects.Empty() {
 		p.watchEffects(w)
 	}

@@ -40,7 +40,8 @@ func (inc *Incremental) decode(b []byte) error {
 	if err := c.Err(); err != nil || !inc.HasCRC {
 		return err
 	}
-	if got := crc32c.Update(crc32c.Update(checksumSeed, b[:covered]), b[tail:c.Offset()]); got != crc {
+	got := crc32c.Update(crc32c.Update(checksumSeed, b[:covered]), b[tail:c.Offset()])
+	if got != crc {
 		return fmt.Errorf("%w: %08x, stated %08x", ErrCRC, got, crc)
 	}
 	return nil

@@ -31,6 +31,7 @@ type exec struct {
 	subOp      int
 	stats      Stats
 	effects    Effects
+	loan       objectstore.Loan
 	failure    error // of the store
 }
 

@@ -51,6 +51,7 @@ func Execute(env *Env, r *Request, n *Need) Outcome {
 	for i := range out.Ops {
 		out.Ops[i].In = nil
 	}
+	out.Loan = x.loan
 	return out
 }
 

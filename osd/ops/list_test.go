@@ -193,6 +193,10 @@ func (failingStore) List(ceph.SPG, ceph.HObject, int) ([]ceph.HObject, ceph.HObj
 	return nil, ceph.HObject{}, objectstore.ErrFailed
 }
 
+func (failingStore) Lend(ceph.SPG, ceph.HObject, uint64, uint64) (objectstore.Loan, error) {
+	return objectstore.Loan{}, fmt.Errorf("block 5: %w", objectstore.ErrCorrupt)
+}
+
 func (failingStore) Read(ceph.SPG, ceph.HObject, uint64, uint64) ([]byte, error) {
 	return nil, fmt.Errorf("block 5: %w", objectstore.ErrCorrupt)
 }

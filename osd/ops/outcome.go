@@ -43,6 +43,8 @@ type Outcome struct {
 	ReplayVersion, BadReplay ceph.Eversion
 	// Ops are the request's ops as the reply echoes them: Out and Result set, In dropped.
 	Ops []message.OSDOp
+	// Loan is the memory of the one output, when the request is one READ.
+	Loan objectstore.Loan
 	// LogResult is the return code that the log entry keeps for resends; with message.FlagReturnVec
 	// the entry also keeps Result and Out of each of Ops.
 	LogResult int32

@@ -43,6 +43,16 @@ func opRead(x *exec, op *message.OSDOp) int32 {
 	return 0
 }
 
+// fromStore reads data. That of a lone READ is borrowed: nobody but the client sees it.
+func (x *exec) fromStore(off, length uint64) (data []byte, err error) {
+	c, o := x.object()
+	if len(x.req.Ops) == 1 && x.req.Ops[0].Code == message.OpRead {
+		x.loan, err = x.env.Store.Lend(c, o, off, length)
+		return x.loan.Data, err
+	}
+	return x.env.Store.Read(c, o, off, length)
+}
+
 // read reads data as READ does; length 0 is all.
 func (x *exec) read(op *message.OSDOp, off, length uint64) ([]byte, int32) {
 	truncSize, truncSeq := op.TruncateArgs()
@@ -57,8 +67,7 @@ func (x *exec) read(op *message.OSDOp, off, length uint64) ([]byte, int32) {
 	var data []byte
 	if length > 0 {
 		var err error
-		c, o := x.object()
-		if data, err = x.env.Store.Read(c, o, off, length); err != nil {
+		if data, err = x.fromStore(off, length); err != nil {
 			return nil, x.fail(err)
 		}
 	}

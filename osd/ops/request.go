@@ -12,6 +12,7 @@ import (
 // A View is what operations read: the reading half of objectstore.Store.
 type View interface {
 	Read(c ceph.SPG, o ceph.HObject, off, length uint64) ([]byte, error)
+	Lend(c ceph.SPG, o ceph.HObject, off, length uint64) (objectstore.Loan, error)
 	Extents(c ceph.SPG, o ceph.HObject, off, length uint64) ([]objectstore.Extent, error)
 	GetAttr(c ceph.SPG, o ceph.HObject, name string) ([]byte, error)
 	GetAttrs(c ceph.SPG, o ceph.HObject) (map[string][]byte, error)

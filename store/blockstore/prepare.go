@@ -62,7 +62,7 @@ func (s *Store) warmEdges(op *objectstore.Op, head bool, end uint64) {
 func (s *Store) warm(op *objectstore.Op, block uint64) {
 	s.reuse.RLock()
 	defer s.reuse.RUnlock()
-	p, _, _, err := s.plan(op.Coll, &op.Object, block*blockBytes, blockBytes)
+	p, err := s.plan(op.Coll, &op.Object, block*blockBytes, blockBytes, unzeroed)
 	if err == nil && len(p.parts) == 1 {
 		at := s.sb.dataStart() + int64(p.parts[0].run.at)*blockBytes
 		_ = s.file.ReadAt(p.buf, at)

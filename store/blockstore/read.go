@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"glue/ceph"
+	"glue/internal/crc32c"
 	"glue/store/kv"
 	"glue/store/objectstore"
 )
@@ -58,6 +59,28 @@ func (s *Store) readData(dst []byte, block uint64) error {
 type readPlan struct {
 	buf   []byte
 	parts []readPart
+	skip  uint64 // bytes of buf before those asked for
+	n     uint64 // bytes asked for
+	inner uint32 // checksum of the blocks that are asked for whole
+}
+
+// data is what was asked for.
+func (p *readPlan) data() []byte { return p.buf[p.skip : p.skip+p.n : p.skip+p.n] }
+
+// whole is which of the blocks are asked for whole.
+func (p *readPlan) whole() (first, end uint64) {
+	return blocksOf(p.skip), (p.skip + p.n) / blockBytes
+}
+
+// sum is the checksum of what was asked for.
+func (p *readPlan) sum() uint32 {
+	first, end := p.whole()
+	if first >= end {
+		return crc32c.Update(0, p.data())
+	}
+	sum := crc32c.Update(0, p.buf[p.skip:first*blockBytes])
+	sum = crc32c.Zeros(sum, int(end-first)*blockBytes) ^ p.inner
+	return crc32c.Update(sum, p.buf[end*blockBytes:p.skip+p.n])
 }
 
 // readPart is contiguous blocks to be read from the disk.
@@ -69,71 +92,104 @@ type readPart struct {
 
 // Read returns bytes of the object.
 func (s *Store) Read(c ceph.SPG, o ceph.HObject, off, length uint64) ([]byte, error) {
-	s.reuse.RLock()
-	defer s.reuse.RUnlock()
-	p, skip, n, err := s.plan(c, &o, off, length)
+	p, err := s.read(c, o, off, length, unzeroed)
 	if err != nil {
 		return nil, err
+	}
+	return p.data(), nil
+}
+
+// Lend is Read into a pooled buffer.
+func (s *Store) Lend(c ceph.SPG, o ceph.HObject, off, length uint64) (objectstore.Loan, error) {
+	p, err := s.read(c, o, off, length, getBuffer)
+	if err != nil || p.n == 0 {
+		return objectstore.Loan{Done: func() {}}, err
+	}
+	buf := p.buf
+	return objectstore.Loan{Data: p.data(), Sum: p.sum(), Done: func() { putBuffer(buf) }}, nil
+}
+
+// read reads into a buffer of any content that alloc makes.
+func (s *Store) read(
+	c ceph.SPG, o ceph.HObject, off, length uint64, alloc func(n int) []byte,
+) (readPlan, error) {
+	s.reuse.RLock()
+	defer s.reuse.RUnlock()
+	p, err := s.plan(c, &o, off, length, alloc)
+	if err != nil {
+		return p, err
 	}
 	for _, part := range p.parts {
 		buf := p.buf[part.at*blockBytes : (part.at+int(part.run.n))*blockBytes]
 		if err := s.readData(buf, part.run.at); err != nil {
-			return nil, fmt.Errorf("object %v: %w", o, err)
+			return p, fmt.Errorf("object %v: %w", o, err)
 		}
 		for i, want := range part.crcs {
 			if crcOf(buf[i*blockBytes:(i+1)*blockBytes]) != want {
-				return nil, &CorruptError{o,
-					off - skip + uint64(part.at+i)*blockBytes, part.run.at + uint64(i)}
+				return p, &CorruptError{o,
+					off - p.skip + uint64(part.at+i)*blockBytes, part.run.at + uint64(i)}
 			}
 		}
 	}
-	return p.buf[skip : skip+n : skip+n], nil
+	return p, nil
 }
 
 // plan looks up what a read needs, and copies what is not on disk yet.
 func (s *Store) plan(
-	c ceph.SPG, h *ceph.HObject, off, length uint64,
-) (p readPlan, skip, n uint64, err error) {
+	c ceph.SPG, h *ceph.HObject, off, length uint64, alloc func(n int) []byte,
+) (p readPlan, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, err := s.find(c, h)
-	if err != nil {
-		return p, 0, 0, err
+	if err != nil || off >= o.body.size {
+		return p, err
 	}
-	if off >= o.body.size {
-		return p, 0, 0, nil
-	}
-	n = o.body.size - off
+	p.skip, p.n = off%blockBytes, o.body.size-off
 	if length > 0 {
-		n = min(n, length)
+		p.n = min(p.n, length)
 	}
-	if n > maxReadBytes {
-		return p, 0, 0, fmt.Errorf("read of %d bytes: %w", n, ceph.E2BIG)
+	if p.n > maxReadBytes {
+		return p, fmt.Errorf("read of %d bytes: %w", p.n, ceph.E2BIG)
 	}
-	first, end := off/blockBytes, blocksOf(off+n)
-	p.buf = unzeroed(int(end-first) * blockBytes) // every block is filled below or by Read
+	first, end := off/blockBytes, blocksOf(off+p.n)
 	if end-first > 4*shardBlocks {
 		if err := s.loadShards(o); err != nil {
-			return p, 0, 0, err
+			return p, err
 		}
 	}
 	for i := first / shardBlocks; i <= (end-1)/shardBlocks; i++ {
 		if _, err := s.shard(o, uint32(i)); err != nil {
-			return p, 0, 0, err
+			return p, err
 		}
 	}
+	p.buf = alloc(int(end-first) * blockBytes)
+	p.fill(s, o, first, end)
+	s.cache.trim()
+	return p, nil
+}
+
+// fill copies what is not on disk yet, and plans what is: after that every block of the buffer has
+// its content. State lock held.
+func (p *readPlan) fill(s *Store, o *onode, first, end uint64) {
+	wholeFirst, wholeEnd := p.whole()
 	s.q.mu.Lock()
 	defer s.q.mu.Unlock()
 	for b := first; b < end; b++ {
-		sh := o.shards[uint32(b/shardBlocks)]
-		if m := sh.blocks[b%shardBlocks]; !m.hole() {
-			p.add(&s.q, int(b-first), m)
-		} else {
-			clear(p.buf[(b-first)*blockBytes : (b-first+1)*blockBytes])
+		at := b - first
+		m := o.shards[uint32(b/shardBlocks)].blocks[b%shardBlocks]
+		whole := at >= wholeFirst && at < wholeEnd
+		switch {
+		case m.hole():
+			clear(p.buf[at*blockBytes : (at+1)*blockBytes])
+			if whole {
+				p.inner = crc32c.AddZeroBlock(p.inner)
+			}
+			continue
+		case whole:
+			p.inner = crc32c.AddBlock(p.inner, m.crc)
 		}
+		p.add(&s.q, int(at), m)
 	}
-	s.cache.trim()
-	return p, off % blockBytes, n, nil
 }
 
 // maxReadBytes bounds the memory of one read.

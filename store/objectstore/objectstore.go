@@ -55,6 +55,8 @@ type Store interface {
 	// Read returns length bytes at off, fewer at the end of the object; length 0 reads to the end.
 	// ENOENT if there is no object. The result is the caller's.
 	Read(c ceph.SPG, o ceph.HObject, off, length uint64) ([]byte, error)
+	// Lend is Read into memory of the store's, for data that is sent and then forgotten.
+	Lend(c ceph.SPG, o ceph.HObject, off, length uint64) (Loan, error)
 	// Extents returns the parts of [off, off+length) that hold written data, ascending.
 	Extents(c ceph.SPG, o ceph.HObject, off, length uint64) ([]Extent, error)
 	Stat(c ceph.SPG, o ceph.HObject) (Stat, error)
@@ -87,6 +89,15 @@ type Store interface {
 	Usage() (Usage, error)
 	// Close flushes and releases the store; a later call of any method is ErrFailed.
 	Close() error
+}
+
+// A Loan is what Lend has read. Done, called once, gives the memory back, after which nobody may
+// look at Data any more; a loan that is never given back is garbage-collected.
+type Loan struct {
+	Data []byte
+	// Sum is the checksum of Data (crc32c.Update from 0), made of those that the store verifies.
+	Sum  uint32
+	Done func()
 }
 
 // A Submission is one transaction of a batch and what to call when it is durable.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"glue/ceph"
+	"glue/internal/crc32c"
 	"glue/store/objectstore"
 )
 
@@ -127,6 +128,12 @@ func CompareRead(
 				off, length, off+uint64(i), a[i], b[i])
 		}
 	}
+	loan, err := got.Lend(c, o, off, length)
+	if err != nil || !bytes.Equal(loan.Data, a) || loan.Sum != crc32c.Update(0, a) {
+		return fmt.Errorf("lend %d+%d: %d bytes of %d, checksum %#x, want %#x, error %v",
+			off, length, len(loan.Data), len(a), loan.Sum, crc32c.Update(0, a), err)
+	}
+	loan.Done()
 	extents, err := got.Extents(c, o, off, uint64(len(b)))
 	if err != nil {
 		return fmt.Errorf("extents %d+%d: %w", off, len(b), err)

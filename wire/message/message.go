@@ -45,6 +45,9 @@ type Message struct {
 	// Data is the data segment of a received message, and of one to send whose body has none of
 	// its own. It stays unchanged until Release.
 	Data []byte
+	// Sum is the checksum (crc32c.Update from 0) of the data segment of a message to send, if its
+	// sender knows it.
+	Sum *uint32
 
 	piece   [1][]byte // Data as a list
 	release func()
@@ -64,10 +67,11 @@ func New(b Body) *Message { return &Message{Body: b} }
 // Reply wraps a body as the answer to m.
 func (m *Message) Reply(b Body) *Message { return &Message{TID: m.TID, Body: b} }
 
-// OnRelease sets what returns the message's receive buffer to its pool.
+// OnRelease sets what returns the message's buffer to its pool: that of a received message, or of
+// one that is sent to one peer on a lossy connection, which releases it when it is written.
 func (m *Message) OnRelease(f func()) { m.release = f }
 
-// Release gives the receive buffer back. Only who knows that nobody refers to the body's blobs or
+// Release gives the buffer back. Only who knows that nobody refers to the body's blobs or
 // to Data any more may call it, once; a message that is never released is garbage-collected.
 func (m *Message) Release() {
 	if f := m.release; f != nil {

@@ -287,20 +287,35 @@ func (c *Conn) write(l *link) {
 
 func (c *Conn) writeBatch(l *link, batch []outgoing, p pending) error {
 	c.writeControl(l, p)
-	for _, e := range batch {
+	written := 0
+	for i, e := range batch {
 		e.m.Seq = e.seq
 		c.ackDue.Store(0) // before inSeq is read, so that what comes between stays due
 		ack := c.inSeq.Load()
 		if l.wr.message(e.m, l.features, ack); l.wr.full() {
-			if err := l.wr.flush(l.nc); err != nil {
+			if err := l.flush(batch[written : i+1]); err != nil {
 				return err
 			}
+			written = i + 1
 		}
 	}
 	if l.wr.empty() {
 		return nil
 	}
-	return l.wr.flush(l.nc)
+	return l.flush(batch[written:])
+}
+
+// flush writes what is gathered, the last of it being the given messages. On a lossless session
+// they may have to be written once more, so their buffers stay with them.
+func (l *link) flush(batch []outgoing) error {
+	err := l.wr.flush(l.nc)
+	if err != nil || !l.lossy {
+		return err
+	}
+	for _, e := range batch {
+		e.m.Release()
+	}
+	return nil
 }
 
 func (c *Conn) writeControl(l *link, p pending) {

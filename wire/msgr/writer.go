@@ -96,7 +96,7 @@ func (f *frameWriter) message(m *message.Message, features, ack uint64) {
 		if f.tx != nil {
 			f.sealTail(start+reserved, m.Middle, data)
 		} else {
-			f.plainTail(&p, start+reserved, m.Middle, data)
+			f.plainTail(&p, start+reserved, m, data)
 		}
 	}
 	f.size += len(f.arena) - start
@@ -121,13 +121,18 @@ func (f *frameWriter) messageHead(b []byte, p *preamble, m *message.Message, ack
 }
 
 // plainTail appends what follows the front, which is in the arena from at.
-func (f *frameWriter) plainTail(p *preamble, at int, middle []byte, data [][]byte) {
+func (f *frameWriter) plainTail(p *preamble, at int, m *message.Message, data [][]byte) {
 	sums := [maxSegments - 1]uint32{
-		crc32c.Update(crcSeed, f.arena[at:]), crc32c.Update(crcSeed, middle), crcSeed,
+		crc32c.Update(crcSeed, f.arena[at:]), crc32c.Update(crcSeed, m.Middle), crcSeed,
 	}
-	f.arena = append(f.arena, middle...)
+	f.arena = append(f.arena, m.Middle...)
+	if m.Sum != nil {
+		sums[2] = crc32c.Zeros(crcSeed, p.lens[maxSegments-1]) ^ *m.Sum
+	}
 	for _, d := range data {
-		sums[2] = crc32c.Update(sums[2], d)
+		if m.Sum == nil {
+			sums[2] = crc32c.Update(sums[2], d)
+		}
 		f.gather(d)
 	}
 	f.arena = append(f.arena, lateStatusOK)
