@@ -78,15 +78,33 @@ func (s *Service) list(r *service.Request) service.Answer {
 	return service.Answer{Data: []byte(b.String()), Text: "installed auth entries:\n"}
 }
 
-// entity reads the "entity" argument.
+// entity reads the "entity" argument of a command that only reads.
 func entity(r *service.Request) (ceph.AuthName, *service.Answer) {
-	text := r.Need("entity")
-	n, err := ceph.ParseAuthName(text)
-	if err != nil || n.Type == ceph.TypeAuth {
-		a := service.Fail(ceph.EINVAL, "invalid entity_auth %s", text)
+	n, ok := parseEntity(r)
+	if !ok {
+		a := service.Fail(ceph.EINVAL, "invalid entity_auth %s", r.Str("entity"))
 		return n, &a
 	}
 	return n, nil
+}
+
+// changing reads the "entity" argument of a command that changes something.
+func changing(r *service.Request) (ceph.AuthName, *service.Answer) {
+	if len(r.Strs("caps"))%2 != 0 {
+		a := service.Fail(ceph.EINVAL, "bad capabilities request; odd number of arguments")
+		return ceph.AuthName{}, &a
+	}
+	n, ok := parseEntity(r)
+	if !ok {
+		a := service.Fail(ceph.EINVAL, "bad entity name")
+		return n, &a
+	}
+	return n, nil
+}
+
+func parseEntity(r *service.Request) (ceph.AuthName, bool) {
+	n, err := ceph.ParseAuthName(r.Need("entity"))
+	return n, err == nil && n.Type != ceph.TypeAuth
 }
 
 func (s *Service) get(r *service.Request) service.Answer {
@@ -140,12 +158,9 @@ type keyOnly struct {
 	Key string `json:"key"`
 }
 
-// parseCaps reads the list SERVICE CAPS SERVICE CAPS… and checks every text.
+// parseCaps reads the list SERVICE CAPS SERVICE CAPS…, which changing has found to be of pairs, and
+// checks every text.
 func parseCaps(list []string) (map[string]string, *service.Answer) {
-	if len(list)%2 != 0 {
-		a := service.Fail(ceph.EINVAL, "bad capabilities request; odd number of arguments")
-		return nil, &a
-	}
 	out := map[string]string{}
 	for i := 0; i < len(list); i += 2 {
 		svc, text := list[i], list[i+1]
@@ -166,7 +181,7 @@ func parseCaps(list []string) (map[string]string, *service.Answer) {
 func inputRing(r *service.Request) (*keyring.Keyring, *service.Answer) {
 	ring, err := keyring.Parse(string(r.Input))
 	if err != nil {
-		a := service.Fail(ceph.EINVAL, "error decoding keyring")
+		a := service.Fail(ceph.EINVAL, "error decoding keyring: %v", err)
 		return nil, &a
 	}
 	return ring, nil
@@ -189,11 +204,12 @@ func (s *Service) wish(r *service.Request, e *keyring.Entry) *service.Answer {
 }
 
 func (s *Service) add(r *service.Request) service.Answer {
-	n, bad := entity(r)
+	n, bad := changing(r)
 	if bad != nil {
 		return *bad
 	}
-	want := keyring.Entry{Name: n, Caps: map[string]string{}}
+	want := keyring.Entry{Name: n}
+	var given keyring.Entry
 	if len(r.Input) > 0 {
 		ring, bad := inputRing(r)
 		if bad != nil {
@@ -201,27 +217,25 @@ func (s *Service) add(r *service.Request) service.Answer {
 		}
 		e, ok := ring.Get(n)
 		if !ok {
-			return service.Fail(ceph.ENOENT, "no key for %v found in provided keyring", n)
+			return service.Fail(ceph.EINVAL, "key for %v not found in provided keyring", n)
 		}
-		if len(e.Caps) > 0 && len(r.Strs("caps")) > 0 {
-			return service.Fail(ceph.EINVAL, "caps cannot be specified both in keyring and in "+
-				"command")
-		}
-		want = e
+		given = e
 	}
-	if list := r.Strs("caps"); len(list) > 0 {
-		if want.Caps, bad = parseCaps(list); bad != nil {
+	if want.Caps, bad = parseCaps(r.Strs("caps")); bad != nil {
+		return *bad
+	}
+	switch {
+	case len(given.Caps) > 0 && len(want.Caps) > 0:
+		return service.Fail(ceph.EINVAL, "caps cannot be specified both in keyring and in command")
+	case len(want.Caps) == 0 && given.Caps != nil:
+		want.Caps = given.Caps
+		if bad := validCaps(given); bad != nil {
 			return *bad
 		}
 	}
+	want.Key = given.Key
 	if have, ok := s.keys.Entity(n); ok {
-		if !want.Key.IsZero() && have.Key.Secret != want.Key.Secret {
-			return service.Fail(ceph.EINVAL, "entity %v exists but key does not match", n)
-		}
-		if !maps.Equal(have.Caps, want.Caps) {
-			return service.Fail(ceph.EINVAL, "entity %v exists but caps do not match", n)
-		}
-		return service.OK("")
+		return same(have, want)
 	}
 	if bad := s.wish(r, &want); bad != nil {
 		return *bad
@@ -229,8 +243,34 @@ func (s *Service) add(r *service.Request) service.Answer {
 	return service.OK("added key for %v", n)
 }
 
+// same answers "auth add" of an entity that is there: it may be added again as it is.
+func same(have, want keyring.Entry) service.Answer {
+	if !want.Key.IsZero() && have.Key.Secret != want.Key.Secret {
+		return service.Fail(ceph.EEXIST, "entity %v exists but key does not match", have.Name)
+	}
+	if len(have.Caps) != len(want.Caps) {
+		return service.Fail(ceph.EINVAL, "entity %v exists but caps do not match", have.Name)
+	}
+	if svc := firstDifference(want.Caps, have.Caps); svc != "" {
+		return service.Fail(ceph.EINVAL, "entity %v exists but cap %s does not match", have.Name,
+			svc)
+	}
+	return service.OK("")
+}
+
+// validCaps checks the caps of a keyring's entry.
+func validCaps(e keyring.Entry) *service.Answer {
+	for _, svc := range slices.Sorted(maps.Keys(e.Caps)) {
+		if err := caps.Validate(svc, e.Caps[svc]); err != nil {
+			a := service.Fail(ceph.EINVAL, "%v: %s", e.Name, err)
+			return &a
+		}
+	}
+	return nil
+}
+
 func (s *Service) getOrCreate(r *service.Request) service.Answer {
-	n, bad := entity(r)
+	n, bad := changing(r)
 	if bad != nil {
 		return *bad
 	}
@@ -268,7 +308,7 @@ func firstDifference(have, want map[string]string) string {
 }
 
 func (s *Service) caps(r *service.Request) service.Answer {
-	n, bad := entity(r)
+	n, bad := changing(r)
 	if bad != nil {
 		return *bad
 	}
@@ -286,7 +326,7 @@ func (s *Service) caps(r *service.Request) service.Answer {
 }
 
 func (s *Service) remove(r *service.Request) service.Answer {
-	n, bad := entity(r)
+	n, bad := changing(r)
 	if bad != nil {
 		return *bad
 	}
@@ -308,11 +348,12 @@ func (s *Service) importRing(r *service.Request) service.Answer {
 	if bad != nil {
 		return *bad
 	}
-	for n, e := range ring.Entries {
-		for svc, text := range e.Caps {
-			if err := caps.Validate(svc, text); err != nil {
-				return service.Fail(ceph.EINVAL, "%v: %s", n, err)
-			}
+	for _, e := range ring.Entries {
+		if len(e.Caps) == 0 {
+			return service.Fail(ceph.EINVAL, "auth import: no caps supplied")
+		}
+		if bad := validCaps(e); bad != nil {
+			return *bad
 		}
 	}
 	for _, e := range ring.Entries {
