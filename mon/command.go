@@ -51,6 +51,10 @@ func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 		c.answer(e, b, service.Fail(ceph.EOPNOTSUPP,
 			"'%s' is answered by the manager, not by the monitors", cmd.Prefix))
 		return
+	case d.Flags&commands.FlagHidden != 0:
+		c.answer(e, b, service.Fail(ceph.EINVAL, "unrecognized command: it asks one monitor, "+
+			"use 'ceph tell mon.ID %s'", cmd.Prefix))
+		return
 	case d.Flags&commands.FlagObsolete != 0 && run == nil:
 		c.answer(e, b, service.Fail(ceph.EOPNOTSUPP, "command is obsolete; please check usage "+
 			"and/or man page"))
@@ -143,6 +147,6 @@ func errnoText(e ceph.Errno) string {
 
 // audit writes a command to the audit channel.
 func (c *core) audit(s *session, cmd *commands.Command, what string) {
-	c.logTo(message.LogInfo, "audit", fmt.Sprintf("from='%v' entity='%v' cmd=%s: %s",
-		s.peer.Name, s.peer.AuthName, cmd.Text(), what))
+	c.logTo(message.LogInfo, "audit", fmt.Sprintf("from='%v %v' entity='%v' cmd=%s: %s",
+		s.peer.Name, s.peer.Addrs, s.peer.AuthName, cmd.Text(), what))
 }

@@ -295,8 +295,8 @@ func (c *core) leadership() {
 		c.ledTerm, c.ledSince = term, c.now()
 		c.gate.serve(true)
 		c.log.Info("leading the quorum", "term", term)
-		c.clusterLog(1, fmt.Sprintf("mon.%s is new leader, mons %s in quorum (ranks %v)",
-			c.opt.Name, c.opt.Name, c.Members()))
+		c.clusterLog(1, fmt.Sprintf("mon.%s is new leader, mons %s in quorum (ranks %s)",
+			c.opt.Name, c.opt.Name, joinInts(c.Members())))
 		c.lastTick = time.Time{}
 		c.unblock()
 	case !c.node.Leads() && c.ledTerm != 0:

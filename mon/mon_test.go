@@ -159,17 +159,24 @@ func (w *world) send(s *session, b message.Body) {
 	w.settle()
 }
 
-// command runs one command.
+// command runs one command; with "tell " before it, it asks this monitor.
 func (w *world) command(s *session, l *fakeLink, json string, input []byte) (int32, string,
 	string) {
 	w.t.Helper()
-	m := message.New(&message.MMonCommand{FSID: testFSID, Cmd: []string{json}})
+	var b message.Body = &message.MMonCommand{FSID: testFSID, Cmd: []string{json}}
+	if told, ok := strings.CutPrefix(json, "tell "); ok {
+		b = &message.MCommand{FSID: testFSID, Cmd: []string{told}}
+	}
+	m := message.New(b)
 	m.TID, m.Data = 77, input
 	l.sent = nil
 	w.c.handle(event{s: s, m: m})
 	w.settle()
 	for _, r := range l.sent {
-		if a, ok := r.Body.(*message.MMonCommandAck); ok && r.TID == 77 {
+		switch a := r.Body.(type) {
+		case *message.MMonCommandAck:
+			return a.Result, a.Status, string(r.Data)
+		case *message.MCommandReply:
 			return a.Result, a.Status, string(r.Data)
 		}
 	}
@@ -208,9 +215,9 @@ func mask(s string) string {
 	return s
 }
 
-// TestScripts runs testdata/*.txt: a line that begins with { is a command; below it are the result,
-// the text for the user, and the output with "| " before each line. Other directives: "boot ID",
-// "pass DURATION", "restart", "input TEXT".
+// TestScripts runs testdata/*.txt: a line that begins with { or "tell {" is a command; below it are
+// the result, the text for the user, and the output with "| " before each line. Other directives:
+// "boot ID", "pass DURATION", "restart", "input TEXT".
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	must(t, err)
@@ -253,7 +260,7 @@ func runScript(t *testing.T, script string) string {
 	for _, line := range strings.Split(strings.TrimSuffix(script, "\n"), "\n") {
 		word, rest, _ := strings.Cut(line, " ")
 		switch {
-		case strings.HasPrefix(line, "{"):
+		case strings.HasPrefix(line, "{") || strings.HasPrefix(line, "tell {"):
 			r, text, data := w.command(s, l, line, input)
 			input = nil
 			fmt.Fprintf(&out, "%s\n%d %q\n", line, r, mask(text))

@@ -148,7 +148,7 @@ func (c *core) cmdMonMetadata(r *service.Request) service.Answer {
 		if c.mon.Map().Rank(name) < 0 {
 			return service.Fail(ceph.ENOENT, "requested mon not found")
 		}
-		return r.JSON(named("name", name, c.mon.Metadata(name)))
+		return r.JSON(c.mon.Metadata(name))
 	}
 	list := []any{}
 	for _, name := range c.mon.Map().Ranks {

@@ -108,6 +108,7 @@ type dump struct {
 	Runtime bool   `json:"can_update_at_runtime"`
 	Mask    string `json:"mask"`
 	Class   string `json:"device_class,omitempty"`
+	Kind    string `json:"location_type,omitempty"`
 	Host    string `json:"location_value,omitempty"`
 }
 
@@ -141,7 +142,12 @@ func (s *Service) cmdDump(r *service.Request) service.Answer {
 		out := []dump{}
 		for _, v := range list {
 			l, rt := level(v.Name)
-			out = append(out, dump{v.Section, v.Name, v.Value, l, rt, v.mask(), v.Class, v.Host})
+			kind := ""
+			if v.Host != "" {
+				kind = "host"
+			}
+			out = append(out, dump{v.Section, v.Name, v.Value, l, rt, v.mask(), v.Class, kind,
+				v.Host})
 		}
 		return r.JSON(out)
 	}

@@ -175,14 +175,11 @@ func (s *Service) Commands() []service.Row {
 }
 
 func (s *Service) cmdLog(r *service.Request) service.Answer {
-	rank := r.Caller.Entity
-	if rank.Type == ceph.TypeClient {
-		rank.Num = -1
-	}
 	s.Add(message.LogEntry{
-		Name: r.Caller.Auth, Rank: rank, Addrs: r.Caller.Addrs, Stamp: ceph.TimeOf(r.Now),
-		Priority: message.LogInfo, Channel: "cluster", Message: strings.Join(r.Strs("logtext"),
-			" "),
+		Name: r.Caller.Auth, Rank: r.Caller.Entity, Addrs: r.Caller.Addrs,
+		Stamp:    ceph.TimeOf(r.Now),
+		Priority: message.LogInfo, Channel: "cluster",
+		Message: strings.Join(r.Strs("logtext"), " "),
 	})
 	return service.OK("")
 }

@@ -81,7 +81,7 @@ func (s *Service) cmdMetadata(r *service.Request) service.Answer {
 	}
 	if r.Has("who") {
 		if !s.m.HasName(r.Str("who")) {
-			return service.Fail(ceph.ENOENT, "")
+			return service.Fail(ceph.ENOENT, "mgr.%s does not exist", r.Str("who"))
 		}
 		return r.JSON(one(r.Str("who")))
 	}
