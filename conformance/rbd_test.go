@@ -182,8 +182,10 @@ func TestQemuImage(t *testing.T) {
 	must(t, "qemu-img", "convert", "-f", "raw", "-O", "raw", target, back)
 	must(t, "e2fsck", "-f", "-n", back)
 	qcow := "rbd:" + pool + "/vmq:conf=" + shared.conf
-	must(t, "qemu-img", "create", "-f", "raw", qcow, "128M")
-	must(t, "qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", disk, qcow)
+	must(t, "qemu-img", "create", "-f", "qcow2", qcow, "64M")
+	must(t, "qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", disk, qcow)
+	has(t, must(t, "qemu-img", "check", "-f", "qcow2", qcow), "No errors were found")
+	must(t, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", disk, qcow)
 	rbd(t, "rm", "--no-progress", "vm")
 	rbd(t, "rm", "--no-progress", "vmq")
 }

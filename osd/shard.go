@@ -324,6 +324,7 @@ func (s *shard) durable(batch []pending) {
 				p.pg.window.Ack(s.d.opt.ID, p.write.version)
 			}
 		case p.repop != nil:
+			p.repop.msg.Release()
 			if p.epoch == p.pg.resetEpoch {
 				p.pg.ackTo = p.repop.version
 				p.pg.ackNow = true

@@ -236,6 +236,7 @@ type repop struct {
 	entry   *pglog.Entry
 	trim    ceph.Eversion
 	stats   pginfo.Stats
+	msg     *message.Message // holds the transaction's data
 }
 
 // repOp applies the primary's write.
@@ -270,7 +271,7 @@ func (p *pg) repOp(ev *event) {
 	p.trimStore(t, m.TrimTo)
 	p.next = m.Version
 	p.s.submit(pending{pg: p, txn: t, epoch: p.resetEpoch, repop: &repop{version: m.Version,
-		entry: rec.Entry, trim: m.TrimTo, stats: rec.Stats}})
+		entry: rec.Entry, trim: m.TrimTo, stats: rec.Stats, msg: ev.msg}})
 }
 
 func errors0(err error) error {

@@ -7,10 +7,13 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -201,14 +204,17 @@ func (r *run) compareRange(op *objectstore.Op) error {
 	return CompareRead(r.model, r, op.Coll, o, off, length)
 }
 
-// submit counts done calls, which must come in order.
+// submit counts done calls, which must come in order. What the transaction held is no longer there
+// after that.
 func (r *run) submit(t *objectstore.Transaction) error {
 	r.mu.Lock()
 	n := r.submitted
 	r.mu.Unlock()
-	err := r.Submit(t, func(err error) {
+	own := deepCopy(t)
+	err := r.Submit(own, func(err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		scribble(own)
 		if err != nil || r.done != n {
 			r.Errorf("done of transaction %d came as number %d with %v", n, r.done, err)
 		}
@@ -220,6 +226,35 @@ func (r *run) submit(t *objectstore.Transaction) error {
 		r.mu.Unlock()
 	}
 	return err
+}
+
+// deepCopy copies a transaction with the bytes in it.
+func deepCopy(t *objectstore.Transaction) *objectstore.Transaction {
+	out := &objectstore.Transaction{Ops: slices.Clone(t.Ops)}
+	for i := range out.Ops {
+		op := &out.Ops[i]
+		op.Data = bytes.Clone(op.Data)
+		op.Pairs = maps.Clone(op.Pairs)
+		for k, v := range op.Pairs {
+			op.Pairs[k] = bytes.Clone(v)
+		}
+	}
+	return out
+}
+
+// scribble destroys the bytes of a transaction, as their next user will.
+func scribble(t *objectstore.Transaction) {
+	fill := func(b []byte) {
+		for i := range b {
+			b[i] = 0xdb
+		}
+	}
+	for i := range t.Ops {
+		fill(t.Ops[i].Data)
+		for _, v := range t.Ops[i].Pairs {
+			fill(v)
+		}
+	}
 }
 
 // settle waits, audits and compares everything.
