@@ -29,7 +29,7 @@ func TestBadFlags(t *testing.T) {
 	refusesToStart(t, "an OSD needs at least 1G", "--data", dir, "--osd-size", "1M")
 	refusesToStart(t, "a cluster has 1 to 9 monitors", "--data", dir, "--mons", "12")
 	refusesToStart(t, "unrecognized config option 'nonsense'", "--data", dir, "--set", "nonsense=1")
-	refusesToStart(t, "is not true or false", "--data", dir, "--set", "mon_allow_pool_delete=2x")
+	refusesToStart(t, "to be true or false", "--data", dir, "--set", "mon_allow_pool_delete=2x")
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a refused start left the folder behind")
 	}

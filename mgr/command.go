@@ -65,14 +65,7 @@ func (m *Manager) onCommand(
 		answer(refuse(ceph.EINVAL, "%v", err))
 		return
 	}
-	if c.Prefix == "get_command_descriptions" {
-		answer(result{out: commands.Describe(tellTable)})
-		return
-	}
 	d, known := index[c.Prefix]
-	if t, ok := tellIndex[c.Prefix]; ok {
-		d, known = t, true
-	}
 	switch {
 	case !known:
 		answer(refuse(ceph.EINVAL, "command not known"))

@@ -24,8 +24,13 @@ func (m *Manager) Accepted(c *msgr.Conn) {
 // Connected passes the monitor's session to the monitor client.
 func (m *Manager) Connected(c *msgr.Conn) { m.client.Connected(c) }
 
-// Reset passes the end of the monitor's session to the monitor client.
-func (m *Manager) Reset(c *msgr.Conn) { m.client.Reset(c) }
+// Reset passes the end of the monitor's session to the monitor client, and forgets what a daemon
+// has told on a session of its own.
+func (m *Manager) Reset(c *msgr.Conn) {
+	if !m.client.Reset(c) {
+		m.post(func(m *Manager) { m.state.forgetDaemon(c) })
+	}
+}
 
 // RemoteReset needs nothing: all sessions are lossy.
 func (m *Manager) RemoteReset(*msgr.Conn) {}
@@ -51,17 +56,34 @@ func (m *Manager) Dispatch(c *msgr.Conn, msg *message.Message) {
 	case *message.MMgrClose:
 		c.Send(msg.Reply(b))
 	case *message.MMgrCommand:
-		m.onCommand(c, msg, b.Cmd, func(r int32, status string) message.Body {
+		m.onAnyCommand(c, msg, b.FSID, b.Cmd, func(r int32, status string) message.Body {
 			return &message.MMgrCommandReply{Result: r, Status: status}
 		})
 	case *message.MCommand:
-		m.onCommand(c, msg, b.Cmd, func(r int32, status string) message.Body {
+		m.onAnyCommand(c, msg, b.FSID, b.Cmd, func(r int32, status string) message.Body {
 			return &message.MCommandReply{Result: r, Status: status}
 		})
-	case *message.MMgrDigest, *message.MMgrReport, *message.MServiceMap:
+	case *message.MMgrReport:
+		m.onReport(c, b)
+	case *message.MMgrDigest, *message.MServiceMap:
 		// Nothing here uses them yet.
 	default:
 		m.log.Debug("message is not for a manager", "type", msg.Body.Type(), "peer", c.Peer().Name)
+	}
+}
+
+// onAnyCommand tells a command to this manager from one about the cluster: the former names it.
+func (m *Manager) onAnyCommand(
+	c *msgr.Conn, msg *message.Message, fsid ceph.UUID, cmd []string,
+	reply func(int32, string) message.Body,
+) {
+	switch {
+	case fsid.IsZero():
+		m.onCommand(c, msg, cmd, reply)
+	case fsid != m.opt.FSID:
+		c.Send(msg.Reply(reply(ceph.EPERM.Result(), "wrong fsid")))
+	default:
+		m.onTell(c, msg, cmd, reply)
 	}
 }
 

@@ -13,10 +13,8 @@ import (
 // handlers is what runs for each command. Commands of the table in cluster/commands that are not
 // here belong to features that do not exist yet, and say so.
 var handlers = map[string]handler{
-	"version":     tellVersion,
-	"mgr_status":  tellStatus,
-	"config show": configShow,
-	"config get":  configGet,
+	"config show":               configShow,
+	"config show-with-defaults": configShowAll,
 
 	"pg stat":            pgStat,
 	"pg dump":            pgDump,

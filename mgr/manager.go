@@ -12,6 +12,7 @@ import (
 	"glue/ceph"
 	"glue/client/monc"
 	"glue/internal/admin"
+	"glue/internal/daemon"
 	"glue/internal/options"
 	"glue/internal/version"
 	"glue/wire/message"
@@ -27,6 +28,7 @@ type Options struct {
 	Addr     netip.AddrPort // to bind; port 0 takes a free one
 	Log      *slog.Logger
 	Config   map[string]string // option values of the file and the command line
+	LogFile  *daemon.Log       // where Log writes, for the commands about it; may be nil
 	Hostname string
 	Metadata map[string]string // what "ceph mgr metadata" says of this machine
 }
@@ -45,6 +47,9 @@ type Manager struct {
 	done   chan struct{} // closed to end the loop
 	wg     sync.WaitGroup
 	state  state // of the loop
+
+	conf     *daemon.Config
+	commands *admin.Table
 }
 
 // An event is something for the loop to do.
@@ -55,20 +60,26 @@ type event func(*Manager)
 func Start(ctx context.Context, o Options) (*Manager, error) {
 	m := &Manager{opt: o, log: o.Log, events: make(chan event, queueLimit),
 		done: make(chan struct{})}
-	set, unknown := options.Set{}.WithKnown(o.Config)
+	conf, unknown := daemon.NewConfig("mgr", o.Name, o.Config)
 	if len(unknown) > 0 {
 		o.Log.Warn("options are not known here", "options", unknown)
 	}
-	m.state.init(o.Name, set)
+	m.conf = conf
+	m.state.init(o.Name, conf)
+	conf.OnChange(func(set options.Set) { m.post(func(m *Manager) { m.state.set = set }) })
+	m.commands = m.table()
 	m.client = monc.New(monc.Options{
 		Name: ceph.AuthName{Type: ceph.TypeMgr, ID: o.Name}, Key: o.Key, Seeds: o.MonAddrs,
 		FSID: o.FSID, Hostname: o.Hostname, Log: o.Log, Rotating: true,
 		OnConfig: func(values map[string]string) {
-			m.post(func(m *Manager) { m.state.configure(m, values) })
+			if unknown := conf.Central(values); len(unknown) > 0 {
+				o.Log.Debug("options of the central configuration are not known here", "options",
+					unknown)
+			}
 		},
 		OnActive: func() { m.post((*Manager).beacon) },
 	})
-	modes := msgr.ConfiguredModes(ceph.TypeMgr, set.Str)
+	modes := msgr.ConfiguredModes(ceph.TypeMgr, conf.Set().Str)
 	m.msgr = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeMgr, Num: -1}, Log: o.Log,
 		Client: m.client, Server: monc.NewServiceAuth(m.client, ceph.TypeMgr, false),
@@ -177,22 +188,6 @@ func (m *Manager) metadata() map[string]string {
 	return md
 }
 
-// AdminCommands is the table of the manager's admin socket.
-func (m *Manager) AdminCommands() []admin.Command {
-	return []admin.Command{
-		{Prefix: "version", Help: "get the version",
-			Run: func(map[string]any) (any, error) { return versionReply(), nil }},
-		{Prefix: "status", Help: "what the manager knows",
-			Run: func(map[string]any) (any, error) {
-				return m.inLoop(func(m *Manager) any { return statusOf(&m.state) })
-			}},
-		{Prefix: "config show", Help: "dump current config settings",
-			Run: func(map[string]any) (any, error) {
-				return m.inLoop(func(m *Manager) any { return m.state.set.Overrides() })
-			}},
-	}
-}
-
 // inLoop runs f on the loop and returns its value.
 func (m *Manager) inLoop(f func(*Manager) any) (any, error) {
 	out := make(chan any, 1)
@@ -203,17 +198,6 @@ func (m *Manager) inLoop(f func(*Manager) any) (any, error) {
 	case <-m.done:
 		return nil, monc.ErrClosed
 	}
-}
-
-// A versionAnswer is what "version" prints.
-type versionAnswer struct {
-	Version     string `json:"version"`
-	Release     string `json:"release"`
-	ReleaseType string `json:"release_type"`
-}
-
-func versionReply() versionAnswer {
-	return versionAnswer{Version: version.Ceph, Release: version.Release, ReleaseType: "stable"}
 }
 
 // A statusAnswer is what "status" prints.

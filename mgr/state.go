@@ -7,6 +7,7 @@ import (
 	"glue/cluster/mgrmap"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
+	"glue/internal/daemon"
 	"glue/internal/options"
 	"glue/wire/message"
 )
@@ -15,8 +16,8 @@ import (
 type state struct {
 	name     string
 	gid      uint64 // as in the last beacon
-	set      options.Set
-	base     options.Set // of the file and the command line; the monitors' values go under it
+	conf     *daemon.Config
+	set      options.Set // those of conf
 	active   bool        // this manager is the one of the manager map
 	mgrmap   *mgrmap.Map
 	osdmap   *osdmap.Map
@@ -24,12 +25,14 @@ type state struct {
 	dirty    bool // something changed that the monitors have not heard of
 	beaconAt time.Time
 	reportAt time.Time
+	daemons  map[string]*daemonState // by name: osd.0, mon.a
 }
 
-func (s *state) init(name string, base options.Set) {
-	s.name = name
-	s.base, s.set = base, base
+func (s *state) init(name string, conf *daemon.Config) {
+	s.name, s.conf = name, conf
+	s.set = conf.Set()
 	s.pgs = pgstat.NewPGMap()
+	s.daemons = map[string]*daemonState{}
 }
 
 func (s *state) epoch() ceph.Epoch {
@@ -37,20 +40,6 @@ func (s *state) epoch() ceph.Epoch {
 		return 0
 	}
 	return s.osdmap.Epoch
-}
-
-// configure lays the monitors' configuration under the local one.
-func (s *state) configure(m *Manager, values map[string]string) {
-	set, unknown := options.Set{}.WithKnown(values)
-	if len(unknown) > 0 {
-		m.log.Debug("options of the central configuration are not known here", "options", unknown)
-	}
-	set, err := set.With(s.base.Overrides())
-	if err != nil {
-		m.log.Warn("configuration is not valid", "err", err)
-		return
-	}
-	s.set = set
 }
 
 // takeMgrMap learns whether this manager is the active one, and tells the monitors at once when
@@ -120,6 +109,7 @@ func (m *Manager) report(now time.Time) {
 		return
 	}
 	s.reportAt = now
-	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set)
+	s.forgetSilent(now)
+	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set, s.daemonChecks()...)
 	m.client.Send(&message.MMonMgrReport{GID: m.client.GlobalID(), Digest: digest, Health: health})
 }

@@ -1,42 +1,45 @@
 package mgr
 
 import (
+	"strings"
+
 	"glue/ceph"
-	"glue/cluster/commands"
-	"glue/internal/cephjson"
-	"glue/internal/options"
+	"glue/internal/admin"
+	"glue/internal/daemon"
+	"glue/wire/message"
+	"glue/wire/msgr"
 )
 
-// tellTable is the commands that reach the manager only by "ceph tell mgr".
-var tellTable = []commands.Descriptor{
-	{Module: "mgr", Perm: "r", Sig: "version", Help: "get the version"},
-	{Module: "mgr", Perm: "r", Sig: "mgr_status", Help: "what the manager knows"},
-	{Module: "mgr", Perm: "r", Sig: "config show", Help: "dump current config settings"},
-	{Module: "mgr", Perm: "r", Sig: "config get var:String", Help: "get the config value"},
-}
+// Commands is the table of commands to this manager alone, by "ceph tell mgr.X" and the admin
+// socket. Standby managers answer them as well.
+func (m *Manager) Commands() *admin.Table { return m.commands }
 
-var tellIndex = commands.NewIndex(tellTable)
-
-func tellVersion(_ *state, _ *commands.Command) result {
-	return result{out: cephjson.Marshal(versionReply(), true)}
-}
-
-func configShow(s *state, c *commands.Command) result {
-	if c.Has("who") {
-		return refuse(ceph.EOPNOTSUPP, "daemons do not report their configuration to the manager "+
-			"yet; ask one with: ceph tell %s config show", c.Str("who"))
+func (m *Manager) table() *admin.Table {
+	ask := func(f func(m *Manager) any) func(admin.Args) (any, error) {
+		return func(admin.Args) (any, error) { return m.inLoop(f) }
 	}
-	return result{out: cephjson.Marshal(s.set.Overrides(), true)}
+	return admin.NewTable([]admin.Command{
+		{Prefix: "mgr_status", Help: "Dump mgr status",
+			Run: ask(func(m *Manager) any { return m.state.mgrStatus() })},
+		{Prefix: "status", Help: "what the manager knows",
+			Run: ask(func(m *Manager) any { return statusOf(&m.state) })},
+	}, daemon.Commands(m.conf, m.opt.LogFile, nil))
 }
 
-func tellStatus(s *state, _ *commands.Command) result {
-	return result{out: cephjson.Marshal(statusOf(s), true)}
-}
-
-func configGet(s *state, c *commands.Command) result {
-	name := c.Need("var")
-	if _, ok := options.Lookup(name); !ok {
-		return refuse(ceph.EINVAL, "unrecognized config option '%s'", name)
+// onTell runs a command to this manager alone, on a goroutine of its own, for who may do
+// everything: its commands are about the daemon itself.
+func (m *Manager) onTell(
+	conn *msgr.Conn, msg *message.Message, cmd []string, reply func(int32, string) message.Body,
+) {
+	s, ok := conn.Context().(*session)
+	if !ok || !s.all && !s.caps.AllowAll() {
+		conn.Send(msg.Reply(reply(ceph.EACCES.Result(), "access denied")))
+		return
 	}
-	return result{out: cephjson.Marshal(map[string]string{name: s.set.Get(name)}, true)}
+	go func() {
+		out, text, err := m.commands.Run(strings.Join(cmd, ""))
+		answer := msg.Reply(reply(-int32(admin.Errno(err)), text))
+		answer.Data = out
+		conn.Send(answer)
+	}()
 }

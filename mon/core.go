@@ -11,6 +11,8 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/commands"
+	"glue/internal/admin"
+	"glue/internal/daemon"
 	"glue/internal/options"
 	"glue/mon/authmon"
 	"glue/mon/configmon"
@@ -29,7 +31,8 @@ type core struct {
 	opt  Options
 	log  *slog.Logger
 	fsid ceph.UUID
-	set  options.Set // in force for this monitor
+	conf *daemon.Config
+	set  options.Set // in force for this monitor; those of conf
 	now  func() time.Time
 	gate *gate
 	node *quorum.Node
@@ -51,6 +54,8 @@ type core struct {
 	byName  map[string]service.Service
 	handler map[string]func(*service.Request) service.Answer
 	index   commands.Index
+	table   *admin.Table                   // of the commands to this monitor alone
+	reports map[string]*message.MMgrReport // what the other monitors have in force
 
 	sessions map[*session]struct{}
 	inbox    inbox
@@ -72,6 +77,7 @@ type event struct {
 	m   *message.Message
 	run func()
 	end bool // the session is over
+	at  time.Time
 }
 
 // An inbox is what messenger goroutines leave for the loop. Sessions bound it.
@@ -83,6 +89,7 @@ type inbox struct {
 
 // post appends an event; any goroutine may call it.
 func (c *core) post(e event) {
+	e.at = c.now()
 	c.inbox.mu.Lock()
 	c.inbox.events = append(c.inbox.events, e)
 	c.inbox.mu.Unlock()
@@ -123,6 +130,12 @@ func openCore(o Options, e Edges) (*core, error) {
 		c.arm = func(d time.Duration) { c.flow.timer.Reset(d) }
 	}
 	c.gate.conf.Store(&gateConf{})
+	var unknown []string
+	c.conf, unknown = daemon.NewConfig("mon", o.Name, o.Config)
+	if len(unknown) > 0 {
+		c.log.Debug("options are not known or not valid here", "options", unknown)
+	}
+	c.conf.OnChange(c.takeConfig)
 	var err error
 	c.node, err = quorum.Open(filepath.Join(o.Dir, storeDir), quorum.Options{
 		Machine: c, Log: o.Log, Send: c.toPeer, Now: e.Monotonic, FS: e.FS,
@@ -172,6 +185,7 @@ func (c *core) build(seal [32]byte) {
 	c.addRows(c.commands())
 	c.addRows(c.memberCommands())
 	c.addRows(fsCommands())
+	c.table, c.reports = c.localTable(), map[string]*message.MMgrReport{}
 	c.index = commands.NewIndex(commands.Manager, commands.Monitor, commands.OSDMap)
 }
 
@@ -197,21 +211,9 @@ func (c *core) configure() error {
 	me := configmon.Entity{
 		Name: ceph.AuthName{Type: ceph.TypeMon, ID: c.opt.Name}, Host: c.opt.Hostname,
 	}
-	set, unknown := options.Set{}.WithKnown(c.config.For(me))
-	if len(unknown) > 0 {
+	if unknown := c.conf.Central(c.config.For(me)); len(unknown) > 0 {
 		c.log.Debug("options of the central configuration are not known here", "options", unknown)
 	}
-	set, unknown = set.WithKnown(c.opt.Config)
-	if len(unknown) > 0 {
-		c.log.Debug("options of the configuration file are not known here", "options", unknown)
-	}
-	c.set = set
-	c.gate.conf.Store(&gateConf{
-		authTTL:         set.Duration("auth_mon_ticket_ttl"),
-		serviceTTL:      set.Duration("auth_service_ticket_ttl"),
-		insecureReclaim: set.Bool("auth_allow_insecure_global_id_reclaim"),
-		option:          set.Str,
-	})
 	return nil
 }
 

@@ -84,6 +84,8 @@ func (c *core) route(e event) {
 		c.probe(e, b)
 	case *message.MMonJoin:
 		c.join(e, b)
+	case *message.MMgrReport:
+		c.memberReport(e, b)
 	case *message.MCommand:
 		c.tell(e, b)
 	case *message.MPing:

@@ -49,7 +49,9 @@ func (c *core) commands() []service.Row {
 		{Prefix: "time-sync-status", Run: c.cmdTimeSync},
 		{Prefix: "df", Run: c.cmdDF},
 		{Prefix: "report", Run: c.cmdReport},
-		{Prefix: "injectargs", Run: c.cmdInject},
+		c.localRow("injectargs", "injected_args"),
+		c.localRow("heap", "heapcmd", "value"),
+		c.localRow("ops"),
 	}
 }
 
@@ -235,26 +237,4 @@ func (c *core) cmdReport(r *service.Request) service.Answer {
 	})
 	a.Text = fmt.Sprintf("report %d", len(a.Data))
 	return a
-}
-
-// cmdInject sets options of this monitor until it restarts.
-func (c *core) cmdInject(r *service.Request) service.Answer {
-	words := strings.Fields(strings.Join(r.Strs("injected_args"), " "))
-	values := map[string]string{}
-	for i := 0; i < len(words); i++ {
-		name, value, ok := strings.Cut(strings.TrimLeft(words[i], "-"), "=")
-		if !ok {
-			if i++; i >= len(words) {
-				return service.Fail(ceph.EINVAL, "'%s' needs a value", name)
-			}
-			value = words[i]
-		}
-		values[name] = value
-	}
-	set, err := c.set.With(values)
-	if err != nil {
-		return service.Fail(ceph.EINVAL, "%s", err)
-	}
-	c.set = set
-	return service.OK("")
 }

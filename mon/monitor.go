@@ -23,6 +23,7 @@ import (
 
 	"glue/ceph"
 	"glue/internal/admin"
+	"glue/internal/daemon"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -54,6 +55,8 @@ type Options struct {
 	// Config are option values of the file and the command line, by Ceph's names; they go over
 	// the central configuration.
 	Config map[string]string
+	// LogFile is where Log writes, for the commands about it; it may be nil.
+	LogFile *daemon.Log
 	// Hostname and Metadata are what "ceph mon metadata" says of this machine.
 	Hostname string
 	Metadata map[string]string
@@ -172,39 +175,23 @@ func (m *Monitor) Close() error {
 	return err
 }
 
-// AdminCommands are the commands of the admin socket.
-func (m *Monitor) AdminCommands() []admin.Command {
-	return []admin.Command{{
-		Prefix: "mon_status", Help: "the monitor's place in the quorum",
-		Run: func(map[string]any) (any, error) {
-			return ask(m, func(c *core) any { return c.monStatus() })
-		},
-	}, {
-		Prefix: "quorum_status", Help: "who is in the quorum",
-		Run: func(map[string]any) (any, error) {
-			return ask(m, func(c *core) any { return c.quorumStatus(c.now()) })
-		},
-	}, {
-		Prefix: "sessions", Help: "list existing sessions",
-		Run: func(map[string]any) (any, error) {
-			return ask(m, func(c *core) any { return c.sessionList() })
-		},
-	}, {
-		Prefix: "config show", Help: "the options in force that are not defaults",
-		Run: func(map[string]any) (any, error) {
-			return ask(m, func(c *core) any { return c.set.Overrides() })
-		},
-	}}
-}
-
-// ask runs f on the loop.
-func ask(m *Monitor, f func(c *core) any) (any, error) {
-	out := make(chan any, 1)
-	m.core.post(event{run: func() { out <- f(m.core) }})
-	select {
-	case v := <-out:
-		return v, nil
-	case <-m.done:
-		return nil, errors.New("the monitor has stopped")
-	}
+// Commands is the table of the admin socket: each command runs on the loop.
+func (m *Monitor) Commands() *admin.Table {
+	return m.core.table.Via(func(run func() (any, error)) (any, error) {
+		type answer struct {
+			v   any
+			err error
+		}
+		out := make(chan answer, 1)
+		m.core.post(event{run: func() {
+			v, err := run()
+			out <- answer{v, err}
+		}})
+		select {
+		case a := <-out:
+			return a.v, a.err
+		case <-m.done:
+			return nil, errors.New("the monitor has stopped")
+		}
+	})
 }

@@ -50,6 +50,7 @@ func (c *core) introduce() {
 		c.carry(c.mon.Map().Addrs(rank), &message.MMonProbe{FSID: c.fsid,
 			Kind: message.ProbeFacts, Name: c.opt.Name, Rank: int32(c.rank()),
 			Metadata: c.metadata()})
+		c.carry(c.mon.Map().Addrs(rank), c.configReport())
 	}
 }
 

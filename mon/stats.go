@@ -126,6 +126,12 @@ func (c *core) digestToManager() {
 		}
 		one := *m
 		s.conn.Send(&one)
+		s.conn.Send(message.New(c.configReport()))
+		for name, r := range c.reports {
+			if c.mon.Map().Rank(name) >= 0 && name != c.opt.Name {
+				s.conn.Send(message.New(r))
+			}
+		}
 	}
 }
 

@@ -3,10 +3,10 @@ package osd
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"glue/ceph"
+	"glue/internal/admin"
 	"glue/store/objectstore"
 )
 
@@ -22,12 +22,12 @@ const (
 )
 
 // cmdBench writes objects straight into the store, waits until they are durable, and removes them.
-func (d *Daemon) cmdBench(args map[string]any) (any, error) {
-	total, err := number(args, "count", benchBytes)
+func (d *Daemon) cmdBench(args admin.Args) (any, error) {
+	total, err := args.Int("count", benchBytes)
 	if err != nil {
 		return nil, err
 	}
-	size, err := number(args, "size", benchBlock)
+	size, err := args.Int("size", benchBlock)
 	if err != nil {
 		return nil, err
 	}
@@ -51,18 +51,6 @@ func (d *Daemon) cmdBench(args map[string]any) (any, error) {
 		Rate  float64 `json:"bytes_per_sec"`
 		IOPS  float64 `json:"iops"`
 	}{total, size, secs, float64(total) / secs, float64(total/size) / secs}, nil
-}
-
-func number(args map[string]any, name string, def int64) (int64, error) {
-	s := text(args, name)
-	if s == "" {
-		return def, nil
-	}
-	n, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %q is not a number: %w", name, s, ceph.EINVAL)
-	}
-	return int64(n), nil
 }
 
 func (d *Daemon) bench(total, size int64) (time.Duration, error) {

@@ -15,6 +15,8 @@ import (
 	"glue/ceph"
 	"glue/client/monc"
 	"glue/cluster/osdmap"
+	"glue/internal/admin"
+	"glue/internal/daemon"
 	"glue/internal/options"
 	"glue/osd/class"
 	"glue/osd/class/all"
@@ -41,6 +43,8 @@ type Options struct {
 	// Config overrides options by Ceph's names; the rest come from the table's defaults and the
 	// monitors' configuration database.
 	Config map[string]string
+	// LogFile is where Log writes, for the commands about it; it may be nil.
+	LogFile *daemon.Log
 	// Classes are the object classes; nil has those of osd/class/all.
 	Classes *class.Registry
 	// OnFatal is called once, from a goroutine of its own, when the daemon can't go on: the store
@@ -55,6 +59,7 @@ type Daemon struct {
 	store objectstore.Store
 	start time.Time
 
+	conf   *daemon.Config
 	config atomic.Pointer[config]
 	monc   *monc.Client
 	mon    monitors
@@ -63,6 +68,9 @@ type Daemon struct {
 	now    func() time.Time
 	addrs  ceph.AddrVec        // ours, of the control goroutine
 	renew  func() ceph.AddrVec // makes it a new incarnation
+
+	clientMessages, clientBytes *msgr.Throttle // of all clients' requests in memory
+
 	room   room
 	shards []*shard
 	maps   mapStore
@@ -84,8 +92,10 @@ type Daemon struct {
 	reporter reporter
 	boot     bootState
 	counters counters
+	slow     slowWatch
+	logSeq   uint64 // of lines for the cluster log
+	commands *admin.Table
 	notifyID atomic.Uint64
-	ops      opTracker
 }
 
 // monitors is what the daemon asks of the monitors' client while it runs.
@@ -105,6 +115,9 @@ type config struct {
 	limits ops.Limits
 	// of the PG log: entries of all PGs, of one at least and at most, and requests beyond
 	logTarget, logMin, logMax, dups int
+	// of the tracking of requests: from when on one is slow, what the history keeps
+	complaint, slowOp, historyFor time.Duration
+	slowOps, historyOps           int
 }
 
 func newConfig(set options.Set) *config {
@@ -112,7 +125,14 @@ func newConfig(set options.Set) *config {
 		logTarget: int(set.Int("osd_target_pg_log_entries_per_osd")),
 		logMin:    int(set.Int("osd_min_pg_log_entries")),
 		logMax:    int(set.Int("osd_max_pg_log_entries")),
-		dups:      int(set.Int("osd_pg_log_dups_tracked"))}
+		dups:      int(set.Int("osd_pg_log_dups_tracked")),
+
+		complaint:  set.Duration("osd_op_complaint_time"),
+		slowOp:     set.Duration("osd_op_history_slow_op_threshold"),
+		historyFor: set.Duration("osd_op_history_duration"),
+		slowOps:    int(set.Int("osd_op_history_slow_op_size")),
+		historyOps: int(set.Int("osd_op_history_size")),
+	}
 }
 
 // Start opens the superblock (or writes one into an empty store), binds, joins the cluster and
@@ -148,9 +168,13 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 	}
 	d.notifyID.Store(uint64(now().UnixNano()) << 8)
 	d.counters.init()
-	if err := d.setConfig(nil); err != nil {
-		return nil, err
+	var unknown []string
+	d.conf, unknown = daemon.NewConfig("osd", fmt.Sprint(opt.ID), opt.Config)
+	if len(unknown) > 0 {
+		d.log.Warn("options are not known or not valid here", "options", unknown)
 	}
+	d.conf.OnChange(d.takeConfig)
+	d.commands = d.table()
 	if err := d.openSuper(); err != nil {
 		return nil, err
 	}
@@ -161,15 +185,26 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 	return d, d.loadPGs()
 }
 
-// setConfig builds the options from the file's values over the central ones.
-func (d *Daemon) setConfig(central map[string]string) error {
-	set, _ := options.Set{}.WithKnown(central)
-	set, err := set.With(d.opt.Config)
-	if err != nil {
-		set, _ = set.WithKnown(d.opt.Config)
-	}
+// takeConfig puts the options into force, also for what PGs keep of them.
+func (d *Daemon) takeConfig(set options.Set) {
 	d.config.Store(newConfig(set))
-	return nil
+	d.reporter.configDue.Store(true)
+	for _, s := range d.shards {
+		s.post(event{kind: evCall, call: func(s *shard) {
+			for _, p := range s.pgs {
+				p.setEnv()
+			}
+		}})
+	}
+	for _, t := range []struct {
+		limit  *msgr.Throttle
+		option string
+	}{{d.clientMessages, "osd_client_message_cap"},
+		{d.clientBytes, "osd_client_message_size_cap"}} {
+		if t.limit != nil {
+			t.limit.SetLimit(set.Int(t.option))
+		}
+	}
 }
 
 func limitsOf(set options.Set) ops.Limits {
@@ -227,8 +262,9 @@ func (d *Daemon) listen() error {
 func (d *Daemon) policy() func(ceph.EntityType) msgr.Policy {
 	set := d.config.Load().set
 	clients := msgr.StatelessServer
-	clients.Messages = msgr.NewThrottle(set.Int("osd_client_message_cap"))
-	clients.Bytes = msgr.NewThrottle(set.Int("osd_client_message_size_cap"))
+	d.clientMessages = msgr.NewThrottle(set.Int("osd_client_message_cap"))
+	d.clientBytes = msgr.NewThrottle(set.Int("osd_client_message_size_cap"))
+	clients.Messages, clients.Bytes = d.clientMessages, d.clientBytes
 	return func(peer ceph.EntityType) msgr.Policy {
 		switch peer {
 		case ceph.TypeMon:
@@ -298,6 +334,7 @@ func (d *Daemon) control() {
 func (d *Daemon) tick(now time.Time) {
 	d.bootTick(now)
 	d.heartbeatTick(now)
+	d.slowTick(now)
 	d.reportTick(now)
 	for _, s := range d.shards {
 		s.post(event{kind: evTick})
@@ -306,8 +343,8 @@ func (d *Daemon) tick(now time.Time) {
 
 // newConfig takes what the monitors' database says.
 func (d *Daemon) newConfig(central map[string]string) {
-	if err := d.setConfig(central); err != nil {
-		d.log.Warn("central configuration is not usable", "err", err)
+	if unknown := d.conf.Central(central); len(unknown) > 0 {
+		d.log.Debug("options of the central configuration are not known here", "options", unknown)
 	}
 }
 

@@ -3,7 +3,6 @@ package osd
 import (
 	"bytes"
 	"errors"
-	"time"
 
 	"glue/auth/caps"
 	"glue/ceph"
@@ -22,26 +21,26 @@ type clientOp struct {
 	m      *message.MOSDOp
 	need   ops.Need
 	object ceph.HObject
-	reqid  ceph.ReqID
 	from   class.Entity
-	start  time.Time
 	// checked: need, caps and limits have been looked at.
 	checked bool
-	tracked *trackedOp
+	tracking
 }
 
 // clientOp finds the PG of a request. One that is not ours is dropped: the client sends it again
 // when it has the map.
 func (s *shard) clientOp(ev *event) {
-	m := ev.msg.Body.(*message.MOSDOp)
-	sess := ev.sess
+	op, sess := ev.op, ev.sess
+	m := op.m
 	if sess == nil || sess.closed.Load() {
-		ev.msg.Release()
+		s.dropOp(op)
 		return
 	}
 	if s.waitMap(ev, m.PG, m.Epoch) {
+		op.mark(stMap, s.now)
 		return
 	}
+	op.mark(stReached, s.now)
 	s.shareMap(sess, m.Epoch)
 	p := s.pgs[m.PG]
 	if p == nil {
@@ -50,35 +49,41 @@ func (s *shard) clientOp(ev *event) {
 	}
 	if !p.primary && m.Flags&(message.FlagBalanceReads|message.FlagLocalizeReads) != 0 {
 		// Only primaries serve reads: the client goes there next.
-		p.answer(&clientOp{conn: sess.conn, msg: ev.msg, m: m}, ceph.EAGAIN.Result())
+		p.answer(op, ceph.EAGAIN.Result())
 		return
 	}
 	if !p.primary || m.Epoch < p.m.Info().History.SamePrimarySince ||
 		p.pool.LastForceResend > m.Epoch {
-		ev.msg.Release() // the client has to send it again
+		s.dropOp(op) // the client has to send it again
 		return
 	}
-	op := &clientOp{sess: sess, conn: sess.conn, msg: ev.msg, m: m, start: s.now,
-		object: m.HObject(), reqid: m.Request(sess.name(), ev.msg.TID), from: sess.origin()}
+	op.object, op.from = m.HObject(), sess.origin()
 	if op.object.Snap == 0 {
 		op.object.Snap = ceph.NoSnap
 	}
-	op.tracked = s.d.ops.begin(op)
 	p.do(op)
+}
+
+// dropOp gives a request up without an answer.
+func (s *shard) dropOp(op *clientOp) {
+	s.endOp(op)
+	op.msg.Release()
+	op.msg = nil
 }
 
 // opWithoutPG keeps a request for a PG that we are about to make, and drops others.
 func (s *shard) opWithoutPG(ev *event, m *message.MOSDOp) {
 	pool := s.osdmap.Pools[m.PG.Pool]
 	if pool == nil || m.PG.Seed >= pool.PGNum {
-		ev.msg.Release()
+		s.dropOp(ev.op)
 		return
 	}
 	_, _, _, primary := s.osdmap.PGToUpActing(m.PG.PGID)
 	if primary != s.d.opt.ID {
-		ev.msg.Release()
+		s.dropOp(ev.op)
 		return
 	}
+	ev.op.mark(stPeered, s.now)
 	s.orphans[m.PG] = append(s.orphans[m.PG], *ev)
 }
 
@@ -93,7 +98,7 @@ func (p *pg) do(op *clientOp) {
 	}
 	if !p.active || !p.writeable {
 		p.waiting = append(p.waiting, op)
-		op.tracked.mark("waiting for active")
+		op.mark(stPeered, p.s.now)
 		return
 	}
 	if op.need.PGOp {
@@ -198,7 +203,7 @@ func (ob *object) idle() bool {
 
 func (p *pg) queue(ob *object, op *clientOp) {
 	ob.waiting = append(ob.waiting, op)
-	op.tracked.mark("waiting for object")
+	op.mark(stObject, p.s.now)
 }
 
 // doObject runs a request on an object that nobody waits for.
@@ -255,6 +260,7 @@ func (p *pg) duplicate(op *clientOp) bool {
 
 // execute runs the op vector and starts what it wants.
 func (p *pg) execute(ob *object, op *clientOp) {
+	op.mark(stStarted, p.s.now)
 	req := ops.Request{
 		Object: op.object, Ops: op.m.Ops,
 		Flags: op.m.Flags, ReqID: op.reqid, Origin: op.from, MTime: op.m.MTime,
@@ -340,7 +346,7 @@ func (op *clientOp) send(r *message.MOSDOpReply, loan objectstore.Loan) {
 
 // release ends the request here. Its buffer goes back only when nothing refers to it any more.
 func (op *clientOp) release(p *pg) {
-	p.s.d.ops.end(op.tracked)
+	p.s.endOp(op)
 	if op.msg != nil {
 		op.msg.Release()
 		op.msg = nil

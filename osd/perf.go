@@ -1,12 +1,11 @@
 package osd
 
 import (
-	"fmt"
 	"glue/internal/version"
-	"sync"
 	"time"
 
 	"glue/internal/perf"
+	"glue/wire/message"
 )
 
 // What "ceph versions" and "ceph tell osd.N version" say.
@@ -19,7 +18,8 @@ const (
 type counters struct {
 	registry                                       perf.Registry
 	ops, reads, writes, latency, readLat, writeLat *perf.Value
-	subops                                         *perf.Value
+	subops, slow                                   *perf.Value
+	readHist, writeHist                            *perf.Histogram
 }
 
 func (c *counters) init() {
@@ -31,10 +31,17 @@ func (c *counters) init() {
 	c.readLat = g.New(perf.Average, "op_r_latency", "latency of client reads")
 	c.writeLat = g.New(perf.Average, "op_w_latency", "latency of client writes")
 	c.subops = g.New(perf.Counter, "subop", "operations of primaries")
+	c.slow = g.New(perf.Gauge, "slow_ops", "operations that are slow now")
+	latency, size := perf.Axis{Name: "Latency (usec)", Quant: 100_000},
+		perf.Axis{Name: "Request size (bytes)", Quant: 512}
+	c.readHist = g.NewHistogram("op_r_latency_out_bytes_histogram",
+		"Histogram of operation latency (including queue time) + data read", latency, size)
+	c.writeHist = g.NewHistogram("op_w_latency_in_bytes_histogram",
+		"Histogram of operation latency (including queue time) + data written", latency, size)
 }
 
 // op counts an answered request.
-func (c *counters) op(op *clientOp, now time.Time) {
+func (c *counters) op(op *clientOp, r *message.MOSDOpReply, now time.Time) {
 	if op.sess == nil {
 		return
 	}
@@ -44,75 +51,26 @@ func (c *counters) op(op *clientOp, now time.Time) {
 	if op.need.MayWrite() {
 		c.writes.Add(1)
 		c.writeLat.Observe(took)
+		c.writeHist.Observe(int64(took), bytesIn(op.m.Ops))
 		return
 	}
 	c.reads.Add(1)
 	c.readLat.Observe(took)
+	c.readHist.Observe(int64(took), bytesOut(r))
 }
 
-// An opTracker knows the requests that are under way, for "dump_ops_in_flight".
-type opTracker struct {
-	mu  sync.Mutex
-	ops map[*trackedOp]struct{}
-}
-
-// A trackedOp is one request under way.
-type trackedOp struct {
-	op    *clientOp
-	stage string // guarded by the tracker's mu
-	t     *opTracker
-}
-
-func (t *opTracker) begin(op *clientOp) *trackedOp {
-	o := &trackedOp{op: op, t: t, stage: "started"}
-	t.mu.Lock()
-	if t.ops == nil {
-		t.ops = map[*trackedOp]struct{}{}
+func bytesIn(list []message.OSDOp) (n int64) {
+	for i := range list {
+		n += int64(len(list[i].In))
 	}
-	t.ops[o] = struct{}{}
-	t.mu.Unlock()
-	return o
+	return n
 }
 
-func (t *opTracker) end(o *trackedOp) {
-	if o == nil {
-		return
+func bytesOut(r *message.MOSDOpReply) (n int64) {
+	if r != nil {
+		for i := range r.Ops {
+			n += int64(len(r.Ops[i].Out))
+		}
 	}
-	t.mu.Lock()
-	delete(t.ops, o)
-	t.mu.Unlock()
-}
-
-// mark notes what a request waits for.
-func (o *trackedOp) mark(stage string) {
-	if o == nil {
-		return
-	}
-	o.t.mu.Lock()
-	o.stage = stage
-	o.t.mu.Unlock()
-}
-
-// dump is what "dump_ops_in_flight" prints.
-func (t *opTracker) dump() any {
-	type row struct {
-		Description string  `json:"description"`
-		Age         float64 `json:"age"`
-		Stage       string  `json:"flag_point"`
-	}
-	out := struct {
-		Ops []row `json:"ops"`
-		N   int   `json:"num_ops"`
-	}{Ops: []row{}}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for o := range t.ops {
-		out.Ops = append(out.Ops, row{
-			Description: fmt.Sprintf("osd_op(%v %v %v e%d)", o.op.reqid, o.op.m.PG,
-				o.op.object.Name, o.op.m.Epoch),
-			Age: time.Since(o.op.start).Seconds(), Stage: o.stage,
-		})
-	}
-	out.N = len(out.Ops)
-	return out
+	return n
 }

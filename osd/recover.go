@@ -154,7 +154,7 @@ func (p *pg) unreadable(ob *object, op *clientOp, writes bool) bool {
 	}
 	if p.backfilling(o) {
 		p.recovery.held = append(p.recovery.held, op)
-		op.tracked.mark("waiting for backfill")
+		op.mark(stBackfill, p.s.now)
 		return true
 	}
 	for _, osd := range p.members {

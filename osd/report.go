@@ -38,7 +38,8 @@ type reporter struct {
 	retry time.Time // when to connect again
 	seq   uint64
 
-	minClean atomicEpoch
+	minClean  atomicEpoch
+	configDue atomic.Bool // the manager has not heard of the options in force
 }
 
 type atomicEpoch struct{ v atomic.Uint32 }
@@ -320,6 +321,7 @@ func (d *Daemon) openMgr() {
 	r.conn = d.net.Connect(ceph.TypeMgr, r.addrs)
 	r.conn.Send(message.New(&message.MMgrOpen{DaemonName: d.idText()}))
 	r.last = time.Time{}
+	r.configDue.Store(true)
 	for _, s := range d.shards {
 		s.post(event{kind: evCall, call: func(s *shard) {
 			for _, p := range s.pgs {
@@ -354,7 +356,9 @@ func (d *Daemon) reportTick(now time.Time) {
 		return
 	}
 	r.mu.Lock()
-	due := now.Sub(r.last) >= reportEvery || r.urgent && now.Sub(r.last) >= reportSoon
+	due := now.Sub(r.last) >= reportEvery ||
+		(r.configDue.Load() || d.slow.news()) && now.Sub(r.last) >= reportSoon ||
+		r.urgent && now.Sub(r.last) >= reportSoon
 	if !due {
 		r.mu.Unlock()
 		return
@@ -365,6 +369,7 @@ func (d *Daemon) reportTick(now time.Time) {
 	r.last = now
 	r.seq++
 	r.conn.Send(message.New(d.pgStats(m, stats)))
+	r.conn.Send(message.New(d.mgrReport()))
 }
 
 // pgStats is the report about PGs and this OSD.

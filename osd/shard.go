@@ -38,6 +38,7 @@ type event struct {
 	pools map[int64]ceph.Epoch
 	batch []pending
 	call  func(*shard)
+	op    *clientOp // of evOp, made when it is queued
 }
 
 // A shard is one goroutine with the PGs that belong to it. Only post, wakeUp and sync may be called
@@ -46,10 +47,14 @@ type shard struct {
 	d     *Daemon
 	index int
 
-	mu    sync.Mutex
-	in    []event
-	spare []event // the queue's other buffer
-	wake  chan struct{}
+	mu     sync.Mutex
+	in     []event
+	spare  []event // the queue's other buffer
+	wake   chan struct{}
+	flying opList // requests that have not been answered; under mu
+
+	ended []*clientOp // still in flying
+	past  opHistory
 
 	osdmap *osdmap.Map
 	pools  map[int64]ceph.Epoch
@@ -86,7 +91,13 @@ func newShard(d *Daemon, index int) *shard {
 
 // post hands over an event.
 func (s *shard) post(ev event) {
+	if ev.kind == evOp {
+		ev.op = s.d.newOp(&ev)
+	}
 	s.mu.Lock()
+	if ev.op != nil {
+		s.flying.push(ev.op)
+	}
 	s.in = append(s.in, ev)
 	first := len(s.in) == 1
 	s.mu.Unlock()
@@ -136,6 +147,7 @@ func (s *shard) turn() bool {
 	s.mu.Lock()
 	work := s.in
 	s.in, s.spare = s.spare, nil
+	s.forgetEnded()
 	s.mu.Unlock()
 	if s.d.dead.Load() {
 		return false
@@ -320,6 +332,7 @@ func (s *shard) durable(batch []pending) {
 		switch {
 		case p.txn == nil: // refused
 		case p.write != nil:
+			p.write.op.mark(stCommit, s.now)
 			if p.epoch == p.pg.resetEpoch {
 				p.pg.window.Ack(s.d.opt.ID, p.write.version)
 			}

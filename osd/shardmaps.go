@@ -132,7 +132,7 @@ func (s *shard) bury(ops []*clientOp) {
 		return
 	}
 	for _, op := range ops {
-		s.d.ops.end(op.tracked)
+		s.endOp(op)
 	}
 	s.graves = append(s.graves, grave{s.now.Add(graveTime), ops})
 }
@@ -147,6 +147,7 @@ func (s *shard) tick() {
 		}
 		s.graves = s.graves[1:]
 	}
+	s.past.trim(s.d.config.Load(), s.now)
 	for _, p := range s.sorted() {
 		p.watchTick()
 		p.recoveryTick()

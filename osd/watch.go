@@ -236,8 +236,9 @@ func (p *pg) removeWatch(w *watch) {
 		Flags: message.FlagWrite, Object: w.object.Name, Ops: []message.OSDOp{o},
 		Locator: ceph.Locator{Pool: w.object.Pool, Key: w.object.Key,
 			Namespace: w.object.Namespace, Hash: -1}}
-	op := &clientOp{m: m, object: w.object, reqid: ceph.ReqID{Name: w.key.Name},
-		from: class.Entity{Name: w.key.Name, Addr: w.addr}, start: p.s.now}
+	op := &clientOp{m: m, object: w.object,
+		from: class.Entity{Name: w.key.Name, Addr: w.addr}}
+	op.reqid = ceph.ReqID{Name: w.key.Name}
 	p.do(op)
 }
 

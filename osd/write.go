@@ -137,6 +137,7 @@ func (p *pg) writeTaken(pend *pending, err error) {
 		p.m.Trim(w.trim)
 	}
 	p.window.Start(w.version, w)
+	w.op.mark(stSubops, p.s.now)
 	w.entry, w.rec, w.peers = nil, nil, nil
 }
 
@@ -185,10 +186,12 @@ func (p *pg) drain() {
 // finish answers a request, and runs what has waited for it.
 func (w *write) finish(p *pg) {
 	w.op.send(w.reply, w.loan)
+	now := p.s.d.now()
+	w.op.mark(stSent, now)
 	if !w.effects.Empty() {
 		p.watchEffects(w)
 	}
-	p.s.d.counters.op(w.op, p.s.now)
+	p.s.d.counters.op(w.op, w.reply, now)
 	w.op.release(p)
 	if w.object == nil {
 		return
@@ -242,6 +245,7 @@ type repop struct {
 // repOp applies the primary's write.
 func (p *pg) repOp(ev *event) {
 	m := ev.msg.Body.(*message.MOSDRepOp)
+	p.s.d.counters.subops.Add(1)
 	if !p.m.IsReplicaOf(m.From.OSD) || len(m.Entries) != 1 {
 		ev.msg.Release()
 		return

@@ -168,3 +168,22 @@ func Parse(parts []string) (*Command, error) {
 	}
 	return &Command{Prefix: prefix, args: args}, nil
 }
+
+// Arguments is the arguments as the daemons' own tables have them: "name=x,type=CephInt,req=false".
+func (d *Descriptor) Arguments() string {
+	var out []string
+	for w := range strings.FieldsSeq(d.Sig) {
+		if !strings.Contains(w, ":") {
+			continue
+		}
+		fields := describeArg(parseArg(w))
+		arg := "name=" + fields["name"] + ",type=" + fields["type"]
+		for _, k := range []string{"strings", "range", "n", "req"} {
+			if v := fields[k]; v != "" {
+				arg += "," + k + "=" + v
+			}
+		}
+		out = append(out, arg)
+	}
+	return strings.Join(out, " ")
+}

@@ -29,8 +29,6 @@ var absent = []missing{
 	{"Predicting when a disk fails", "watch the disks with smartctl", []string{"smart",
 		"device info", "device ls-by-daemon", "device ls-by-host",
 		"device set-life-expectancy", "device rm-life-expectancy"}},
-	{"Reporting the daemons' options to the manager", "ask a daemon with 'ceph tell NAME config " +
-		"show'", []string{"config show-with-defaults"}},
 	{"CephFS", "", []string{
 		"fs authorize", "fs compat show", "fs new", "fs fail", "fs rm", "fs reset", "fs get",
 		"fs set", "fs flag set", "fs feature ls", "fs compat", "fs required_client_features",
@@ -52,13 +50,12 @@ var absent = []missing{
 	{"Sending a command through the monitors", "use 'ceph tell', which asks the daemon " +
 		"itself", []string{"tell"}},
 	{"Compacting a monitor's store by hand", "the store compacts itself", []string{"compact"}},
-	{"A heap profiler", "", []string{"heap"}},
 	{"Forcing a monitor to fetch the whole state", "a member that fell behind does so by itself",
 		[]string{"sync_force"}},
 	{"Leaving and joining the quorum by command", "stop and start the monitor", []string{
 		"quorum enter", "quorum exit"}},
-	{"Tracking a monitor's operations", "", []string{"ops", "dump_historic_ops",
-		"dump_historic_slow_ops"}},
+	{"The history of a monitor's operations", "'ops' shows those that wait", []string{
+		"dump_historic_ops", "dump_historic_slow_ops"}},
 }
 
 // Unavailable is the answer to each command whose feature does not exist in this release: one

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"glue/ceph/denc"
 )
@@ -27,6 +28,21 @@ type Check struct {
 	Summary  string
 	Count    int64
 	Detail   []string
+}
+
+// SlowOps is the check about requests that take too long: how many, for how long the oldest has,
+// and at which daemons.
+func SlowOps(n int, oldest time.Duration, daemons []string) Check {
+	who := fmt.Sprintf("%s has slow ops", strings.Join(daemons, ","))
+	if len(daemons) > 1 {
+		shown := strings.Join(daemons[:min(len(daemons), 10)], ",")
+		if len(daemons) > 10 {
+			shown += "..."
+		}
+		who = fmt.Sprintf("daemons [%s] have slow ops.", shown)
+	}
+	return Check{Code: "SLOW_OPS", Severity: Warn, Count: int64(n), Summary: fmt.Sprintf(
+		"%d slow ops, oldest one blocked for %d sec, %s", n, int(oldest.Seconds()), who)}
 }
 
 // Checks are checks, sorted by code when Sort says so.

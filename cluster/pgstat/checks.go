@@ -84,11 +84,14 @@ func LimitsFrom(set options.Set) Limits {
 	return l
 }
 
-// Report is what goes to the monitors: the encoded Digest and Checks. It ends an interval of the
-// rates.
-func (p *PGMap) Report(m *osdmap.Map, now ceph.Time, set options.Set) (digest, checks []byte) {
+// Report is what goes to the monitors: the encoded Digest and Checks, with those that others have
+// made. It ends an interval of the rates.
+func (p *PGMap) Report(
+	m *osdmap.Map, now ceph.Time, set options.Set, more ...Check,
+) (digest, checks []byte) {
 	p.Roll(m, now)
-	c := p.Checks(m, now, LimitsFrom(set))
+	c := append(p.Checks(m, now, LimitsFrom(set)), more...)
+	c.Sort()
 	return denc.Marshal(&p.Digest, ceph.FeaturesAll), denc.Marshal(&c, ceph.FeaturesAll)
 }
 

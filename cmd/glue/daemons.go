@@ -17,6 +17,7 @@ import (
 	"glue/client/rados"
 	"glue/internal/admin"
 	"glue/internal/conffile"
+	"glue/internal/daemon"
 	"glue/internal/options"
 	"glue/internal/version"
 	"glue/mgr"
@@ -33,11 +34,12 @@ type daemonConf struct {
 	set     options.Set
 	values  map[string]string // as in the file, for options that the daemon looks up itself
 	log     *slog.Logger
+	logFile *daemon.Log
 }
 
 // loadConf reads the file for one daemon. Options that Glue does not have are named in the log
 // and otherwise passed over, since stock clients share the file.
-func loadConf(file, typ, id string, log *slog.Logger) (*daemonConf, error) {
+func loadConf(file, typ, id string) (*daemonConf, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w; name a ceph.conf with -c", err)
@@ -50,9 +52,17 @@ func loadConf(file, typ, id string, log *slog.Logger) (*daemonConf, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &daemonConf{typ: typ, id: id, name: name, log: log.With("entity", name.String())}
+	c := &daemonConf{typ: typ, id: id, name: name}
 	var unknown []string
 	c.set, unknown = options.Set{}.WithKnown(f.For(typ, id))
+	if _, set := c.set.Overrides()["log_level"]; !set && os.Getenv("GLUE_LOG") != "" {
+		c.set, _ = c.set.WithKnown(map[string]string{"log_level": os.Getenv("GLUE_LOG")})
+	}
+	if c.logFile, err = daemon.NewLog(os.Stderr, c.set.Str("log_file")); err != nil {
+		return nil, err
+	}
+	c.logFile.Follow(c.set)
+	c.log = c.logFile.Logger().With("entity", name.String())
 	if len(unknown) > 0 {
 		c.log.Warn("options of ceph.conf are not known or not valid here", "options", unknown)
 	}
@@ -101,8 +111,8 @@ func readKey(path string, name ceph.AuthName) (keyring.Key, error) {
 	return e.Key, nil
 }
 
-// A daemon is one running part of a cluster.
-type daemon struct {
+// A runner is one running part of a cluster.
+type runner struct {
 	name   string
 	close  func() error
 	failed <-chan error
@@ -110,7 +120,7 @@ type daemon struct {
 }
 
 // stop ends the daemon and its admin socket.
-func (d *daemon) stop() error {
+func (d *runner) stop() error {
 	if d.socket != nil {
 		d.socket.Close()
 	}
@@ -122,7 +132,7 @@ func (d *daemon) stop() error {
 
 // listenAdmin opens the daemon's admin socket; a path that is too long costs the socket, not the
 // daemon.
-func (d *daemon) listenAdmin(c *daemonConf, commands []admin.Command) {
+func (d *runner) listenAdmin(c *daemonConf, commands *admin.Table) {
 	path := c.set.Str("admin_socket")
 	if path == "" {
 		return
@@ -136,11 +146,11 @@ func (d *daemon) listenAdmin(c *daemonConf, commands []admin.Command) {
 }
 
 // startDaemon starts the daemon that c is for.
-func startDaemon(ctx context.Context, c *daemonConf) (*daemon, error) {
-	start := map[string]func(context.Context, *daemonConf) (*daemon, error){
+func startDaemon(ctx context.Context, c *daemonConf) (*runner, error) {
+	start := map[string]func(context.Context, *daemonConf) (*runner, error){
 		"mon": startMon, "mgr": startMgr, "osd": startOSD,
 	}[c.typ]
-	var d *daemon
+	var d *runner
 	err := patiently(ctx, func() (err error) {
 		d, err = start(ctx, c)
 		return err
@@ -155,7 +165,7 @@ func startDaemon(ctx context.Context, c *daemonConf) (*daemon, error) {
 	return d, nil
 }
 
-func startMon(ctx context.Context, c *daemonConf) (*daemon, error) {
+func startMon(ctx context.Context, c *daemonConf) (*runner, error) {
 	at, err := c.addr()
 	if err != nil {
 		return nil, err
@@ -165,7 +175,8 @@ func startMon(ctx context.Context, c *daemonConf) (*daemon, error) {
 		return nil, err
 	}
 	m, err := mon.Start(ctx, mon.Options{Dir: c.set.Str("mon_data"), Name: c.id, Listen: at,
-		Log: c.log, Config: c.values, Hostname: host, Metadata: hostMetadata(host)})
+		Log: c.log, LogFile: c.logFile, Config: c.values, Hostname: host,
+		Metadata: hostMetadata(host)})
 	if err != nil {
 		return nil, err
 	}
@@ -176,13 +187,13 @@ func startMon(ctx context.Context, c *daemonConf) (*daemon, error) {
 			failed <- err
 		}
 	}()
-	d := &daemon{name: c.name.String(), close: m.Close, failed: failed}
-	d.listenAdmin(c, m.AdminCommands())
+	d := &runner{name: c.name.String(), close: m.Close, failed: failed}
+	d.listenAdmin(c, m.Commands())
 	return d, nil
 }
 
-func startMgr(ctx context.Context, c *daemonConf) (*daemon, error) {
-	o := mgr.Options{Name: c.id, Log: c.log, Config: c.values}
+func startMgr(ctx context.Context, c *daemonConf) (*runner, error) {
+	o := mgr.Options{Name: c.id, Log: c.log, LogFile: c.logFile, Config: c.values}
 	var err error
 	if o.FSID, err = c.fsid(); err != nil {
 		return nil, err
@@ -204,17 +215,17 @@ func startMgr(ctx context.Context, c *daemonConf) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{name: c.name.String(), close: m.Close}
-	d.listenAdmin(c, m.AdminCommands())
+	d := &runner{name: c.name.String(), close: m.Close}
+	d.listenAdmin(c, m.Commands())
 	return d, nil
 }
 
-func startOSD(ctx context.Context, c *daemonConf) (*daemon, error) {
+func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
 	id, err := strconv.ParseInt(c.id, 10, 32)
 	if err != nil || id < 0 {
 		return nil, fmt.Errorf("--id %s: an OSD's id is a number from 0", c.id)
 	}
-	o := osd.Options{ID: int32(id), Log: c.log, Config: c.values}
+	o := osd.Options{ID: int32(id), Log: c.log, LogFile: c.logFile, Config: c.values}
 	if o.FSID, err = c.fsid(); err != nil {
 		return nil, err
 	}
@@ -241,9 +252,9 @@ func startOSD(ctx context.Context, c *daemonConf) (*daemon, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	out := &daemon{name: c.name.String(), failed: failed,
+	out := &runner{name: c.name.String(), failed: failed,
 		close: func() error { return errors.Join(d.Close(), store.Close()) }}
-	out.listenAdmin(c, d.AdminCommands())
+	out.listenAdmin(c, d.Commands())
 	return out, nil
 }
 
@@ -265,7 +276,7 @@ func runDaemon(ctx context.Context, typ, id, data, conf string) error {
 		return fmt.Errorf("which %s? name it with --id", typ)
 	}
 	tuneRuntime()
-	c, err := loadConf(conf, typ, id, newLogger(os.Stderr))
+	c, err := loadConf(conf, typ, id)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -11,15 +9,6 @@ import (
 
 	"glue/internal/version"
 )
-
-// newLogger writes one line per event. Where a daemon runs under a supervisor it collects them.
-func newLogger(w io.Writer) *slog.Logger {
-	level := slog.LevelInfo
-	if os.Getenv("GLUE_LOG") == "debug" {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
-}
 
 // tuneRuntime trades a little memory for fewer collections: a daemon's live heap is small, so
 // doubling it before each collection would collect many times a second under load.

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"os"
 	"sync"
 )
 
 // inProcess is a whole cluster in this process.
 type inProcess struct {
-	daemons []*daemon // in the order they started
+	daemons []*runner // in the order they started
 	failed  chan error
 }
 
@@ -18,9 +16,8 @@ type inProcess struct {
 // the OSDs.
 func (p *inProcess) start(ctx context.Context, l layout, s *spec) error {
 	p.failed = make(chan error, 1)
-	log := newLogger(os.Stderr)
 	for _, name := range s.monDaemons() {
-		if err := p.startOne(ctx, l, name, log); err != nil {
+		if err := p.startOne(ctx, l, name); err != nil {
 			return err
 		}
 	}
@@ -28,16 +25,16 @@ func (p *inProcess) start(ctx context.Context, l layout, s *spec) error {
 		return err
 	}
 	for _, name := range s.otherDaemons() {
-		if err := p.startOne(ctx, l, name, log); err != nil {
+		if err := p.startOne(ctx, l, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *inProcess) startOne(ctx context.Context, l layout, name string, log *slog.Logger) error {
+func (p *inProcess) startOne(ctx context.Context, l layout, name string) error {
 	typ, id := splitName(name)
-	c, err := loadConf(l.conf(), typ, id, log)
+	c, err := loadConf(l.conf(), typ, id)
 	if err != nil {
 		return err
 	}
@@ -62,7 +59,7 @@ func (p *inProcess) stop() error {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var errs error
-	var rest []*daemon
+	var rest []*runner
 	for _, d := range p.daemons {
 		if typ, _ := splitName(d.name); typ != "osd" {
 			rest = append(rest, d)

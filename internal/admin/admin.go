@@ -7,31 +7,15 @@ package admin
 import (
 	"bufio"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"glue/internal/cephjson"
 )
-
-// A Command is one row of a daemon's table.
-type Command struct {
-	// Prefix is the words of the command, such as "perf dump".
-	Prefix string
-	// Signature is the words and arguments as get_command_descriptions prints them after the
-	// prefix, such as "name=key,type=CephString,req=false"; empty for none.
-	Signature string
-	Help      string
-	// Run answers; args are the request's fields.
-	Run func(args map[string]any) (any, error)
-}
 
 const (
 	maxRequestBytes = 64 << 10
@@ -43,7 +27,7 @@ const (
 type Server struct {
 	ln       net.Listener
 	path     string
-	commands []Command
+	commands *Table
 	log      *slog.Logger
 	slots    chan struct{}
 	wg       sync.WaitGroup
@@ -53,7 +37,7 @@ type Server struct {
 
 // Listen opens the socket at path, which only the owner may use. A socket left by a daemon that is
 // gone is replaced; one that somebody answers on is an error.
-func Listen(path string, commands []Command, log *slog.Logger) (*Server, error) {
+func Listen(path string, commands *Table, log *slog.Logger) (*Server, error) {
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		c.Close()
 		return nil, fmt.Errorf("admin socket %s: another daemon answers on it", path)
@@ -70,12 +54,8 @@ func Listen(path string, commands []Command, log *slog.Logger) (*Server, error) 
 		ln.Close()
 		return nil, fmt.Errorf("admin socket %s: %w", path, err)
 	}
-	s := &Server{ln: ln, path: path, log: log, slots: make(chan struct{}, maxConnections),
-		conns: map[net.Conn]struct{}{}}
-	s.commands = append(slices.Clone(commands), Command{Prefix: "help",
-		Help: "list available commands", Run: s.help},
-		Command{Prefix: "get_command_descriptions", Help: "list available commands",
-			Run: s.descriptions})
+	s := &Server{ln: ln, path: path, commands: commands, log: log,
+		slots: make(chan struct{}, maxConnections), conns: map[net.Conn]struct{}{}}
 	s.wg.Go(s.accept)
 	return s, nil
 }
@@ -143,65 +123,16 @@ func (s *Server) answer(request string) []byte {
 	if request == "0" || request == "version_protocol" {
 		return []byte("2")
 	}
-	args := map[string]any{}
-	if err := json.Unmarshal([]byte(request), &args); err != nil {
-		args = map[string]any{"prefix": request}
-	}
-	prefix, _ := args["prefix"].(string)
-	for _, c := range s.commands {
-		if c.Prefix != prefix {
-			continue
-		}
-		v, err := c.Run(args)
-		if err != nil {
-			return []byte("ERROR: " + err.Error() + "\n")
-		}
-		if text, ok := v.(string); ok {
-			return []byte(text)
-		}
-		return cephjson.Marshal(v, args["format"] != "json")
-	}
-	return []byte(fmt.Sprintf("ERROR: %q is not a command here; try \"help\"\n", prefix))
-}
-
-func (s *Server) help(map[string]any) (any, error) {
-	out := map[string]string{}
-	for _, c := range s.commands {
-		out[c.Prefix] = c.Help
-	}
-	return out, nil
-}
-
-func (s *Server) descriptions(map[string]any) (any, error) {
-	return Descriptions(s.commands), nil
-}
-
-// A Description is one command as the stock command line fetches it.
-type Description struct {
-	Sig    []any  `json:"sig"`
-	Help   string `json:"help"`
-	Module string `json:"module"`
-	Perm   string `json:"perm"`
-	Flags  int    `json:"flags"`
-}
-
-// Descriptions is the answer to get_command_descriptions for a table, by "cmdNNN".
-func Descriptions(commands []Command) map[string]Description {
-	out := map[string]Description{}
-	for i, c := range commands {
-		d := Description{Help: c.Help, Module: "daemon", Perm: "rw"}
-		for _, w := range strings.Fields(c.Prefix) {
-			d.Sig = append(d.Sig, w)
-		}
-		for _, arg := range strings.Fields(c.Signature) {
-			fields := map[string]string{}
-			for _, kv := range strings.Split(arg, ",") {
-				k, v, _ := strings.Cut(kv, "=")
-				fields[k] = v
-			}
-			d.Sig = append(d.Sig, fields)
-		}
-		out[fmt.Sprintf("cmd%03d", i)] = d
+	out, text, err := s.commands.Run(request)
+	if err != nil {
+		return []byte("ERROR: " + cText(err) + "\n" + text + "\n")
 	}
 	return out
+}
+
+// cText is the C library's text for the number of an error, as "ceph daemon" prints it.
+func cText(err error) string {
+	e := Errno(err)
+	text := e.Error()
+	return fmt.Sprintf("(%d) %s%s", int(e), strings.ToUpper(text[:1]), text[1:])
 }

@@ -42,6 +42,7 @@ type Option struct {
 	Enum     []string // allowed values of a Str, empty for any
 	Services string   // who reads it: "mon osd mgr client common"
 	Startup  bool     // only read at start
+	Secret   bool     // never printed
 	Help     string
 }
 
@@ -71,7 +72,8 @@ func All() []Option {
 	})
 }
 
-// Check says whether value is legal for the option and returns its normal form.
+// Check says whether value is legal for the option and returns its normal form. The errors have
+// the words of the stock tools, as scripts look for them.
 func (o *Option) Check(value string) (string, error) {
 	v, err := o.normal(value)
 	if err != nil {
@@ -83,53 +85,48 @@ func (o *Option) Check(value string) (string, error) {
 	n, _ := strconv.ParseFloat(v, 64)
 	if lo, err := o.normal(o.Min); o.Min != "" && err == nil {
 		if f, _ := strconv.ParseFloat(lo, 64); n < f {
-			return "", o.errorf(value, "is below the minimum %s", o.Min)
+			return "", fmt.Errorf("Value '%s' is below minimum %s", value, o.Min)
 		}
 	}
 	if hi, err := o.normal(o.Max); o.Max != "" && err == nil {
 		if f, _ := strconv.ParseFloat(hi, 64); n > f {
-			return "", o.errorf(value, "is above the maximum %s", o.Max)
+			return "", fmt.Errorf("Value '%s' exceeds maximum %s", value, o.Max)
 		}
 	}
 	return v, nil
 }
 
-func (o *Option) errorf(value, format string, args ...any) error {
-	return fmt.Errorf("value '%s' for option '%s' %s", value, o.Name, fmt.Sprintf(format, args...))
-}
-
 func (o *Option) normal(value string) (string, error) {
 	value = strings.TrimSpace(value)
-	bad := func(what string) (string, error) {
-		return "", o.errorf(value, "is not %s", what)
-	}
 	switch o.Kind {
 	case Str:
 		if len(o.Enum) > 0 && !slices.Contains(o.Enum, value) {
-			return bad("one of " + strings.Join(o.Enum, ", "))
+			return "", fmt.Errorf("'%s' is not one of the permitted values: %s", value,
+				strings.Join(o.Enum, ", "))
 		}
 		return value, nil
 	case Bool:
 		b, ok := parseBool(value)
 		if !ok {
-			return bad("true or false")
+			return "", fmt.Errorf("Expected option value to be true or false, got '%s'", value)
 		}
 		return strconv.FormatBool(b), nil
 	case Float:
-		if _, err := strconv.ParseFloat(value, 64); err != nil {
-			return bad("a number")
+		f, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return "", fmt.Errorf("strict_strtod: expected double, got: '%s'", value)
 		}
-		return value, nil
+		return strconv.FormatFloat(f, 'f', 6, 64), nil
 	case Secs:
 		s, ok := parseSecs(value)
 		if !ok {
-			return bad("a time such as 30, 10m or 2h")
+			return "", fmt.Errorf("Expected a time such as 30, 10m or 2h, got '%s'", value)
 		}
 		return strconv.FormatFloat(s, 'f', -1, 64), nil
 	}
 	n, ok := parseSize(value, o.Kind)
 	if !ok || o.Kind != Int && n < 0 {
-		return bad("a whole number")
+		return "", fmt.Errorf("Expected option value to be integer, got '%s'", value)
 	}
 	return strconv.FormatInt(n, 10), nil
 }
@@ -210,7 +207,7 @@ func (s Set) With(values map[string]string) (Set, error) {
 		}
 		v, err := o.Check(value)
 		if err != nil {
-			return s, err
+			return s, fmt.Errorf("option '%s': %w", o.Name, err)
 		}
 		out.values[o.Name] = v
 	}

@@ -46,12 +46,12 @@ func TestValues(t *testing.T) {
 	}
 	for _, c := range []struct{ name, in, err string }{
 		{"no_such_option", "1", "unrecognized config option"},
-		{"osd_heartbeat_interval", "0", "below the minimum"},
-		{"osd_pool_default_size", "11", "above the maximum"},
-		{"osd_pool_default_size", "-1", "not a whole number"},
-		{"mon_allow_pool_delete", "maybe", "not true or false"},
-		{"log_level", "loud", "not one of"},
-		{"osd_max_object_size", "9X", "not a whole number"},
+		{"osd_heartbeat_interval", "0", "below minimum 1"},
+		{"osd_pool_default_size", "11", "exceeds maximum 10"},
+		{"osd_pool_default_size", "-1", "to be integer"},
+		{"mon_allow_pool_delete", "maybe", "to be true or false"},
+		{"log_level", "loud", "not one of the permitted"},
+		{"osd_max_object_size", "9X", "to be integer"},
 	} {
 		_, err := Set{}.With(map[string]string{c.name: c.in})
 		if err == nil || !strings.Contains(err.Error(), c.err) {

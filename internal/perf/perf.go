@@ -46,8 +46,9 @@ func (v *Value) Observe(d time.Duration) {
 
 // A Group is the counters of one part of a daemon, such as "osd" or "bluestore".
 type Group struct {
-	Name   string
-	values []*Value
+	Name       string
+	values     []*Value
+	histograms []*Histogram
 }
 
 // New adds a counter to the group; only during start-up.
@@ -85,9 +86,10 @@ type Avg struct {
 	AvgTime float64 `json:"avgtime"`
 }
 
-// Dump is the values for "perf dump": group, counter, number or Avg.
-func (r *Registry) Dump() map[string]map[string]any {
-	return r.each(func(v *Value) any {
+// Dump is the values for "perf dump": group, counter, number or Avg; of one group or counter unless
+// the names are empty.
+func (r *Registry) Dump(group, counter string) map[string]map[string]any {
+	return r.each(group, counter, func(v *Value) any {
 		if v.Kind != Average {
 			return v.Load()
 		}
@@ -112,7 +114,7 @@ type Schema struct {
 
 // Schema is the descriptions for "perf schema".
 func (r *Registry) Schema() map[string]map[string]any {
-	return r.each(func(v *Value) any {
+	return r.each("", "", func(v *Value) any {
 		s := Schema{Type: v.Kind, MetricType: "gauge", ValueType: "integer",
 			Description: v.Help, Units: "none"}
 		switch v.Kind {
@@ -127,14 +129,43 @@ func (r *Registry) Schema() map[string]map[string]any {
 	})
 }
 
-func (r *Registry) each(f func(*Value) any) map[string]map[string]any {
+// Reset sets the counters of one group, or of all, to nothing; gauges keep their level. It says
+// whether there was such a group.
+func (r *Registry) Reset(group string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := group == "all"
+	for _, g := range r.groups {
+		if group != "all" && g.Name != group {
+			continue
+		}
+		found = true
+		for _, v := range g.values {
+			if v.Kind != Gauge {
+				v.n.Store(0)
+				v.sum.Store(0)
+			}
+		}
+		for _, h := range g.histograms {
+			h.reset()
+		}
+	}
+	return found
+}
+
+func (r *Registry) each(group, counter string, f func(*Value) any) map[string]map[string]any {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := map[string]map[string]any{}
 	for _, g := range r.groups {
+		if group != "" && g.Name != group {
+			continue
+		}
 		m := map[string]any{}
 		for _, v := range g.values {
-			m[v.Name] = f(v)
+			if counter == "" || v.Name == counter {
+				m[v.Name] = f(v)
+			}
 		}
 		out[g.Name] = m
 	}

@@ -17,7 +17,7 @@ func TestDump(t *testing.T) {
 	if r.Group("osd") != g {
 		t.Error("a second group under the same name")
 	}
-	b, err := json.Marshal(r.Dump())
+	b, err := json.Marshal(r.Dump("", ""))
 	if err != nil {
 		t.Fatal(err)
 	}

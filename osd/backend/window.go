@@ -91,3 +91,23 @@ func (w *Window[W]) Drop() []W {
 	w.writes, w.first = nil, 0
 	return out
 }
+
+// All is what is in flight, oldest first; it is valid until the window changes.
+func (w *Window[W]) All() []W {
+	var out []W
+	for i := range w.writes[w.first:] {
+		out = append(out, w.writes[w.first+i].w)
+	}
+	return out
+}
+
+// Behind are the copies that do not have v durably yet.
+func (w *Window[W]) Behind(v ceph.Eversion) []int32 {
+	var out []int32
+	for _, c := range w.copies {
+		if c.durable.Less(v) {
+			out = append(out, c.osd)
+		}
+	}
+	return out
+}

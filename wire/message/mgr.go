@@ -1,6 +1,8 @@
 package message
 
 import (
+	"time"
+
 	"glue/ceph"
 	"glue/ceph/denc"
 )
@@ -311,4 +313,14 @@ func (m *MMonMgrReport) Denc(c *denc.Coder, _ uint16) {
 		c.Blob(&m.ServiceMap)
 		c.Blob(&m.Digest)
 	})
+}
+
+// SlowOps is the metric of n requests that are slow, the oldest for so long.
+func SlowOps(n int, oldest time.Duration) HealthMetric {
+	return HealthMetric{Value: uint64(uint32(n)) | uint64(oldest/time.Second)<<32}
+}
+
+// SlowOps reads such a metric; ok is false if it is of another kind.
+func (h HealthMetric) SlowOps() (n int, oldest time.Duration, ok bool) {
+	return int(uint32(h.Value)), time.Duration(h.Value>>32) * time.Second, h.Kind == 0
 }

@@ -1,6 +1,9 @@
 package message
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // An OpCode is the number of one operation in an op vector (CEPH_OSD_OP_*). Its bits say the mode
 // (ModeRead, ModeWrite, …) and the kind.
@@ -198,3 +201,24 @@ const (
 	WatchReconnect = 5
 	WatchPing      = 7
 )
+
+// flagNames has Ceph's word for each bit of a request's flags (ceph_osd_flag_name).
+var flagNames = [...]string{"ack", "onnvram", "ondisk", "retry", "read", "write", "ordersnap",
+	"peerstat_old", "balance_reads", "parallelexec", "pgop", "exec", "exec_public",
+	"localize_reads", "rwordered", "ignore_cache", "skiprwlocks", "ignore_overlay", "flush",
+	"map_snap_clone", "enforce_snapc", "redirected", "known_if_redirected", "full_try",
+	"full_force", "ignore_redirect", "returnvec", "supports_pool_eio"}
+
+// FlagNames lists the words of flags, joined by plus signs; "-" for none.
+func FlagNames(flags uint32) string {
+	var out []string
+	for i, name := range flagNames {
+		if flags&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	if out == nil {
+		return "-"
+	}
+	return strings.Join(out, "+")
+}

@@ -60,3 +60,14 @@ func (t *Throttle) Used() int64 {
 	defer t.mu.Unlock()
 	return t.used
 }
+
+// SetLimit changes the bound; what is held already stays.
+func (t *Throttle) SetLimit(max int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.max = max
+	if t.wake != nil {
+		close(t.wake)
+		t.wake = nil
+	}
+}

@@ -1,0 +1,175 @@
+package mgr
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/commands"
+	"glue/cluster/daemonstate"
+	"glue/cluster/health"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+// A daemonState is what one daemon has told of itself besides statistics.
+type daemonState struct {
+	conn   *msgr.Conn // the session that it has told it on
+	at     time.Time
+	config daemonstate.Config
+	slow   int           // requests
+	oldest time.Duration // of the slow ones
+}
+
+// silence is after what time without a report a daemon counts as gone; they come every 5 seconds.
+const silence = time.Minute
+
+// onReport takes a daemon's report. A daemon speaks for itself alone, except that the leading
+// monitor brings those of the others.
+func (m *Manager) onReport(c *msgr.Conn, b *message.MMgrReport) {
+	peer := c.Peer()
+	name := peer.AuthName.String()
+	if c.PeerType() == ceph.TypeMon {
+		name = "mon." + b.DaemonName
+	} else if peer.Name.Type == ceph.TypeClient || name != daemonName(b) {
+		m.log.Warn("report under another name", "peer", peer.AuthName, "name", b.DaemonName)
+		return
+	}
+	var config daemonstate.Config
+	if len(b.Config) > 0 {
+		var err error
+		if config, err = daemonstate.DecodeConfig(b.Config); err != nil {
+			m.log.Warn("report does not decode", "peer", peer.AuthName, "err", err)
+			return
+		}
+	}
+	m.post(func(m *Manager) { m.state.takeDaemon(c, name, config, b.Health) })
+}
+
+func daemonName(b *message.MMgrReport) string {
+	kind := b.Service
+	if kind == "" {
+		kind = "osd"
+	}
+	return kind + "." + b.DaemonName
+}
+
+// maxDaemons bounds whose reports are kept.
+const maxDaemons = 100_000
+
+func (s *state) takeDaemon(
+	c *msgr.Conn, name string, config daemonstate.Config, metrics []message.HealthMetric,
+) {
+	d := s.daemons[name]
+	if d == nil {
+		if len(s.daemons) >= maxDaemons {
+			return
+		}
+		d = &daemonState{}
+		s.daemons[name] = d
+	}
+	d.conn, d.at = c, time.Now()
+	if config != nil {
+		d.config = config
+	}
+	was := d.slow
+	d.slow, d.oldest = 0, 0
+	for _, h := range metrics {
+		if n, oldest, ok := h.SlowOps(); ok {
+			d.slow, d.oldest = n, oldest
+		}
+	}
+	s.dirty = s.dirty || (was > 0) != (d.slow > 0)
+}
+
+// forgetDaemon ends what a daemon has told on a session that is over.
+func (s *state) forgetDaemon(c *msgr.Conn) {
+	for name, d := range s.daemons {
+		if d.conn == c && !strings.HasPrefix(name, "mon.") {
+			s.dirty = s.dirty || d.slow > 0
+			delete(s.daemons, name)
+		}
+	}
+}
+
+// forgetSilent drops daemons that report no more.
+func (s *state) forgetSilent(now time.Time) {
+	for name, d := range s.daemons {
+		if now.Sub(d.at) > silence {
+			delete(s.daemons, name)
+		}
+	}
+}
+
+// daemonChecks are the health checks about what daemons tell of themselves.
+func (s *state) daemonChecks() []health.Check {
+	var names []string
+	n, oldest := 0, time.Duration(0)
+	for _, name := range slices.Sorted(maps.Keys(s.daemons)) {
+		if d := s.daemons[name]; d.slow > 0 {
+			names = append(names, name)
+			n += d.slow
+			oldest = max(oldest, d.oldest)
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return []health.Check{health.SlowOps(n, oldest, names)}
+}
+
+// configOf finds what a daemon has in force.
+func (s *state) configOf(c *commands.Command) (daemonstate.Config, *result) {
+	who := c.Need("who")
+	kind, id, ok := strings.Cut(who, ".")
+	if _, err := ceph.ParseEntityType(kind); !ok || id == "" || err != nil {
+		r := refuse(ceph.EINVAL, "invalid daemon name: use <type>.<id>")
+		return nil, &r
+	}
+	if who == s.conf.Name() {
+		return s.conf.Report(), nil
+	}
+	if d := s.daemons[who]; d != nil && d.config != nil {
+		return d.config, nil
+	}
+	r := refuse(ceph.ENOENT, "no config state for daemon %s", who)
+	return nil, &r
+}
+
+func configShow(s *state, c *commands.Command) result {
+	config, bad := s.configOf(c)
+	if bad != nil {
+		return *bad
+	}
+	if key := c.Str("key"); key != "" {
+		v := config.WithDefaults()[strings.ReplaceAll(key, " ", "_")]
+		if len(v) == 0 {
+			return refuse(ceph.ENOENT, "")
+		}
+		return text(v[0].Value + "\n")
+	}
+	return printed(c, func() any { return config.Rows() }, config.Text)
+}
+
+func configShowAll(s *state, c *commands.Command) result {
+	config, bad := s.configOf(c)
+	if bad != nil {
+		return *bad
+	}
+	all := config.WithDefaults()
+	return printed(c, func() any { return all.Rows() }, all.Text)
+}
+
+// mgrStatus is what "mgr_status" prints.
+func (s *state) mgrStatus() any {
+	epoch := ceph.Epoch(0)
+	if s.mgrmap != nil {
+		epoch = s.mgrmap.Epoch
+	}
+	return struct {
+		Epoch       ceph.Epoch `json:"mgrmap_epoch"`
+		Initialized bool       `json:"initialized"`
+	}{epoch, s.active && s.osdmap != nil}
+}
