@@ -2,7 +2,6 @@ package mgr
 
 import (
 	"net/netip"
-	"strings"
 
 	"glue/auth/caps"
 	"glue/ceph"
@@ -41,13 +40,6 @@ func (s *session) mayRun(d *commands.Descriptor, c *commands.Command) bool {
 			need |= caps.X
 		}
 	}
-	args := map[string]string{}
-	for word := range strings.FieldsSeq(d.Sig) {
-		name, _, isArg := strings.Cut(word, ":")
-		if v := c.Str(name); isArg && v != "" {
-			args[name] = v
-		}
-	}
-	return s.caps.Allowed(caps.MgrQuery{Service: d.Module, Command: c.Prefix, Args: args,
+	return s.caps.Allowed(caps.MgrQuery{Service: d.Module, Command: c.Prefix, Args: c.Args(),
 		Need: need, Peer: s.peer})
 }

@@ -1,0 +1,45 @@
+package mgr
+
+import (
+	"testing"
+
+	"glue/auth/caps"
+	"glue/cluster/commands"
+)
+
+// TestMayRun: what a key may ask of the manager, and that looking at the arguments spoils none.
+func TestMayRun(t *testing.T) {
+	for _, c := range []struct {
+		caps, command string
+		want          bool
+	}{
+		{"", `{"prefix":"pg stat"}`, false},
+		{"allow *", `{"prefix":"pg dump","dumpcontents":["pools","osds"]}`, true},
+		{"allow r", `{"prefix":"pg dump","dumpcontents":["pools","osds"]}`, true},
+		{"allow r", `{"prefix":"osd purge","id":1}`, false},
+		{"allow rw", `{"prefix":"osd purge","id":1}`, true},
+		{"allow service osd rw", `{"prefix":"osd purge","id":1}`, true},
+		{"allow service osd rw", `{"prefix":"pg stat"}`, false},
+		{"allow module balancer rw", `{"prefix":"pg stat"}`, false},
+		{`allow command "pg dump" with dumpcontents=pools`,
+			`{"prefix":"pg dump","dumpcontents":["pools"]}`, true},
+		{`allow command "pg dump" with dumpcontents=pools`,
+			`{"prefix":"pg dump","dumpcontents":["pools","osds"]}`, false},
+		{`allow command "pg dump"`, `{"prefix":"pg ls"}`, false},
+		{"profile rbd", `{"prefix":"pg stat"}`, false},
+		{"profile osd", `{"prefix":"pg stat"}`, false},
+	} {
+		parsed, err := caps.ParseMgr(c.caps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd, err := commands.Parse([]string{c.command})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &session{caps: parsed}
+		if got := s.mayRun(index[cmd.Prefix], cmd); got != c.want || cmd.Err() != nil {
+			t.Errorf("%q, %s: %v, want %v; %v", c.caps, c.command, got, c.want, cmd.Err())
+		}
+	}
+}
