@@ -3,6 +3,7 @@ package mon
 import (
 	"fmt"
 
+	"glue/ceph"
 	"glue/internal/cephjson"
 	"glue/mon/service"
 )
@@ -40,15 +41,31 @@ func emptyFSMap() cephjson.Object {
 func fsCommands() []service.Row {
 	return []service.Row{
 		{Prefix: "fs ls", Run: noFileSystems("No filesystems enabled\n", []string{})},
-		{Prefix: "fs dump", Run: noFileSystems("e1\nenable_multiple, ever_enabled_multiple: 1,1\n"+
-			"legacy client fscid: -1\n \nNo filesystems configured\n", emptyFSMap())},
+		{Prefix: "fs dump", Run: fsDump},
 		{Prefix: "mds stat", Run: noFileSystems("", cephjson.Object{
 			{Key: "fsmap", Value: emptyFSMap()}, {Key: "mdsmap_first_committed", Value: 1},
 			{Key: "mdsmap_last_committed", Value: 1}})},
-		{Prefix: "mds metadata", Run: noFileSystems("[]\n", []string{})},
+		{Prefix: "mds metadata", Run: mdsMetadata},
 	}
 }
 
 func noFileSystems(text string, v any) func(*service.Request) service.Answer {
 	return func(r *service.Request) service.Answer { return r.Either(v, text) }
+}
+
+func fsDump(r *service.Request) service.Answer {
+	if e := r.Int("epoch", 0); e != 0 && e != 1 {
+		return service.Fail(ceph.ENOENT, "there is no map for epoch %d", e)
+	}
+	a := r.Either(emptyFSMap(), "e1\nenable_multiple, ever_enabled_multiple: 1,1\n"+
+		"legacy client fscid: -1\n \nNo filesystems configured\n")
+	a.Text = "dumped fsmap epoch 1"
+	return a
+}
+
+func mdsMetadata(r *service.Request) service.Answer {
+	if who := r.Str("who"); who != "" {
+		return service.Fail(ceph.EINVAL, "MDS named '%s' does not exist, or is not up", who)
+	}
+	return r.JSON([]string{})
 }

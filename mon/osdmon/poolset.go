@@ -118,14 +118,51 @@ var poolVars = []poolVar{
 		}
 		return name, name
 	}, set: (*Service).setCrushRule},
-	flagVar("hashpspool"), flagVar("nodelete"), flagVar("nopgchange"), flagVar("nosizechange"),
+	remapping(flagVar("hashpspool")),
+	flagVar("nodelete"), flagVar("nopgchange"), flagVar("nosizechange"),
 	flagVar("write_fadvise_dontneed"), flagVar("noscrub"), flagVar("nodeep-scrub"),
 	{name: "use_gmt_hitset", get: func(_ *Service, p *osdmap.Pool) (any, string) {
 		return p.UseGMTHitSet, fmt.Sprint(b2i(p.UseGMTHitSet))
 	}},
 	{name: "fast_read", get: func(_ *Service, p *osdmap.Pool) (any, string) {
 		return b2i(p.FastRead), fmt.Sprint(b2i(p.FastRead))
+	}, set: onlyErasure("fast read is not supported in replication pool")},
+}
+
+// erasureVars are only of erasure-coded pools.
+var erasureVars = []poolVar{
+	{name: "erasure_code_profile", get: func(_ *Service, p *osdmap.Pool) (any, string) {
+		return p.ECProfile, p.ECProfile
 	}},
+	{name: "allow_ec_overwrites", get: func(_ *Service, p *osdmap.Pool) (any, string) {
+		on := p.Flags.Has(osdmap.PoolECOverwrites)
+		return on, strconv.FormatBool(on)
+	}, set: onlyErasure("ec overwrites can only be enabled for an erasure coded pool")},
+}
+
+// onlyErasure refuses a setting of erasure-coded pools, which there are none of yet.
+func onlyErasure(text string) func(*Service, *poolSetting) *service.Answer {
+	return func(_ *Service, x *poolSetting) *service.Answer {
+		if x.p.Type != osdmap.Erasure {
+			return x.fail(ceph.EINVAL, "%s", text)
+		}
+		return x.fail(ceph.EOPNOTSUPP, "erasure-coded pools are not available in this release "+
+			"of Glue")
+	}
+}
+
+// remapping is a row whose change moves all of the pool's data.
+func remapping(v poolVar) poolVar {
+	set := v.set
+	v.set = func(s *Service, x *poolSetting) *service.Answer {
+		if !x.r.Bool("yes_i_really_mean_it") {
+			return x.fail(ceph.EPERM, "are you SURE?  this will remap all placement groups in "+
+				"this pool, this triggers large data movement, pass --yes-i-really-mean-it if "+
+				"you really do.")
+		}
+		return set(s, x)
+	}
+	return v
 }
 
 // tierVars are only of cache tiers, which there are none of.
@@ -255,11 +292,20 @@ func (s *Service) setOption(d osdmap.OptDesc, x *poolSetting) *service.Answer {
 		return nil
 	}
 	v := osdmap.OptValue{Type: d.Type, Str: x.value}
+	if d.Opt == osdmap.OptDedupTier {
+		return x.fail(ceph.EOPNOTSUPP, "deduplication is not available in this release of Glue")
+	}
 	var bad *service.Answer
-	switch d.Type {
-	case osdmap.OptStr:
+	switch {
+	case d.Opt == osdmap.OptCsumType:
+		i := slices.Index(csumTypes, x.value)
+		if i < 0 {
+			return x.fail(ceph.EINVAL, "unrecognized csum_type '%s'", x.value)
+		}
+		v.Int, v.Str = int64(i+1), ""
+	case d.Type == osdmap.OptStr:
 		bad = checkWord(d, x)
-	case osdmap.OptInt:
+	case d.Type == osdmap.OptInt:
 		n, err := parseUnits(x.value, 1024)
 		if err != nil {
 			if i, e := strconv.ParseInt(x.value, 10, 64); e == nil {
@@ -280,9 +326,33 @@ func (s *Service) setOption(d osdmap.OptDesc, x *poolSetting) *service.Answer {
 		v.Float, v.Str = f, ""
 	}
 	if bad == nil {
+		bad = checkRange(d, v, x)
+	}
+	if bad == nil {
 		put(&x.p.Opts, d.Opt, v)
 	}
 	return bad
+}
+
+// csumTypes are the kinds of checksums by their numbers, from 1 (Checksummer::CSumType).
+var csumTypes = []string{"none", "xxhash32", "xxhash64", "crc32c", "crc32c_16", "crc32c_8"}
+
+// checkRange holds an optional setting against its bounds.
+func checkRange(d osdmap.OptDesc, v osdmap.OptValue, x *poolSetting) *service.Answer {
+	switch pgs := int64(x.p.PGNum); {
+	case d.Opt == osdmap.OptRecoveryPriority && (v.Int < -10 || v.Int > 10):
+		return x.fail(ceph.EINVAL, "pool recovery_priority must be between -10 and 10")
+	case d.Opt == osdmap.OptCompressionRequiredRatio && (v.Float < 0 || v.Float > 1):
+		return x.fail(ceph.EINVAL, "compression_required_ratio is out of range (0-1): '%s'",
+			x.value)
+	case d.Opt == osdmap.OptPGAutoscaleBias && (v.Float < 0 || v.Float > 1000):
+		return x.fail(ceph.EINVAL, "pg_autoscale_bias must be between 0 and 1000")
+	case d.Opt == osdmap.OptPGNumMin && v.Int > pgs:
+		return x.fail(ceph.EINVAL, "specified pg_num_min %d > pg_num %d", v.Int, pgs)
+	case d.Opt == osdmap.OptPGNumMax && v.Int != 0 && v.Int < pgs:
+		return x.fail(ceph.EINVAL, "specified pg_num_max %d < pg_num %d", v.Int, pgs)
+	}
+	return nil
 }
 
 var optionWords = map[osdmap.PoolOpt]struct {
@@ -337,7 +407,7 @@ func (s *Service) setVar(name string, x *poolSetting) *service.Answer {
 	if name == "pg_autoscale_mode" {
 		return s.setAutoscale(x)
 	}
-	for _, v := range poolVars {
+	for _, v := range slices.Concat(poolVars, erasureVars) {
 		if v.name == name && v.set != nil {
 			return v.set(s, x)
 		}
@@ -352,11 +422,13 @@ func (s *Service) setVar(name string, x *poolSetting) *service.Answer {
 }
 
 // optionValue is an optional setting for JSON and for text.
-func optionValue(v osdmap.OptValue) (any, string) {
-	switch v.Type {
-	case osdmap.OptInt:
+func optionValue(o osdmap.PoolOpt, v osdmap.OptValue) (any, string) {
+	switch {
+	case o == osdmap.OptCsumType && v.Int > 0 && int(v.Int) <= len(csumTypes):
+		return csumTypes[v.Int-1], csumTypes[v.Int-1]
+	case v.Type == osdmap.OptInt:
 		return v.Int, fmt.Sprint(v.Int)
-	case osdmap.OptDouble:
+	case v.Type == osdmap.OptDouble:
 		return cephjson.Float(v.Float), plainNumber(v.Float)
 	}
 	return v.Str, v.Str
@@ -393,14 +465,14 @@ func (s *Service) cmdPoolGet(r *service.Request) service.Answer {
 func (s *Service) addOptions(p *osdmap.Pool, add func(string, any, string)) {
 	for _, d := range osdmap.PoolOpts {
 		if v, ok := p.Opts[d.Opt]; ok && d.Opt < osdmap.OptPGNumMin {
-			value, text := optionValue(v)
+			value, text := optionValue(d.Opt, v)
 			add(d.Name, value, text)
 		}
 	}
 	add("pg_autoscale_mode", p.Autoscale.String(), p.Autoscale.String())
 	for _, d := range osdmap.PoolOpts {
 		if v, ok := p.Opts[d.Opt]; ok && d.Opt >= osdmap.OptPGNumMin {
-			value, text := optionValue(v)
+			value, text := optionValue(d.Opt, v)
 			add(d.Name, value, text)
 		}
 	}
@@ -413,7 +485,11 @@ func (s *Service) getVar(r *service.Request, p *osdmap.Pool, name string,
 		add(name, p.Autoscale.String(), p.Autoscale.String())
 		return nil
 	}
-	for _, row := range poolVars {
+	rows := poolVars
+	if p.Type == osdmap.Erasure {
+		rows = slices.Concat(poolVars, erasureVars)
+	}
+	for _, row := range rows {
 		if row.name == name {
 			v, text := row.get(s, p)
 			add(name, v, text)
@@ -423,11 +499,14 @@ func (s *Service) getVar(r *service.Request, p *osdmap.Pool, name string,
 	var a service.Answer
 	if d, ok := findOption(name); ok {
 		if v, ok := p.Opts[d.Opt]; ok {
-			value, text := optionValue(v)
+			value, text := optionValue(d.Opt, v)
 			add(name, value, text)
 			return nil
 		}
 		a = service.Fail(ceph.ENOENT, "option '%s' is not set on pool '%s'", name, r.Str("pool"))
+	} else if slices.ContainsFunc(erasureVars, func(v poolVar) bool { return v.name == name }) {
+		a = service.Fail(ceph.EACCES, "pool '%s' is not a erasure pool: variable not applicable",
+			r.Str("pool"))
 	} else if slices.Contains(tierVars, name) {
 		a = service.Fail(ceph.EACCES, "pool '%s' is not a tier pool: variable not applicable",
 			r.Str("pool"))
