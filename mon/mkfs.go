@@ -55,7 +55,7 @@ func Mkfs(dir string, b Bootstrap) error {
 	if err := writeSealKey(dir, seal); err != nil {
 		return fmt.Errorf("make mon.%s: %w", b.Name, err)
 	}
-	return b.create(nil, dir, seal, ring)
+	return b.create(vfs.Default, dir, seal, ring)
 }
 
 // check reads the keyring, and derives the seal key.
@@ -82,8 +82,21 @@ func (b Bootstrap) create(fs vfs.FS, dir string, seal [keyring.SealKeyBytes]byte
 	for _, name := range slices.Sorted(maps.Keys(b.Members)) {
 		ids = append(ids, monmon.InitialID(name))
 	}
-	return quorum.Create(filepath.Join(dir, storeDir), fs, monmon.InitialID(b.Name), ids,
+	err := quorum.Create(filepath.Join(dir, storeDir), fs, monmon.InitialID(b.Name), ids,
 		func(w *quorum.Batch) error { return initial(w, b, seal, ring) })
+	return errors.Join(err, syncDir(fs, dir), syncDir(fs, filepath.Dir(dir)))
+}
+
+// syncDir makes the names in a folder durable.
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
 }
 
 // sealKeyOf derives the key that secrets are sealed with at rest from the monitors' own key, which

@@ -125,7 +125,8 @@ func (s *Service) Apply(change []byte, w service.Writer) error {
 		for _, e := range s.log[:drop] {
 			w.Delete(key(e.Version))
 		}
-		s.log = slices.Clone(s.log[drop:])
+		clear(s.log[:drop])
+		s.log = s.log[drop:] // append moves what is left when there is no more room behind it
 	}
 	return nil
 }

@@ -1,0 +1,173 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"glue/wire/message"
+)
+
+const (
+	clientCount = 4
+	askFor      = 8 * time.Second // how long a client waits for an answer
+	tryFor      = time.Second     // and for a connection
+)
+
+// A client runs one command after the other on a session with some monitor.
+type client struct {
+	w     *world
+	end   int
+	rng   *rand.Rand
+	conn  *conn
+	tries int // counts attempts to connect
+	tid   uint64
+	op    *op    // not answered yet
+	maps  uint64 // epoch of the newest OSD map that it was sent
+	seen  uint64 // the newest epoch that an answer told of
+	hurry time.Duration
+	quiet bool // begins nothing
+}
+
+func newClient(w *world, end int) *client {
+	return &client{w: w, end: end, rng: rand.New(rand.NewPCG(w.opt.Seed, uint64(500+end)))}
+}
+
+func (c *client) wait(d time.Duration) time.Duration {
+	return time.Duration(c.rng.Int64N(int64(d)))
+}
+
+func (c *client) begin() {
+	c.seek()
+	c.think()
+}
+
+// seek tries a monitor.
+func (c *client) seek() {
+	c.tries++
+	try := c.tries
+	h := c.w.hosts[c.rng.IntN(len(c.w.hosts))]
+	again := func() {
+		if c.tries == try && c.conn == nil && !c.w.over() {
+			c.seek()
+		}
+	}
+	c.w.net.links[c.end][h.id].send(0, func() {
+		h.accept(c, func(k *conn) {
+			switch {
+			case k == nil:
+				c.w.after(50*time.Millisecond+c.wait(100*time.Millisecond), again)
+			case c.tries != try || c.conn != nil:
+				k.leave()
+			default:
+				c.connected(k)
+			}
+		})
+	}, nil)
+	c.w.after(tryFor, again)
+}
+
+func (c *client) connected(k *conn) {
+	c.w.trace("connected", "client", c.end, "mon", k.h.name)
+	c.conn = k
+	k.submit(message.New(&message.MMonSubscribe{What: map[string]message.SubscribeItem{
+		"osdmap": {Start: c.maps + 1}}}))
+}
+
+// lost is told that a session is over.
+func (c *client) lost(k *conn) {
+	if c.conn != k {
+		return
+	}
+	c.unanswered()
+	c.conn = nil
+	c.w.after(c.wait(50*time.Millisecond), func() {
+		if c.conn == nil {
+			c.seek()
+		}
+	})
+}
+
+// drop ends the session itself.
+func (c *client) drop() {
+	k := c.conn
+	if k == nil {
+		return
+	}
+	k.leave()
+	c.lost(k)
+}
+
+// hostGone tells that a daemon has ended. A client whose connection was broken learns it at once,
+// but for one in three, as when the machine went with it.
+func (c *client) hostGone(h *host) {
+	if k := c.conn; k != nil && k.h == h && c.rng.IntN(3) > 0 {
+		c.w.net.links[h.id][c.end].send(0, func() { c.lost(k) }, nil)
+	}
+}
+
+// think waits, then runs a command.
+func (c *client) think() {
+	d := 100*time.Millisecond + c.wait(6*time.Second)
+	if c.w.now < c.hurry {
+		d = time.Millisecond + c.wait(3*time.Millisecond)
+	}
+	c.w.after(d, c.act)
+}
+
+func (c *client) act() {
+	switch {
+	case c.w.over():
+	case c.quiet || c.conn == nil:
+		c.w.after(50*time.Millisecond+c.wait(50*time.Millisecond), c.act)
+	default:
+		c.invoke()
+	}
+}
+
+func (c *client) invoke() {
+	o := c.w.newOp(c)
+	c.tid++
+	o.call, o.tid, o.floor = c.w.now, c.tid, c.w.check.epochSeen
+	c.op = o
+	c.w.result.Commands++
+	c.w.trace("command", "client", c.end, "mon", c.conn.h.name, "tid", o.tid, "cmd", o.text)
+	m := message.New(&message.MMonCommand{FSID: c.w.fsid, Cmd: []string{o.text}})
+	m.TID = o.tid
+	c.conn.submit(m)
+	c.w.after(askFor, func() {
+		if c.op == o {
+			c.drop()
+		}
+	})
+}
+
+// unanswered gives the command under way up: it may have been done or not, or be done later.
+func (c *client) unanswered() {
+	if o := c.op; o != nil {
+		c.op = nil
+		c.w.result.Unanswered++
+		c.w.history.unknown(c, o)
+		c.think()
+	}
+}
+
+func (c *client) receive(k *conn, m *message.Message) {
+	if c.conn != k {
+		return
+	}
+	switch b := m.Body.(type) {
+	case *message.MMonCommandAck:
+		if o := c.op; o != nil && o.tid == m.TID {
+			c.op = nil
+			c.w.mix(uint64(c.w.now), uint64(c.end), o.tid, uint64(uint32(b.Result)))
+			c.w.trace("answer", "client", c.end, "tid", o.tid, "result", b.Result, "text",
+				b.Status, "data", short(m.Data))
+			c.w.answered(c, o, b.Result, m.Data)
+			c.think()
+		}
+	case *message.MOSDMap:
+		c.w.check.pushed(c, b)
+	}
+}
+
+func short(b []byte) string { return string(b[:min(len(b), 40)]) }

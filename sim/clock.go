@@ -1,0 +1,42 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// epoch is the time of day at which every simulation begins.
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// maxDriftPPM is how much faster or slower a host's clocks may run.
+const maxDriftPPM = 500
+
+// A clock is a host's: one that never goes back and the time of day, which may be set.
+type clock struct {
+	s     *schedule
+	ppm   int64
+	step  time.Duration
+	lease time.Duration // planted bug: divides the time that leases see; 0: not at all
+}
+
+func newClock(s *schedule, rng *rand.Rand) *clock {
+	return &clock{s: s, ppm: rng.Int64N(2*maxDriftPPM+1) - maxDriftPPM}
+}
+
+// stretch is how long something takes in the simulation that takes d by this clock.
+func (c *clock) stretch(d time.Duration) time.Duration {
+	return d - d*time.Duration(c.ppm)/1_000_000
+}
+
+func (c *clock) elapsed() time.Duration {
+	return c.s.now + c.s.now*time.Duration(c.ppm)/1_000_000
+}
+
+func (c *clock) monotonic() time.Duration {
+	if c.lease > 0 {
+		return c.elapsed() / c.lease
+	}
+	return c.elapsed()
+}
+
+func (c *clock) timeOfDay() time.Time { return epoch.Add(c.elapsed() + c.step) }

@@ -1,0 +1,189 @@
+package sim
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	randv2 "math/rand/v2"
+	"time"
+
+	"glue/ceph"
+)
+
+// Options choose a run.
+type Options struct {
+	Seed uint64
+	For  time.Duration // how long the clients and faults go on, of simulated time
+	Mons int           // 3 or 5; 0: the seed chooses
+	// Trace gets a line for everything that happens; nil: nothing is written.
+	Trace io.Writer
+	Bug   Bug // planted, to see that it is found
+}
+
+// A Bug is what a run is made to do wrong.
+type Bug string
+
+// The planted bugs. They are made at the edges: the daemons' code is the same.
+const (
+	NoBug         Bug = ""
+	NotDurable    Bug = "acknowledge before durable"    // a sync that does nothing
+	LongLease     Bug = "lease too long"                // its clock runs at a quarter of the pace
+	ShortSnapshot Bug = "snapshot without its last key" // taken out on its way
+)
+
+// A Result is what a run did.
+type Result struct {
+	Simulated                         time.Duration
+	Events, Commands, Unanswered      int
+	Elections, Crashes, Partitions    int
+	Snapshots, Heals, Epochs, Members int
+	SlowestHeal                       time.Duration // from the end of the faults to an answer
+	Hash                              uint64        // of the trace: the same for the same seed
+}
+
+// Add sums results up.
+func (r *Result) Add(o Result) {
+	r.Simulated += o.Simulated
+	r.Events, r.Commands, r.Unanswered = r.Events+o.Events, r.Commands+o.Commands,
+		r.Unanswered+o.Unanswered
+	r.Elections, r.Crashes = r.Elections+o.Elections, r.Crashes+o.Crashes
+	r.Partitions, r.Snapshots = r.Partitions+o.Partitions, r.Snapshots+o.Snapshots
+	r.Heals, r.Epochs, r.Members = r.Heals+o.Heals, r.Epochs+o.Epochs, r.Members+o.Members
+	r.SlowestHeal = max(r.SlowestHeal, o.SlowestHeal)
+}
+
+// A Violation is something that must never happen.
+type Violation struct {
+	Seed uint64
+	At   time.Duration
+	What string
+}
+
+// Error says what happened when.
+func (v *Violation) Error() string {
+	return fmt.Sprintf("seed %d: after %v: %s", v.Seed, v.At, v.What)
+}
+
+// A world is one run.
+type world struct {
+	schedule
+	opt     Options
+	rng     *randv2.Rand
+	log     *slog.Logger
+	fsid    ceph.UUID
+	hosts   []*host
+	clients []*client
+	net     *network
+	faults  faults
+	check   checker
+	history history
+	result  Result
+	bad     *Violation
+	done    bool // the last bout is over
+}
+
+// Run runs a simulation to its end. The error is a Violation, or nil.
+func Run(o Options) (Result, error) {
+	// Raft draws its election timeouts, and the monitors draw keys, from the system's source of
+	// chance, which the seed replaces for as long as the run lasts.
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], o.Seed)
+	system := rand.Reader
+	rand.Reader = randv2.NewChaCha8(key)
+	defer func() { rand.Reader = system }()
+
+	w := newWorld(o)
+	defer w.close()
+	w.start()
+	for w.bad == nil && len(w.heap) > 0 {
+		w.next().run()
+		w.result.Events++
+	}
+	w.result.Simulated = w.now
+	if w.bad != nil {
+		return w.result, w.bad
+	}
+	return w.result, nil
+}
+
+func newWorld(o Options) *world {
+	w := &world{opt: o, rng: randv2.New(randv2.NewPCG(o.Seed, 0)), fsid: ceph.UUID{1, 2, 3, 4}}
+	w.log = slog.New(slog.DiscardHandler)
+	if o.Trace != nil {
+		w.log = slog.New(slog.NewTextHandler(o.Trace, &slog.HandlerOptions{
+			Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == slog.TimeKey {
+					a.Value = slog.DurationValue(w.now)
+				}
+				return a
+			}}))
+	}
+	w.check.init(w)
+	w.history.init()
+	mons := o.Mons
+	if mons == 0 {
+		mons = 3 + 2*w.rng.IntN(2)
+	}
+	w.net = newNetwork(w, mons+clientCount)
+	w.makeHosts(mons)
+	for i := range clientCount {
+		w.clients = append(w.clients, newClient(w, mons+i))
+	}
+	w.faults.w = w
+	return w
+}
+
+// start begins everything.
+func (w *world) start() {
+	for _, h := range w.hosts {
+		w.at(w.jitter(time.Second), h.start)
+	}
+	for _, c := range w.clients {
+		w.at(w.jitter(time.Second), c.begin)
+	}
+	w.after(stateEvery, w.check.compareStates)
+	w.faults.begin()
+}
+
+// jitter is some time less than d.
+func (w *world) jitter(d time.Duration) time.Duration {
+	return time.Duration(w.rng.Int64N(int64(d)))
+}
+
+// over says whether the run is to end; then nothing schedules anything new.
+func (w *world) over() bool { return w.bad != nil || w.done }
+
+// fail records the first violation.
+func (w *world) fail(format string, args ...any) {
+	if w.bad == nil {
+		w.bad = &Violation{w.opt.Seed, w.now, fmt.Sprintf(format, args...)}
+		w.trace("VIOLATION", "what", w.bad.What)
+	}
+}
+
+// trace notes that something happens.
+func (w *world) trace(what string, args ...any) {
+	if w.opt.Trace != nil {
+		w.log.Info(what, args...)
+	}
+}
+
+// mix puts what has happened into the hash of the run.
+func (w *world) mix(values ...uint64) {
+	h := w.result.Hash
+	for _, v := range values {
+		h = (h ^ v) * 0x100000001b3
+		h ^= h >> 29
+	}
+	w.result.Hash = h
+}
+
+func (w *world) close() {
+	for _, h := range w.hosts {
+		if h.m != nil {
+			_ = h.m.Close()
+		}
+	}
+}

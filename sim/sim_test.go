@@ -1,0 +1,101 @@
+package sim
+
+import (
+	"flag"
+	"os"
+	"testing"
+	"time"
+)
+
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "run this seed only")
+	simFor   = flag.Duration("sim.for", time.Hour, "how long a seed is simulated")
+	simMons  = flag.Int("sim.mons", 0, "how many monitors; 0: the seed chooses")
+	simHours = flag.Float64("sim.hours", 0, "simulate so many hours, from -sim.from on")
+	simFrom  = flag.Uint64("sim.from", 1, "the first seed of -sim.hours")
+	simTrace = flag.Bool("sim.trace", false, "write what happens")
+)
+
+// budget is how long fresh seeds are run when nothing else is asked for.
+const budget = 25 * time.Second
+
+// kept are the seeds that have found something, with what it was.
+var kept = []struct {
+	seed  uint64
+	until time.Duration
+	what  string
+}{}
+
+// run runs a seed, and on failure says how to run it again.
+func run(t *testing.T, seed uint64, until time.Duration) Result {
+	t.Helper()
+	o := Options{Seed: seed, For: until, Mons: *simMons}
+	if *simTrace {
+		o.Trace = os.Stderr
+	}
+	r, err := Run(o)
+	if err != nil {
+		t.Fatalf("%v\nreplay: go test ./sim -run TestMonitors -sim.seed %d -sim.for %v"+
+			" -sim.mons %d -sim.trace", err, seed, until, *simMons)
+	}
+	return r
+}
+
+// TestMonitors runs monitors under faults: one seed, some hours, or all seeds that ever failed and
+// some that nobody has tried.
+func TestMonitors(t *testing.T) {
+	var sum Result
+	start := time.Now()
+	seed, more := *simSeed, func() bool { return false }
+	switch {
+	case seed != 0:
+	case *simHours > 0:
+		seed, more = *simFrom, func() bool { return sum.Simulated.Hours() < *simHours }
+	default:
+		for _, k := range kept {
+			sum.Add(run(t, k.seed, k.until))
+		}
+		*simFor = 10 * time.Minute
+		seed, more = uint64(start.UnixNano()), func() bool { return time.Since(start) < budget }
+	}
+	for ok := true; ok; ok = more() {
+		sum.Add(run(t, seed, *simFor))
+		seed++
+	}
+	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
+		sum)
+}
+
+// TestSameSeedSameRun: a failure can be replayed.
+func TestSameSeedSameRun(t *testing.T) {
+	o := Options{Seed: 7, For: 12 * time.Minute}
+	a, errA := Run(o)
+	b, errB := Run(o)
+	if a != b || errA != errB {
+		t.Errorf("two runs of a seed differ:\n%+v %v\n%+v %v", a, errA, b, errB)
+	}
+	o.Seed = 8
+	if c, _ := Run(o); c.Hash == a.Hash {
+		t.Error("two seeds do the same")
+	}
+}
+
+// TestPlantedBugs: the checks find what they are there to find.
+func TestPlantedBugs(t *testing.T) {
+	for _, x := range []struct {
+		bug   Bug
+		seeds uint64
+	}{{NotDurable, 5}, {LongLease, 5}, {ShortSnapshot, 5}} {
+		t.Run(string(x.bug), func(t *testing.T) {
+			for seed := uint64(1); seed <= x.seeds; seed++ {
+				r, err := Run(Options{Seed: seed, For: time.Hour, Bug: x.bug})
+				if err != nil {
+					t.Logf("found by seed %d: %.300v", seed, err)
+					return
+				}
+				t.Logf("seed %d: %+v", seed, r)
+			}
+			t.Errorf("not found in %d hours", x.seeds)
+		})
+	}
+}
