@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"hash/fnv"
 	"io"
 	"io/fs"
 	"maps"
@@ -54,14 +55,16 @@ const (
 const sectorBytes = 512
 
 // crash takes what was not durable away and switches the power on again. The daemon must have let
-// go of the disk.
-func (d *disk) crash(l loss, rng *rand.Rand) {
+// go of the disk. Every path has its own chance: databases remove files in the background, so which
+// there are must not decide about the others.
+func (d *disk) crash(l loss, seed uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	all := maps.Clone(d.now)
 	maps.Copy(all, d.kept)
-	for _, p := range slices.Sorted(maps.Keys(all)) {
+	for p := range all {
 		after, before := d.now[p], d.kept[p]
+		rng := chance(seed, p)
 		if after != before && (l == loseAll || l == tearSome && rng.IntN(2) == 0) {
 			after = before
 		}
@@ -69,8 +72,8 @@ func (d *disk) crash(l loss, rng *rand.Rand) {
 			d.now[p] = after
 		}
 	}
-	for _, p := range slices.Sorted(maps.Keys(d.now)) {
-		n := d.now[p]
+	for p, n := range d.now {
+		rng := chance(seed+1, p)
 		switch {
 		case l == loseAll:
 			n.data = n.data[:n.synced]
@@ -81,6 +84,12 @@ func (d *disk) crash(l loss, rng *rand.Rand) {
 	}
 	d.kept = maps.Clone(d.now)
 	d.off, d.cutIn, d.moving = false, 0, false
+}
+
+func chance(seed uint64, path string) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(path))
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
 }
 
 // tear keeps a beginning of what was not synced, or some of its sectors, with zeros between.

@@ -71,7 +71,7 @@ func (w *world) makeHosts(n int) {
 		if err != nil {
 			panic(err)
 		}
-		h.disk.crash(loseAll, h.rng) // what mkfs has made is durable, or the daemon will tell
+		h.disk.crash(loseAll, 0) // what mkfs has made is durable, or the daemon will tell
 	}
 }
 
@@ -240,7 +240,7 @@ func (h *host) crash(l loss) {
 	h.life++
 	h.disk.cut()
 	_ = m.Close()
-	h.disk.crash(l, rand.New(rand.NewPCG(h.w.opt.Seed, uint64(h.id)<<32|uint64(h.life))))
+	h.disk.crash(l, h.rng.Uint64())
 	for end := range h.w.net.links {
 		h.w.net.links[end][h.id].reset()
 		if h.rng.IntN(2) == 0 {
