@@ -55,7 +55,7 @@ func (c *checkpointer) stop() {
 func (s *Store) checkpointLoop() {
 	defer close(s.checkpoint.gone)
 	for {
-		work := s.runCheckpoint
+		work := s.Checkpoint
 		select {
 		case <-s.checkpoint.quit:
 			return
@@ -76,16 +76,12 @@ func (s *Store) checkpointLoop() {
 
 // Checkpoint trims the journal up to now. The store does it by itself when it must.
 func (s *Store) Checkpoint() error {
-	if err := s.failure(); err != nil {
-		return err
-	}
-	return s.runCheckpoint()
-}
-
-func (s *Store) runCheckpoint() error {
 	c := &s.checkpoint
 	c.run.Lock()
 	defer c.run.Unlock()
+	if err := s.failure(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	lsn := s.lastLSN
 	s.mu.Unlock()
@@ -114,6 +110,9 @@ func (s *Store) runCheckpoint() error {
 func (s *Store) runWriteBack() error {
 	s.checkpoint.run.Lock()
 	defer s.checkpoint.run.Unlock()
+	if err := s.failure(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	lsn := s.lastLSN
 	s.mu.Unlock()

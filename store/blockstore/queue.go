@@ -216,19 +216,22 @@ func (q *queue) relax() { q.urgent-- }
 
 // Submit applies t to the state in memory and queues it for the disk.
 func (s *Store) Submit(t *objectstore.Transaction, done func(error)) error {
-	for {
+	for range maxTries {
 		s.waitRoom()
 		err := s.try(t, s.prepare(t), done)
-		switch err {
-		case errReclaim, errJournalFull:
-			if err := s.Checkpoint(); err != nil {
-				return err
-			}
-		default:
+		if err != errReclaim && err != errJournalFull {
+			return err
+		}
+		if err := s.Checkpoint(); err != nil {
 			return err
 		}
 	}
+	s.fail(fmt.Errorf("no room in the journal after %d checkpoints", maxTries))
+	return s.failure()
 }
+
+// maxTries is far more checkpoints than others can use up before one transaction has its turn.
+const maxTries = 1000
 
 // waitRoom waits while the open group is as large as groups should get.
 func (s *Store) waitRoom() {

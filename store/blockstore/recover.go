@@ -109,7 +109,7 @@ func (s *Store) recover() error {
 	if s.q.ring.used() == 0 {
 		return nil
 	}
-	return s.runCheckpoint()
+	return s.Checkpoint()
 }
 
 func (s *Store) checkUUID() error {

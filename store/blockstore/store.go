@@ -204,10 +204,7 @@ const closePatience = 2 * time.Second
 
 func (s *Store) shutdown() error {
 	s.checkpoint.stop()
-	err := s.failure()
-	if err == nil {
-		err = s.runCheckpoint()
-	}
+	err := s.Checkpoint()
 	s.q.mu.Lock()
 	s.q.ended = true
 	s.q.work.Broadcast()
@@ -217,9 +214,12 @@ func (s *Store) shutdown() error {
 	s.mu.Lock()
 	s.failed.CompareAndSwap(nil, &closed)
 	s.mu.Unlock()
+	s.checkpoint.run.Lock() // who comes later finds that the store has failed
+	defer s.checkpoint.run.Unlock()
+	err = firstError(err, s.kv.Close())
 	s.reuse.Lock() // readers have left
 	defer s.reuse.Unlock()
-	return firstError(err, s.kv.Close(), s.file.Close())
+	return firstError(err, s.file.Close())
 }
 
 // exists says whether path is there.

@@ -48,6 +48,11 @@ type DB struct {
 	// dead is closed when Pebble met an error that it can't go on after; its locks may be held.
 	dead chan struct{}
 	once sync.Once
+
+	// Pebble panics when it is used after Close, so everybody who uses it is counted.
+	mu     sync.RWMutex
+	closed bool
+	inside sync.WaitGroup // calls and iterators under way; grows only while not closed
 }
 
 // A Batch is a list of changes that become visible together.
@@ -113,6 +118,20 @@ func wrap(err error) error {
 	return err
 }
 
+// enter lets a caller in until Close is called; each of them must leave. It never waits, so that
+// whoever is inside may enter again.
+func (d *DB) enter() error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return ErrStopped
+	}
+	d.inside.Add(1)
+	return nil
+}
+
+func (d *DB) leave() { d.inside.Done() }
+
 // NewBatch returns an empty batch to be closed after use.
 func (d *DB) NewBatch() *Batch { return d.db.NewBatch() }
 
@@ -121,11 +140,9 @@ func (d *DB) NewIndexedBatch() *Batch { return d.db.NewIndexedBatch() }
 
 // BatchIter iterates over [lo, hi) of an indexed batch on top of the database.
 func (d *DB) BatchIter(b *Batch, lo, hi []byte) (*Iter, error) {
-	it, err := b.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
-	if err != nil {
-		return nil, fmt.Errorf("iterate over batch: %w", wrap(err))
-	}
-	return &Iter{it: it}, nil
+	return d.iter("batch", func() (*pebble.Iterator, error) {
+		return b.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	})
 }
 
 // NotFound says whether a batch's Get failed only because there is no such key.
@@ -133,7 +150,12 @@ func (d *DB) NotFound(err error) bool { return errors.Is(err, pebble.ErrNotFound
 
 // Apply makes the batch visible; it is not durable before a later Flush.
 func (d *DB) Apply(b *Batch) error {
-	if err := d.db.Apply(b, pebble.NoSync); err != nil {
+	err := d.enter()
+	if err == nil {
+		err = d.db.Apply(b, pebble.NoSync)
+		d.leave()
+	}
+	if err != nil {
 		return fmt.Errorf("apply to key-value store: %w", wrap(err))
 	}
 	return nil
@@ -151,6 +173,10 @@ func (d *DB) ApplyRepr(repr []byte) error {
 
 // Get appends the key's value to dst; found is false if there is none.
 func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
+	if err := d.enter(); err != nil {
+		return dst, false, fmt.Errorf("get from key-value store: %w", err)
+	}
+	defer d.leave()
 	v, closer, err := d.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return dst, false, nil
@@ -164,30 +190,46 @@ func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
 
 // Durable is Get over what would survive a crash now.
 func (d *DB) Durable(key []byte) (value []byte, found bool, err error) {
-	it, err := d.db.NewIter(&pebble.IterOptions{
-		LowerBound: key, UpperBound: append(key[:len(key):len(key)], 0),
-		OnlyReadGuaranteedDurable: true,
+	it, err := d.iter("durable key-value store", func() (*pebble.Iterator, error) {
+		return d.db.NewIter(&pebble.IterOptions{
+			LowerBound: key, UpperBound: append(key[:len(key):len(key)], 0),
+			OnlyReadGuaranteedDurable: true,
+		})
 	})
 	if err != nil {
-		return nil, false, wrap(err)
+		return nil, false, err
 	}
 	if it.First() {
 		value, found = append([]byte(nil), it.Value()...), true
 	}
-	return value, found, wrap(it.Close())
+	return value, found, it.Close()
 }
 
 // An Iter walks keys in ascending order over a snapshot. Key and Value are valid until the next
 // call. It must be closed, which tells its error.
-type Iter struct{ it *pebble.Iterator }
+type Iter struct {
+	it *pebble.Iterator
+	db *DB
+}
+
+func (d *DB) iter(what string, open func() (*pebble.Iterator, error)) (*Iter, error) {
+	err := d.enter()
+	if err == nil {
+		it, err2 := open()
+		if err2 == nil {
+			return &Iter{it, d}, nil
+		}
+		d.leave()
+		err = wrap(err2)
+	}
+	return nil, fmt.Errorf("iterate over %s: %w", what, err)
+}
 
 // NewIter returns an unpositioned iterator over [lo, hi).
 func (d *DB) NewIter(lo, hi []byte) (*Iter, error) {
-	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
-	if err != nil {
-		return nil, fmt.Errorf("iterate over key-value store: %w", wrap(err))
-	}
-	return &Iter{it: it}, nil
+	return d.iter("key-value store", func() (*pebble.Iterator, error) {
+		return d.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	})
 }
 
 // First goes to the first key.
@@ -206,31 +248,48 @@ func (i *Iter) Key() []byte { return i.it.Key() }
 func (i *Iter) Value() []byte { return i.it.Value() }
 
 // Close releases the iterator and returns its first error.
-func (i *Iter) Close() error { return wrap(i.it.Close()) }
+func (i *Iter) Close() error {
+	defer i.db.leave()
+	return wrap(i.it.Close())
+}
 
-// ErrStopped is a Flush that was given up.
+// ErrStopped is the answer of a DB that is closed, and of a Flush that was given up.
 var ErrStopped = errors.New("stopped")
 
 // Flush makes everything that was applied durable. It tries until it succeeds or stop is closed.
 func (d *DB) Flush(stop <-chan struct{}) error {
-	result := make(chan error, 1)
-	go func() { // waits for room in memory, too, so that stop could not end it
-		defer func() {
-			r := recover()
-			if err, ok := r.(error); r != nil && !(ok && errors.Is(err, pebble.ErrClosed)) {
-				panic(r)
-			}
-		}()
-		result <- d.db.Flush()
+	err := d.flush(stop)
+	if err != nil {
+		err = fmt.Errorf("flush key-value store: %w", wrap(err))
+	}
+	return err
+}
+
+func (d *DB) flush(stop <-chan struct{}) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	var done <-chan struct{}
+	begun := make(chan error, 1)
+	go func() { // waits for room in memory, so that stop could not end it
+		defer d.leave()
+		var err error
+		done, err = d.db.AsyncFlush()
+		begun <- err
 	}()
 	select {
-	case err := <-result:
+	case err := <-begun:
 		if err != nil {
-			err = fmt.Errorf("flush key-value store: %w", wrap(err))
+			return err
 		}
-		return err
 	case <-stop:
-		return fmt.Errorf("flush key-value store: %w", ErrStopped)
+		return ErrStopped
+	}
+	select {
+	case <-done:
+		return nil
+	case <-stop:
+		return ErrStopped
 	}
 }
 
@@ -244,18 +303,38 @@ func (d *DB) NearlyFull() bool {
 const fullBytes = 128 << 20
 
 // DiskBytes is the size of the files.
-func (d *DB) DiskBytes() uint64 { return d.db.Metrics().DiskSpaceUsage() }
+func (d *DB) DiskBytes() uint64 { return d.metrics().DiskSpaceUsage() }
 
 // MemTableBytes is the memory that holds what is not flushed.
-func (d *DB) MemTableBytes() uint64 { return d.db.Metrics().MemTable.Size }
+func (d *DB) MemTableBytes() uint64 { return d.metrics().MemTable.Size }
 
 // Stats is Pebble's own report.
-func (d *DB) Stats() string { return d.db.Metrics().String() }
+func (d *DB) Stats() string { return d.metrics().String() }
 
-// Close does not flush.
+func (d *DB) metrics() *pebble.Metrics {
+	if d.enter() != nil {
+		return &pebble.Metrics{}
+	}
+	defer d.leave()
+	return d.db.Metrics()
+}
+
+// Close does not flush. It waits for the calls and iterators under way, which may be for ever when
+// they wait for memory that can't be flushed, but not behind an error that Pebble can't go on
+// after. A second Close does nothing.
 func (d *DB) Close() error {
+	d.mu.Lock()
+	again := d.closed
+	d.closed = true
+	d.mu.Unlock()
+	if again {
+		return nil
+	}
 	closed := make(chan error, 1)
-	go func() { closed <- wrap(d.db.Close()) }()
+	go func() {
+		d.inside.Wait()
+		closed <- wrap(d.db.Close())
+	}()
 	select {
 	case err := <-closed:
 		return err
