@@ -14,23 +14,31 @@ type buffer struct {
 }
 
 const (
-	minClass = 12 // 4 KiB
-	maxClass = 23 // 8 MiB; longer ones are not pooled
+	minShift       = 12      // buffers are multiples of 4 KiB
+	maxBufferBytes = 8 << 20 // longer ones are not pooled
 )
 
-var pools [maxClass + 1]sync.Pool
+var pools [40]sync.Pool
+
+// sizeClass is the smallest class of buffers with at least n bytes, and its size. There are four
+// between a power of two and the next, since a write of 4 MiB comes with a few bytes more.
+func sizeClass(n int) (class, size int) {
+	shift := max(minShift, bits.Len(uint(max(n, 1)-1))-3)
+	parts := max(1, (n+1<<shift-1)>>shift) // up to 8; the first classes have the small numbers
+	return (shift-minShift)*4 + parts - 1, parts << shift
+}
 
 // newBuffer gives at least n bytes.
 func newBuffer(n int) *buffer {
-	class := max(minClass, bits.Len(uint(max(n, 1)-1)))
-	if class > maxClass { // of the writer; readers grow such ones
+	if n > maxBufferBytes { // of the writer; readers grow such ones
 		return &buffer{mem: alignedBytes(n), release: func() {}}
 	}
+	class, size := sizeClass(n)
 	pool := &pools[class]
 	if b, ok := pool.Get().(*buffer); ok {
 		return b
 	}
-	b := &buffer{mem: alignedBytes(1 << class), pool: pool}
+	b := &buffer{mem: alignedBytes(size), pool: pool}
 	b.release = func() { b.pool.Put(b) }
 	return b
 }

@@ -230,7 +230,7 @@ func (f *frameReader) keepable(n int) ([]byte, error) {
 
 // buffered reads n bytes into a pooled buffer, at an offset from its aligned start.
 func (f *frameReader) buffered(n, off int) (*buffer, []byte, error) {
-	if n+off > 1<<maxClass {
+	if n+off > maxBufferBytes {
 		b, err := f.growing(n, off)
 		return &buffer{release: func() {}}, b, err
 	}
