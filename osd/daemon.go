@@ -118,6 +118,7 @@ type config struct {
 	// of the tracking of requests: from when on one is slow, what the history keeps
 	complaint, slowOp, historyFor time.Duration
 	slowOps, historyOps           int
+	reportEvery                   time.Duration // to the manager, without news
 }
 
 func newConfig(set options.Set) *config {
@@ -132,6 +133,8 @@ func newConfig(set options.Set) *config {
 		historyFor: set.Duration("osd_op_history_duration"),
 		slowOps:    int(set.Int("osd_op_history_slow_op_size")),
 		historyOps: int(set.Int("osd_op_history_size")),
+
+		reportEvery: set.Duration("mgr_stats_period"),
 	}
 }
 

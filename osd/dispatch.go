@@ -66,7 +66,7 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 		d.handleCommand(c, m, b)
 	case *message.MOSDBackoff:
 		d.handleBackoff(c, b)
-	case *message.MOSDMarkMeDown:
+	case *message.MOSDMarkMeDown, *message.MLogAck:
 	default:
 		if c.Peer().Name.Type != ceph.TypeOSD || !d.deliverPeer(m) {
 			d.log.Warn("message is not for an OSD", "peer", c.Peer().Name, "type", m.Body.Type())

@@ -95,13 +95,13 @@ func (p *pastOp) dump(now time.Time) opDump {
 			next = p.marks[i+1].at
 		}
 		name := m.stage.String()
-		if m.stage == stSubops && len(p.behind) > 0 {
-			name += " from " + strings.Trim(strings.ReplaceAll(fmt.Sprint(p.behind), " ", ","),
-				"[]")
-		}
 		d.Stage = name
 		d.Events = append(d.Events, eventDump{name, stamp(p.start.Add(m.at)),
 			cephjson.Float(max(0, next-m.at).Seconds())})
+	}
+	if len(p.behind) > 0 {
+		d.Stage = fmt.Sprintf("%v from %s", stSubops,
+			strings.Trim(strings.ReplaceAll(fmt.Sprint(p.behind), " ", ","), "[]"))
 	}
 	return out
 }

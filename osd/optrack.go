@@ -219,12 +219,20 @@ func (d *Daemon) slowOps(now time.Time, complaint time.Duration) slowOps {
 			out.oldest = max(out.oldest, age)
 			out.pools[op.pg.Pool]++
 			if m := op.history(); len(m) > 0 {
-				out.stages[m[len(m)-1].stage.String()]++
+				out.stages[waitsFor(m[len(m)-1].stage).String()]++
 			}
 		}
 		s.mu.Unlock()
 	}
 	return out
+}
+
+// waitsFor is what a request waits for whose last mark is s.
+func waitsFor(s stage) stage {
+	if s == stCommit {
+		return stSubops // only the copies are left
+	}
+	return s
 }
 
 // describe is the request as the dumps print it; only the shard may ask.

@@ -47,19 +47,17 @@ type atomicEpoch struct{ v atomic.Uint32 }
 func (a *atomicEpoch) Load() ceph.Epoch   { return ceph.Epoch(a.v.Load()) }
 func (a *atomicEpoch) Store(e ceph.Epoch) { a.v.Store(uint32(e)) }
 
-const (
-	reportEvery = 5 * time.Second        // without news
-	reportSoon  = 250 * time.Millisecond // after a change of state
-)
+// reportSoon is how long after a change of state the manager is told.
+const reportSoon = 250 * time.Millisecond
 
 // report hands the shard's changed statistics to the reporter.
 func (s *shard) report() {
 	r := &s.d.reporter
 	space := s.poolSpace()
 	var out map[ceph.PGID]pgstat.PG
-	urgent := false
+	urgent, every := false, s.d.config.Load().reportEvery
 	for _, p := range s.sorted() {
-		if !p.primary || !p.dirty && s.now.Sub(p.since.active) < reportEvery {
+		if !p.primary || !p.dirty && s.now.Sub(p.since.active) < every {
 			continue
 		}
 		if out == nil {
@@ -356,7 +354,7 @@ func (d *Daemon) reportTick(now time.Time) {
 		return
 	}
 	r.mu.Lock()
-	due := now.Sub(r.last) >= reportEvery ||
+	due := now.Sub(r.last) >= d.config.Load().reportEvery ||
 		(r.configDue.Load() || d.slow.news()) && now.Sub(r.last) >= reportSoon ||
 		r.urgent && now.Sub(r.last) >= reportSoon
 	if !due {

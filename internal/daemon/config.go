@@ -86,6 +86,9 @@ func (c *Config) store(l options.Layers) {
 
 // reads says whether the daemon looks at an option.
 func (c *Config) reads(o *options.Option) bool {
+	if o.Unused {
+		return false
+	}
 	services := strings.Fields(o.Services)
 	return slices.Contains(services, c.typ) || slices.Contains(services, "common")
 }

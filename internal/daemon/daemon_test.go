@@ -25,34 +25,36 @@ func newTable(t *testing.T) (*Config, *admin.Table) {
 // TestConfigCommands: what each command prints and answers, in the words and numbers of stock.
 func TestConfigCommands(t *testing.T) {
 	c, table := newTable(t)
-	c.Central(map[string]string{"osd_max_backfills": "3"})
+	c.Central(map[string]string{"osd_recovery_max_active": "3"})
 	for _, k := range []struct {
 		command string // prefix, then name=value
 		errno   int
 		want    string // part of the output, or the text
 	}{
-		{"config get var=osd_max_backfills", 0, `"osd_max_backfills": "3"`},
+		{"config get var=osd_recovery_max_active", 0, `"osd_recovery_max_active": "3"`},
 		{"config get var=nosuch", 2, "error getting 'nosuch': (2) No such file or directory"},
-		{"config set var=osd_max_backfills val=7", 0, `"success": "osd_max_backfills = '7' "`},
-		{"config set var=osd_max_backfills val=x", 22,
-			"error setting 'osd_max_backfills' to 'x': (22) Invalid argument"},
+		{"config set var=osd_recovery_max_active val=7", 0,
+			`"success": "osd_recovery_max_active = '7' "`},
+		{"config set var=osd_recovery_max_active val=x", 22,
+			"error setting 'osd_recovery_max_active' to 'x': (22) Invalid argument"},
 		{"config set var=nosuch val=1", 2,
 			"error setting 'nosuch' to '1': (2) No such file or directory"},
 		{"config set var=osd_data val=/x", 1,
 			"error setting 'osd_data' to '/x': (1) Operation not permitted"},
 		{"config set var=mon_allow_pool_delete val=true", 0, "not observed"},
 		{"config diff", 0, `"mon": 3,`},
-		{"config diff get var=osd_max_backfills", 0, `"override": 7,`},
-		{"config unset var=osd_max_backfills", 0, "osd_max_backfills = '3' "},
+		{"config diff get var=osd_recovery_max_active", 0, `"override": 7,`},
+		{"config unset var=osd_recovery_max_active", 0, "osd_recovery_max_active = '3' "},
 		{"config unset var=nosuch", 22, "error unsetting 'nosuch': (22) Invalid argument"},
 		{"config show", 0, `"osd_max_object_size": "67108864"`},
 		{"config help var=osd_op_complaint_time", 0, `"default": 30,`},
 		{"config help var=nosuch", 2, "Setting not found: 'nosuch'"},
-		{"injectargs injected_args=--osd_max_backfills=4", 0, "osd_max_backfills = '4' "},
+		{"injectargs injected_args=--osd_recovery_max_active=4", 0,
+			"osd_recovery_max_active = '4' "},
 		{"injectargs injected_args=--nosuch=4", 22, "failed to parse arguments: --nosuch=4"},
 		{"injectargs injected_args=--osd_data=4", 1, "may not be modified at runtime"},
-		{"injectargs injected_args=--osd_max_backfills=x", 22,
-			"Parse error setting osd_max_backfills to 'x' using injectargs"},
+		{"injectargs injected_args=--osd_recovery_max_active=x", 22,
+			"Parse error setting osd_recovery_max_active to 'x' using injectargs"},
 		{"heap heapcmd=stats", 0, "held from the system"},
 		{"heap heapcmd=dump", 95, "tcmalloc"},
 		{"perf reset var=nosuch", 0, "Not find: nosuch"},
@@ -107,14 +109,14 @@ func TestNoSecrets(t *testing.T) {
 func TestChangesReachTheDaemon(t *testing.T) {
 	c, _ := newTable(t)
 	var got []int64
-	c.OnChange(func(s options.Set) { got = append(got, s.Int("osd_max_backfills")) })
-	if err := c.Override("osd_max_backfills", "9"); err != nil {
+	c.OnChange(func(s options.Set) { got = append(got, s.Int("osd_recovery_max_active")) })
+	if err := c.Override("osd_recovery_max_active", "9"); err != nil {
 		t.Fatal(err)
 	}
-	c.Central(map[string]string{"osd_max_backfills": "2"})
-	c.Unset("osd_max_backfills")
+	c.Central(map[string]string{"osd_recovery_max_active": "2"})
+	c.Unset("osd_recovery_max_active")
 	c.Central(nil)
-	if fmt.Sprint(got) != "[1 9 9 2 1]" {
+	if fmt.Sprint(got) != "[0 9 9 2 0]" {
 		t.Errorf("values %v", got)
 	}
 }

@@ -30,10 +30,18 @@ func (o *Option) Describe() Description {
 	if o.Startup {
 		flags = []string{"startup"}
 	}
-	return Description{Name: o.Name, Type: o.Kind.String(), Level: o.Level, Desc: o.Help,
+	return Description{Name: o.Name, Type: o.Kind.String(), Level: o.Level, Desc: o.Text(),
 		Default: o.JSON(o.Default), DaemonDefault: "", Tags: []string{}, Services: services,
 		SeeAlso: []string{}, Min: o.JSON(o.Min), Max: o.JSON(o.Max), Runtime: !o.Startup,
 		Flags: flags, Enum: o.Enum}
+}
+
+// Text is the help, with the truth about options that are without effect.
+func (o *Option) Text() string {
+	if o.Unused {
+		return o.Help + " (accepted and without effect in Glue)"
+	}
+	return o.Help
 }
 
 // JSON is a value as JSON has it: a number where the kind is numeric, else text.

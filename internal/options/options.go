@@ -43,7 +43,9 @@ type Option struct {
 	Services string   // who reads it: "mon osd mgr client common"
 	Startup  bool     // only read at start
 	Secret   bool     // never printed
-	Help     string
+	// Unused: accepted since files and scripts for Ceph have it, and without effect here.
+	Unused bool
+	Help   string
 }
 
 var byName = func() map[string]*Option {

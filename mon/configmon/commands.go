@@ -2,7 +2,6 @@ package configmon
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,7 +34,12 @@ func (s *Service) Commands() []service.Row {
 var sections = []string{"global", "mon", "mgr", "osd", "mds", "client"}
 
 // special are options that decide how to reach the monitors, so the monitors can't hold them.
-var special = []string{"host", "fsid", "mon_host", "key", "keyring", "keyfile", "mon_data"}
+var special = []string{"host", "fsid", "mon_host", "key", "keyring", "keyfile", "mon_data",
+	"mgr_data", "osd_data"}
+
+func refuseSpecial(name string) service.Answer {
+	return service.Fail(ceph.EINVAL, "%s is special and cannot be stored by the mon", name)
+}
 
 // parseWho reads section[/mask].
 func parseWho(who string) (value, bool) {
@@ -66,7 +70,7 @@ func (s *Service) cmdSet(r *service.Request) service.Answer {
 	}
 	v.Name = options.Canonical(r.Need("name"))
 	if slices.Contains(special, v.Name) {
-		return service.Fail(ceph.EINVAL, "%s is special and cannot be stored by the mon", v.Name)
+		return refuseSpecial(v.Name)
 	}
 	v.Value = r.Need("value")
 	if o, ok := options.Lookup(v.Name); ok {
@@ -229,6 +233,9 @@ func (s *Service) cmdGet(r *service.Request) service.Answer {
 
 func getOne(r *service.Request, best map[string]*value) service.Answer {
 	key := options.Canonical(r.Str("key"))
+	if slices.Contains(special, key) {
+		return refuseSpecial(key)
+	}
 	o, known := options.Lookup(key)
 	if v := best[key]; v != nil {
 		return service.Plain(v.Value + "\n")
@@ -239,48 +246,16 @@ func getOne(r *service.Request, best map[string]*value) service.Answer {
 	return service.Plain(options.Set{}.Get(o.Name) + "\n")
 }
 
-// number is a default or bound in JSON: a number where the kind is numeric.
-func number(o *options.Option, text string) any {
-	if o.Kind == options.Str {
-		return text
-	}
-	v, err := o.Check(text)
-	if text == "" || err != nil {
-		return text
-	}
-	return json.RawMessage(v)
-}
-
 func (s *Service) cmdHelp(r *service.Request) service.Answer {
 	o, ok := options.Lookup(r.Need("key"))
 	if !ok {
 		return service.Fail(ceph.ENOENT, "configuration option '%s' not recognized", r.Str("key"))
 	}
-	flags, services := []string{"runtime"}, strings.Fields(o.Services)
-	if o.Startup {
-		flags = []string{"startup"}
-	}
 	if r.IsJSON() {
-		return r.JSON(struct {
-			Name          string   `json:"name"`
-			Type          string   `json:"type"`
-			Level         string   `json:"level"`
-			Desc          string   `json:"desc"`
-			LongDesc      string   `json:"long_desc"`
-			Default       any      `json:"default"`
-			DaemonDefault any      `json:"daemon_default"`
-			Tags          []string `json:"tags"`
-			Services      []string `json:"services"`
-			SeeAlso       []string `json:"see_also"`
-			Min           any      `json:"min"`
-			Max           any      `json:"max"`
-			Runtime       bool     `json:"can_update_at_runtime"`
-			Flags         []string `json:"flags"`
-		}{o.Name, o.Kind.String(), o.Level, o.Help, "", number(o, o.Default), "", []string{},
-			services, []string{}, number(o, o.Min), number(o, o.Max), !o.Startup, flags})
+		return r.JSON(o.Describe())
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s - %s\n  (%v, %s)\n  Default: %s\n", o.Name, o.Help, o.Kind, o.Level,
+	fmt.Fprintf(&b, "%s - %s\n  (%v, %s)\n  Default: %s\n", o.Name, o.Text(), o.Kind, o.Level,
 		o.Default)
 	if o.Min != "" {
 		fmt.Fprintf(&b, "  Minimum: %s\n", o.Min)
@@ -289,10 +264,10 @@ func (s *Service) cmdHelp(r *service.Request) service.Answer {
 		fmt.Fprintf(&b, "  Maximum: %s\n", o.Max)
 	}
 	if len(o.Enum) > 0 {
-		fmt.Fprintf(&b, "  Possible values: %s\n", strings.Join(o.Enum, ", "))
+		fmt.Fprintf(&b, "  Possible values:  %s\n", strings.Join(o.Enum, " "))
 	}
 	fmt.Fprintf(&b, "  Can update at runtime: %s\n", strconv.FormatBool(!o.Startup))
-	fmt.Fprintf(&b, "  Services: [%s]\n", strings.Join(services, ", "))
+	fmt.Fprintf(&b, "  Services: [%s]\n", strings.Join(strings.Fields(o.Services), ", "))
 	return service.Plain(b.String())
 }
 
@@ -322,7 +297,11 @@ func (s *Service) cmdLog(r *service.Request) service.Answer {
 	for i := len(s.log) - 1; i >= 0 && len(out) < n; i-- {
 		e := s.log[i]
 		one := set{e.Version, e.Stamp.String(), e.Who, []step{}}
-		fmt.Fprintf(&b, "--- %d --- %v ---%s\n", e.Version, e.Stamp, e.Who)
+		who := ""
+		if e.Who != "" {
+			who = " " + e.Who + " ---"
+		}
+		fmt.Fprintf(&b, "--- %d --- %v ---%s\n", e.Version, e.Stamp, who)
 		for _, c := range e.Changes {
 			one.Changes = append(one.Changes, step{c.ID, c.Old, c.New})
 			if c.Old != nil {
@@ -341,7 +320,8 @@ func (s *Service) cmdLog(r *service.Request) service.Answer {
 func (s *Service) cmdReset(r *service.Request) service.Answer {
 	to := uint64(r.NeedInt("num"))
 	if to > s.Version() {
-		return service.Fail(ceph.EINVAL, "cannot reset to version %d, which is in the future", to)
+		return service.Fail(ceph.EINVAL, "must specify a valid historical version to revert to; "+
+			"see 'ceph config log' for a list of available configuration historical versions")
 	}
 	if len(s.log) > 0 && to+1 < s.log[0].Version && s.log[0].Version > 2 {
 		return service.Fail(ceph.EINVAL, "version %d is not in the log any more", to)
@@ -352,22 +332,24 @@ func (s *Service) cmdReset(r *service.Request) service.Answer {
 			was[c.ID] = c.Old
 		}
 	}
+	why := fmt.Sprintf("reset to %d", to)
 	for _, id := range slices.Sorted(maps.Keys(was)) {
 		old, now := was[id], s.values[id]
 		switch i := strings.LastIndex(id, "/"); {
 		case old == nil && now != nil:
-			s.prepare(r.Now, "reset", id, nil)
+			s.prepare(r.Now, why, id, nil)
 		case old != nil && (now == nil || now.Value != *old):
 			v, _ := parseWho(id[:i])
 			v.Name, v.Value = id[i+1:], *old
-			s.prepare(r.Now, "reset", id, &v)
+			s.prepare(r.Now, why, id, &v)
 		}
 	}
 	return service.OK("")
 }
 
 // cmdAssimilate takes the settings of a configuration file and gives back those that it can't
-// hold.
+// hold, or that have another value here already: what an operator has set centrally is not
+// overwritten by a file.
 func (s *Service) cmdAssimilate(r *service.Request) service.Answer {
 	file, err := conffile.Parse(string(r.Input))
 	if err != nil {
@@ -375,30 +357,36 @@ func (s *Service) cmdAssimilate(r *service.Request) service.Answer {
 	}
 	var rest strings.Builder
 	for _, section := range file.Names() {
-		left := []string{}
-		for _, n := range slices.Sorted(maps.Keys(file.Section(section))) {
-			v, ok := parseWho(section)
-			text := file.Section(section)[n]
-			o, known := options.Lookup(n)
-			if !ok || !known || slices.Contains(special, o.Name) {
-				left = append(left, fmt.Sprintf("\t%s = %s\n", n, text))
-				continue
-			}
-			checked, err := o.Check(text)
-			if err != nil {
-				left = append(left, fmt.Sprintf("\t%s = %s\n", n, text))
-				continue
-			}
-			v.Name, v.Value = o.Name, checked
-			if old := s.values[v.id()]; old == nil || old.Value != checked {
-				s.prepare(r.Now, "", v.id(), &v)
+		values, left := file.Section(section), ""
+		for _, n := range slices.Sorted(maps.Keys(values)) {
+			if !s.assimilate(r, section, n, values[n]) {
+				left += fmt.Sprintf("\t%s = %s\n", n, values[n])
 			}
 		}
-		if len(left) > 0 {
-			fmt.Fprintf(&rest, "[%s]\n%s\n", section, strings.Join(left, ""))
+		if left != "" {
+			fmt.Fprintf(&rest, "\n[%s]\n%s", section, left)
 		}
 	}
 	return service.Plain(rest.String())
+}
+
+// assimilate prepares one setting of a file, or says that it can't be taken.
+func (s *Service) assimilate(r *service.Request, section, name, text string) bool {
+	v, ok := parseWho(section)
+	o, known := options.Lookup(name)
+	if !ok || !known || slices.Contains(special, o.Name) {
+		return false
+	}
+	var err error
+	if v.Value, err = o.Check(text); err != nil {
+		return false
+	}
+	v.Name = o.Name
+	if old := s.values[v.id()]; old != nil {
+		return old.Value == v.Value
+	}
+	s.prepare(r.Now, "", v.id(), &v)
+	return true
 }
 
 func (s *Service) cmdMinimal(*service.Request) service.Answer {
