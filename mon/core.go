@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -69,6 +70,7 @@ type core struct {
 	routes   map[uint64]ceph.AddrVec // where members were last heard from
 	gone     error                   // why this monitor has to stop
 	renamed  func(rank int)          // takes the monitor's rank
+	bound    netip.AddrPort          // where it listens, unless its owner sees to that
 }
 
 // An event is one thing for the loop to do: a message of a session, or a function.

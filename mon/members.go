@@ -126,7 +126,9 @@ func (c *core) cmdMonRemove(r *service.Request) service.Answer {
 	}
 	if id == c.node.ID() {
 		c.log.Info("another monitor has to lead before this one is removed")
-		c.node.Yield()
+		if err := c.node.Yield(); err != nil {
+			return service.Fail(ceph.EAGAIN, "mon.%s can't give up the lead: %v", name, err)
+		}
 		return service.Answer{Again: true}
 	}
 	c.mon.Remove(ceph.TimeOf(r.Now), name)

@@ -1,7 +1,9 @@
 package mon
 
 import (
+	crand "crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 
 	"glue/auth/keyring"
 	"glue/ceph"
+	"glue/ceph/denc"
 	"glue/cluster/monmap"
 	"glue/internal/options"
 	"glue/mon/authmon"
@@ -58,6 +61,36 @@ func Mkfs(dir string, b Bootstrap) error {
 	return b.create(vfs.Default, dir, seal, ring)
 }
 
+// A Joining is what the store of a monitor is made from that will be added to a quorum.
+type Joining struct {
+	Name    string
+	Monmap  []byte // the quorum's, as "ceph mon getmap" gives it
+	Keyring []byte // a keyring file's text with the key of "mon."
+}
+
+// MkfsJoin creates the store of a monitor that asks to join the quorum when it is started. What is
+// in it until then is no more than is needed to reach the others and to be let in. The store has an
+// identity of its own: a monitor that lost its disk does not pass for the one that it was.
+func MkfsJoin(dir string, j Joining) error {
+	m := &monmap.Map{}
+	if err := denc.Unmarshal(j.Monmap, m, ceph.FeaturesAll); err != nil {
+		return fmt.Errorf("make mon.%s: the quorum's map: %w", j.Name, err)
+	}
+	if err := checkMonName(j.Name); err != nil {
+		return err
+	}
+	b := Bootstrap{FSID: m.FSID, Name: j.Name, Keyring: j.Keyring, Now: m.Created.Go(),
+		Members: map[string]ceph.AddrVec{j.Name: nil}, join: m}
+	return Mkfs(dir, b)
+}
+
+// newMember is a member id that no other store has.
+func newMember() uint64 {
+	var b [8]byte
+	crand.Read(b[:]) // never fails, by its documentation
+	return max(binary.BigEndian.Uint64(b[:])&^(1<<63), 1)
+}
+
 // check reads the keyring, and derives the seal key.
 func (b Bootstrap) check() (*keyring.Keyring, [keyring.SealKeyBytes]byte, error) {
 	var none [keyring.SealKeyBytes]byte
@@ -78,6 +111,10 @@ func (b Bootstrap) check() (*keyring.Keyring, [keyring.SealKeyBytes]byte, error)
 func (b Bootstrap) create(fs vfs.FS, dir string, seal [keyring.SealKeyBytes]byte,
 	ring *keyring.Keyring,
 ) error {
+	if b.join != nil {
+		return quorum.Create(filepath.Join(dir, storeDir), fs, newMember(), nil,
+			func(w *quorum.Batch) error { return initial(w, b, seal, ring) })
+	}
 	var ids []uint64
 	for _, name := range slices.Sorted(maps.Keys(b.Members)) {
 		ids = append(ids, monmon.InitialID(name))
@@ -151,6 +188,9 @@ func initial(w *quorum.Batch, b Bootstrap, seal [keyring.SealKeyBytes]byte,
 	m := monmap.New(b.FSID, ceph.TimeOf(b.Now))
 	for _, name := range slices.Sorted(maps.Keys(b.Members)) {
 		m.Add(monmap.Mon{Name: name, Addrs: b.Members[name]})
+	}
+	if b.join != nil {
+		m = b.join
 	}
 	monmon.Initial(w, m)
 	mgrmon.Initial(w)

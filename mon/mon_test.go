@@ -51,6 +51,8 @@ type world struct {
 	c    *core
 	time time.Time
 	gid  uint64
+	// close closes the store, of a council's monitor.
+	close func() error
 }
 
 var testFSID = ceph.UUID{1, 2, 3, 4}
@@ -77,13 +79,15 @@ func testRing(t *testing.T, now time.Time) string {
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldAt(t, 3300) }
+
+func newWorldAt(t *testing.T, port uint16) *world {
 	t.Helper()
 	w := &world{t: t, dir: filepath.Join(t.TempDir(), "mon"), gid: 5000,
 		time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	ring := testRing(t, w.time)
 	must(t, Mkfs(w.dir, Bootstrap{
-		FSID: testFSID, Name: "a", Members: map[string]ceph.AddrVec{"a": testAddr(3300, 0)},
+		FSID: testFSID, Name: "a", Members: map[string]ceph.AddrVec{"a": testAddr(port, 0)},
 		Keyring: []byte(ring), Now: w.time,
 		Config: map[string]string{"mon_allow_pool_delete": "true"},
 	}))

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/cluster/monmap"
 	"glue/internal/admin"
 	"glue/internal/daemon"
 	"glue/wire/message"
@@ -43,13 +44,16 @@ type Bootstrap struct {
 	// Config goes into the central configuration, section "global", as if by "config set".
 	Config map[string]string
 	Now    time.Time
+
+	join *monmap.Map // of the quorum that this monitor will join
 }
 
 // Options start a monitor.
 type Options struct {
 	Dir  string // of the store, as Mkfs made it
 	Name string // the monitor's id
-	// Listen is the address to bind; the zero value means the address in the monitor map.
+	// Listen is the address of a monitor that joins; one that is in the quorum's map listens where
+	// the map says.
 	Listen netip.AddrPort
 	Log    *slog.Logger
 	// Config are option values of the file and the command line, by Ceph's names; they go over
@@ -99,15 +103,18 @@ func (m *Monitor) listen(o Options) error {
 	c := m.core
 	rank := c.rank()
 	if rank < 0 && !c.node.Empty() {
-		return fmt.Errorf("mon.%s is not in the monitor map", o.Name)
+		return fmt.Errorf("%w: mon.%s is not in the monitor map", ErrRemoved, o.Name)
 	}
-	at := o.Listen
+	at := c.addrs().Of(ceph.AddrMsgr2).AddrPort
 	if !at.IsValid() {
-		at = c.mon.Map().Addrs(rank).Of(ceph.AddrMsgr2).AddrPort
+		return fmt.Errorf("mon.%s has no msgr2 address: name one with --addr, or public addr in "+
+			"ceph.conf", o.Name)
 	}
-	if !at.IsValid() {
-		return fmt.Errorf("mon.%s has no msgr2 address in the monitor map", o.Name)
+	if o.Listen.IsValid() && o.Listen != at {
+		o.Log.Warn("the address in the configuration is not the monitor map's, which counts",
+			"configured", o.Listen, "map", at)
 	}
+	c.bound = at
 	m.net = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeMon, Num: int64(rank)},
 		Log:    o.Log,

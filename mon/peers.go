@@ -66,7 +66,7 @@ func (c *core) introduced(e event, b *message.MMonProbe) {
 // dismiss ends the sessions of all clients and daemons: another monitor serves them now.
 func (c *core) dismiss() {
 	for s := range c.sessions {
-		if s.peer.AuthName.Type != ceph.TypeMon {
+		if !s.isMon() {
 			s.conn.Close()
 			c.end(s)
 		}

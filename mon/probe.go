@@ -15,6 +15,10 @@ import (
 // ErrRemoved says that a monitor has stopped because the quorum has removed it.
 var ErrRemoved = errors.New("this monitor was removed from the cluster")
 
+// ErrMoved says that a monitor has stopped because the quorum has given it another address: it has
+// to be started again.
+var ErrMoved = errors.New("this monitor was moved")
+
 // Once a second a monitor says what the others may not know: the leader who is in the quorum, a new
 // one that it wants to join, and one that hears from no leader asks whether it still belongs.
 const tellEvery = time.Second
@@ -87,12 +91,13 @@ func (c *core) speak(now time.Time) {
 	}
 }
 
-// addrs is where this monitor listens.
+// addrs is where this monitor listens, or wants to when it joins.
 func (c *core) addrs() ceph.AddrVec {
-	if a := c.opt.Listen; a.IsValid() {
-		return ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: a}}
+	in := c.mon.Map().Addrs(c.rank())
+	if at := c.opt.Listen; at.IsValid() && (c.node.Empty() || len(in) == 0) {
+		return ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: at}}
 	}
-	return c.mon.Map().Addrs(c.rank())
+	return in
 }
 
 // toOthers sends to all other monitors.
@@ -173,5 +178,7 @@ func (c *core) checkPlace() {
 	case c.mon.ID(c.opt.Name) != c.node.ID():
 		c.gone = fmt.Errorf("%w: another store has taken the place of mon.%s", ErrRemoved,
 			c.opt.Name)
+	case c.bound.IsValid() && c.bound != c.addrs().Of(ceph.AddrMsgr2).AddrPort:
+		c.gone = fmt.Errorf("%w to %v", ErrMoved, c.addrs())
 	}
 }

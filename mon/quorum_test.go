@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,57 +20,87 @@ type council struct {
 	mail  []func()
 	cut   string // the monitor that nobody hears and that hears nobody
 	given map[uint64]string
+	ring  string
+	start time.Time
+	clock time.Duration // of everybody, since start
 }
+
+// port is where a monitor of one letter listens.
+func port(name string) uint16 { return 3300 + uint16(name[0]-'a') }
 
 func newCouncil(t *testing.T, names ...string) *council {
 	t.Helper()
-	k := &council{t: t, ws: map[string]*world{}, given: map[uint64]string{}}
-	members, at := map[string]ceph.AddrVec{}, map[uint16]string{}
-	for i, n := range names {
-		members[n] = testAddr(3300+uint16(i), 0)
-		at[3300+uint16(i)] = n
-	}
-	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	ring := testRing(t, start)
+	k := &council{t: t, ws: map[string]*world{}, given: map[uint64]string{},
+		start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	members := map[string]ceph.AddrVec{}
 	for _, n := range names {
-		w := &world{t: t, dir: filepath.Join(t.TempDir(), "mon"), gid: 5000, time: start}
-		must(t, Mkfs(w.dir, Bootstrap{FSID: testFSID, Name: n, Members: members,
-			Keyring: []byte(ring), Now: w.time}))
-		c, err := newCore(Options{Dir: w.dir, Name: n, Log: discard(), Hostname: "host-" + n,
-			monotonic: func() time.Duration { return w.time.Sub(start) }})
-		must(t, err)
-		t.Cleanup(func() { c.node.Close() })
-		w.c, k.ws[n] = c, w
-		c.now = func() time.Time { return w.time }
-		c.flow.timer = time.NewTimer(time.Hour)
-		c.carry = func(to ceph.AddrVec, b message.Body) {
-			other := at[to[0].AddrPort.Port()]
-			k.mail = append(k.mail, func() {
-				if n != k.cut && other != k.cut {
-					k.ws[other].c.handle(event{s: k.peer(n), m: message.New(b)})
-				}
-			})
-		}
+		members[n] = testAddr(port(n), 0)
+	}
+	k.ring = testRing(t, k.start)
+	for _, n := range names {
+		dir := filepath.Join(t.TempDir(), "mon")
+		must(t, Mkfs(dir, Bootstrap{FSID: testFSID, Name: n, Members: members,
+			Keyring: []byte(k.ring), Now: k.start}))
+		k.open(n, dir)
 	}
 	return k
 }
 
-// peer is the session of another monitor.
-func (k *council) peer(name string) *session {
-	s, _ := k.ws[name].session("mon."+name, "")
-	delete(k.ws[name].c.sessions, s)
+// open starts a monitor on a store.
+func (k *council) open(n, dir string) *world {
+	k.t.Helper()
+	w := &world{t: k.t, dir: dir, gid: 5000, time: k.start.Add(k.clock)}
+	c, err := newCore(Options{Dir: dir, Name: n, Log: discard(), Hostname: "host-" + n,
+		Listen:    testAddr(port(n), 0)[0].AddrPort,
+		monotonic: func() time.Duration { return w.time.Sub(k.start) }})
+	must(k.t, err)
+	w.close = sync.OnceValue(c.node.Close)
+	k.t.Cleanup(func() { w.close() })
+	w.c, k.ws[n] = c, w
+	c.now = func() time.Time { return w.time }
+	c.flow.timer = time.NewTimer(time.Hour)
+	c.carry = func(to ceph.AddrVec, b message.Body) {
+		other := string(rune('a' + to[0].AddrPort.Port() - 3300))
+		k.mail = append(k.mail, func() {
+			if n != k.cut && other != k.cut && k.ws[other] != nil && k.ws[n] != nil {
+				k.ws[other].c.handle(event{s: k.peer(other, n), m: message.New(b)})
+			}
+		})
+	}
+	return w
+}
+
+// peer is the session of a monitor at another one.
+func (k *council) peer(at, name string) *session {
+	s, l := k.ws[at].session("mon."+name, "")
+	delete(k.ws[at].c.sessions, s)
 	s.peer.AllowAll = true
+	s.conn = answering{l, func(m *message.Message) {
+		k.mail = append(k.mail, func() {
+			if at != k.cut && name != k.cut && k.ws[name] != nil && k.ws[at] != nil {
+				k.ws[name].c.handle(event{s: k.peer(name, at), m: m})
+			}
+		})
+	}}
 	return s
 }
 
-// step lets a tenth of a second go by everywhere.
+// An answering link passes on what is sent.
+type answering struct {
+	*fakeLink
+	send func(*message.Message)
+}
+
+func (l answering) Send(m *message.Message) { l.send(m) }
+
+// step lets a tick go by everywhere.
 func (k *council) step() {
+	k.clock += tickEvery
 	names := slices.Sorted(maps.Keys(k.ws))
 	for _, n := range names {
 		w := k.ws[n]
-		w.time = w.time.Add(tickEvery)
-		w.c.node.Tick()
-		must(k.t, w.c.housekeeping(w.time))
+		w.time = k.start.Add(k.clock)
+		must(k.t, w.c.tick())
 		w.settle()
 	}
 	for range 10 {
@@ -82,6 +113,18 @@ func (k *council) step() {
 			k.ws[n].settle()
 		}
 	}
+}
+
+// until lets time go by until f is true.
+func (k *council) until(what string, f func() bool) {
+	k.t.Helper()
+	for range 600 {
+		if f() {
+			return
+		}
+		k.step()
+	}
+	k.t.Fatalf("never: %s", what)
 }
 
 // leader waits until a monitor serves, and checks that it is the only one that can be heard.

@@ -3,7 +3,7 @@ package mon
 import (
 	"context"
 	"encoding/json"
-	"net/netip"
+	"net"
 	"strings"
 	"testing"
 
@@ -12,18 +12,21 @@ import (
 
 // TestStartAndClose runs a monitor with its sockets and goroutines.
 func TestStartAndClose(t *testing.T) {
-	w := newWorld(t)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	port := uint16(free.Addr().(*net.TCPAddr).Port)
+	must(t, free.Close())
+	w := newWorldAt(t, port)
 	must(t, w.c.node.Close())
 	defer w.open()
-	o := Options{Dir: w.dir, Name: "a", Log: discard(),
-		Listen: netip.MustParseAddrPort("127.0.0.1:0")}
+	o := Options{Dir: w.dir, Name: "a", Log: discard()}
 	m, err := Start(context.Background(), o)
 	must(t, err)
 	if m.FSID() != testFSID || m.Err() != nil {
 		t.Errorf("fsid %v, err %v", m.FSID(), m.Err())
 	}
 	at := m.Addrs().Of(ceph.AddrMsgr2).AddrPort
-	if at.Port() == 0 {
+	if at.Port() != port {
 		t.Fatalf("listens at %v", m.Addrs())
 	}
 	for _, c := range []string{"mon_status", "quorum_status", "sessions", "ops", "config show"} {
@@ -33,11 +36,10 @@ func TestStartAndClose(t *testing.T) {
 			t.Errorf("%s: %s", c, b)
 		}
 	}
-	other := newWorld(t)
+	other := newWorldAt(t, port)
 	must(t, other.c.node.Close())
 	defer other.open()
-	_, err = Start(context.Background(), Options{Dir: other.dir, Name: "a", Log: discard(),
-		Listen: at})
+	_, err = Start(context.Background(), Options{Dir: other.dir, Name: "a", Log: discard()})
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("a port in use: %v", err)
 	}

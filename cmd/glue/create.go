@@ -132,13 +132,9 @@ func makeKeys(at layout, s *spec, now time.Time) (string, error) {
 func confText(l layout, s *spec) string {
 	var b strings.Builder
 	line := func(name string, value any) { fmt.Fprintf(&b, "\t%s = %v\n", name, value) }
-	var hosts []string
-	for i := range s.Mons {
-		hosts = append(hosts, fmt.Sprintf("[v2:%s]", s.addr(i)))
-	}
 	b.WriteString("# Written by glue up; stock Ceph clients use it as it is.\n[global]\n")
 	line("fsid", s.FSID)
-	line("mon host", strings.Join(hosts, ","))
+	line("mon host", s.monHost())
 	for _, who := range []string{"cluster", "service", "client"} {
 		line("auth "+who+" required", "cephx")
 	}
@@ -152,9 +148,9 @@ func confText(l layout, s *spec) string {
 		line("admin socket", l.path("run", "$name.asok"))
 		line("keyring", l.path("$name", "keyring"))
 	}
-	for i, name := range s.Mons {
+	for _, name := range s.Mons {
 		fmt.Fprintf(&b, "[mon.%s]\n", name)
-		line("public addr", s.addr(i))
+		line("public addr", s.monAddr(name))
 	}
 	fmt.Fprintf(&b, "[mgr.%s]\n", s.Mgr)
 	line("public addr", s.addr(mgrPort))

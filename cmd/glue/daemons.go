@@ -165,33 +165,6 @@ func startDaemon(ctx context.Context, c *daemonConf) (*runner, error) {
 	return d, nil
 }
 
-func startMon(ctx context.Context, c *daemonConf) (*runner, error) {
-	at, err := c.addr()
-	if err != nil {
-		return nil, err
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, err
-	}
-	m, err := mon.Start(ctx, mon.Options{Dir: c.set.Str("mon_data"), Name: c.id, Listen: at,
-		Log: c.log, LogFile: c.logFile, Config: c.values, Hostname: host,
-		Metadata: hostMetadata(host)})
-	if err != nil {
-		return nil, err
-	}
-	failed := make(chan error, 1)
-	go func() {
-		<-m.Failed()
-		if err := m.Err(); err != nil {
-			failed <- err
-		}
-	}()
-	d := &runner{name: c.name.String(), close: m.Close, failed: failed}
-	d.listenAdmin(c, m.Commands())
-	return d, nil
-}
-
 func startMgr(ctx context.Context, c *daemonConf) (*runner, error) {
 	o := mgr.Options{Name: c.id, Log: c.log, LogFile: c.logFile, Config: c.values}
 	var err error
@@ -258,12 +231,12 @@ func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
 	return out, nil
 }
 
-// runDaemon is the body of `glue mon`, `glue osd` and `glue mgr`: one daemon until ctx ends.
-func runDaemon(ctx context.Context, typ, id, data, conf string) error {
+// confFile is the ceph.conf that the flags name.
+func confFile(data, conf string) (string, error) {
 	if data != "" {
 		l, err := newLayout(data)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if conf == "" {
 			conf = l.conf()
@@ -271,6 +244,15 @@ func runDaemon(ctx context.Context, typ, id, data, conf string) error {
 	}
 	if conf == "" {
 		conf = "/etc/ceph/ceph.conf"
+	}
+	return conf, nil
+}
+
+// runDaemon is the body of `glue mon`, `glue osd` and `glue mgr`: one daemon until ctx ends.
+func runDaemon(ctx context.Context, typ, id, data, conf string) error {
+	conf, err := confFile(data, conf)
+	if err != nil {
+		return err
 	}
 	if id == "" {
 		return fmt.Errorf("which %s? name it with --id", typ)
@@ -281,6 +263,10 @@ func runDaemon(ctx context.Context, typ, id, data, conf string) error {
 		return err
 	}
 	d, err := startDaemon(ctx, c)
+	if errors.Is(err, mon.ErrRemoved) {
+		c.log.Warn("the monitor ends", "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -288,6 +274,10 @@ func runDaemon(ctx context.Context, typ, id, data, conf string) error {
 	case <-ctx.Done():
 		return d.stop()
 	case err := <-d.failed:
+		if errors.Is(err, mon.ErrRemoved) {
+			c.log.Warn("the monitor ends", "err", err)
+			return d.stop()
+		}
 		// The store is in doubt: end at once, what was acknowledged is on the disk.
 		return fmt.Errorf("%s failed: %w", d.name, err)
 	}
@@ -309,6 +299,5 @@ func daemonCommand(typ, short string) *cobra.Command {
 	return cmd
 }
 
-func monCommand() *cobra.Command { return daemonCommand("mon", "Run one monitor") }
 func mgrCommand() *cobra.Command { return daemonCommand("mgr", "Run one manager") }
 func osdCommand() *cobra.Command { return daemonCommand("osd", "Run one OSD") }

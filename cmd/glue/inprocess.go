@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"glue/mon"
 )
 
 // inProcess is a whole cluster in this process.
@@ -22,6 +24,10 @@ func (p *inProcess) start(ctx context.Context, l layout, s *spec) error {
 		}
 	}
 	if err := prepare(ctx, l, s); err != nil {
+		return err
+	}
+	err := s.letJoin(ctx, l, func(name string) error { return p.startOne(ctx, l, name) })
+	if err != nil {
 		return err
 	}
 	for _, name := range s.otherDaemons() {
@@ -45,8 +51,13 @@ func (p *inProcess) startOne(ctx context.Context, l layout, name string) error {
 	p.daemons = append(p.daemons, d)
 	if d.failed != nil {
 		go func() {
+			err := <-d.failed
+			if errors.Is(err, mon.ErrRemoved) {
+				c.log.Warn("the monitor ends", "err", err)
+				return // the others go on
+			}
 			select {
-			case p.failed <- <-d.failed:
+			case p.failed <- err:
 			default: // one failure is enough to end the process
 			}
 		}()

@@ -31,6 +31,9 @@ func (n *nursery) spawn(name string, args ...string) error {
 	}
 	go func() {
 		err := cmd.Wait()
+		if isRemoved(n.l, name) {
+			return // it was taken out of the cluster, and the others go on
+		}
 		n.cancel(fmt.Errorf("%w: %s (%v); the end of %s says:\n%s", errDaemonEnded, name, err,
 			n.l.log(name), tail(n.l, name, 5)))
 	}()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"glue/ceph"
@@ -24,7 +25,8 @@ type spec struct {
 	OSDs     []osdSpec         `json:"osds"`
 	PortBase int               `json:"port_base"`
 	Split    bool              `json:"split"`
-	Prepared bool              `json:"prepared"` // OSDs are known, the first pool is there
+	Prepared bool              `json:"prepared"`          // OSDs are known, the first pool is there
+	Joining  []string          `json:"joining,omitempty"` // monitors that are to be added
 	Config   map[string]string `json:"config,omitempty"`
 }
 
@@ -88,17 +90,29 @@ func (s *spec) fsid() ceph.UUID {
 // monAddrs are the monitors' addresses by id.
 func (s *spec) monAddrs() map[string]ceph.AddrVec {
 	out := map[string]ceph.AddrVec{}
-	for i, name := range s.Mons {
-		out[name] = ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: s.addr(i)}}
+	for _, name := range s.Mons {
+		out[name] = ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: s.monAddr(name)}}
 	}
 	return out
+}
+
+// monAddr is a monitor's address: the first is a, the next b, …
+func (s *spec) monAddr(name string) netip.AddrPort { return s.addr(int(name[0] - 'a')) }
+
+// monHost is the monitors' addresses as mon_host takes them.
+func (s *spec) monHost() string {
+	var hosts []string
+	for _, name := range s.Mons {
+		hosts = append(hosts, fmt.Sprintf("[v2:%s]", s.monAddr(name)))
+	}
+	return strings.Join(hosts, ",")
 }
 
 // checkPorts says which port of the cluster somebody else listens on.
 func (s *spec) checkPorts() error {
 	offsets := []int{mgrPort}
-	for i := range s.Mons {
-		offsets = append(offsets, i)
+	for _, name := range append(slices.Clone(s.Mons), s.Joining...) {
+		offsets = append(offsets, int(name[0]-'a'))
 	}
 	for _, o := range s.OSDs {
 		offsets = append(offsets, firstOSDPort+o.ID)
@@ -177,10 +191,17 @@ func (r request) newSpec(newUUID func() string) (*spec, error) {
 
 // conflict says why flags that were given do not fit a cluster that exists.
 func (r request) conflict(s *spec) error {
+	if have := len(s.Mons) + len(s.Joining); r.mons != 0 && r.mons < have {
+		return fmt.Errorf("--mons %d: the cluster in this folder has %d; take monitors out with: "+
+			"ceph mon rm NAME", r.mons, have)
+	}
+	if r.mons > maxMons {
+		return fmt.Errorf("--mons %d: a cluster has 1 to %d monitors", r.mons, maxMons)
+	}
 	for _, c := range []struct {
 		flag     string
 		said, is int
-	}{{"--mons", r.mons, len(s.Mons)}, {"--osds", r.osds, len(s.OSDs)},
+	}{{"--osds", r.osds, len(s.OSDs)},
 		{"--port-base", r.portBase, s.PortBase}} {
 		if c.said != 0 && c.said != c.is {
 			return fmt.Errorf("%s %d: the cluster in this folder was made with %d; leave the "+

@@ -35,7 +35,7 @@ func upCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&data, "data", "", "folder of the cluster")
-	f.IntVar(&r.mons, "mons", 0, "monitors of a new cluster (default 1)")
+	f.IntVar(&r.mons, "mons", 0, "monitors (default 1); more than there are are added")
 	f.IntVar(&r.osds, "osds", 0, "OSDs of a new cluster (default 3)")
 	f.StringVar(&r.osdSize, "osd-size", "", "size of a new OSD's sparse file (default 10G)")
 	f.IntVar(&r.portBase, "port-base", 0, "first of the ports of a new cluster (default 3300)")
@@ -79,6 +79,14 @@ func openOrCreate(l layout, r request, out io.Writer) (*spec, error) {
 		if len(r.set) > 0 {
 			return nil, fmt.Errorf("--set is for a new cluster; this one takes changes with: " +
 				"ceph config set global OPTION VALUE")
+		}
+		if err := s.dropRemoved(l); err != nil {
+			return nil, err
+		}
+		if r.mons > len(s.Mons)+len(s.Joining) {
+			if err := s.grow(l, r.mons); err != nil {
+				return nil, err
+			}
 		}
 		return s, os.MkdirAll(l.path("run"), 0o755)
 	}
@@ -151,6 +159,10 @@ func upSplit(ctx context.Context, l layout, s *spec, detach bool, out io.Writer)
 		return err
 	}
 	if err := watch.explain(prepare(ctx, l, s)); err != nil {
+		return err
+	}
+	err := s.letJoin(ctx, l, func(name string) error { return watch.spawnMissing([]string{name}) })
+	if err := watch.explain(err); err != nil {
 		return err
 	}
 	if err := watch.spawnMissing(s.otherDaemons()); err != nil {

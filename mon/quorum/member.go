@@ -93,11 +93,18 @@ func (n *Node) CaughtUp() []uint64 {
 	return out
 }
 
-// Yield makes a leader say nothing for a while, upon which the others elect one of themselves. It
-// answers nothing from now on. (Raft's own transfer of the lead would not do: it has a vote that
-// does not respect leases.)
-func (n *Node) Yield() {
-	if n.term != 0 && !n.alone() {
-		n.silent = 4 * electionTicks
+// Yield makes a leader step down and not stand for election for a while, so that another member is
+// elected. (Raft's own transfer of the lead would not do: it has a vote that does not respect
+// leases.)
+func (n *Node) Yield() error {
+	others := slices.DeleteFunc(slices.Clone(n.cs.GetVoters()), func(id uint64) bool {
+		return id == n.id
+	})
+	if n.term == 0 || len(others) == 0 {
+		return nil
 	}
+	n.silent = 4 * electionTicks
+	// A newer term is what makes a leader step down; it need not come from anybody.
+	return n.rn.Step(&pb.Message{Type: pb.MessageType_MsgHeartbeatResp.Enum(), To: &n.id,
+		From: &others[0], Term: ptr(n.term + 1)})
 }

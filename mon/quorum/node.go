@@ -78,7 +78,7 @@ type Node struct {
 	lease   time.Duration            // until when no other leader can exist
 	heard   map[uint64]time.Duration // when each other member last said something
 	led     time.Duration            // when the leader that we follow last said something
-	silent  int                      // ticks for which a leader is silent, to lose the lead
+	silent  int                      // ticks for which we do not stand for election
 	cs      *pb.ConfState
 	failed  error
 }

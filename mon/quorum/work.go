@@ -20,8 +20,11 @@ func (n *Node) Work() error {
 		rd := n.rn.Ready()
 		if rd.SoftState != nil {
 			n.lead = rd.SoftState.Lead
+			if n.lead != 0 {
+				n.silent = 0
+			}
 			if rd.SoftState.RaftState != raft.StateLeader {
-				n.term, n.ready, n.silent = 0, false, 0
+				n.term, n.ready = 0, false
 			} else {
 				n.term = n.rn.BasicStatus().GetTerm()
 			}
