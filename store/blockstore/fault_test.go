@@ -10,7 +10,6 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"glue/ceph"
@@ -21,116 +20,7 @@ import (
 	"glue/store/storetest"
 )
 
-var (
-	faultsFlag = flag.Int("store.faults", 300, "single failures to try")
-	flipsFlag  = flag.Int("store.flips", 400, "bit flips to try")
-)
-
-var errFault = errors.New("injected")
-
-// faultRun is a fixed piece of work in a world where one call fails.
-type faultRun struct {
-	w   *world
-	o   Options
-	txs []*objectstore.Transaction
-}
-
-// work submits until the store refuses everything.
-func (r *faultRun) work(s *Store, rng *rand.Rand) error {
-	model := memstore.New(memstore.Options{})
-	defer model.Close()
-	gen := storetest.NewGenerator(rng, model, storetest.GeneratorOptions{
-		Objects: 5, MaxBytes: 48 << 10})
-	for i := range 60 {
-		t := gen.Next()
-		t.PutMeta(seqKey, encodeSeq(len(r.txs)+1))
-		r.txs = append(r.txs, t)
-		err := s.Submit(t, func(err error) {
-			if err == nil {
-				r.w.acked.Add(1)
-			}
-		})
-		if err != nil {
-			r.txs = r.txs[:len(r.txs)-1]
-			continue
-		}
-		if err := model.Submit(t, nil); err != nil {
-			return err
-		}
-		if i%15 == 14 {
-			s.checkpoint.request()
-			storetest.Barrier(s)
-		}
-	}
-	return s.Close()
-}
-
-// tryFault fails the n-th call of the work and returns what it was, "" if there were fewer.
-func tryFault(seed uint64, n int) (kind string, err error) {
-	rng := rand.New(rand.NewPCG(seed, 9))
-	r := &faultRun{w: newWorld(4 << 20), o: crashOptions(rng)}
-	if err := Format("/osd", r.w.options(r.o)); err != nil {
-		return "", err
-	}
-	s, err := Open("/osd", r.w.options(r.o))
-	if err != nil {
-		return "", err
-	}
-	calls, late := 0, 0
-	r.w.mu.Lock()
-	r.w.step = func(k string) error {
-		// A directory that can't be synced makes Pebble panic: fail-stop, but not for a test.
-		if k == "kv dirsync" {
-			return nil
-		}
-		if k == "sync" && kind == "sync" {
-			late++
-		}
-		if calls++; calls-1 == n {
-			kind = k
-			return fmt.Errorf("%s: %w", k, errFault)
-		}
-		return nil
-	}
-	r.w.mu.Unlock()
-	finished := make(chan error, 1)
-	go func() { finished <- r.work(s, rng) }()
-	select {
-	case <-finished:
-	case <-time.After(3 * time.Second): // Pebble stopped for good, holding its locks
-	}
-	r.w.mu.Lock()
-	tries, txs := late, slices.Clone(r.txs)
-	r.w.mu.Unlock()
-	after := r.w.cut(rng)
-	p := crashPoint{w: after, txs: txs}
-	m := new(modelAt)
-	defer m.close()
-	if _, err := p.judge(m, r.o); err != nil {
-		return kind, err
-	}
-	if tries > 0 {
-		return kind, fmt.Errorf("%d syncs were tried after the failed one", tries)
-	}
-	return kind, nil
-}
-
-// Whichever single call to the system fails, nothing that was acknowledged is lost, and a barrier
-// that failed is the last.
-func TestEachCallFails(t *testing.T) {
-	seen := map[string]int{}
-	for seed, n, tried := uint64(1), 0, 0; tried < *faultsFlag; tried++ {
-		kind, err := tryFault(seed, n)
-		if err != nil {
-			t.Fatalf("seed %d, call %d (%s): %v", seed, n, kind, err)
-		}
-		seen[kind]++
-		if n += 3; kind == "" {
-			n, seed = int(seed)%3, seed+1
-		}
-	}
-	t.Log(seen)
-}
+var flipsFlag = flag.Int("store.flips", 400, "bit flips to try")
 
 // A bit that flips anywhere is noticed before its data leaves the store.
 func TestBitRot(t *testing.T) {

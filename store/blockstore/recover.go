@@ -11,10 +11,17 @@ import (
 	"glue/store/objectstore"
 )
 
-// open brings a store to the state after its last durable transaction.
+// open brings a store to the state after its last durable transaction. It closes the file if it
+// fails, unless the database can't go on and may still be using it.
 func open(dir string, o Options, file disk.File) (*Store, error) {
 	sb, err := readSuperblock(file)
+	if err == nil {
+		// What is read below may still be in a volatile cache after the process alone has died;
+		// nothing may be built on it before it is stable.
+		err = file.Sync()
+	}
 	if err != nil {
+		file.Close()
 		return nil, err
 	}
 	s := &Store{
@@ -32,24 +39,27 @@ func open(dir string, o Options, file disk.File) (*Store, error) {
 	q.blocks = map[uint64]*dataRun{}
 	q.ring = ring{length: uint64(sb.JournalLen), head: sb.Tail, tail: sb.Tail}
 	q.open = newGroup(0)
-	// What is read below may still be in a volatile cache after the process alone has died;
-	// nothing may be built on it before it is stable.
-	if err := file.Sync(); err != nil {
+	if err := s.patiently(s.openDatabase); err != nil {
 		return nil, err
 	}
-	s.kv, err = kv.Open(kvPath(dir), kv.Options{
+	return s, nil
+}
+
+func (s *Store) openDatabase() error {
+	o := s.opts
+	db, err := kv.Open(kvPath(s.dir), kv.Options{
 		FS: o.KVFS, CacheBytes: o.KVCacheBytes, MemTableBytes: o.MemTableBytes,
 		Gate: s.gate, OnError: s.kvError, OnFull: s.hostFull, MustExist: true,
 	})
 	if err != nil {
-		return nil, err
+		return firstError(err, s.file.Close())
 	}
+	s.kv = db
 	if err := s.recover(); err != nil {
 		s.fail(err) // lets the gate go
-		s.kv.Close()
-		return nil, err
+		return firstError(err, s.kv.Close(), s.file.Close())
 	}
-	return s, nil
+	return nil
 }
 
 // kvError hears of failed flushes and compactions.

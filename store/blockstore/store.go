@@ -119,7 +119,6 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s, err := open(dir, o, file)
 	if err != nil {
-		file.Close()
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	s.q.mu.Lock()
@@ -184,8 +183,14 @@ func (s *Store) Close() error {
 	s.q.closing = true
 	s.q.idle.Stop()
 	s.q.mu.Unlock()
+	return s.patiently(s.shutdown)
+}
+
+// patiently waits for f, but not long when the store has failed: then f may be waiting for ever in
+// a database that can't go on, and is left alone.
+func (s *Store) patiently(f func() error) error {
 	result := make(chan error, 1)
-	go func() { result <- s.shutdown() }()
+	go func() { result <- f() }()
 	select {
 	case err := <-result:
 		return err
@@ -194,13 +199,13 @@ func (s *Store) Close() error {
 	select {
 	case err := <-result:
 		return err
-	case <-time.After(closePatience): // someone waits for ever in a database that can't go on
+	case <-time.After(patience):
 		return s.failure()
 	}
 }
 
-// closePatience is how long a failed store may take to close.
-const closePatience = 2 * time.Second
+// patience is how long a failed store may take to open or close.
+const patience = 2 * time.Second
 
 func (s *Store) shutdown() error {
 	s.checkpoint.stop()

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -11,7 +12,8 @@ import (
 // its file is created, so a journal that has caught up at that moment covers it.
 type gateFS struct {
 	vfs.FS
-	gate func() error
+	gate  func() error
+	fatal func(error)
 }
 
 // Create waits at the gate if the file is a table. Before a marker is made to name a file, that
@@ -38,6 +40,29 @@ func (g gateFS) syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// OpenDir opens a directory whose sync must not fail: Pebble would panic.
+func (g gateFS) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	if err != nil || g.fatal == nil {
+		return f, err
+	}
+	return syncedDir{f, g.fatal}, nil
+}
+
+type syncedDir struct {
+	vfs.File
+	fatal func(error)
+}
+
+// Sync returns only if it has succeeded.
+func (d syncedDir) Sync() error {
+	err := d.File.Sync()
+	if err != nil {
+		d.fatal(fmt.Errorf("sync directory: %w", err))
+	}
+	return err
 }
 
 // Unwrap lets Pebble find the file system below.

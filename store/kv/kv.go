@@ -30,7 +30,8 @@ type Options struct {
 	MemTableBytes uint64
 	// Gate is called before each sorted table is created; may be nil.
 	Gate func() error
-	// OnError hears of failed flushes and compactions. It must not call the DB.
+	// OnError hears of failed flushes and compactions, and of errors that end the database, also
+	// while it is opened. It must not call the DB.
 	OnError func(error)
 	// OnFull is called when the file system is full, to make room; what failed is then tried once
 	// more. It must not call the DB.
@@ -46,8 +47,9 @@ type DB struct {
 	fs  vfs.FS
 	dir string
 	// dead is closed when Pebble met an error that it can't go on after; its locks may be held.
-	dead chan struct{}
-	once sync.Once
+	dead   chan struct{}
+	once   sync.Once
+	report func(error) // Options.OnError
 
 	// Pebble panics when it is used after Close, so everybody who uses it is counted.
 	mu     sync.RWMutex
@@ -68,8 +70,13 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
+	d := &DB{fs: o.FS, dir: dir, dead: make(chan struct{}), report: o.OnError}
+	gate := gateFS{FS: o.FS, gate: o.Gate}
+	if d.report != nil {
+		gate.fatal = d.fatal
+	}
 	opts := &pebble.Options{
-		FS:                          gateFS{FS: o.FS, gate: o.Gate},
+		FS:                          gate,
 		Cache:                       cache,
 		DisableWAL:                  true,
 		MemTableSize:                o.MemTableBytes,
@@ -91,8 +98,7 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	opts.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
-	d := &DB{fs: o.FS, dir: dir, dead: make(chan struct{})}
-	opts.Logger = &logger{db: d, report: o.OnError}
+	opts.Logger = &logger{d}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open key-value store %s: %w", dir, wrap(err))
@@ -343,23 +349,25 @@ func (d *DB) Close() error {
 	}
 }
 
-// logger drops what Pebble would print; what matters comes through OnError.
-type logger struct {
-	db     *DB
-	report func(error)
+// fatal is where an error ends that Pebble can't go on after. It never returns: the goroutine that
+// met the error stops here, maybe with Pebble's locks, and the owner of the store ends the process.
+func (d *DB) fatal(err error) {
+	d.once.Do(func() { close(d.dead) })
+	d.report(fmt.Errorf("key-value store: %w", err))
+	select {}
 }
+
+// logger drops what Pebble would print; what matters comes through OnError.
+type logger struct{ db *DB }
 
 func (*logger) Infof(string, ...any)  {}
 func (*logger) Errorf(string, ...any) {}
 
-// Fatalf is called when the manifest can't be written. It never returns: the goroutine that met
-// the error stops here, and the owner of the store ends the process.
+// Fatalf is called when the manifest can't be written.
 func (l *logger) Fatalf(format string, args ...any) {
-	l.db.once.Do(func() { close(l.db.dead) })
-	err := fmt.Errorf("key-value store: "+format, args...)
-	if l.report == nil {
+	err := fmt.Errorf(format, args...)
+	if l.db.report == nil {
 		panic(err)
 	}
-	l.report(err)
-	select {}
+	l.db.fatal(err)
 }
