@@ -3,6 +3,7 @@ package sim
 import (
 	"math/rand/v2"
 	"time"
+	"unsafe"
 )
 
 // epoch is the time of day at which every simulation begins.
@@ -39,4 +40,26 @@ func (c *clock) monotonic() time.Duration {
 	return c.elapsed()
 }
 
-func (c *clock) timeOfDay() time.Time { return epoch.Add(c.elapsed() + c.step) }
+// timeOfDay reads the clock as time.Now does: with what the time is said to be, and with a reading
+// of the clock that never goes back, which differences are taken of.
+func (c *clock) timeOfDay() time.Time {
+	return reading(epoch.Add(c.elapsed()+c.step), c.elapsed())
+}
+
+// reading is what time.Now would return. Only that function makes times with two readings, hence
+// the knowledge of their layout: a flag, seconds since 1885 and nanoseconds; the monotonic reading.
+func reading(wall time.Time, mono time.Duration) time.Time {
+	const (
+		hasMonotonic = 1 << 63
+		since1885    = 2682288000 // seconds to 1970
+	)
+	t := struct {
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	}{
+		wall: hasMonotonic | uint64(wall.Unix()+since1885)<<30 | uint64(wall.Nanosecond()),
+		ext:  int64(mono) + 1,
+	}
+	return *(*time.Time)(unsafe.Pointer(&t))
+}

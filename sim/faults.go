@@ -37,7 +37,7 @@ var faultTable = []fault{
 	{"process ends", 8, func(f *faults) { f.kill(f.some(), keepAll) }},
 	{"leader's process ends", 5, func(f *faults) { f.kill(f.leader(), keepAll) }},
 	{"restart at once", 5, (*faults).blink},
-	{"promises forgotten", 3, (*faults).amnesia},
+	{"promises forgotten", 4, (*faults).amnesia},
 	{"power fails everywhere", 2, (*faults).blackout},
 	{"long outage", 1, (*faults).longOutage},
 	{"partition", 25, (*faults).partition},

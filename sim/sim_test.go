@@ -24,7 +24,9 @@ var kept = []struct {
 	seed  uint64
 	until time.Duration
 	what  string
-}{}
+}{
+	{14, 4 * time.Minute, "a restarted monitor voted although it had promised a leader its vote"},
+}
 
 // run runs a seed, and on failure says how to run it again.
 func run(t *testing.T, seed uint64, until time.Duration) Result {
@@ -64,6 +66,23 @@ func TestMonitors(t *testing.T) {
 	}
 	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
 		sum)
+}
+
+// TestClock: setting the time of day changes what the time is said to be, and no difference.
+func TestClock(t *testing.T) {
+	s := &schedule{now: time.Hour}
+	c := &clock{s: s}
+	before := c.timeOfDay()
+	s.now += 5 * time.Second
+	c.step = -time.Minute
+	after := c.timeOfDay()
+	if d := after.Sub(before); d != 5*time.Second || !after.After(before) {
+		t.Errorf("5 s later the difference is %v", d)
+	}
+	if want := epoch.Add(time.Hour + 5*time.Second - time.Minute); !after.Round(0).Equal(want) ||
+		after.Unix() != want.Unix() || !after.Add(1).Round(0).Equal(want.Add(1)) {
+		t.Errorf("the time is said to be %v, want %v", after, want)
+	}
 }
 
 // TestSameSeedSameRun: a failure can be replayed.

@@ -38,10 +38,11 @@ func (f *faults) amnesia() {
 	x := w.hosts[(lead.id+1+w.rng.IntN(len(w.hosts)-1))%len(w.hosts)]
 	w.net.links[lead.id][x.id].sever(false)
 	w.net.links[x.id][lead.id].sever(false)
-	f.during(20*time.Second, f.connect)
+	f.during(8*time.Second, f.connect)
+	wait := 1500*time.Millisecond + w.jitter(2*time.Second)
 	for _, h := range w.hosts {
 		if h != lead && h != x {
-			w.after(4*time.Second+w.jitter(8*time.Second), func() {
+			w.after(wait+w.jitter(300*time.Millisecond), func() {
 				h.crash(keepAll)
 				f.during(f.while(5*time.Millisecond, 0.3), h.start)
 			})

@@ -73,8 +73,8 @@ type Node struct {
 	lead    uint64
 	applied uint64
 	base    uint64
-	ready   bool // leader, and an entry of our term is applied
-	ticks   int
+	ready   bool                     // leader, and an entry of our term is applied
+	ticks   int                      // since it was opened
 	lease   time.Duration            // until when no other leader can exist
 	heard   map[uint64]time.Duration // when each other member last said something
 	led     time.Duration            // when the leader that we follow last said something
@@ -244,6 +244,10 @@ func (n *Node) Step(message []byte) (from uint64) {
 	m := new(pb.Message)
 	if proto.Unmarshal(message, m) != nil || raft.IsLocalMsg(m.GetType()) || m.GetTo() != n.id {
 		return 0
+	}
+	if t := m.GetType(); n.ticks < electionTicks &&
+		(t == pb.MessageType_MsgVote || t == pb.MessageType_MsgPreVote) {
+		return m.GetFrom() // what we promised a leader before we were restarted, we keep
 	}
 	_ = n.rn.Step(m) // an error means "ignored", such as a message of a removed member
 	now := n.opt.Now()

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 )
 
 // counter is a machine that keeps every proposal under its index and the list in memory.
@@ -210,6 +212,41 @@ func TestThreeMembers(t *testing.T) {
 	}
 	for _, n := range x.nodes {
 		must(t, n.Close())
+	}
+}
+
+// TestPromiseSurvivesRestart: a member has promised a leader with a lease to vote for nobody else.
+// A restart within the lease must not free it.
+func TestPromiseSurvivesRestart(t *testing.T) {
+	fs := vfs.NewMem()
+	ids := []uint64{1, 2, 3}
+	must(t, Create("mon", fs, 2, ids, nothing))
+	granted := 0
+	n, err := Open("mon", Options{Machine: &counter{}, FS: fs, Send: func(_ uint64, b []byte) {
+		m := new(pb.Message)
+		must(t, proto.Unmarshal(b, m))
+		if m.GetType() == pb.MessageType_MsgPreVoteResp && !m.GetReject() {
+			granted++
+		}
+	}})
+	must(t, err)
+	defer n.Close()
+	ask, err := proto.Marshal(&pb.Message{Type: pb.MessageType_MsgPreVote.Enum(),
+		From: ptr[uint64](3), To: ptr[uint64](2), Term: ptr[uint64](2),
+		Index: ptr[uint64](firstIndex), LogTerm: ptr[uint64](firstTerm)})
+	must(t, err)
+	for tick := range electionTicks + 1 {
+		n.Step(ask)
+		must(t, n.Work())
+		if tick < electionTicks && granted > 0 {
+			t.Fatalf("votes %d ticks after it was started", tick)
+		}
+		n.Tick()
+	}
+	n.Step(ask)
+	must(t, n.Work())
+	if granted == 0 {
+		t.Error("never votes")
 	}
 }
 
