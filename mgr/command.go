@@ -1,9 +1,13 @@
 package mgr
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"glue/ceph"
+	"glue/client/monc"
 	"glue/cluster/commands"
 	"glue/internal/cephjson"
 	"glue/wire/message"
@@ -15,6 +19,9 @@ type result struct {
 	out    []byte
 	status string
 	err    error
+	// relay is a command for the monitors that has to be carried out first. Its answer is this
+	// one's, except that out, if there is some, stays.
+	relay any
 }
 
 // A handler answers one command; it runs on the loop.
@@ -76,7 +83,42 @@ func (m *Manager) onCommand(
 			"See http://docs.ceph.com/en/latest/mgr/administrator/#client-authentication"))
 		return
 	}
-	m.post(func(m *Manager) { answer(m.state.run(c)) })
+	m.post(func(m *Manager) {
+		if r := m.state.run(c); r.relay != nil {
+			m.relay(r, answer)
+		} else {
+			answer(r)
+		}
+	})
+}
+
+const (
+	maxRelayed   = 64 // commands at the monitors at a time
+	relayTimeout = time.Minute
+)
+
+// relay has the monitors carry out what a command has decided, and answers then.
+func (m *Manager) relay(r result, answer func(result)) {
+	if m.relayed.Add(1) > maxRelayed {
+		m.relayed.Add(-1)
+		answer(refuse(ceph.EAGAIN, "too many commands wait for the monitors; try again"))
+		return
+	}
+	m.wg.Go(func() {
+		defer m.relayed.Add(-1)
+		ctx, cancel := context.WithTimeout(context.Background(), relayTimeout)
+		defer cancel()
+		reply, err := m.client.Command(ctx, r.relay, nil)
+		r.status, r.err = reply.Status, err
+		if len(r.out) == 0 || err != nil {
+			r.out = reply.Output
+		}
+		var refused *monc.CommandError
+		if err != nil && !errors.As(err, &refused) {
+			r.err, r.status = ceph.EIO, fmt.Sprintf("the monitors did not answer: %v", err)
+		}
+		answer(r)
+	})
 }
 
 // run answers one command on the loop.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"glue/auth/keyring"
@@ -50,6 +51,7 @@ type Manager struct {
 
 	conf     *daemon.Config
 	commands *admin.Table
+	relayed  atomic.Int32 // commands that wait for the monitors
 }
 
 // An event is something for the loop to do.

@@ -168,7 +168,7 @@ func (c *core) build(seal [32]byte) {
 	c.osd = osdmon.New(osdmon.Options{
 		Read: read, Options: func() options.Set { return c.set }, Log: c.log,
 		ClusterLog: func(p uint16, text string) { c.clusterLog(p, text) },
-		Usage:      c.poolUsage,
+		Usage:      c.poolUsage, Vault: vault{c},
 	})
 	c.mgr = mgrmon.New(mgrmon.Options{
 		Log: c.clusterLog, Fenced: func(a ceph.AddrVec) { c.osd.Fence(c.now(), a) },

@@ -225,8 +225,32 @@ func (p *pg) statistics() pgstat.PG {
 		LastCleanScrubStamp: h.LastCleanScrubStamp,
 		Up:                  up, Acting: acting, UpPrimary: upPrimary, ActingPrimary: primary,
 		BlockedBy: p.m.BlockedBy(), MappingEpoch: h.SameIntervalSince,
+		AvailNoMissing: p.whole(),
 	}
 	p.countObjects(&out.Stats.Sum)
+	return out
+}
+
+// whole are the copies of the acting set that miss nothing.
+func (p *pg) whole() []ceph.PGShard {
+	if !p.active {
+		return nil
+	}
+	var out []ceph.PGShard
+	acting, _ := p.m.Acting()
+	for _, o := range acting {
+		missing, incomplete := p.m.Missing(), p.m.Info().IsIncomplete()
+		if o != p.s.d.opt.ID {
+			peer := p.m.Peer(o)
+			if peer == nil {
+				continue
+			}
+			missing, incomplete = peer.Missing, peer.Info.IsIncomplete()
+		}
+		if missing != nil && missing.Len() == 0 && !incomplete {
+			out = append(out, ceph.PGShard{OSD: o, Shard: ceph.NoShard})
+		}
+	}
 	return out
 }
 

@@ -99,7 +99,7 @@ func (m *Map) AdjustWeightSet(set int64, id int32, weights []uint32) error {
 		return fail(ceph.ENOENT, "there is no weight set %d", set)
 	}
 	if n := argPositions(args); n != len(weights) {
-		return fail(ceph.EINVAL, "must specify exactly %d weight values", n)
+		return fail(ceph.EINVAL, "must specify exact %d weight values", n)
 	}
 	m.completeArgs(args)
 	if m.adjustArgs(args, id, weights) == 0 {

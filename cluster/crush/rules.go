@@ -13,6 +13,11 @@ type SimpleRule struct {
 	Class         string // "": any
 	Indep         bool   // keep places: for erasure pools
 	Type          uint8  // TypeReplicated or TypeErasure
+	MaxSize       uint8  // copies or chunks; 0: the usual
+	// With a Locality, a type name, Groups items of it are chosen, and GroupSize failure domains in
+	// each.
+	Locality          string
+	Groups, GroupSize int
 }
 
 // AddSimpleRule adds a rule at the lowest free number (add_simple_rule).
@@ -48,7 +53,21 @@ func (m *Map) AddSimpleRule(r SimpleRule) (int, error) {
 		nr.MinSize, nr.MaxSize = 3, 20
 		nr.Steps = []Step{{OpSetChooseLeafTries, 5, 0}, {OpSetChooseTries, 100, 0}}
 	}
-	nr.Steps = append(nr.Steps, Step{OpTake, root, 0}, Step{op, 0, typ}, Step{OpEmit, 0, 0})
+	if r.MaxSize > 0 {
+		nr.MaxSize = r.MaxSize
+	}
+	nr.Steps = append(nr.Steps, Step{OpTake, root, 0})
+	if r.Locality != "" {
+		where, ok := m.TypeID(r.Locality)
+		if !ok {
+			return 0, fail(ceph.EINVAL, "unknown crush type %s", r.Locality)
+		}
+		nr.Steps = append(nr.Steps, Step{OpChooseIndep, int32(r.Groups), where},
+			Step{OpChooseLeafIndep, int32(r.GroupSize), typ})
+	} else {
+		nr.Steps = append(nr.Steps, Step{op, 0, typ})
+	}
+	nr.Steps = append(nr.Steps, Step{OpEmit, 0, 0})
 	m.placeRule(id, nr)
 	m.RuleNames[int32(id)] = r.Name
 	return id, nil

@@ -47,12 +47,15 @@ const (
 	PoolSelfmanagedSnaps
 	PoolPoolSnaps
 	PoolCreating
+	PoolEIO
+	PoolBulk
 )
 
 var poolFlagNames = []string{
 	"hashpspool", "full", "ec_overwrites", "incomplete_clones", "nodelete", "nopgchange",
 	"nosizechange", "write_fadvise_dontneed", "noscrub", "nodeep-scrub", "full_quota",
 	"nearfull", "backfillfull", "selfmanaged_snaps", "pool_snaps", "creating",
+	"eio", "bulk",
 }
 
 // Has says whether all bits of mask are set.

@@ -180,6 +180,16 @@ func (e *stored) Denc(c *denc.Coder) {
 	s.End()
 }
 
+// Adopt wishes an entry, sealed.
+func (s *Service) Adopt(e keyring.Entry) error { return s.set(e) }
+
+// Forget wishes an entry gone, if it is there.
+func (s *Service) Forget(n ceph.AuthName) {
+	if _, ok := s.keys.Entity(n); ok {
+		s.edit.Remove(entityKey + n.String())
+	}
+}
+
 // set wishes an entry.
 func (s *Service) set(e keyring.Entry) error {
 	return s.seal(entityKey+e.Name.String(), &stored{e})

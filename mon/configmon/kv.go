@@ -143,6 +143,24 @@ func (k *KV) dump(r *service.Request) service.Answer {
 	return r.JSON(out)
 }
 
+// Put wishes a value.
+func (k *KV) Put(key string, value []byte) { k.edit.Put(key, value) }
+
+// Get is a value.
+func (k *KV) Get(key string) ([]byte, bool) {
+	v, ok := k.values[key]
+	return v, ok
+}
+
+// RemovePrefix wishes everything under a prefix gone.
+func (k *KV) RemovePrefix(prefix string) {
+	for key := range k.values {
+		if strings.HasPrefix(key, prefix) {
+			k.edit.Remove(key)
+		}
+	}
+}
+
 // WithPrefix is all values under a prefix, for subscribers; the caller must not change them.
 func (k *KV) WithPrefix(prefix string) map[string][]byte {
 	out := map[string][]byte{}

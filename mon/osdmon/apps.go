@@ -11,8 +11,8 @@ import (
 
 // Bounds of application metadata of a pool.
 const (
-	maxApps    = 10
-	maxAppKeys = 250
+	maxApps    = 4
+	maxAppKeys = 64
 	maxAppText = 128
 )
 
@@ -36,13 +36,15 @@ func (s *Service) cmdAppEnable(r *service.Request) service.Answer {
 	app := r.Need("app")
 	switch {
 	case s.hasApp(p, app): // again is fine
+	case app == "":
+		return service.Fail(ceph.EINVAL, "application name must be provided")
 	case len(p.Applications) > 0 && !r.Bool("yes_i_really_mean_it"):
 		return service.Fail(ceph.EPERM, "Are you SURE? Pool '%s' already has an enabled "+
 			"application; pass --yes-i-really-mean-it to proceed anyway", r.Str("pool"))
 	case len(p.Applications) >= maxApps:
 		return service.Fail(ceph.EINVAL, "too many enabled applications on pool '%s'; max %d",
 			r.Str("pool"), maxApps)
-	case app == "" || len(app) > maxAppText:
+	case len(app) > maxAppText:
 		return service.Fail(ceph.EINVAL, "application name '%s' too long; max length %d", app,
 			maxAppText)
 	default:
@@ -81,7 +83,7 @@ func (s *Service) cmdAppSet(r *service.Request) service.Answer {
 		return service.Fail(ceph.ENOENT, "application '%s' is not enabled on pool '%s'", app,
 			r.Str("pool"))
 	case key == "":
-		return service.Fail(ceph.EINVAL, "key cannot be empty")
+		return service.Fail(ceph.EINVAL, "key must be provided")
 	case len(key) > maxAppText:
 		return service.Fail(ceph.EINVAL, "key '%s' too long; max length %d", key, maxAppText)
 	case len(value) > maxAppText:
@@ -142,7 +144,7 @@ func (s *Service) cmdAppGet(r *service.Request) service.Answer {
 			app,
 			r.Str("pool"), r.Str("key"))
 	}
-	return r.Either(v, v+"\n")
+	return service.Plain(v + "\n")
 }
 
 func notNil(m map[string]string) map[string]string {

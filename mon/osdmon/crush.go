@@ -3,13 +3,10 @@ package osdmon
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"glue/ceph"
 	"glue/ceph/denc"
-	"glue/cluster/commands"
 	"glue/cluster/crush"
 	"glue/mon/service"
 )
@@ -45,6 +42,9 @@ func (s *Service) crushCommands() []service.Row {
 		{Prefix: "osd crush set-device-class", Run: s.cmdSetClass},
 		{Prefix: "osd crush rm-device-class", Run: s.cmdRemoveClass},
 		{Prefix: "osd crush class rename", Run: s.cmdRenameClass},
+		{Prefix: "osd crush class create", Run: s.cmdCreateClass},
+		{Prefix: "osd crush class rm", Run: s.cmdDropClass},
+		{Prefix: "osd crush set-all-straw-buckets-to-straw2", Run: s.cmdModernize},
 	}
 }
 
@@ -124,75 +124,6 @@ func (s *Service) cmdGetTunable(r *service.Request) service.Answer {
 	return r.Either(map[string]uint8{"straw_calc_version": v}, fmt.Sprintf("%d\n", v))
 }
 
-func (s *Service) cmdClasses(r *service.Request) service.Answer {
-	classes := s.m.Crush.Classes()
-	if classes == nil {
-		classes = []string{}
-	}
-	return r.JSON(classes)
-}
-
-func (s *Service) cmdClassOSDs(r *service.Request) service.Answer {
-	ids := slices.Sorted(slices.Values(s.m.Crush.DevicesOfClass(r.Need("class"))))
-	lines := []string{}
-	for _, id := range ids {
-		lines = append(lines, strconv.Itoa(int(id)))
-	}
-	if ids == nil {
-		ids = []int32{}
-	}
-	return r.Either(ids, service.Lines(lines))
-}
-
-// osdList reads a list of OSDs, of which "all", "any" and "*" mean all that exist.
-func (s *Service) osdList(texts []string) ([]int32, *service.Answer) {
-	var out []int32
-	for _, t := range texts {
-		if t == "all" || t == "any" || t == "*" {
-			return s.m.OSDs(), nil
-		}
-		id, err := commands.ParseOSD(t)
-		if err != nil {
-			a := service.Fail(ceph.EINVAL, "unable to parse osd id:\"%s\"", t)
-			return nil, &a
-		}
-		out = append(out, id)
-	}
-	return out, nil
-}
-
-func (s *Service) cmdGetClass(r *service.Request) service.Answer {
-	ids, bad := s.osdList(r.Strs("ids"))
-	if bad != nil {
-		return *bad
-	}
-	type row struct {
-		OSD   int32  `json:"osd"`
-		Class string `json:"device_class"`
-	}
-	rows := []row{}
-	seen := map[string]bool{}
-	for _, id := range ids {
-		if !s.m.Exists(id) {
-			return service.Fail(ceph.EINVAL, "osd.%d does not exist", id)
-		}
-		class := s.m.Crush.ItemClass(id)
-		seen[class] = true
-		rows = append(rows, row{id, class})
-	}
-	if r.IsJSON() {
-		return r.JSON(rows)
-	}
-	if len(seen) == 1 && len(rows) > 0 {
-		return service.Plain(rows[0].Class + "\n")
-	}
-	var lines []string
-	for _, row := range rows {
-		lines = append(lines, fmt.Sprintf("osd.%d %s", row.OSD, row.Class))
-	}
-	return service.Plain(service.Lines(lines))
-}
-
 // cmdSetCrush replaces the whole map by one in binary form.
 func (s *Service) cmdSetCrush(r *service.Request) service.Answer {
 	if want := r.Int("prior_version", -1); want >= 0 && want != int64(s.m.CrushVersion) {
@@ -251,6 +182,9 @@ func (s *Service) cmdCrushSet(r *service.Request) service.Answer {
 		return *bad
 	}
 	name := fmt.Sprintf("osd.%d", id)
+	if _, there := s.m.Crush.CheckLocation(id, loc); there {
+		return s.setAgain(r, id, weight, loc)
+	}
 	what := fmt.Sprintf("item id %d name '%s' weight %v at location %v", id, name,
 		r.Float("weight", 0), loc)
 	action := strings.TrimPrefix(r.Prefix, "osd crush ")
@@ -264,6 +198,20 @@ func (s *Service) cmdCrushSet(r *service.Request) service.Answer {
 			return m.UpdateItem(id, weight, name, loc)
 		}
 		return true, m.InsertItem(id, weight, name, loc)
+	})
+}
+
+// setAgain gives an OSD that is at its place already a weight.
+func (s *Service) setAgain(r *service.Request, id int32, weight uint32, loc crush.Location,
+) service.Answer {
+	name := fmt.Sprintf("osd.%d", id)
+	what := fmt.Sprintf("set item id %d name '%s' weight %v at location %v", id, name,
+		r.Float("weight", 0), loc)
+	if have, ok := s.m.Crush.ItemWeight(id); ok && have == weight {
+		return service.OK("%s: no change", what)
+	}
+	return s.changeCrush(r, what+" to crush map", func(m *crush.Map) (bool, error) {
+		return m.UpdateItem(id, weight, name, loc)
 	})
 }
 

@@ -74,18 +74,20 @@ func (s *Service) cmdSwapBucket(r *service.Request) service.Answer {
 	a, b := r.Need("source"), r.Need("dest")
 	said := fmt.Sprintf("swapped bucket of %s to %s", a, b)
 	return s.changeCrush(r, said, func(m *crush.Map) (bool, error) {
-		x, err := item(m, a)
-		if err != nil {
-			return false, err
+		x, ok := m.ItemID(a)
+		if !ok {
+			return false, &crush.Error{Errno: ceph.ENOENT, Text: "source item " + a +
+				" does not exist"}
 		}
-		y, err := item(m, b)
-		if err != nil {
-			return false, err
+		y, ok := m.ItemID(b)
+		if !ok {
+			return false, &crush.Error{Errno: ceph.ENOENT, Text: "dest item " + b +
+				" does not exist"}
 		}
-		_, hasParent := m.Parent(y)
+		_, hasParent := m.Parent(x)
 		if hasParent && !r.Bool("yes_i_really_mean_it") {
-			return false, &crush.Error{Errno: ceph.EPERM, Text: "dest bucket '" + b +
-				"' has parent; pass --yes-i-really-mean-it to proceed anyway"}
+			return false, &crush.Error{Errno: ceph.EPERM, Text: "source item " + a +
+				" is not an orphan bucket; pass --yes-i-really-mean-it to proceed anyway"}
 		}
 		return true, m.SwapBucket(x, y)
 	})
@@ -128,7 +130,8 @@ func (s *Service) cmdRenameBucket(r *service.Request) service.Answer {
 	from, to := r.Need("srcname"), r.Need("dstname")
 	if _, ok := s.m.Crush.ItemID(from); !ok {
 		if _, ok := s.m.Crush.ItemID(to); ok {
-			return service.OK("already renamed to '%s'", to)
+			return service.OK("srcname = '%s' does not exist and dstname = '%s' already exists",
+				from, to)
 		}
 	}
 	return s.changeCrush(r, fmt.Sprintf("renamed bucket %s into %s", from, to),
@@ -145,11 +148,11 @@ func (s *Service) cmdCrushRemove(r *service.Request) service.Answer {
 	if b := s.m.Crush.Bucket(target); b != nil && len(b.Items) > 0 && !unlink {
 		return service.Fail(ceph.ENOTEMPTY, "")
 	}
-	done := "removed item"
-	if unlink {
-		done = "unlinked item"
+	if _, ok := s.m.Crush.ItemID(ancestor); ancestor != "" && !ok {
+		return service.Fail(ceph.ENOENT, "ancestor item '%s' does not appear in the crush map",
+			ancestor)
 	}
-	said := fmt.Sprintf("%s id %d name '%s' from crush map", done, target, name)
+	said := fmt.Sprintf("removed item id %d name '%s' from crush map", target, name)
 	return s.changeCrush(r, said, func(m *crush.Map) (bool, error) {
 		id, err := item(m, name)
 		if err != nil {
@@ -181,7 +184,8 @@ func (s *Service) cmdReweightSubtree(r *service.Request) service.Answer {
 	return s.reweight(r, func(m *crush.Map, id int32, w uint32) error {
 		if id >= 0 {
 			return &crush.Error{Errno: ceph.EINVAL,
-				Text: fmt.Sprintf("device '%s' is not a subtree", r.Str("name"))}
+				Text: fmt.Sprintf("device '%s' is not a subtree in the crush map",
+					r.Str("name"))}
 		}
 		_, err := m.AdjustSubtreeWeight(id, w)
 		return err
@@ -217,7 +221,7 @@ func (s *Service) cmdTunables(r *service.Request) service.Answer {
 
 func (s *Service) cmdSetTunable(r *service.Request) service.Answer {
 	name, value := r.Need("tunable"), r.NeedInt("value")
-	if name != "straw_calc_version" || value < 0 || value > 2 {
+	if name != "straw_calc_version" || value < 0 || value > 1 {
 		return service.Fail(ceph.EINVAL, "value must be 0 or 1; got %d", value)
 	}
 	return s.changeCrush(r, fmt.Sprintf("adjusted tunable %s to %d", name, value),
@@ -225,64 +229,4 @@ func (s *Service) cmdSetTunable(r *service.Request) service.Answer {
 			m.Tunables.StrawCalcVersion = uint8(value)
 			return true, nil
 		})
-}
-
-func (s *Service) cmdSetClass(r *service.Request) service.Answer {
-	class := r.Need("class")
-	ids, bad := s.osdList(r.Strs("ids"))
-	if bad != nil {
-		return *bad
-	}
-	var names []string
-	for _, id := range ids {
-		names = append(names, fmt.Sprint(id))
-	}
-	said := fmt.Sprintf("set osd(s) %s to class '%s'", strings.Join(names, ","), class)
-	return s.changeCrush(r, said, func(m *crush.Map) (changed bool, err error) {
-		for _, id := range ids {
-			if !s.m.Exists(id) {
-				return false, &crush.Error{Errno: ceph.ENOENT,
-					Text: fmt.Sprintf("osd.%d does not exist", id)}
-			}
-			c, err := m.SetDeviceClass(id, class)
-			if err != nil {
-				return false, err
-			}
-			changed = changed || c
-		}
-		return changed, nil
-	})
-}
-
-func (s *Service) cmdRemoveClass(r *service.Request) service.Answer {
-	ids, bad := s.osdList(r.Strs("ids"))
-	if bad != nil {
-		return *bad
-	}
-	var names []string
-	for _, id := range ids {
-		names = append(names, fmt.Sprint(id))
-	}
-	said := "done removing class of osd(s): " + strings.Join(names, ",")
-	return s.changeCrush(r, said, func(m *crush.Map) (changed bool, err error) {
-		for _, id := range ids {
-			c, err := m.RemoveDeviceClass(id)
-			if err != nil {
-				return false, err
-			}
-			changed = changed || c
-		}
-		return changed, nil
-	})
-}
-
-func (s *Service) cmdRenameClass(r *service.Request) service.Answer {
-	from, to := r.Need("srcname"), r.Need("dstname")
-	if _, ok := s.m.Crush.ClassID(from); !ok {
-		if _, ok := s.m.Crush.ClassID(to); ok {
-			return service.OK("already renamed to '%s'", to)
-		}
-	}
-	return s.changeCrush(r, fmt.Sprintf("rename class '%s' to '%s'", from, to),
-		func(m *crush.Map) (bool, error) { return true, m.RenameClass(from, to) })
 }

@@ -15,6 +15,7 @@ func (s *Service) ruleCommands() []service.Row {
 		{Prefix: "osd crush rule dump", Run: s.cmdRuleDump},
 		{Prefix: "osd crush rule create-simple", Run: s.cmdRuleSimple},
 		{Prefix: "osd crush rule create-replicated", Run: s.cmdRuleReplicated},
+		{Prefix: "osd crush rule create-erasure", Run: s.cmdRuleErasure},
 		{Prefix: "osd crush rule rm", Run: s.cmdRuleRemove},
 		{Prefix: "osd crush rule rename", Run: s.cmdRuleRename},
 	}
@@ -90,6 +91,9 @@ func (s *Service) cmdRuleRemove(r *service.Request) service.Answer {
 
 func (s *Service) cmdRuleRename(r *service.Request) service.Answer {
 	from, to := r.Need("srcname"), r.Need("dstname")
+	if from == to {
+		return service.OK("destination rule name is equal to source rule name")
+	}
 	if _, ok := s.m.Crush.RuleID(from); !ok {
 		if _, ok := s.m.Crush.RuleID(to); ok {
 			return service.OK("already renamed to '%s'", to)

@@ -116,7 +116,7 @@ func (s *Service) bringIn(inc *osdmap.Incremental, id int32, known bool, x osdma
 	fresh := !known || s.m.State[id].Has(osdmap.OSDNew)
 	auto := known && s.m.State[id].Has(osdmap.OSDAutoOut)
 	switch {
-	case known && s.m.IsIn(id):
+	case known && s.m.IsIn(id) && !fresh:
 	case auto && x.OldWeight > 0:
 		put(&inc.NewWeight, id, x.OldWeight)
 		x.OldWeight = 0

@@ -1,6 +1,7 @@
 package osdmon
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +17,8 @@ import (
 
 // settable are the flags that "osd set" and "osd unset" know, by what the operator types.
 var settable = map[string]osdmap.Flags{
-	"full": osdmap.FlagFull, "pause": osdmap.FlagPauseRD | osdmap.FlagPauseWR,
-	"noup": osdmap.FlagNoUp, "nodown": osdmap.FlagNoDown, "noout": osdmap.FlagNoOut,
+	"pause": osdmap.FlagPauseRD | osdmap.FlagPauseWR,
+	"noup":  osdmap.FlagNoUp, "nodown": osdmap.FlagNoDown, "noout": osdmap.FlagNoOut,
 	"noin": osdmap.FlagNoIn, "nobackfill": osdmap.FlagNoBackfill,
 	"norebalance": osdmap.FlagNoRebalance, "norecover": osdmap.FlagNoRecover,
 	"noscrub": osdmap.FlagNoScrub, "nodeep-scrub": osdmap.FlagNoDeepScrub,
@@ -29,10 +30,6 @@ func (s *Service) flag(r *service.Request, key string, on bool) service.Answer {
 	f, ok := settable[key]
 	if !ok || !on && key == "pglog_hardlimit" {
 		return service.Fail(ceph.EINVAL, "unrecognized flag '%s'", key)
-	}
-	if key == "full" && on && !r.Bool("yes_i_really_mean_it") {
-		return service.Fail(ceph.EPERM, "Are you SURE? This will block all writes; "+
-			"pass --yes-i-really-mean-it to proceed anyway")
 	}
 	next, word, did := s.m.Flags|f, "set", "set"
 	if !on {
@@ -66,7 +63,7 @@ var groupFlags = map[string]osdmap.State{
 	"noout": osdmap.OSDNoOut,
 }
 
-// group sets flags on OSDs, CRUSH buckets or device classes.
+// group sets or clears flags on OSDs, CRUSH buckets or device classes.
 func (s *Service) group(r *service.Request, on bool) service.Answer {
 	var f osdmap.State
 	for _, word := range strings.FieldsFunc(r.Need("flags"), func(c rune) bool {
@@ -82,55 +79,77 @@ func (s *Service) group(r *service.Request, on bool) service.Answer {
 	if f == 0 {
 		return service.Fail(ceph.EINVAL, "must specify flag(s) {noup,nodwon,noin,noout} to set")
 	}
+	return s.flagAll(r, r.Strs("who"), f, on)
+}
+
+// flagAll sets or clears flags on each of those named. What is not there is said; when no name
+// means anything it is an error.
+func (s *Service) flagAll(r *service.Request, who []string, f osdmap.State, on bool,
+) service.Answer {
 	apply := func(old uint32) uint32 {
 		if on {
 			return old | uint32(f)
 		}
 		return old &^ uint32(f)
 	}
-	inc := s.inc(r.Now)
-	for _, who := range r.Strs("who") {
-		if bad := s.groupOne(inc, who, apply); bad != nil {
-			return *bad
-		}
+	inc, text, known := s.inc(r.Now), "", false
+	for _, w := range who {
+		said, ok := s.flagOne(inc, w, apply)
+		text, known = text+said, known || ok
 	}
-	return service.OK("")
+	if !known {
+		return service.Fail(ceph.EINVAL, "%s", text)
+	}
+	return service.OK("%s", text)
 }
 
-func (s *Service) groupOne(inc *osdmap.Incremental, who string, apply func(uint32) uint32,
-) *service.Answer {
+// flagOne flags one OSD, bucket or class; ok is false for a name that is none of them.
+func (s *Service) flagOne(inc *osdmap.Incremental, who string, apply func(uint32) uint32,
+) (said string, ok bool) {
 	c := s.m.Crush
 	if who == "all" || who == "any" || who == "*" {
 		for _, id := range s.m.OSDs() {
-			s.groupOSD(inc, id, apply)
+			s.flagOSD(inc, id, apply)
 		}
-		return nil
+		return "", true
 	}
 	if id, err := commands.ParseOSD(who); err == nil {
 		if !s.m.Exists(id) {
-			a := service.Fail(ceph.ENOENT, "osd.%d does not exist", id)
-			return &a
+			return fmt.Sprintf("osd.%d does not exist. ", id), true
 		}
-		s.groupOSD(inc, id, apply)
-		return nil
+		s.flagOSD(inc, id, apply)
+		return "", true
 	}
 	if id, ok := c.ItemID(who); ok {
 		put(&inc.NewCrushNodeFlags, id, apply(s.m.CrushNodeFlags[id]))
-		return nil
+		return "", true
 	}
 	if id, ok := c.ClassID(who); ok {
 		put(&inc.NewDeviceClassFlags, id, apply(s.m.DeviceClassFlags[id]))
-		return nil
+		return "", true
 	}
-	a := service.Fail(ceph.ENOENT, "crush node or device class '%s' does not exist", who)
-	return &a
+	return fmt.Sprintf("unable to parse osd id or crush node or device class: \"%s\". ", who), false
 }
 
-func (s *Service) groupOSD(inc *osdmap.Incremental, id int32, apply func(uint32) uint32) {
+func (s *Service) flagOSD(inc *osdmap.Incremental, id int32, apply func(uint32) uint32) {
 	old := uint32(s.m.State[id])
 	if change := old ^ apply(old); change != 0 {
 		put(&inc.NewState, id, osdmap.State(change))
 	}
+}
+
+// flagRows are the older commands "osd add-noup" and "osd rm-noup" and their kin.
+func (s *Service) flagRows() []service.Row {
+	var rows []service.Row
+	for _, name := range []string{"noup", "nodown", "noin", "noout"} {
+		for verb, on := range map[string]bool{"add": true, "rm": false} {
+			rows = append(rows, service.Row{Prefix: "osd " + verb + "-" + name,
+				Run: func(r *service.Request) service.Answer {
+					return s.flagAll(r, r.Strs("ids"), groupFlags[name], on)
+				}})
+		}
+	}
+	return rows
 }
 
 func (s *Service) cmdSetGroup(r *service.Request) service.Answer { return s.group(r, true) }
@@ -144,7 +163,9 @@ func (s *Service) cmdBlocklist(r *service.Request) service.Answer {
 	text := r.Need("addr")
 	ranged := r.Str("range") != ""
 	a, err := blocklistAddr(text, ranged)
-	if err != nil {
+	if errors.Is(err, errManyBits) {
+		return service.Fail(ceph.EINVAL, "Too many bits in range for that protocol!")
+	} else if err != nil {
 		return service.Fail(ceph.EINVAL, "unable to parse address %s", text)
 	}
 	op := r.Str("blocklistop")
@@ -189,11 +210,17 @@ func blocklistAddr(text string, ranged bool) (ceph.Addr, error) {
 		return ceph.ParseAddr(text, ceph.AddrAny)
 	}
 	a, err := ceph.ParseAddr(strings.TrimPrefix(text, "cidr:"), ceph.AddrCIDR)
-	if err == nil && (!strings.Contains(text, "/") || int(a.Nonce) > a.AddrPort.Addr().BitLen()) {
+	switch {
+	case err != nil:
+	case !strings.Contains(text, "/"):
 		err = fmt.Errorf("%q is not a range of the form IP/BITS", text)
+	case int(a.Nonce) > a.AddrPort.Addr().BitLen():
+		err = errManyBits
 	}
 	return a, err
 }
+
+var errManyBits = errors.New("the range has more bits than its addresses")
 
 func (s *Service) cmdBlocklistClear(r *service.Request) service.Answer {
 	inc := s.inc(r.Now)
@@ -208,50 +235,10 @@ func (s *Service) cmdBlocklistClear(r *service.Request) service.Answer {
 	return service.OK(" removed all blocklist entries")
 }
 
-func (s *Service) cmdProfileSet(r *service.Request) service.Answer {
-	name := r.Need("name")
-	p := map[string]string{"plugin": "jerasure", "technique": "reed_sol_van"}
-	for _, w := range r.Strs("profile") {
-		k, v, ok := strings.Cut(w, "=")
-		if !ok || k == "" {
-			return service.Fail(ceph.EINVAL, "'%s' is not of the form key=value", w)
-		}
-		p[k] = v
-	}
-	if have, ok := s.m.ECProfiles[name]; ok {
-		if fmt.Sprint(have) == fmt.Sprint(p) {
-			return service.OK("")
-		}
-		if !r.Bool("force") {
-			return service.Fail(ceph.EPERM, "will not override erasure code profile %s "+
-				"because the "+
-				"existing profile %v is different from the proposed profile %v", name, have, p)
-		}
-	}
-	put(&s.inc(r.Now).NewECProfiles, name, p)
-	return service.OK("")
-}
-
-func (s *Service) cmdProfileRemove(r *service.Request) service.Answer {
-	name := r.Need("name")
-	for id, p := range s.m.Pools {
-		if p.ECProfile == name {
-			return service.Fail(ceph.EBUSY, "pool(s) %s are using the erasure code profile '%s'",
-				s.m.PoolName(id), name)
-		}
-	}
-	if _, ok := s.m.ECProfiles[name]; !ok {
-		return service.OK("erasure-code-profile %s does not exist", name)
-	}
-	inc := s.inc(r.Now)
-	inc.OldECProfiles = append(inc.OldECProfiles, name)
-	return service.OK("")
-}
-
 // dropFromCrush removes an OSD from the CRUSH map, if it is there.
 func (s *Service) dropFromCrush(now time.Time, id int32) error {
-	if !s.m.Crush.Holds(id) {
+	if _, ok := s.m.Crush.Names[id]; !ok {
 		return nil
 	}
-	return s.editCrush(now, func(c *crush.Map) error { return c.RemoveItem(id, false) })
+	return s.editCrush(now, func(c *crush.Map) error { return c.ForgetDevice(id) })
 }

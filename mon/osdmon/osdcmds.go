@@ -25,7 +25,7 @@ func (s *Service) osdCommands() []service.Row {
 		{Prefix: "osd lost", Run: s.cmdLost},
 		{Prefix: "osd destroy-actual", Run: s.cmdDestroy},
 		{Prefix: "osd purge-actual", Run: s.cmdPurge},
-		{Prefix: "osd purge-new", Run: s.cmdPurge},
+		{Prefix: "osd purge-new", Run: s.cmdPurgeNew},
 		{Prefix: "osd reweight", Run: s.cmdReweight},
 		{Prefix: "osd reweightn", Run: s.cmdReweightN},
 		{Prefix: "osd primary-affinity", Run: s.cmdAffinity},
@@ -192,63 +192,6 @@ func (s *Service) cmdRemove(r *service.Request) service.Answer {
 	return a
 }
 
-// cmdNew gives a disk, known by its UUID, a number.
-func (s *Service) cmdNew(r *service.Request) service.Answer {
-	var id ceph.UUID
-	if r.Has("uuid") {
-		var err error
-		if id, err = ceph.ParseUUID(r.Str("uuid")); err != nil {
-			return service.Fail(ceph.EINVAL, "invalid uuid value '%s'.", r.Str("uuid"))
-		}
-	}
-	want := int32(-1)
-	if r.Has("id") {
-		want = r.OSD("id")
-	}
-	if have := s.m.OSDByUUID(id); !id.IsZero() && have >= 0 {
-		if want >= 0 && want != have {
-			return service.Fail(ceph.EEXIST, "uuid %v already in use for different id %d", id, have)
-		}
-		return numberAnswer(r, have)
-	}
-	switch {
-	case want > maxOSDNumber:
-		return service.Fail(ceph.EINVAL, "id %d is too large: at most %d", want, maxOSDNumber)
-	case want >= 0 && s.m.Exists(want) && !s.m.IsDestroyed(want):
-		return service.Fail(ceph.EEXIST, "id %d already in use and does not match uuid %v", want,
-			id)
-	case want < 0:
-		want = s.freeNumber()
-	}
-	inc := s.inc(r.Now)
-	inc.NewMaxOSD = growth(s.m, inc, want)
-	if s.m.IsDestroyed(want) {
-		put(&inc.NewState, want, osdmap.OSDDestroyed)
-	} else {
-		put(&inc.NewState, want, osdmap.OSDExists|osdmap.OSDNew)
-		put(&inc.NewWeight, want, 0)
-	}
-	if !id.IsZero() {
-		put(&inc.NewUUID, want, id)
-	}
-	return numberAnswer(r, want)
-}
-
-func numberAnswer(r *service.Request, id int32) service.Answer {
-	return r.Either(struct {
-		ID int32 `json:"osdid"`
-	}{id}, fmt.Sprintf("%d\n", id))
-}
-
-func (s *Service) freeNumber() int32 {
-	for id := range s.m.MaxOSD {
-		if !s.m.Exists(id) {
-			return id
-		}
-	}
-	return s.m.MaxOSD
-}
-
 func (s *Service) cmdLost(r *service.Request) service.Answer {
 	if !r.Bool("yes_i_really_mean_it") {
 		return service.Fail(ceph.EPERM, "are you SURE?  this might mean real, permanent data "+
@@ -265,53 +208,6 @@ func (s *Service) cmdLost(r *service.Request) service.Answer {
 	e := s.m.Info[id].DownAt
 	put(&s.inc(r.Now).NewLost, id, e)
 	return service.OK("marked osd lost in epoch %d", e)
-}
-
-// gone checks that an OSD may be destroyed: it exists and is down.
-func (s *Service) gone(r *service.Request) (int32, *service.Answer) {
-	id := r.OSD("id")
-	var a service.Answer
-	switch {
-	case !r.Bool("yes_i_really_mean_it"):
-		a = service.Fail(ceph.EPERM, "Are you SURE?  Did you verify with 'ceph osd "+
-			"safe-to-destroy'?  "+
-			"This will mean real, permanent data loss, as well as deletion of cephx and "+
-			"lockbox keys. "+
-			"Pass --yes-i-really-mean-it if you really do.")
-	case !s.m.Exists(id):
-		a = service.OK("osd.%d does not exist", id)
-	case s.m.IsUp(id):
-		a = service.Fail(ceph.EBUSY, "osd.%d is not `down`.", id)
-	default:
-		return id, nil
-	}
-	return id, &a
-}
-
-func (s *Service) cmdDestroy(r *service.Request) service.Answer {
-	id, bad := s.gone(r)
-	if bad != nil {
-		return *bad
-	}
-	if !s.m.IsDestroyed(id) {
-		inc := s.inc(r.Now)
-		put(&inc.NewState, id, osdmap.OSDDestroyed)
-		put(&inc.NewUUID, id, ceph.UUID{})
-	}
-	return service.OK("destroyed osd.%d", id)
-}
-
-// cmdPurge removes an OSD from the OSD map and from the CRUSH map.
-func (s *Service) cmdPurge(r *service.Request) service.Answer {
-	id, bad := s.gone(r)
-	if bad != nil {
-		return *bad
-	}
-	if err := s.dropFromCrush(r.Now, id); err != nil {
-		return service.Fail(ceph.EINVAL, "%v", err)
-	}
-	put(&s.inc(r.Now).NewState, id, s.m.State[id])
-	return service.OK("purged osd.%d", id)
 }
 
 // plainNumber is a number as a C++ stream prints it.
@@ -383,10 +279,13 @@ func (s *Service) ratio(which string) func(*service.Request) service.Answer {
 func (s *Service) cmdRequireRelease(r *service.Request) service.Answer {
 	rel, ok := osdmap.ParseRelease(r.Need("release"))
 	switch {
-	case !ok:
+	case !ok || rel > osdmap.Pacific:
 		return service.Fail(ceph.EINVAL, "unrecognized release %s", r.Str("release"))
 	case rel == s.m.RequireOSDRelease:
 		return service.OK("")
+	case rel < s.m.RequireOSDRelease:
+		return service.Fail(ceph.EPERM, "require_osd_release cannot be lowered once it has been "+
+			"set")
 	case rel != osdmap.Pacific:
 		return service.Fail(ceph.EPERM, "not supported for this release")
 	}
@@ -396,7 +295,7 @@ func (s *Service) cmdRequireRelease(r *service.Request) service.Answer {
 
 func (s *Service) cmdRequireClient(r *service.Request) service.Answer {
 	rel, ok := osdmap.ParseRelease(r.Need("version"))
-	if !ok {
+	if !ok || rel > osdmap.Pacific {
 		return service.Fail(ceph.EINVAL, "version %s is not recognized", r.Str("version"))
 	}
 	if need := s.m.MinCompatClient(); rel < need {

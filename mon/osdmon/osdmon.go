@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"glue/ceph"
@@ -46,6 +47,8 @@ type Options struct {
 	Usage func(pool int64) (objects, bytes int64)
 	// ClusterLog writes a line to the cluster log.
 	ClusterLog func(priority uint16, text string)
+	// Vault keeps the OSDs' keys.
+	Vault Vault
 }
 
 // A Service is the OSD map's service.
@@ -125,8 +128,7 @@ func Initial(w service.Writer, fsid ceph.UUID, now time.Time, leafType int, osds
 	inc.NewNearfullRatio = float32(set.Float("mon_osd_nearfull_ratio"))
 	inc.NewRequireOSDRelease = osdmap.Pacific
 	inc.NewRequireMinCompatClient = osdmap.Luminous
-	profile := "plugin=jerasure technique=reed_sol_van k=2 m=2"
-	put(&inc.NewECProfiles, "default", parseProfile(profile))
+	put(&inc.NewECProfiles, "default", map[string]string(maps.Clone(defaultProfile)))
 	m, b, err := empty.Commit(inc)
 	if err != nil {
 		return fmt.Errorf("initial OSD map: %w", err)

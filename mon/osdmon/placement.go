@@ -2,12 +2,10 @@ package osdmon
 
 import (
 	"fmt"
-	"math"
 
 	"glue/ceph"
 	"glue/cluster/commands"
 	"glue/cluster/osdmap"
-	"glue/internal/cephjson"
 	"glue/mon/service"
 )
 
@@ -194,50 +192,6 @@ func (s *Service) cmdReweightN(r *service.Request) service.Answer {
 
 // cmdUtilization says how evenly PGs lie on OSDs.
 func (s *Service) cmdUtilization(r *service.Request) service.Answer {
-	count := s.pgsPerOSD()
-	type load struct {
-		id int32
-		n  int
-	}
-	var sum, squares float64
-	lo, hi := load{-1, math.MaxInt}, load{-1, -1}
-	n := 0
-	for _, id := range s.m.OSDs() {
-		if !s.m.IsIn(id) {
-			continue
-		}
-		c := count[id]
-		n++
-		sum += float64(c)
-		squares += float64(c) * float64(c)
-		if c < lo.n {
-			lo = load{id, c}
-		}
-		if c > hi.n {
-			hi = load{id, c}
-		}
-	}
-	if n == 0 {
-		return service.Plain("avg 0\n")
-	}
-	avg := sum / float64(n)
-	dev := math.Sqrt(max(squares/float64(n)-avg*avg, 0))
-	base := math.Sqrt(sum * (1 / float64(n)) * (1 - 1/float64(n)))
-	f := func(v float64) string { return cephjson.FormatFloat(v, 6) }
-	if r.IsJSON() {
-		return r.JSON(cephjson.Object{
-			{Key: "avg_pgs", Value: cephjson.Float(avg)},
-			{Key: "std_dev", Value: cephjson.Float(dev)},
-			{Key: "expected_baseline_std_dev", Value: cephjson.Float(base)},
-			{Key: "min_osd", Value: lo.id}, {Key: "min_osd_pgs", Value: lo.n},
-			{Key: "max_osd", Value: hi.id}, {Key: "max_osd_pgs", Value: hi.n},
-		})
-	}
-	if avg == 0 {
-		avg = 1
-	}
-	return service.Plainf("avg %s\nstddev %s (expected baseline %s)\n"+
-		"min osd.%d with %d pgs (%s * mean)\nmax osd.%d with %d pgs (%s * mean)\n",
-		f(sum/float64(n)), f(dev), f(base), lo.id, lo.n, f(float64(lo.n)/avg),
-		hi.id, hi.n, f(float64(hi.n)/avg))
+	spread := s.m.Spread(nil, nil)
+	return r.Either(spread.Dump(), spread.Text())
 }

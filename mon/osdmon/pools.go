@@ -393,6 +393,12 @@ func (s *Service) cmdSetQuota(r *service.Request) service.Answer {
 func parseUnits(text string, base uint64) (uint64, error) {
 	number := strings.TrimRight(text, "BKMGTPEi")
 	suffix := strings.TrimRight(text[len(number):], "iB")
+	if strings.HasPrefix(text, "-") {
+		return 0, fmt.Errorf("strict_iecstrtoll: value should not be negative")
+	}
+	if len(text)-len(number) > 2 {
+		return 0, fmt.Errorf("strict_iecstrtoll: illegal prefix (length > 2)")
+	}
 	mul := uint64(1)
 	if suffix != "" {
 		i := strings.Index("KMGTPE", suffix)

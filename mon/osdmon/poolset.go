@@ -66,9 +66,9 @@ func (x *poolSetting) number() (int64, *service.Answer) {
 // boolean reads the value as a switch.
 func (x *poolSetting) boolean() (bool, *service.Answer) {
 	switch x.value {
-	case "true", "yes", "1", "on":
+	case "true", "1":
 		return true, nil
-	case "false", "no", "0", "off":
+	case "false", "0":
 		return false, nil
 	}
 	return false, x.fail(ceph.EINVAL, "expecting value 'true', 'false', '0', or '1'")
@@ -123,6 +123,9 @@ var poolVars = []poolVar{
 	flagVar("write_fadvise_dontneed"), flagVar("noscrub"), flagVar("nodeep-scrub"),
 	{name: "use_gmt_hitset", get: func(_ *Service, p *osdmap.Pool) (any, string) {
 		return p.UseGMTHitSet, fmt.Sprint(b2i(p.UseGMTHitSet))
+	}, set: func(_ *Service, x *poolSetting) *service.Answer {
+		return x.fail(ceph.EACCES, "pool '%s' is not a tier pool: variable not applicable",
+			x.r.Str("pool"))
 	}},
 	{name: "fast_read", get: func(_ *Service, p *osdmap.Pool) (any, string) {
 		return b2i(p.FastRead), fmt.Sprint(b2i(p.FastRead))
@@ -284,103 +287,6 @@ func (s *Service) setAutoscale(x *poolSetting) *service.Answer {
 	return nil
 }
 
-// setOption sets one of the pool's optional settings; "unset" or 0 takes it away.
-func (s *Service) setOption(d osdmap.OptDesc, x *poolSetting) *service.Answer {
-	if x.value == "unset" {
-		delete(x.p.Opts, d.Opt)
-		x.said = fmt.Sprintf("unset pool %d %s", x.id, d.Name)
-		return nil
-	}
-	v := osdmap.OptValue{Type: d.Type, Str: x.value}
-	if d.Opt == osdmap.OptDedupTier {
-		return x.fail(ceph.EOPNOTSUPP, "deduplication is not available in this release of Glue")
-	}
-	var bad *service.Answer
-	switch {
-	case d.Opt == osdmap.OptCsumType:
-		i := slices.Index(csumTypes, x.value)
-		if i < 0 {
-			return x.fail(ceph.EINVAL, "unrecognized csum_type '%s'", x.value)
-		}
-		v.Int, v.Str = int64(i+1), ""
-	case d.Type == osdmap.OptStr:
-		bad = checkWord(d, x)
-	case d.Type == osdmap.OptInt:
-		n, err := parseUnits(x.value, 1024)
-		if err != nil {
-			if i, e := strconv.ParseInt(x.value, 10, 64); e == nil {
-				n, err = uint64(i), nil
-			}
-		}
-		if err != nil {
-			return x.fail(ceph.EINVAL, "error parsing int value '%s': %v", x.value, err)
-		}
-		v.Int = int64(n)
-		v.Str = ""
-	default:
-		f, err := strconv.ParseFloat(x.value, 64)
-		if err != nil {
-			return x.fail(ceph.EINVAL, "error parsing floating point value '%s': "+
-				"strict_strtod: expected double, got: '%s'", x.value, x.value)
-		}
-		v.Float, v.Str = f, ""
-	}
-	if bad == nil {
-		bad = checkRange(d, v, x)
-	}
-	if bad == nil {
-		put(&x.p.Opts, d.Opt, v)
-	}
-	return bad
-}
-
-// csumTypes are the kinds of checksums by their numbers, from 1 (Checksummer::CSumType).
-var csumTypes = []string{"none", "xxhash32", "xxhash64", "crc32c", "crc32c_16", "crc32c_8"}
-
-// checkRange holds an optional setting against its bounds.
-func checkRange(d osdmap.OptDesc, v osdmap.OptValue, x *poolSetting) *service.Answer {
-	switch pgs := int64(x.p.PGNum); {
-	case d.Opt == osdmap.OptRecoveryPriority && (v.Int < -10 || v.Int > 10):
-		return x.fail(ceph.EINVAL, "pool recovery_priority must be between -10 and 10")
-	case d.Opt == osdmap.OptCompressionRequiredRatio && (v.Float < 0 || v.Float > 1):
-		return x.fail(ceph.EINVAL, "compression_required_ratio is out of range (0-1): '%s'",
-			x.value)
-	case d.Opt == osdmap.OptPGAutoscaleBias && (v.Float < 0 || v.Float > 1000):
-		return x.fail(ceph.EINVAL, "pg_autoscale_bias must be between 0 and 1000")
-	case d.Opt == osdmap.OptPGNumMin && v.Int > pgs:
-		return x.fail(ceph.EINVAL, "specified pg_num_min %d > pg_num %d", v.Int, pgs)
-	case d.Opt == osdmap.OptPGNumMax && v.Int != 0 && v.Int < pgs:
-		return x.fail(ceph.EINVAL, "specified pg_num_max %d < pg_num %d", v.Int, pgs)
-	}
-	return nil
-}
-
-var optionWords = map[osdmap.PoolOpt]struct {
-	what  string
-	words []string
-}{
-	osdmap.OptCompressionMode: {"compression mode",
-		[]string{"none", "passive", "aggressive", "force"}},
-	osdmap.OptCompressionAlgorithm: {"compression_algorithm",
-		[]string{"none", "snappy", "zlib", "zstd", "lz4"}},
-}
-
-func checkWord(d osdmap.OptDesc, x *poolSetting) *service.Answer {
-	w, ok := optionWords[d.Opt]
-	if !ok || slices.Contains(w.words, x.value) {
-		return nil
-	}
-	return x.fail(ceph.EINVAL, "unrecognized %s '%s'", w.what, x.value)
-}
-
-func findOption(name string) (osdmap.OptDesc, bool) {
-	i := slices.IndexFunc(osdmap.PoolOpts, func(d osdmap.OptDesc) bool { return d.Name == name })
-	if i < 0 {
-		return osdmap.OptDesc{}, false
-	}
-	return osdmap.PoolOpts[i], true
-}
-
 func (s *Service) cmdPoolSet(r *service.Request) service.Answer {
 	id, p, bad := s.poolArg(r, "pool")
 	if bad != nil {
@@ -392,7 +298,7 @@ func (s *Service) cmdPoolSet(r *service.Request) service.Answer {
 		return *bad
 	}
 	if x.said == "unchanged" {
-		return service.OK("set pool %d %s to %s", id, name, x.value)
+		return service.OK("")
 	}
 	inc := s.inc(r.Now)
 	x.p.LastChange = inc.Epoch
@@ -404,8 +310,11 @@ func (s *Service) cmdPoolSet(r *service.Request) service.Answer {
 }
 
 func (s *Service) setVar(name string, x *poolSetting) *service.Answer {
-	if name == "pg_autoscale_mode" {
+	switch name {
+	case "pg_autoscale_mode":
 		return s.setAutoscale(x)
+	case "bulk":
+		return flagVar("bulk").set(s, x)
 	}
 	for _, v := range slices.Concat(poolVars, erasureVars) {
 		if v.name == name && v.set != nil {
@@ -416,22 +325,10 @@ func (s *Service) setVar(name string, x *poolSetting) *service.Answer {
 		return s.setOption(d, x)
 	}
 	if slices.Contains(tierVars, name) {
-		return x.fail(ceph.EOPNOTSUPP, "cache tiers are not available in this release of Glue")
+		return x.fail(ceph.EACCES, "pool '%s' is not a tier pool: variable not applicable",
+			x.r.Str("pool"))
 	}
 	return x.fail(ceph.EINVAL, "unrecognized variable '%s'", name)
-}
-
-// optionValue is an optional setting for JSON and for text.
-func optionValue(o osdmap.PoolOpt, v osdmap.OptValue) (any, string) {
-	switch {
-	case o == osdmap.OptCsumType && v.Int > 0 && int(v.Int) <= len(csumTypes):
-		return csumTypes[v.Int-1], csumTypes[v.Int-1]
-	case v.Type == osdmap.OptInt:
-		return v.Int, fmt.Sprint(v.Int)
-	case v.Type == osdmap.OptDouble:
-		return cephjson.Float(v.Float), plainNumber(v.Float)
-	}
-	return v.Str, v.Str
 }
 
 func (s *Service) cmdPoolGet(r *service.Request) service.Answer {
@@ -452,7 +349,8 @@ func (s *Service) cmdPoolGet(r *service.Request) service.Answer {
 			add(row.name, v, text)
 		}
 		s.addOptions(p, add)
-		add("bulk", false, "false")
+		bulk := p.Flags.Has(osdmap.PoolBulk)
+		add("bulk", bulk, strconv.FormatBool(bulk))
 		return r.Either(out, service.Lines(lines))
 	}
 	if bad := s.getVar(r, p, name, add); bad != nil {
@@ -481,6 +379,11 @@ func (s *Service) addOptions(p *osdmap.Pool, add func(string, any, string)) {
 func (s *Service) getVar(r *service.Request, p *osdmap.Pool, name string,
 	add func(string, any, string),
 ) *service.Answer {
+	if name == "bulk" {
+		v := p.Flags.Has(osdmap.PoolBulk)
+		add(name, v, strconv.FormatBool(v))
+		return nil
+	}
 	if name == "pg_autoscale_mode" {
 		add(name, p.Autoscale.String(), p.Autoscale.String())
 		return nil

@@ -3,6 +3,7 @@ package osdmon
 import (
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -17,8 +18,8 @@ import (
 
 // Commands are all commands on the OSD map.
 func (s *Service) Commands() []service.Row {
-	return slices.Concat(s.queries(), s.osdCommands(), s.poolCommands(), s.crushCommands(),
-		s.ruleCommands(), s.weightSetCommands())
+	return slices.Concat(s.queries(), s.osdCommands(), s.flagRows(), s.poolCommands(),
+		s.crushCommands(), s.ruleCommands(), s.weightSetCommands())
 }
 
 func (s *Service) queries() []service.Row {
@@ -121,8 +122,14 @@ func (s *Service) cmdTree(r *service.Request) service.Answer {
 		return *bad
 	}
 	f, ok := osdmap.ParseTreeFilter(r.Strs("states"))
-	if !ok {
-		return service.Fail(ceph.EINVAL, "no need to specify both up and down or in and out")
+	switch {
+	case !ok:
+		return service.Fail(ceph.EINVAL, "states are up, down, in, out and destroyed")
+	case f&osdmap.TreeIn != 0 && f&osdmap.TreeOut != 0:
+		return service.Fail(ceph.EINVAL, "cannot specify both 'in' and 'out'")
+	case bits.OnesCount(uint(f&(osdmap.TreeUp|osdmap.TreeDown|osdmap.TreeDestroyed))) > 1:
+		return service.Fail(ceph.EINVAL,
+			"can specify only one of 'up', 'down' and 'destroyed'")
 	}
 	root := r.Str("bucket")
 	if root != "" {
@@ -349,54 +356,7 @@ func (s *Service) cmdBlocklistList(r *service.Request) service.Answer {
 }
 
 func (s *Service) cmdGetMinCompat(r *service.Request) service.Answer {
-	rel := s.m.RequireMinCompatClient
-	return r.Either(struct {
-		Release string `json:"require_min_compat_client"`
-	}{rel.String()}, rel.String()+"\n")
-}
-
-func (s *Service) cmdProfiles(r *service.Request) service.Answer {
-	names := slices.Sorted(maps.Keys(s.m.ECProfiles))
-	if names == nil {
-		names = []string{}
-	}
-	return r.Either(names, service.Lines(names))
-}
-
-func (s *Service) cmdProfileGet(r *service.Request) service.Answer {
-	p, ok := s.m.ECProfiles[r.Need("name")]
-	if !ok {
-		return service.Fail(ceph.ENOENT, "unknown erasure code profile '%s'", r.Str("name"))
-	}
-	var lines []string
-	for _, k := range slices.Sorted(maps.Keys(p)) {
-		lines = append(lines, k+"="+p[k])
-	}
-	return r.Either(p, service.Lines(lines))
-}
-
-// parseProfile reads words of the form k=v.
-func parseProfile(text string) map[string]string {
-	out := map[string]string{}
-	for w := range strings.FieldsSeq(text) {
-		k, v, _ := strings.Cut(w, "=")
-		out[k] = v
-	}
-	return out
-}
-
-// pgsPerOSD counts the copies of PGs by OSD.
-func (s *Service) pgsPerOSD() map[int32]int {
-	out := map[int32]int{}
-	for _, id := range s.m.PoolIDs() {
-		for seed := range s.m.Pool(id).PGNum {
-			up, _, _, _ := s.m.PGToUpActing(ceph.PGID{Pool: id, Seed: seed})
-			for _, osd := range up {
-				out[osd]++
-			}
-		}
-	}
-	return out
+	return service.Plain(s.m.RequireMinCompatClient.String() + "\n")
 }
 
 func (s *Service) cmdNUMA(r *service.Request) service.Answer {
@@ -405,9 +365,13 @@ func (s *Service) cmdNUMA(r *service.Request) service.Answer {
 		Host string `json:"host"`
 	}
 	rows := []row{}
-	t := texttable.New(texttable.Column{Heading: "OSD"}, texttable.Column{Heading: "HOST"},
-		texttable.Column{Heading: "NETWORK"}, texttable.Column{Heading: "STORAGE"},
-		texttable.Column{Heading: "AFFINITY"}, texttable.Column{Heading: "CPUS"})
+	right := texttable.Right
+	t := texttable.New(texttable.Column{Heading: "OSD", CellSide: right},
+		texttable.Column{Heading: "HOST"},
+		texttable.Column{Heading: "NETWORK", CellSide: right},
+		texttable.Column{Heading: "STORAGE", CellSide: right},
+		texttable.Column{Heading: "AFFINITY", CellSide: right},
+		texttable.Column{Heading: "CPUS"})
 	for _, id := range s.m.OSDs() {
 		host := s.meta[id]["hostname"]
 		rows = append(rows, row{id, host})

@@ -47,7 +47,12 @@ func (s *Service) weightSet(r *service.Request) (int64, *osdmap.Pool, *service.A
 	if !r.Has("pool") {
 		return crush.DefaultArgs, nil, nil
 	}
-	return s.poolArg(r, "pool")
+	id, ok := s.m.PoolByName(r.Str("pool"))
+	if !ok {
+		a := service.Fail(ceph.ENOENT, "pool '%s' not found", r.Str("pool"))
+		return 0, nil, &a
+	}
+	return id, s.m.Pool(id), nil
 }
 
 func (s *Service) cmdWeightSetCreate(r *service.Request) service.Answer {
@@ -63,6 +68,11 @@ func (s *Service) cmdWeightSetCreate(r *service.Request) service.Answer {
 		if r.Str("mode") == "positional" {
 			positions = int(p.Size)
 		}
+	}
+	if _, ok := s.m.Crush.ChooseArgs[id]; ok && p == nil {
+		return service.OK("compat weight-set already created")
+	} else if ok {
+		return service.OK("weight-set for pool '%s' already created", r.Str("pool"))
 	}
 	return s.changeCrush(r, "", func(m *crush.Map) (bool, error) {
 		return m.CreateWeightSet(id, positions)
@@ -97,7 +107,7 @@ func (s *Service) cmdWeightSetReweight(r *service.Request) service.Answer {
 	name := r.Need("item")
 	target, ok := s.m.Crush.ItemID(name)
 	if !ok {
-		return service.Fail(ceph.ENOENT, "item '%s' not found", name)
+		return service.Fail(ceph.ENOENT, "item '%s' does not exist", name)
 	}
 	var weights []uint32
 	for _, f := range r.Floats("weight") {
