@@ -157,36 +157,20 @@ func TestConfigShow(t *testing.T) {
 	const option = "osd_recovery_max_active"
 	defer must(t, "ceph", "config", "rm", "osd", option)
 	must(t, "ceph", "config", "set", "osd", option, "3")
-	until(t, `"3"`, "ceph", "tell", "osd.0", "config", "get", option)
+	shared.until(t, `"3"`, "tell", "osd.0", "config", "get", option)
 	must(t, "ceph", "tell", "osd.0", "config", "set", option, "7")
 	has(t, must(t, "ceph", "tell", "osd.0", "config", "diff"), `"mon": 3,`, `"override": 7,`)
-	until(t, "7\n", "ceph", "config", "show", "osd.0", option)
-	until(t, "3\n", "ceph", "config", "show", "osd.1", option)
+	shared.until(t, "7\n", "config", "show", "osd.0", option)
+	shared.until(t, "3\n", "config", "show", "osd.1", option)
 	has(t, must(t, "ceph", "config", "show", "osd.0"), "override  mon[3]")
 	has(t, must(t, "ceph", "config", "show-with-defaults", "osd.0"), "osd_heartbeat_interval")
 	must(t, "ceph", "tell", "osd.0", "config", "unset", option)
-	until(t, "3\n", "ceph", "config", "show", "osd.0", option)
+	shared.until(t, "3\n", "config", "show", "osd.0", option)
 	for _, daemon := range []string{"mon.a", "mgr.x"} {
 		has(t, must(t, "ceph", "config", "show", daemon), "NAME", "SOURCE", "file")
 	}
 	fails(t, 2, "no config state for daemon osd.99", "ceph", "config", "show", "osd.99")
 	fails(t, 22, "invalid daemon name: use <type>.<id>", "ceph", "config", "show", "foo")
-}
-
-// until repeats a command that must succeed until its output has a part.
-func until(t *testing.T, part string, name string, args ...string) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		out := must(t, name, args...)
-		if strings.Contains(out, part) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s %s does not say %q:\n%s", name, strings.Join(args, " "), part, out)
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
 }
 
 // TestSlowOps: writes that wait for an OSD that hangs raise SLOW_OPS, can be looked at, and clear

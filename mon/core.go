@@ -51,6 +51,7 @@ type core struct {
 	logs    *logmon.Service
 	stats   stats
 	disk    diskState
+	mixed   time.Time // since when daemons of several versions run
 	all     []service.Service
 	byName  map[string]service.Service
 	handler map[string]func(*service.Request) service.Answer
@@ -173,7 +174,9 @@ func (c *core) build(seal [32]byte) {
 	c.mgr = mgrmon.New(mgrmon.Options{
 		Log: c.clusterLog, Fenced: func(a ceph.AddrVec) { c.osd.Fence(c.now(), a) },
 	})
-	c.health = healthmon.New(c.checks)
+	c.health = healthmon.New(c.checks, func(text string) {
+		c.clusterLog(message.LogInfo, text)
+	})
 	c.logs = logmon.New()
 	c.all = []service.Service{
 		c.mon, c.config, c.kv, c.auth, c.osd, c.mgr, c.health, c.logs,

@@ -1,12 +1,11 @@
 package mon
 
 import (
-	"fmt"
+	"io/fs"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"glue/mon/healthmon"
 )
 
 // diskEvery is how often the room on the monitor's disk is looked at. With plenty of bytes free a
@@ -16,16 +15,17 @@ const (
 	plentyBytes = 8 << 30
 )
 
-// A diskState is how much room there is for the store.
+// A diskState is how much room there is for the store, and what the store takes.
 type diskState struct {
 	at   time.Time
-	free int // percent, -1 when it is not known
+	free int   // percent, -1 when it is not known
+	used int64 // bytes
 }
 
-// diskFree is the percentage of the monitor's disk that is free.
-func (c *core) diskFree(now time.Time) int {
+// diskNow is the state of the monitor's disk, not older than diskEvery.
+func (c *core) diskNow(now time.Time) diskState {
 	if d := &c.disk; d.at.IsZero() || now.Sub(d.at) >= diskEvery {
-		d.at, d.free = now, -1
+		*d = diskState{at: now, free: -1, used: folderBytes(c.opt.Dir)}
 		var st unix.Statfs_t
 		if err := unix.Statfs(c.opt.Dir, &st); err == nil && st.Blocks > 0 {
 			d.free = int(st.Bavail * 100 / st.Blocks)
@@ -34,20 +34,19 @@ func (c *core) diskFree(now time.Time) int {
 			}
 		}
 	}
-	return c.disk.free
+	return c.disk
 }
 
-// diskChecks warns before the disk is full: a monitor that can't write stops.
-func (c *core) diskChecks(now time.Time, out healthmon.Checks) {
-	free := c.diskFree(now)
-	line := fmt.Sprintf("mon.%s has %d%% avail", c.opt.Name, free)
-	switch {
-	case free < 0:
-	case free <= int(c.set.Int("mon_data_avail_crit")):
-		out.Add("MON_DISK_CRIT", healthmon.Err, 1,
-			fmt.Sprintf("mon %s is very low on available space", c.opt.Name), line)
-	case free <= int(c.set.Int("mon_data_avail_warn")):
-		out.Add("MON_DISK_LOW", healthmon.Warn, 1,
-			fmt.Sprintf("mon %s is low on available space", c.opt.Name), line)
-	}
+// folderBytes is what the files of a folder take; a file that goes away meanwhile counts nothing.
+func folderBytes(dir string) (sum int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return nil
+		}
+		if info, err := e.Info(); err == nil {
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum
 }

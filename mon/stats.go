@@ -66,7 +66,9 @@ func (c *core) checks(now time.Time) healthmon.Checks {
 	c.osd.Checks(now, out)
 	c.mgrChecks(now, out)
 	c.quorumChecks(out)
-	c.diskChecks(now, out)
+	c.conditionChecks(now, out)
+	c.reclaimChecks(out)
+	c.versionChecks(now, out)
 	return out
 }
 

@@ -213,19 +213,32 @@ func versionsOf(facts []map[string]string) map[string]int {
 // facts is what the daemons of each kind have said of themselves.
 func (c *core) facts() map[string][]map[string]string {
 	out := map[string][]map[string]string{}
-	for _, name := range c.mon.Map().Ranks {
-		out["mon"] = append(out["mon"], c.mon.Metadata(name))
+	for _, kind := range []string{"mon", "mgr", "osd"} {
+		named := c.namedFacts(kind)
+		for _, name := range slices.Sorted(maps.Keys(named)) {
+			out[kind] = append(out[kind], named[name])
+		}
 	}
-	m := c.mgr.Map()
-	if m.ActiveName != "" {
-		out["mgr"] = append(out["mgr"], c.mgr.Metadata(m.ActiveName))
-	}
-	for _, gid := range slices.Sorted(maps.Keys(m.Standbys)) {
-		out["mgr"] = append(out["mgr"], c.mgr.Metadata(m.Standbys[gid].Name))
-	}
-	for _, id := range c.osd.Map().OSDs() {
-		if c.osd.Map().IsUp(id) {
-			out["osd"] = append(out["osd"], c.osd.Metadata(id))
+	return out
+}
+
+// namedFacts are the facts of the daemons of a kind by their ids; OSDs that are up.
+func (c *core) namedFacts(kind string) map[string]map[string]string {
+	out := map[string]map[string]string{}
+	switch kind {
+	case "mon":
+		for _, name := range c.mon.Map().Ranks {
+			out[name] = c.mon.Metadata(name)
+		}
+	case "mgr":
+		for _, name := range c.mgr.Names() {
+			out[name] = c.mgr.Metadata(name)
+		}
+	case "osd":
+		for _, id := range c.osd.Map().OSDs() {
+			if c.osd.Map().IsUp(id) {
+				out[fmt.Sprint(id)] = c.osd.Metadata(id)
+			}
 		}
 	}
 	return out

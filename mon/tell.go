@@ -131,8 +131,9 @@ func (c *core) takeConfig(set options.Set) {
 
 // configReport is what this monitor has in force, for the manager.
 func (c *core) configReport() *message.MMgrReport {
-	return &message.MMgrReport{DaemonName: c.opt.Name,
-		Config: daemonstate.EncodeConfig(c.conf.Report())}
+	status := c.condition(c.now()).text()
+	return &message.MMgrReport{DaemonName: c.opt.Name, Service: "mon", Status: &status,
+		Health: c.slowMetric(), Config: daemonstate.EncodeConfig(c.conf.Report())}
 }
 
 // memberReport keeps what another monitor has in force, for the manager.

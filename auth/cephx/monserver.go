@@ -42,6 +42,7 @@ type MonServer struct {
 	newID     bool // the global id was made in this handshake, so no ticket for it exists
 	challenge uint64
 	peer      *ServiceServer // another monitor's authorizer
+	insecure  bool           // the global id was taken without the ticket for it
 }
 
 type monStage int
@@ -53,6 +54,10 @@ const (
 	monDone
 	monFailed
 )
+
+// Insecure says whether the peer has come back under its global id without its old ticket, which
+// AllowInsecureReclaim permits.
+func (s *MonServer) Insecure() bool { return s.insecure }
 
 // NewMonServer starts a machine.
 func NewMonServer(opt MonOptions) *MonServer { return &MonServer{opt: opt} }
@@ -245,6 +250,7 @@ func (s *MonServer) reclaim(req *authenticate) (keyring.Key, error) {
 		}
 	}
 	if mayOmit && s.opt.AllowInsecureReclaim {
+		s.insecure = true
 		return keyring.Key{}, nil
 	}
 	return keyring.Key{}, ceph.EACCES

@@ -206,8 +206,9 @@ func TestInsecureReclaim(t *testing.T) {
 			more = more[:len(more)-4] // no other keys
 		}
 		_, err = srv.Step(epoch, MethodCephx, more, 0)
-		if (err == nil) != c.want {
-			t.Errorf("version %d, allowed %v: %v", c.version, c.allow, err)
+		if (err == nil) != c.want || srv.Insecure() != c.want {
+			t.Errorf("version %d, allowed %v: %v, told of %v", c.version, c.allow, err,
+				srv.Insecure())
 		}
 	}
 }

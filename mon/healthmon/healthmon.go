@@ -54,14 +54,15 @@ type mute struct {
 // A Service is the health service.
 type Service struct {
 	collect func(now time.Time) Checks
+	log     func(text string) // to the cluster log
 	mutes   map[string]mute
 	last    Checks // what Changes saw
 	edit    service.Edit
 }
 
-// New makes a service; collect makes the checks of the moment.
-func New(collect func(now time.Time) Checks) *Service {
-	return &Service{collect: collect, mutes: map[string]mute{}}
+// New makes a service; collect makes the checks of the moment, log writes to the cluster log.
+func New(collect func(now time.Time) Checks, log func(text string)) *Service {
+	return &Service{collect: collect, log: log, mutes: map[string]mute{}}
 }
 
 // Name is "health".
@@ -127,32 +128,54 @@ func (s *Service) put(m mute) {
 	}
 }
 
-// Tick ends mutes whose time is up or whose check is gone or has become worse.
+// Tick ends mutes whose time is up or, unless they are sticky, whose check is gone or has become
+// worse. A count that falls is the new bound: what has got better may not get worse again unseen.
 func (s *Service) Tick(now time.Time) {
 	if len(s.mutes) == 0 {
 		return
 	}
 	checks := s.collect(now)
-	for code, m := range s.mutes {
+	for _, code := range slices.Sorted(maps.Keys(s.mutes)) {
+		m := s.mutes[code]
 		c, raised := checks[code]
-		over := m.TTL != 0 && now.Unix() >= m.TTL
-		if over || !m.Sticky && (!raised || c.Count > m.Count) {
+		if why := m.over(c, raised, now); why != "" {
 			s.edit.Remove(code)
+			s.log(fmt.Sprintf("Health alert mute %s cleared (%s)", code, why))
+		} else if !m.Sticky && c.Count < m.Count {
+			m.Count = c.Count
+			s.put(m)
 		}
 	}
+}
+
+// over says why a mute ends, or nothing.
+func (m *mute) over(c Check, raised bool, now time.Time) string {
+	switch {
+	case m.TTL != 0 && now.Unix() >= m.TTL:
+		return fmt.Sprintf("passed TTL %v", ceph.Time{Sec: uint32(m.TTL)})
+	case m.Sticky:
+	case !raised:
+		return "health alert cleared"
+	case m.Count > 0 && c.Count > m.Count:
+		return fmt.Sprintf("count increased from %d to %d", m.Count, c.Count)
+	case m.Count == 0 && m.Summary != c.Summary:
+		return "summary changed"
+	}
+	return ""
 }
 
 // A Report is the health of the moment.
 type Report struct {
 	Status string
 	Checks Checks
+	now    time.Time
 	muted  map[string]bool
 	mutes  []mute
 }
 
 // Report makes the health.
 func (s *Service) Report(now time.Time) Report {
-	r := Report{Status: OK, Checks: s.collect(now), muted: map[string]bool{}}
+	r := Report{Status: OK, Checks: s.collect(now), now: now, muted: map[string]bool{}}
 	for code, c := range r.Checks {
 		if _, ok := s.mutes[code]; ok {
 			r.muted[code] = true
@@ -219,79 +242,90 @@ func (r Report) JSON(detail bool) any {
 	}{r.Status, checks, mutes}
 }
 
-// visible are the codes that are not muted, errors first.
-func (r Report) visible() []string {
-	var out []string
-	for _, sev := range []string{Err, Warn} {
-		for _, code := range slices.Sorted(maps.Keys(r.Checks)) {
-			if r.Checks[code].Severity == sev && !r.muted[code] {
-				out = append(out, code)
-			}
-		}
-	}
-	return out
-}
-
-func (r Report) mutedCodes() []string {
+// summaries are those of the checks that are not muted, by code.
+func (r Report) summaries() []string {
 	var out []string
 	for _, code := range slices.Sorted(maps.Keys(r.Checks)) {
-		if r.muted[code] {
-			out = append(out, code)
+		if !r.muted[code] {
+			out = append(out, r.Checks[code].Summary)
 		}
 	}
 	return out
 }
 
-// mutedNote is the part in parentheses behind the status.
-func (r Report) mutedNote() string {
-	if m := r.mutedCodes(); len(m) > 0 {
-		return "(muted: " + strings.Join(m, " ") + ")"
+// left is how long a mute holds: nothing for one without an end.
+func (m *mute) left(now time.Time) string {
+	if m.TTL == 0 {
+		return ""
 	}
-	return ""
+	return span(time.Unix(m.TTL, 0).Sub(now))
+}
+
+// mutedNote is the part in parentheses behind the status: all mutes, and how long they hold.
+func (r Report) mutedNote() string {
+	if len(r.mutes) == 0 {
+		return ""
+	}
+	out := "(muted:"
+	for _, m := range r.mutes {
+		out += " " + m.Code
+		if left := m.left(r.now); left != "" {
+			out += "(" + left + ")"
+		}
+	}
+	return out + ")"
 }
 
 // Lines is the block under "health:" in "ceph -s": the status, then the summaries.
 func (r Report) Lines() []string {
-	out := []string{r.Status}
-	for _, code := range r.visible() {
-		out = append(out, r.Checks[code].Summary)
-	}
+	out := append([]string{r.Status}, r.summaries()...)
 	if note := r.mutedNote(); note != "" {
-		out = append(out, "", note)
+		out = append(out, note)
 	}
 	return out
 }
 
 // Text is the output of "ceph health" and, with detail, "ceph health detail".
 func (r Report) Text(detail bool) string {
-	line := r.Status
-	var parts []string
-	for _, code := range r.visible() {
-		parts = append(parts, r.Checks[code].Summary)
+	parts := r.summaries()
+	if note := r.mutedNote(); note != "" {
+		parts = append(parts, note)
 	}
+	line := r.Status
 	if len(parts) > 0 {
 		line += " " + strings.Join(parts, "; ")
 	}
-	if note := r.mutedNote(); note != "" {
-		line += " " + note
-	}
-	if !detail || len(r.Checks) == 0 {
+	if !detail {
 		return line + "\n"
 	}
 	var b strings.Builder
 	b.WriteString(line + "\n")
-	for _, code := range append(r.visible(), r.mutedCodes()...) {
+	for _, code := range slices.Sorted(maps.Keys(r.Checks)) {
 		c := r.Checks[code]
-		head := "[" + short(c.Severity) + "] "
-		if r.muted[code] {
-			head = "(MUTED) " + head
-		}
-		fmt.Fprintf(&b, "%s%s: %s\n", head, code, c.Summary)
+		fmt.Fprintf(&b, "%s[%s] %s: %s\n", r.mutedHead(code), short(c.Severity), code, c.Summary)
 		for _, d := range c.Detail {
 			fmt.Fprintf(&b, "    %s\n", d)
 		}
 	}
 	return b.String()
+}
+
+// mutedHead is what stands before a check in the detailed form.
+func (r Report) mutedHead(code string) string {
+	for _, m := range r.mutes {
+		if m.Code != code {
+			continue
+		}
+		out := "(MUTED"
+		if left := m.left(r.now); left != "" {
+			out += " ttl " + left
+		}
+		if m.Sticky {
+			out += ", STICKY"
+		}
+		return out + ") "
+	}
+	return ""
 }
 
 func short(severity string) string {
@@ -322,7 +356,7 @@ func (s *Service) cmdMute(r *service.Request) service.Answer {
 	if text := r.Str("ttl"); text != "" {
 		d, err := parseSpan(text)
 		if err != nil {
-			return service.Fail(ceph.EINVAL, "not a valid duration: %s", text)
+			return service.Fail(ceph.EINVAL, "invalid duration: %v", err)
 		}
 		m.TTL = r.Now.Add(d).Unix()
 	}
@@ -346,23 +380,6 @@ func (s *Service) cmdUnmute(r *service.Request) service.Answer {
 		s.edit.Remove(r.Str("code"))
 	}
 	return service.OK("")
-}
-
-// parseSpan reads a duration such as 30, 10m, 4h, 2d or 1w.
-func parseSpan(s string) (time.Duration, error) {
-	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour,
-		'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
-	unit := time.Second
-	if n := len(s); n > 0 {
-		if u, ok := units[s[n-1]]; ok {
-			unit, s = u, s[:n-1]
-		}
-	}
-	var n int64
-	if _, err := fmt.Sscanf(s+"\n", "%d\n", &n); err != nil || n < 0 {
-		return 0, fmt.Errorf("%q is not a duration", s)
-	}
-	return time.Duration(n) * unit, nil
 }
 
 // A Change is a line for the cluster log.
