@@ -1,11 +1,8 @@
 package conformance
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -14,12 +11,6 @@ import (
 	"testing"
 	"time"
 )
-
-// script runs python/writer.py against the cluster.
-func (c *cluster) script(ctx context.Context, args ...string) *exec.Cmd {
-	path := filepath.Join(root(), "conformance", "python", "writer.py")
-	return c.command(ctx, "/usr/bin/python3", append([]string{path}, args...)...)
-}
 
 // pid of a daemon, or of the whole cluster as "glue".
 func (c *cluster) pid(t *testing.T, name string) int {
@@ -104,32 +95,6 @@ func TestDownAndUp(t *testing.T) {
 	}
 }
 
-// writing runs the writer while disturb does its harm, then checks every acknowledged write.
-func (c *cluster) writing(t *testing.T, disturb func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	acked := filepath.Join(t.TempDir(), "acked")
-	w := c.script(ctx, "rbd", "write", acked)
-	var errs bytes.Buffer
-	w.Stderr = &errs
-	if err := w.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, "the first acknowledged writes", func() bool {
-		b, err := os.ReadFile(acked)
-		return err == nil && bytes.Count(b, []byte("\n")) > 200
-	})
-	disturb()
-	cancel()
-	w.Wait()
-	out, err := c.script(context.Background(), "rbd", "check", acked).CombinedOutput()
-	if err != nil {
-		t.Fatalf("acknowledged writes are not there: %v\n%s%s", err, out, errs.String())
-	}
-	t.Logf("%s", out)
-}
-
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
@@ -137,58 +102,4 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("not within a minute: %s", what)
 		}
 	}
-}
-
-func TestKillWhileWriting(t *testing.T) {
-	c := startFor(t)
-	for range 3 {
-		c.writing(t, func() {
-			c.kill9(t, "glue")
-			c.up(t)
-		})
-	}
-}
-
-func TestSplitKillEachDaemon(t *testing.T) {
-	c := startFor(t, "--split")
-	daemons := []string{"osd.0", "osd.1", "osd.2", "mon.a", "mgr.x"}
-	for _, d := range daemons {
-		c.writing(t, func() {
-			c.kill9(t, d)
-			c.up(t)
-		})
-	}
-	c.writing(t, func() {
-		c.kill9(t, daemons...)
-		c.up(t)
-	})
-}
-
-func TestKillDuringVerifiedFio(t *testing.T) {
-	need(t, "fio")
-	c := startFor(t)
-	c.must(t, "rbd", "create", "--size", "64M", "fio")
-	dir := t.TempDir()
-	args := []string{"--name=v", "--ioengine=rbd", "--clientname=admin", "--pool=rbd",
-		"--rbdname=fio", "--rw=randwrite", "--bs=4k", "--size=64M", "--iodepth=16",
-		"--verify=crc32c", "--verify_fatal=1", "--do_verify=0", "--serialize_overlap=1"}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	cmd := c.command(ctx, "fio", append(args, "--time_based", "--runtime=60")...)
-	cmd.Dir = dir
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, "some objects of the image", func() bool {
-		out, err := c.run("rados", "-p", "rbd", "ls")
-		return err == nil && strings.Count(out, "rbd_data") >= 8
-	})
-	c.kill9(t, "glue")
-	cancel()
-	cmd.Wait()
-	c.up(t)
-	// After the crash the image must take a fresh verified run, and its object map be right.
-	out := c.must(t, "fio", append(args, "--do_verify=1")...)
-	has(t, out, "err= 0")
-	c.must(t, "rbd", "object-map", "check", "--no-progress", "fio")
 }
