@@ -53,6 +53,15 @@ func MkfsOn(fs vfs.FS, dir string, b Bootstrap) (seal [keyring.SealKeyBytes]byte
 	return seal, b.create(fs, dir, seal, ring)
 }
 
+// MkfsJoinOn is MkfsOn for a monitor that will be added to a quorum.
+func MkfsJoinOn(fs vfs.FS, dir string, j Joining) (seal [keyring.SealKeyBytes]byte, err error) {
+	b, err := j.bootstrap()
+	if err != nil {
+		return seal, err
+	}
+	return MkfsOn(fs, dir, b)
+}
+
 // OpenMember opens a monitor's store. It does nothing until Settle or Tick is called.
 func OpenMember(o Options, e Edges) (*Member, error) {
 	c, err := openCore(o, e)
@@ -67,11 +76,17 @@ func (m *Member) Tick() error {
 	if err := m.c.tick(); err != nil {
 		return err
 	}
-	return m.c.settle()
+	return m.Settle()
 }
 
-// Settle does all that is due now.
-func (m *Member) Settle() error { return m.c.settle() }
+// Settle does all that is due now. The error is ErrRemoved when the quorum has removed this
+// monitor.
+func (m *Member) Settle() error {
+	if err := m.c.settle(); err != nil {
+		return err
+	}
+	return m.c.gone
+}
 
 // Ready says whether the member lets clients authenticate now; those of one that does not have to
 // try another.
@@ -96,13 +111,13 @@ func (m *Member) Deliver(s *Session, list ...*message.Message) error {
 		s.s.queued.Add(1)
 		m.c.handle(event{s: s.s, m: b})
 	}
-	return m.c.settle()
+	return m.Settle()
 }
 
 // End tells that a session's connection is gone.
 func (m *Member) End(s *Session) error {
 	m.c.handle(event{s: s.s, end: true})
-	return m.c.settle()
+	return m.Settle()
 }
 
 // Leads says whether the member takes itself for the leader.
@@ -116,6 +131,12 @@ func (m *Member) Term() uint64 { return m.c.node.Term() }
 
 // Applied is the index of the last entry of the log that is in the state.
 func (m *Member) Applied() uint64 { return m.c.node.Applied() }
+
+// ID is the member's id: of its store, not of its name.
+func (m *Member) ID() uint64 { return m.c.node.ID() }
+
+// Voters are the ids of the members whose majority decides.
+func (m *Member) Voters() []uint64 { return m.c.node.Voters() }
 
 // View reads the replicated state.
 func (m *Member) View() quorum.View { return m.c.node.View() }

@@ -72,16 +72,23 @@ type Joining struct {
 // in it until then is no more than is needed to reach the others and to be let in. The store has an
 // identity of its own: a monitor that lost its disk does not pass for the one that it was.
 func MkfsJoin(dir string, j Joining) error {
-	m := &monmap.Map{}
-	if err := denc.Unmarshal(j.Monmap, m, ceph.FeaturesAll); err != nil {
-		return fmt.Errorf("make mon.%s: the quorum's map: %w", j.Name, err)
-	}
-	if err := checkMonName(j.Name); err != nil {
+	b, err := j.bootstrap()
+	if err != nil {
 		return err
 	}
-	b := Bootstrap{FSID: m.FSID, Name: j.Name, Keyring: j.Keyring, Now: m.Created.Go(),
-		Members: map[string]ceph.AddrVec{j.Name: nil}, join: m}
 	return Mkfs(dir, b)
+}
+
+func (j Joining) bootstrap() (Bootstrap, error) {
+	m := &monmap.Map{}
+	if err := denc.Unmarshal(j.Monmap, m, ceph.FeaturesAll); err != nil {
+		return Bootstrap{}, fmt.Errorf("make mon.%s: the quorum's map: %w", j.Name, err)
+	}
+	if err := checkMonName(j.Name); err != nil {
+		return Bootstrap{}, err
+	}
+	return Bootstrap{FSID: m.FSID, Name: j.Name, Keyring: j.Keyring, Now: m.Created.Go(),
+		Members: map[string]ceph.AddrVec{j.Name: nil}, join: m}, nil
 }
 
 // newMember is a member id that no other store has.
@@ -111,15 +118,15 @@ func (b Bootstrap) check() (*keyring.Keyring, [keyring.SealKeyBytes]byte, error)
 func (b Bootstrap) create(fs vfs.FS, dir string, seal [keyring.SealKeyBytes]byte,
 	ring *keyring.Keyring,
 ) error {
+	id, ids := monmon.InitialID(b.Name), []uint64(nil)
 	if b.join != nil {
-		return quorum.Create(filepath.Join(dir, storeDir), fs, newMember(), nil,
-			func(w *quorum.Batch) error { return initial(w, b, seal, ring) })
+		id = newMember()
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(b.Members)) {
+			ids = append(ids, monmon.InitialID(name))
+		}
 	}
-	var ids []uint64
-	for _, name := range slices.Sorted(maps.Keys(b.Members)) {
-		ids = append(ids, monmon.InitialID(name))
-	}
-	err := quorum.Create(filepath.Join(dir, storeDir), fs, monmon.InitialID(b.Name), ids,
+	err := quorum.Create(filepath.Join(dir, storeDir), fs, id, ids,
 		func(w *quorum.Batch) error { return initial(w, b, seal, ring) })
 	return errors.Join(err, syncDir(fs, dir), syncDir(fs, filepath.Dir(dir)))
 }

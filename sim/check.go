@@ -46,6 +46,9 @@ func (c *checker) started(h *host) { delete(c.newest, h) }
 
 // stepped looks at a host after each of its steps.
 func (c *checker) stepped(h *host) {
+	if h.m.Applied() == 0 {
+		return // it has no state yet
+	}
 	m := h.m.OSDMap()
 	if was := c.newest[h]; m.Epoch != was {
 		if m.Epoch < was {
@@ -155,7 +158,7 @@ func (c *checker) compareStates() {
 
 func (c *checker) compareNow() {
 	for _, h := range c.w.hosts {
-		if h.m == nil {
+		if h.m == nil || h.m.Applied() == 0 {
 			continue
 		}
 		at, sum := h.m.Applied(), c.stateOf(h)
@@ -185,18 +188,14 @@ func (c *checker) stateOf(h *host) uint64 {
 
 // agree wants all hosts to be up to date with each other, at rest.
 func (c *checker) agree() {
-	var lead *host
-	for _, h := range c.w.hosts {
-		if h.m != nil && h.m.Leading() {
-			lead = h
-		}
-	}
+	lead := c.w.leader()
 	if lead == nil {
 		c.w.fail("nobody leads at rest")
 		return
 	}
+	c.w.members.rest(lead)
 	for _, h := range c.w.hosts {
-		if h.m == nil || h.m.Applied()+20 < lead.m.Applied() {
+		if h.in && (h.m == nil || h.m.Applied()+20 < lead.m.Applied()) {
 			c.w.fail("mon.%s is behind the leader, mon.%s, at rest", h.name, lead.name)
 		}
 	}

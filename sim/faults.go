@@ -47,6 +47,8 @@ var faultTable = []fault{
 	{"leader stops", 6, func(f *faults) { f.leader().stop(f.while(50*time.Millisecond, 12)) }},
 	{"slow disk", 5, (*faults).slowDisk},
 	{"clock is set", 5, (*faults).setClock},
+	{"a monitor joins", 3, func(f *faults) { f.w.members.join() }},
+	{"a disk is lost", 1, func(f *faults) { f.w.members.loseDisk() }},
 }
 
 // while is a time between a least one and a number of seconds, short ones as likely as long ones.

@@ -138,10 +138,7 @@ func story(ops []porcupine.Operation) string {
 
 // finalState reads registers from the leader; nil without one.
 func (w *world) finalState() func(key string) string {
-	for _, h := range w.hosts {
-		if h.m == nil || !h.m.Leading() {
-			continue
-		}
+	if h := w.leader(); h != nil {
 		return func(key string) string {
 			kind, name, _ := strings.Cut(key, "/")
 			text := map[string]string{

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -31,6 +32,8 @@ type host struct {
 	clock *clock
 	seal  [keyring.SealKeyBytes]byte
 
+	in      bool        // it has a store
+	member  uint64      // the store's id, once it was opened
 	m       *mon.Member // nil while it is down
 	life    int         // counts starts and ends
 	peers   map[int]*mon.Session
@@ -48,8 +51,8 @@ func (h *host) addrs() ceph.AddrVec {
 		netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(basePort+h.id))}}
 }
 
-// makeHosts creates the monitors' stores.
-func (w *world) makeHosts(n int) {
+// makeHosts makes hosts, and the stores of the first monitors.
+func (w *world) makeHosts(mons, n int) {
 	members := map[string]ceph.AddrVec{}
 	for i := range n {
 		h := &host{w: w, id: i, name: string(rune('a' + i)), disk: newDisk(),
@@ -58,14 +61,15 @@ func (w *world) makeHosts(n int) {
 		if w.opt.Bug == LongLease {
 			h.clock.lease = 4
 		}
-		members[h.name] = h.addrs()
-		w.hosts = append(w.hosts, h)
+		if w.hosts = append(w.hosts, h); i < mons {
+			members[h.name] = h.addrs()
+		}
 	}
-	ring := ring(w.opt.Seed)
-	for _, h := range w.hosts {
+	for _, h := range w.hosts[:mons] {
 		var err error
+		h.in = true
 		h.seal, err = mon.MkfsOn(h.disk, storeDir, mon.Bootstrap{
-			FSID: w.fsid, Name: h.name, Members: members, Keyring: ring, Now: epoch,
+			FSID: w.fsid, Name: h.name, Members: members, Keyring: ring(), Now: epoch,
 			Config: map[string]string{"mon_allow_pool_delete": "true"},
 		})
 		if err != nil {
@@ -76,7 +80,7 @@ func (w *world) makeHosts(n int) {
 }
 
 // ring is the keys of the new cluster.
-func ring(seed uint64) []byte {
+func ring() []byte {
 	var key [32]byte
 	key[0] = 1
 	chance := rand.NewChaCha8(key)
@@ -98,7 +102,7 @@ func ring(seed uint64) []byte {
 
 // start starts the daemon.
 func (h *host) start() {
-	if h.m != nil || h.w.bad != nil {
+	if h.m != nil || !h.in || h.w.bad != nil {
 		return
 	}
 	h.life++
@@ -108,6 +112,7 @@ func (h *host) start() {
 	h.stopped = 0
 	m, err := mon.OpenMember(mon.Options{
 		Dir: storeDir, Name: h.name, Log: h.w.log.With("mon", h.name), Hostname: "host-" + h.name,
+		Listen: h.addrs()[0].AddrPort,
 	}, mon.Edges{
 		FS: h.disk, Seal: h.seal, Now: h.clock.timeOfDay, Monotonic: h.clock.monotonic,
 		Arm: h.arm, Carry: h.carry,
@@ -117,7 +122,7 @@ func (h *host) start() {
 		return
 	}
 	h.disk.started(h.w.opt.Bug == NotDurable)
-	h.m = m
+	h.m, h.member = m, m.ID()
 	h.w.check.started(h)
 	h.do((*mon.Member).Settle)
 	h.ticks(h.life, h.w.now+time.Duration(h.rng.Int64N(int64(quorum.TickEvery))))
@@ -173,6 +178,10 @@ func (h *host) do(step func(m *mon.Member) error) {
 	h.w.mix(uint64(h.w.now), uint64(h.id), h.m.Applied())
 	if h.disk.isOff() {
 		h.crash(tearSome)
+		return
+	}
+	if errors.Is(err, mon.ErrRemoved) {
+		h.w.members.removed(h, err)
 		return
 	}
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 type Options struct {
 	Seed uint64
 	For  time.Duration // how long the clients and faults go on, of simulated time
-	Mons int           // 3 or 5; 0: the seed chooses
+	Mons int           // 3 or 5 to begin with; 0: the seed chooses
 	// Trace gets a line for everything that happens; nil: nothing is written.
 	Trace io.Writer
 	Bug   Bug // planted, to see that it is found
@@ -35,12 +35,13 @@ const (
 
 // A Result is what a run did.
 type Result struct {
-	Simulated                         time.Duration
-	Events, Commands, Unanswered      int
-	Elections, Crashes, Partitions    int
-	Snapshots, Heals, Epochs, Members int
-	SlowestHeal                       time.Duration // from the end of the faults to an answer
-	Hash                              uint64        // of the trace: the same for the same seed
+	Simulated                      time.Duration
+	Events, Commands, Unanswered   int
+	Elections, Crashes, Partitions int
+	Snapshots, Heals, Epochs       int
+	Joined, Removed, DisksLost     int
+	SlowestHeal                    time.Duration // from the end of the faults to an answer
+	Hash                           uint64        // of the trace: the same for the same seed
 }
 
 // Add sums results up.
@@ -50,7 +51,9 @@ func (r *Result) Add(o Result) {
 		r.Unanswered+o.Unanswered
 	r.Elections, r.Crashes = r.Elections+o.Elections, r.Crashes+o.Crashes
 	r.Partitions, r.Snapshots = r.Partitions+o.Partitions, r.Snapshots+o.Snapshots
-	r.Heals, r.Epochs, r.Members = r.Heals+o.Heals, r.Epochs+o.Epochs, r.Members+o.Members
+	r.Heals, r.Epochs = r.Heals+o.Heals, r.Epochs+o.Epochs
+	r.Joined, r.Removed = r.Joined+o.Joined, r.Removed+o.Removed
+	r.DisksLost += o.DisksLost
 	r.SlowestHeal = max(r.SlowestHeal, o.SlowestHeal)
 }
 
@@ -77,6 +80,7 @@ type world struct {
 	clients []*client
 	net     *network
 	faults  faults
+	members members
 	check   checker
 	history history
 	result  Result
@@ -126,12 +130,13 @@ func newWorld(o Options) *world {
 	if mons == 0 {
 		mons = 3 + 2*w.rng.IntN(2)
 	}
-	w.net = newNetwork(w, mons+clientCount)
-	w.makeHosts(mons)
+	hosts := mons + 1 + (5-mons)/2
+	w.net = newNetwork(w, hosts+clientCount)
+	w.makeHosts(mons, hosts)
 	for i := range clientCount {
-		w.clients = append(w.clients, newClient(w, mons+i))
+		w.clients = append(w.clients, newClient(w, hosts+i))
 	}
-	w.faults.w = w
+	w.faults.w, w.members.w = w, w
 	return w
 }
 

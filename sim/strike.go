@@ -62,7 +62,7 @@ func (f *faults) longOutage() {
 	h.crash(loseAll)
 	f.during(2*time.Minute, h.start)
 	for _, c := range f.w.clients {
-		c.hurry = f.w.now + 15*time.Second
+		c.hurry = f.w.now + 5*time.Second
 	}
 }
 

@@ -16,13 +16,14 @@ const window = 5 * time.Minute
 
 // An op is a command with what is to be learned of its answer.
 type op struct {
-	text  string // JSON
-	key   string // the register that it reads or changes; "" for none
-	input input
-	tid   uint64
-	call  time.Duration
-	floor uint64 // no epoch older than this may be answered
-	kind  *kind
+	text    string // JSON
+	key     string // the register that it reads or changes; "" for none
+	input   input
+	tid     uint64
+	call    time.Duration
+	removes *host  // from the monitors
+	floor   uint64 // no epoch older than this may be answered
+	kind    *kind
 }
 
 // A kind is a row of the table of what clients do.
@@ -33,7 +34,9 @@ type kind struct {
 	// output is what the answer says of the register.
 	output func(data []byte) string
 	epoch  bool // the answer tells of an epoch of the OSD map
-	absent bool // ENOENT means that the register is empty
+	// special makes the command instead of make; false: not now.
+	special func(w *world, reg int) (op, bool)
+	absent  bool // ENOENT means that the register is empty
 }
 
 func cmd(format string, args ...any) string { return fmt.Sprintf(format, args...) }
@@ -99,6 +102,7 @@ var kinds = []kind{
 	{weight: 2, make: func(_ string, _ int, n string) op {
 		return op{text: cmd(`{"prefix":"log","logtext":["line",%q]}`, n)}
 	}},
+	{weight: 1, special: func(w *world, reg int) (op, bool) { return w.members.removal(reg) }},
 }
 
 // newOp chooses what a client does next.
@@ -109,18 +113,31 @@ func (w *world) newOp(c *client) *op {
 	}
 	pick := c.rng.IntN(total)
 	for i := range kinds {
-		if pick -= kinds[i].weight; pick < 0 {
-			o := kinds[i].make(strconv.Itoa(int(w.now/window)), c.rng.IntN(6),
-				cmd("c%d-%d", c.end, c.tid))
-			o.kind = &kinds[i]
-			return &o
+		if pick -= kinds[i].weight; pick >= 0 {
+			continue
 		}
+		var o op
+		if k := kinds[i]; k.special != nil {
+			var ok bool
+			if o, ok = k.special(w, c.rng.IntN(60)); !ok {
+				return w.newOp(c)
+			}
+		} else {
+			o = k.make(strconv.Itoa(int(w.now/window)), c.rng.IntN(6),
+				cmd("c%d-%d", c.end, c.tid))
+		}
+		o.kind = &kinds[i]
+		return &o
 	}
 	panic("no kind of command")
 }
 
 // answered takes the answer to a command.
 func (w *world) answered(c *client, o *op, result int32, data []byte) {
+	if o.removes != nil {
+		w.members.answered(o.removes, result)
+		return
+	}
 	absent := o.kind.absent && result == ceph.ENOENT.Result()
 	if result != 0 && !absent {
 		w.fail("%s: result %d", o.text, result)
