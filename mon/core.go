@@ -68,10 +68,16 @@ type core struct {
 	logSeq   uint64
 	probing  probing
 	told     told
-	routes   map[uint64]ceph.AddrVec // where members were last heard from
-	gone     error                   // why this monitor has to stop
-	renamed  func(rank int)          // takes the monitor's rank
-	bound    netip.AddrPort          // where it listens, unless its owner sees to that
+	// following is the leader that clients are passed on to, dial connects to it; without dial a
+	// follower serves nobody.
+	following following
+	dial      func(to ceph.AddrVec) link
+	nonce     uint64                  // of the last question for global ids
+	own       bool                    // what is being applied is our own proposal
+	routes    map[uint64]ceph.AddrVec // where members were last heard from
+	gone      error                   // why this monitor has to stop
+	renamed   func(rank int)          // takes the monitor's rank
+	bound     netip.AddrPort          // where it listens, unless its owner sees to that
 }
 
 // An event is one thing for the loop to do: a message of a session, or a function.
@@ -161,6 +167,7 @@ func (c *core) build(seal [32]byte) {
 	c.auth = authmon.New(authmon.Options{
 		Seal: seal, Rand: rand.Reader, GlobalIDs: c.gate.give,
 		Publish: c.gate.publish,
+		Own:     func() bool { return c.own },
 	}, c.gate.left)
 	c.config = configmon.New(configmon.Env{
 		FSID: func() ceph.UUID { return c.fsid }, MonHost: c.mon.HostList, Find: c.whereabouts,

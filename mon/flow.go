@@ -81,6 +81,7 @@ func (c *core) loop(ctx context.Context) error {
 func (c *core) tick() error {
 	c.node.Tick()
 	c.speak(c.now())
+	c.wantIDs(c.now())
 	return c.housekeeping(c.now())
 }
 
@@ -165,6 +166,9 @@ func (c *core) block(e event) {
 			c.end(e.s)
 		}
 		return
+	}
+	if e.s != nil {
+		e.s.blocked++
 	}
 	c.flow.blocked = append(c.flow.blocked, e)
 }
@@ -269,6 +273,7 @@ func (c *core) Apply(_ uint64, data []byte, w *quorum.Batch) error {
 	if err := denc.Unmarshal(data, &p, ceph.FeaturesAll); err != nil {
 		return fmt.Errorf("decode proposal: %w", err)
 	}
+	c.own = c.flow.inflight && p.ID == c.flow.id
 	for _, name := range slices.Sorted(maps.Keys(p.Changes)) {
 		s := c.byName[name]
 		if s == nil {
@@ -282,14 +287,15 @@ func (c *core) Apply(_ uint64, data []byte, w *quorum.Batch) error {
 		}
 		c.flow.changed[name] = true
 	}
-	if c.flow.inflight && p.ID == c.flow.id {
+	if c.own {
 		c.flow.applied = true
 	}
 	return nil
 }
 
-// leadership takes up or gives up the lead.
+// leadership takes up or gives up the lead, or following another.
 func (c *core) leadership() {
+	c.follow()
 	switch term := c.node.Term(); {
 	case c.node.Leads() && c.ledTerm != term:
 		c.ledTerm, c.ledSince = term, c.now()
@@ -301,7 +307,7 @@ func (c *core) leadership() {
 		c.unblock()
 	case !c.node.Leads() && c.ledTerm != 0:
 		c.ledTerm = 0
-		c.gate.serve(false)
+		c.gate.serve(c.following.leader != 0)
 		defer c.dismiss()
 		c.log.Warn("lost the lead of the quorum")
 		for _, s := range c.all {

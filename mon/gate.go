@@ -18,7 +18,7 @@ import (
 // the loop.
 type gate struct {
 	name string      // the monitor's id
-	lead atomic.Bool // this monitor leads the quorum, and so serves
+	lead atomic.Bool // this monitor leads or follows, and so serves
 	keys atomic.Pointer[authmon.Keys]
 	conf atomic.Pointer[gateConf]
 	mu   sync.Mutex

@@ -29,9 +29,9 @@ func (c *core) handle(e event) {
 // from the start.
 func (c *core) message(e event) {
 	defer c.survive(e)
-	before := len(c.flow.blocked)
+	before := e.s.blocked
 	c.route(e)
-	if len(c.flow.blocked) == before {
+	if e.s.blocked == before {
 		e.s.queued.Add(-1)
 	}
 }
@@ -51,6 +51,10 @@ func (c *core) survive(e event) {
 
 // route finds a message's handler. What is in no case is not for monitors and is dropped.
 func (c *core) route(e event) {
+	if c.forwards(e) {
+		c.forward(e)
+		return
+	}
 	switch b := e.m.Body.(type) {
 	case *message.MMonGetMap:
 		c.sendMonMap(e.s)
@@ -84,6 +88,12 @@ func (c *core) route(e event) {
 		c.probe(e, b)
 	case *message.MMonJoin:
 		c.join(e, b)
+	case *message.MForward:
+		c.forwarded(e, b)
+	case *message.MRoute:
+		c.routed(e, b)
+	case *message.MMonGlobalID:
+		c.globalIDs(e, b)
 	case *message.MMgrReport:
 		c.memberReport(e, b)
 	case *message.MCommand:

@@ -134,6 +134,7 @@ func (m *Monitor) listen(o Options) error {
 	c.renamed = func(rank int) {
 		m.net.SetName(ceph.EntityName{Type: ceph.TypeMon, Num: int64(rank)})
 	}
+	c.dial = func(to ceph.AddrVec) link { return m.net.Connect(ceph.TypeMon, to) }
 	c.carry = func(to ceph.AddrVec, b message.Body) {
 		m.net.Connect(ceph.TypeMon, to).Send(message.New(b))
 	}

@@ -15,10 +15,7 @@ import (
 )
 
 // The monitors' own traffic is Raft's, one message of the log in one of ours. It may be lost: Raft
-// says everything again. Clients are served by the leader alone: the others close the connection
-// before they authenticate anybody, upon which a client tries the next monitor, and a leader that
-// loses the lead ends its sessions. So every answer comes from who has the newest state, and no
-// request is ever forwarded.
+// says everything again.
 
 // toPeer sends a message of the log to another member: to where the map has it, and, if that was
 // somewhere else, to where it was last heard from, since one of both may not know the newest map.
@@ -63,7 +60,7 @@ func (c *core) introduced(e event, b *message.MMonProbe) {
 	c.mon.SetMetadata(b.Name, b.Metadata)
 }
 
-// dismiss ends the sessions of all clients and daemons: another monitor serves them now.
+// dismiss ends the sessions of all clients and daemons: another monitor leads now.
 func (c *core) dismiss() {
 	for s := range c.sessions {
 		if !s.isMon() {

@@ -134,7 +134,8 @@ func (k *council) leader() *world {
 		k.step()
 		var found *world
 		for n, w := range k.ws {
-			if n != k.cut && w.c.gate.lead.Load() && w.c.gate.left() > 0 {
+			if n != k.cut && w.c.node.Leads() && w.c.gate.lead.Load() &&
+				w.c.gate.left() > 0 {
 				found = w
 			}
 		}

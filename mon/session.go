@@ -14,8 +14,12 @@ import (
 	"glue/wire/msgr"
 )
 
-// maxQueued is how many messages of one session may wait for the loop.
-const maxQueued = 1024
+// maxQueued is how many messages of one session may wait for the loop, and maxFromMon how many of
+// another monitor, which speaks for many clients.
+const (
+	maxQueued  = 1024
+	maxFromMon = 64 * maxQueued
+)
 
 // A link is what the loop needs of a connection.
 type link interface {
@@ -26,14 +30,19 @@ type link interface {
 
 // A session is one peer's connection with what it is allowed and what it wants to hear.
 type session struct {
-	conn   link
-	peer   msgr.Peer
-	caps   *caps.Mon
-	queued atomic.Int32
-	closed bool
-	host   string
-	subs   map[string]*subscription
-	sent   map[string]string // configuration that the peer has; nil before the first
+	conn    link
+	peer    msgr.Peer
+	caps    *caps.Mon
+	queued  atomic.Int32
+	closed  bool
+	blocked int // how often a message had to wait
+	host    string
+	subs    map[string]*subscription
+	sent    map[string]string // configuration that the peer has; nil before the first
+
+	number  uint64              // of a session that is passed on; 0 for none
+	via     *session            // at the leader, the follower that passes it on
+	carries map[uint64]*session // of a follower at the leader
 }
 
 // dispatcher hands what connections bring to the loop.
@@ -60,8 +69,14 @@ func newSession(conn link) (*session, error) {
 	return &session{conn: conn, peer: p, caps: parsed, subs: map[string]*subscription{}}, nil
 }
 
-// Connected is of no interest.
-func (d dispatcher) Connected(*msgr.Conn) {}
+// Connected begins the session with a monitor that we have connected to: it has proven that it has
+// the monitors' own key.
+func (d dispatcher) Connected(conn *msgr.Conn) {
+	p := conn.Peer()
+	p.AuthName, p.AllowAll = monName, true
+	conn.SetContext(&session{conn: conn, peer: p, caps: &caps.Mon{},
+		subs: map[string]*subscription{}})
+}
 
 // Dispatch queues a message for the loop. A peer with too many is dropped.
 func (d dispatcher) Dispatch(conn *msgr.Conn, m *message.Message) {
@@ -70,7 +85,11 @@ func (d dispatcher) Dispatch(conn *msgr.Conn, m *message.Message) {
 		conn.Close()
 		return
 	}
-	if s.queued.Add(1) > maxQueued {
+	limit := int32(maxQueued)
+	if s.isMon() {
+		limit = maxFromMon
+	}
+	if s.queued.Add(1) > limit {
 		d.c.log.Warn("session dropped: too many requests wait", "peer", s.peer.AuthName)
 		conn.Close()
 		d.Reset(conn)
@@ -81,18 +100,31 @@ func (d dispatcher) Dispatch(conn *msgr.Conn, m *message.Message) {
 
 // Reset ends a session.
 func (d dispatcher) Reset(conn *msgr.Conn) {
-	if s, ok := conn.Context().(*session); ok {
-		d.c.post(event{s: s, end: true})
-	}
+	s, _ := conn.Context().(*session)
+	d.c.post(event{run: func() {
+		if s != nil {
+			d.c.end(s)
+		}
+		d.c.lost(conn)
+	}})
 }
 
 // RemoteReset does nothing: subscriptions come again.
 func (d dispatcher) RemoteReset(*msgr.Conn) {}
 
-// end forgets a session.
+// end forgets a session, and those that it carries.
 func (c *core) end(s *session) {
 	s.closed = true
 	delete(c.sessions, s)
+	c.unforward(s)
+	if s.via != nil {
+		delete(s.via.carries, s.number)
+	}
+	for _, other := range s.carries {
+		other.closed = true
+		delete(c.sessions, other)
+	}
+	s.carries = nil
 }
 
 // allowed says whether the session's caps give it something on a service.

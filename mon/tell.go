@@ -103,6 +103,10 @@ func (c *core) tell(e event, b *message.MCommand) {
 
 func (c *core) local(request string) ([]byte, string, int32) {
 	out, text, err := c.table.Run(request)
+	if !c.node.Leads() && c.conflicting() { // a change can be made through the quorum only
+		c.dropPrepared()
+		return nil, "not the leader", ceph.EAGAIN.Result()
+	}
 	return out, text, -int32(admin.Errno(err))
 }
 

@@ -62,6 +62,9 @@ type Options struct {
 	Publish func(*Keys)
 	// GlobalIDs gets every range of ids that this monitor may give out: from first to last-1.
 	GlobalIDs func(first, last uint64)
+	// Own says whether the change that is being applied is this monitor's own proposal. A range
+	// that another leader has reserved is not ours, even if we had wished for one too.
+	Own func() bool
 }
 
 // A Service is the keys service.
@@ -71,8 +74,9 @@ type Service struct {
 	globals   uint64 // ids below may have been given out
 	left      func() uint64
 	edit      service.Edit
-	wantIDs   bool // the prepared change reserves ids for us
-	reserving bool // the proposed one does
+	want      []func(first, last uint64) // each gets a range with the prepared change
+	reserving []func(first, last uint64) // with the proposed one
+	wantOwn   bool                       // one of want is ours
 }
 
 // New makes a service; left tells how many reserved global ids are left.
@@ -218,11 +222,26 @@ func (s *Service) Tick(now time.Time, ttl time.Duration) error {
 			}
 		}
 	}
-	if s.left() < globalIDLow {
-		s.edit.Put(globalsKey, binary.LittleEndian.AppendUint64(nil, s.globals+globalIDStep))
-		s.wantIDs = true
+	if s.Low() && !s.wantOwn {
+		s.wantOwn = true
+		s.Reserve(s.opt.GlobalIDs)
 	}
 	return nil
+}
+
+// Low says whether this monitor has few global ids left.
+func (s *Service) Low() bool { return s.left() < globalIDLow }
+
+// maxRanges bounds the ranges of one change.
+const maxRanges = 64
+
+// Reserve wishes a range of global ids, which f gets when it is certain that nobody else has them.
+func (s *Service) Reserve(f func(first, last uint64)) {
+	if len(s.want) < maxRanges {
+		s.want = append(s.want, f)
+		last := s.globals + uint64(len(s.want))*globalIDStep
+		s.edit.Put(globalsKey, binary.LittleEndian.AppendUint64(nil, last))
+	}
 }
 
 // Dirty says whether something is prepared.
@@ -231,13 +250,15 @@ func (s *Service) Dirty() bool { return !s.edit.Empty() }
 // Change encodes what is prepared.
 func (s *Service) Change() ([]byte, error) {
 	b := s.edit.Encode()
-	s.reserving = s.wantIDs
-	s.edit, s.wantIDs = service.Edit{}, false
+	s.reserving = s.want
+	s.edit, s.want, s.wantOwn = service.Edit{}, nil, false
 	return b, nil
 }
 
 // Discard forgets what is prepared or proposed.
-func (s *Service) Discard() { s.edit, s.wantIDs, s.reserving = service.Edit{}, false, false }
+func (s *Service) Discard() {
+	s.edit, s.want, s.reserving, s.wantOwn = service.Edit{}, nil, nil, false
+}
 
 // Apply carries out a change and publishes the new database.
 func (s *Service) Apply(change []byte, w service.Writer) error {
@@ -252,10 +273,7 @@ func (s *Service) Apply(change []byte, w service.Writer) error {
 			if err := s.take(k, key, e.Set[key]); err != nil {
 				return err
 			}
-			if s.reserving {
-				s.opt.GlobalIDs(before, s.globals)
-				s.reserving = false
-			}
+			s.hand(before)
 			continue
 		}
 		if err := k.put(s.opt.Seal, key, e.Set[key]); err != nil {
@@ -266,6 +284,18 @@ func (s *Service) Apply(change []byte, w service.Writer) error {
 	s.keys = k
 	s.opt.Publish(k)
 	return nil
+}
+
+// hand gives the ranges of a change that is applied to who wished for them.
+func (s *Service) hand(first uint64) {
+	if len(s.reserving) == 0 || !s.opt.Own() {
+		return
+	}
+	for _, f := range s.reserving {
+		f(first, first+globalIDStep)
+		first += globalIDStep
+	}
+	s.reserving = nil
 }
 
 // Initial writes the entries of a keyring into a new store. With the same rand the bytes are the

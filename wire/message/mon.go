@@ -1,6 +1,8 @@
 package message
 
 import (
+	"bytes"
+
 	"glue/ceph"
 	"glue/ceph/denc"
 )
@@ -94,22 +96,86 @@ func (m *MMonJoin) Denc(c *denc.Coder, _ uint16) {
 	})
 }
 
-// MForward carries a client's message from the monitor that got it to the leader, with what the
-// leader needs to judge it. The front and data are the client's, encoded with Features.
+// MForward carries what a client sends to a monitor that does not lead to the leader: the first of
+// a session says whose it is. Each monitor numbers the sessions that it forwards.
 type MForward struct {
-	TID       uint64 // of the forward, for MRoute
-	Client    ceph.EntityName
-	Addrs     ceph.AddrVec
-	Auth      ceph.AuthName
-	GlobalID  uint64
-	Caps      string
-	Features  uint64
-	Kind      Type // of the message inside
-	ClientTID uint64
-	Version   uint16
-	Front     []byte
-	Input     []byte // the message's data segment
+	Session uint64
+	Open    *ForwardedPeer // with the first message of a session
+	Close   bool           // the client has gone; there is no message
+	Inner   Wrapped
 }
+
+// A ForwardedPeer is who is at the other end of a forwarded session, as the monitor that it is
+// connected to has verified.
+type ForwardedPeer struct {
+	Name     ceph.EntityName
+	Auth     ceph.AuthName
+	GlobalID uint64
+	Addrs    ceph.AddrVec
+	Socket   string // where its packets come from, IP:PORT
+	Features uint64
+}
+
+// Denc is our own layout.
+func (p *ForwardedPeer) Denc(c *denc.Coder) {
+	p.Name.Denc(c)
+	p.Auth.Denc(c)
+	c.U64(&p.GlobalID)
+	p.Addrs.Denc(c)
+	c.Str(&p.Socket)
+	c.U64(&p.Features)
+}
+
+// A Wrapped message is one inside another, its segments encoded already.
+type Wrapped struct {
+	Kind            Type
+	TID             uint64
+	Version, Compat uint16
+	Front           []byte
+	Middle          []byte
+	Payload         []byte // the data segment
+}
+
+// Denc is our own layout.
+func (w *Wrapped) Denc(c *denc.Coder) {
+	c.U16((*uint16)(&w.Kind))
+	c.U64(&w.TID)
+	c.U16(&w.Version)
+	c.U16(&w.Compat)
+	c.Blob(&w.Front)
+	c.Blob(&w.Middle)
+	c.Blob(&w.Payload)
+}
+
+// Wrap encodes a message for a peer with the given features.
+func Wrap(m *Message, features uint64) Wrapped {
+	one := Message{TID: m.TID, Body: m.Body, Middle: m.Middle, Data: m.Data}
+	front, middle, data := one.Segments(features)
+	return Wrapped{Kind: m.Body.Type(), TID: m.TID, Version: one.Version, Compat: one.Compat,
+		Front: front, Middle: middle, Payload: bytes.Join(data, nil)}
+}
+
+// Unwrap decodes the message.
+func (w *Wrapped) Unwrap(features uint64) (*Message, error) {
+	m := &Message{TID: w.TID, Version: w.Version, Compat: w.Compat, Middle: w.Middle,
+		Data: w.Payload}
+	return m, m.Decode(w.Kind, w.Front, features)
+}
+
+// Pass is the message as it is, to be sent to who it was encoded for.
+func (w *Wrapped) Pass() *Message {
+	return &Message{TID: w.TID, Version: w.Version, Compat: w.Compat, Middle: w.Middle,
+		Data: w.Payload, Body: passed{w.Kind, w.Front}}
+}
+
+// A passed body is encoded already.
+type passed struct {
+	kind  Type
+	front []byte
+}
+
+func (p passed) Type() Type                   { return p.kind }
+func (p passed) Denc(c *denc.Coder, _ uint16) { c.Raw(p.front) }
 
 // Type is MSG_FORWARD.
 func (*MForward) Type() Type { return 46 }
@@ -117,31 +183,24 @@ func (*MForward) Type() Type { return 46 }
 // Denc is our own layout.
 func (m *MForward) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) {
-		c.U64(&m.TID)
-		m.Client.Denc(c)
-		m.Addrs.Denc(c)
-		m.Auth.Denc(c)
-		c.U64(&m.GlobalID)
-		c.Str(&m.Caps)
-		c.U64(&m.Features)
-		c.U16((*uint16)(&m.Kind))
-		c.U64(&m.ClientTID)
-		c.U16(&m.Version)
-		c.Blob(&m.Front)
-		c.Blob(&m.Input)
+		c.U64(&m.Session)
+		open := m.Open != nil
+		if c.Bool(&open); open && !c.Encoding() {
+			m.Open = &ForwardedPeer{}
+		}
+		if open {
+			m.Open.Denc(c)
+		}
+		c.Bool(&m.Close)
+		m.Inner.Denc(c)
 	})
 }
 
-// MRoute carries the leader's answer back to the monitor that forwarded; Kind 0 means there is
-// no answer to pass on.
+// MRoute carries what the leader says to a forwarded session back, or that the session is over.
 type MRoute struct {
-	TID     uint64 // of the forward
-	Kind    Type
-	Version uint16
-	Front   []byte
-	Output  []byte
-	// Proposed says that the answer needs the sender's map to be at Epoch first.
-	Epoch ceph.Epoch
+	Session uint64
+	Close   bool
+	Inner   Wrapped
 }
 
 // Type is MSG_ROUTE.
@@ -150,12 +209,30 @@ func (*MRoute) Type() Type { return 47 }
 // Denc is our own layout.
 func (m *MRoute) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) {
-		c.U64(&m.TID)
-		c.U16((*uint16)(&m.Kind))
-		c.U16(&m.Version)
-		c.Blob(&m.Front)
-		c.Blob(&m.Output)
-		m.Epoch.Denc(c)
+		c.U64(&m.Session)
+		c.Bool(&m.Close)
+		m.Inner.Denc(c)
+	})
+}
+
+// MMonGlobalID asks the leader for global ids to give out, and answers: First to Last-1.
+type MMonGlobalID struct {
+	FSID  ceph.UUID
+	Nonce uint64 // of the question
+	First uint64
+	Last  uint64 // 0 in a question
+}
+
+// Type is MSG_MON_GLOBAL_ID.
+func (*MMonGlobalID) Type() Type { return 60 }
+
+// Denc is our own layout.
+func (m *MMonGlobalID) Denc(c *denc.Coder, _ uint16) {
+	own(c, func(c *denc.Coder) {
+		m.FSID.Denc(c)
+		c.U64(&m.Nonce)
+		c.U64(&m.First)
+		c.U64(&m.Last)
 	})
 }
 

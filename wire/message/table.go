@@ -30,6 +30,7 @@ var Table = []Row{
 	{54, "MKVData", 1, 1, func() Body { return new(MKVData) }},
 	{58, "MGetPoolStats", 1, 1, func() Body { return new(MGetPoolStats) }},
 	{59, "MGetPoolStatsReply", 2, 1, func() Body { return new(MGetPoolStatsReply) }},
+	{60, "MMonGlobalID", 1, 1, func() Body { return new(MMonGlobalID) }},
 	{61, "MOSDBackoff", 1, 1, func() Body { return new(MOSDBackoff) }},
 	{62, "MConfig", 1, 1, func() Body { return new(MConfig) }},
 	{63, "MGetConfig", 1, 1, func() Body { return new(MGetConfig) }},
