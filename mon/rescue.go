@@ -44,6 +44,17 @@ func Inspect(dir, name string) (Survivor, error) {
 	return s, nil
 }
 
+// IsNew says whether the store of a monitor that does not run was made to join a quorum and has
+// not got the state yet.
+func IsNew(dir, name string) bool {
+	c, err := newCore(Options{Dir: dir, Name: name, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return false
+	}
+	defer c.node.Close()
+	return c.node.Empty()
+}
+
 // Rescue makes a new quorum of one monitor, which must not run, after the majority is lost for
 // good. What the others had acknowledged and it has not heard of is lost. None of the others may
 // ever be started with its old store again.

@@ -68,7 +68,10 @@ func (s *spec) letJoin(ctx context.Context, l layout, start func(name string) er
 			}
 		}
 		err := makeJoiner(ctx, l.conf(), name, dir, "")
-		if err != nil && !errors.Is(err, mon.ErrExists) { // else an earlier start got this far
+		if errors.Is(err, mon.ErrExists) && mon.IsNew(dir, name) {
+			err = nil // an earlier start got this far
+		}
+		if err != nil {
 			return err
 		}
 		s.Mons, s.Joining = append(s.Mons, name), s.Joining[1:]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -36,7 +37,10 @@ func rescueCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return rescue(c.set.Str("mon_data"), id, sure, cmd.OutOrStdout())
+			if err := rescue(c.set.Str("mon_data"), id, sure, cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			return forgetOthers(data, id)
 		},
 	}
 	f := cmd.Flags()
@@ -45,6 +49,33 @@ func rescueCommand() *cobra.Command {
 	f.StringVarP(&conf, "conf", "c", "", "ceph.conf (default /etc/ceph/ceph.conf)")
 	f.BoolVar(&sure, "yes-i-really-mean-it", false, "do it")
 	return cmd
+}
+
+// forgetOthers takes the lost monitors out of what glue up starts, and their folders out of its
+// way.
+func forgetOthers(data, id string) error {
+	if data == "" {
+		return nil
+	}
+	l, err := newLayout(data)
+	if err != nil {
+		return err
+	}
+	s, err := loadSpec(l)
+	if err != nil {
+		return err
+	}
+	for _, name := range s.Mons {
+		dir := l.data("mon." + name)
+		if _, err := os.Stat(dir); name == id || err != nil {
+			continue
+		}
+		if err := os.Rename(dir, fmt.Sprintf("%s.lost-%d", dir, time.Now().Unix())); err != nil {
+			return err
+		}
+	}
+	s.Mons, s.Joining = []string{id}, nil
+	return errors.Join(s.saveConf(l), s.save(l))
 }
 
 // rescue says what a survivor holds and what will be lost, and does it if the user is sure.
@@ -62,7 +93,7 @@ func rescue(dir, id string, sure bool, out io.Writer) error {
 	}
 	if len(s.Others) == 0 {
 		fmt.Fprintln(out, "It is the only monitor: start it, there is nothing to rescue.")
-		return nil
+		return errors.New("nothing was changed")
 	}
 	fmt.Fprintf(out, "\nWhat the others acknowledged after that is lost: pools, keys, settings "+
 		"and maps that were\nmade since. Another survivor with a higher term or index knows more: "+
