@@ -51,7 +51,7 @@ func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 		c.answer(e, b, service.Fail(ceph.EOPNOTSUPP,
 			"'%s' is answered by the manager, not by the monitors", cmd.Prefix))
 		return
-	case d.Flags&commands.FlagHidden != 0:
+	case d.Flags&commands.FlagTell == commands.FlagTell && cmd.Prefix != "version":
 		c.answer(e, b, service.Fail(ceph.EINVAL, "unrecognized command: it asks one monitor, "+
 			"use 'ceph tell mon.ID %s'", cmd.Prefix))
 		return

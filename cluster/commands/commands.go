@@ -21,7 +21,10 @@ const (
 	FlagObsolete   = 1 << 1
 	FlagDeprecated = 1 << 2
 	FlagMgr        = 1 << 3 // the client sends it to the manager
-	FlagHidden     = 1 << 5 // FLAG_TELL: only by "ceph tell"
+	FlagHidden     = 1 << 5 // not in the help
+
+	// FlagTell: only by "ceph tell", but for "version", which the quorum answers as well.
+	FlagTell = FlagNoForward | FlagHidden
 )
 
 // A Descriptor is one command.

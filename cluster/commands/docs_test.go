@@ -90,7 +90,7 @@ func (n *counts) state(d *Descriptor) string {
 	if d.Flags&FlagDeprecated != 0 {
 		s += ", deprecated"
 	}
-	if d.Flags&FlagHidden != 0 {
+	if d.Flags&FlagTell == FlagTell {
 		s += ", tell"
 	}
 	return s
