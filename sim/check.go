@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/mon/monmon"
 	"glue/wire/message"
 )
 
@@ -18,7 +19,7 @@ type checker struct {
 	w         *world
 	seed      maphash.Seed
 	maps      map[string]map[ceph.Epoch]uint64 // by kind: what every epoch looks like
-	newest    map[*host]ceph.Epoch             // of the OSD map, in this life
+	newest    map[*host]seen                   // in this life
 	states    map[uint64]stateAt               // by index of the log
 	ids       map[uint64]string                // who gave a global id
 	lastTerm  uint64                           // of the leader that answered last
@@ -26,6 +27,9 @@ type checker struct {
 	epochSeen uint64                           // newest epoch that anybody was told of
 	lastAsked time.Duration                    // when the command was begun that was answered last
 }
+
+// A seen is the newest epochs of a host.
+type seen struct{ osdmap, monmap ceph.Epoch }
 
 // A stateAt is what the state is like after an entry of the log.
 type stateAt struct {
@@ -35,7 +39,7 @@ type stateAt struct {
 
 func (c *checker) init(w *world) {
 	*c = checker{w: w, seed: maphash.MakeSeed(), maps: map[string]map[ceph.Epoch]uint64{},
-		newest: map[*host]ceph.Epoch{}, states: map[uint64]stateAt{}, ids: map[uint64]string{},
+		newest: map[*host]seen{}, states: map[uint64]stateAt{}, ids: map[uint64]string{},
 		leaders: map[uint64]string{}}
 	for _, k := range []string{"osdmap", "monmap", "step of the osdmap"} {
 		c.maps[k] = map[ceph.Epoch]uint64{}
@@ -49,15 +53,18 @@ func (c *checker) stepped(h *host) {
 	if h.m.Applied() == 0 {
 		return // it has no state yet
 	}
-	m := h.m.OSDMap()
-	if was := c.newest[h]; m.Epoch != was {
-		if m.Epoch < was {
-			c.w.fail("mon.%s goes from epoch %d back to %d", h.name, was, m.Epoch)
-		}
-		c.newest[h] = m.Epoch
-		c.epoch("osdmap", m.Epoch, m.Encode(), "mon."+h.name)
-		c.w.result.Epochs = max(c.w.result.Epochs, int(m.Epoch))
+	was, om, mm := c.newest[h], h.m.OSDMap(), h.m.MonMap()
+	if om.Epoch < was.osdmap || mm.Epoch < was.monmap {
+		c.w.fail("mon.%s goes from epochs %v back to %d and %d", h.name, was, om.Epoch, mm.Epoch)
 	}
+	if om.Epoch != was.osdmap {
+		c.epoch("osdmap", om.Epoch, om.Encode(), "mon."+h.name)
+		c.w.result.Epochs = max(c.w.result.Epochs, int(om.Epoch))
+	}
+	if mm.Epoch != was.monmap {
+		c.epoch("monmap", mm.Epoch, monmon.Encode(mm), "mon."+h.name)
+	}
+	c.newest[h] = seen{om.Epoch, mm.Epoch}
 	if h.m.Leads() {
 		c.leads(h)
 	}

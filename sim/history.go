@@ -104,13 +104,16 @@ func (h *history) check(w *world) {
 }
 
 // pending are the commands of a register without an answer, which may be done at any later time. A
-// value that was never read need not have been written, so such writes are left out.
+// value that nobody came upon need not have been written, so such writes are left out.
 func (h *history) pending(key string, ops []porcupine.Operation, end int64,
 ) []porcupine.Operation {
 	read := map[string]bool{}
 	for _, o := range ops {
-		if o.Input.(input).kind == get {
+		switch o.Input.(input).kind {
+		case get:
 			read[o.Output.(string)] = true
+		case create:
+			read[""] = true // it may have found nothing
 		}
 	}
 	var out []porcupine.Operation

@@ -62,6 +62,9 @@ func TestMonitors(t *testing.T) {
 	}
 	for ok := true; ok; ok = more() {
 		sum.Add(run(t, seed, *simFor))
+		if *simHours > 0 {
+			t.Logf("seed %d is well, %.1f hours so far", seed, sum.Simulated.Hours())
+		}
 		seed++
 	}
 	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
