@@ -43,14 +43,7 @@ func printed(c *commands.Command, v func() any, plain func() string) result {
 	return text(plain())
 }
 
-// later answers a command of a feature that does not exist yet.
-func later(what string) handler {
-	return func(*state, *commands.Command) result {
-		return refuse(ceph.EOPNOTSUPP, "%s is not there yet in this version of Glue", what)
-	}
-}
-
-var index = commands.NewIndex(commands.Manager)
+var index = commands.NewIndex(commands.Manager, commands.Modules)
 
 // onCommand parses, checks and runs a command, and sends the answer made by reply.
 func (m *Manager) onCommand(

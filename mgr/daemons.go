@@ -3,6 +3,7 @@ package mgr
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,35 @@ type daemonState struct {
 	config daemonstate.Config
 	slow   int           // requests
 	oldest time.Duration // of the slow ones
+	traffic
+	rates rates
+}
+
+// A traffic is what clients have done at an OSD since it started.
+type traffic struct {
+	read, written int64 // bytes
+	reads, writes int64
+}
+
+// rates are the same, per second, between the last two reports.
+type rates struct{ read, written, reads, writes float64 }
+
+// takeTraffic takes what an OSD has counted until now.
+func (d *daemonState) takeTraffic(status map[string]string, now time.Time) {
+	number := func(name string) int64 {
+		n, _ := strconv.ParseInt(status[name], 10, 64) // what is not there counts nothing
+		return n
+	}
+	t := traffic{number("op_out_bytes"), number("op_in_bytes"), number("op_r"), number("op_w")}
+	was := d.traffic
+	d.traffic = t
+	secs := now.Sub(d.at).Seconds()
+	if d.at.IsZero() || secs <= 0 || t.reads < was.reads || t.writes < was.writes {
+		d.rates = rates{}
+		return
+	}
+	d.rates = rates{float64(t.read-was.read) / secs, float64(t.written-was.written) / secs,
+		float64(t.reads-was.reads) / secs, float64(t.writes-was.writes) / secs}
 }
 
 // silence is after what time without a report a daemon counts as gone; they come every 5 seconds.
@@ -45,7 +75,7 @@ func (m *Manager) onReport(c *msgr.Conn, b *message.MMgrReport) {
 			return
 		}
 	}
-	m.post(func(m *Manager) { m.state.takeDaemon(c, name, config, b.Health) })
+	m.post(func(m *Manager) { m.state.takeDaemon(c, name, config, b) })
 }
 
 func daemonName(b *message.MMgrReport) string {
@@ -60,7 +90,7 @@ func daemonName(b *message.MMgrReport) string {
 const maxDaemons = 100_000
 
 func (s *state) takeDaemon(
-	c *msgr.Conn, name string, config daemonstate.Config, metrics []message.HealthMetric,
+	c *msgr.Conn, name string, config daemonstate.Config, b *message.MMgrReport,
 ) {
 	d := s.daemons[name]
 	if d == nil {
@@ -70,13 +100,17 @@ func (s *state) takeDaemon(
 		d = &daemonState{}
 		s.daemons[name] = d
 	}
-	d.conn, d.at = c, time.Now()
+	now := time.Now()
+	if b.Status != nil {
+		d.takeTraffic(*b.Status, now)
+	}
+	d.conn, d.at = c, now
 	if config != nil {
 		d.config = config
 	}
 	was := d.slow
 	d.slow, d.oldest = 0, 0
-	for _, h := range metrics {
+	for _, h := range b.Health {
 		if n, oldest, ok := h.SlowOps(); ok {
 			d.slow, d.oldest = n, oldest
 		}

@@ -1,6 +1,7 @@
 package mgr
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,9 +11,15 @@ import (
 	"glue/cluster/pgstat"
 )
 
-// handlers is what runs for each command. Commands of the table in cluster/commands that are not
+// handlers is what runs for each command. Commands of the tables in cluster/commands that are not
 // here belong to features that do not exist yet, and say so.
-var handlers = map[string]handler{
+var handlers = func() map[string]handler {
+	out := maps.Clone(moduleHandlers)
+	maps.Copy(out, ownHandlers)
+	return out
+}()
+
+var ownHandlers = map[string]handler{
 	"config show":               configShow,
 	"config show-with-defaults": configShowAll,
 
@@ -38,29 +45,6 @@ var handlers = map[string]handler{
 	"osd test-reweight-by-utilization": osdReweight,
 	"osd reweight-by-pg":               osdReweight,
 	"osd test-reweight-by-pg":          osdReweight,
-	"service dump":                     noServices,
-	"service status":                   noServices,
-	"device ls":                        noDevices,
-
-	"balancer status":           statusOfAbsent(noBalancer),
-	"osd pool autoscale-status": statusOfAbsent("[]\n"),
-	"orch status":               later("an orchestrator"),
-}
-
-// noBalancer is "balancer status" of a cluster without one.
-const noBalancer = `{
-    "active": false,
-    "last_optimize_duration": "",
-    "last_optimize_started": "",
-    "mode": "none",
-    "optimize_result": "Glue has no balancer yet",
-    "plans": []
-}
-`
-
-// statusOfAbsent answers a status command of a module that does not exist yet.
-func statusOfAbsent(json string) handler {
-	return func(*state, *commands.Command) result { return text(json) }
 }
 
 func pgStat(s *state, c *commands.Command) result {
@@ -191,15 +175,4 @@ func poolStats(s *state, c *commands.Command) result {
 	}
 	return printed(c, func() any { return s.pgs.PoolStats(s.osdmap, pools) },
 		func() string { return s.pgs.PoolStatsText(s.osdmap, pools) })
-}
-
-// noServices is the service map while nothing registers in it.
-func noServices(_ *state, c *commands.Command) result {
-	return printed(c, func() any {
-		return map[string]any{"epoch": 0, "services": map[string]any{}}
-	}, nil)
-}
-
-func noDevices(_ *state, c *commands.Command) result {
-	return printed(c, func() any { return []any{} }, func() string { return "" })
 }

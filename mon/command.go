@@ -40,7 +40,8 @@ func (c *core) command(e event, b *message.MMonCommand) {
 }
 
 // descriptions is the answer to get_command_descriptions.
-var descriptions = commands.Describe(commands.Manager, commands.Monitor, commands.OSDMap)
+var descriptions = commands.Describe(commands.Manager, commands.Modules, commands.Monitor,
+	commands.OSDMap)
 
 func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 	cmd *commands.Command,

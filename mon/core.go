@@ -198,7 +198,8 @@ func (c *core) build(seal [32]byte) {
 	c.addRows(c.memberCommands())
 	c.addRows(fsCommands())
 	c.table, c.reports = c.localTable(), map[string]*message.MMgrReport{}
-	c.index = commands.NewIndex(commands.Manager, commands.Monitor, commands.OSDMap)
+	c.index = commands.NewIndex(commands.Manager, commands.Modules, commands.Monitor,
+		commands.OSDMap)
 }
 
 func (c *core) addRows(rows []service.Row) {

@@ -18,7 +18,7 @@ const (
 type counters struct {
 	registry                                       perf.Registry
 	ops, reads, writes, latency, readLat, writeLat *perf.Value
-	subops, slow                                   *perf.Value
+	subops, slow, in, out                          *perf.Value
 	readHist, writeHist                            *perf.Histogram
 }
 
@@ -31,6 +31,8 @@ func (c *counters) init() {
 	c.readLat = g.New(perf.Average, "op_r_latency", "latency of client reads")
 	c.writeLat = g.New(perf.Average, "op_w_latency", "latency of client writes")
 	c.subops = g.New(perf.Counter, "subop", "operations of primaries")
+	c.in = g.New(perf.Bytes, "op_in_bytes", "client operations total write size")
+	c.out = g.New(perf.Bytes, "op_out_bytes", "client operations total read size")
 	c.slow = g.New(perf.Gauge, "slow_ops", "operations that are slow now")
 	latency, size := perf.Axis{Name: "Latency (usec)", Quant: 100_000},
 		perf.Axis{Name: "Request size (bytes)", Quant: 512}
@@ -51,12 +53,16 @@ func (c *counters) op(op *clientOp, r *message.MOSDOpReply, now time.Time) {
 	if op.need.MayWrite() {
 		c.writes.Add(1)
 		c.writeLat.Observe(took)
-		c.writeHist.Observe(int64(took), bytesIn(op.m.Ops))
+		size := bytesIn(op.m.Ops)
+		c.in.Add(size)
+		c.writeHist.Observe(int64(took), size)
 		return
 	}
 	c.reads.Add(1)
 	c.readLat.Observe(took)
-	c.readHist.Observe(int64(took), bytesOut(r))
+	size := bytesOut(r)
+	c.out.Add(size)
+	c.readHist.Observe(int64(took), size)
 }
 
 func bytesIn(list []message.OSDOp) (n int64) {

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"glue/cluster/daemonstate"
+	"glue/internal/perf"
 	"glue/wire/message"
 )
 
@@ -74,8 +76,13 @@ func (d *Daemon) slowText(o *slowOps) string {
 func (d *Daemon) mgrReport() *message.MMgrReport {
 	o := &d.slow.ops
 	d.slow.told = o.n
-	r := &message.MMgrReport{DaemonName: d.idText(), Health: []message.HealthMetric{
-		message.SlowOps(o.n, o.oldest)}}
+	status := map[string]string{}
+	for name, v := range map[string]*perf.Value{"op_r": d.counters.reads,
+		"op_w": d.counters.writes, "op_in_bytes": d.counters.in, "op_out_bytes": d.counters.out} {
+		status[name] = strconv.FormatInt(v.Load(), 10)
+	}
+	r := &message.MMgrReport{DaemonName: d.idText(), Status: &status,
+		Health: []message.HealthMetric{message.SlowOps(o.n, o.oldest)}}
 	if d.reporter.configDue.Swap(false) {
 		r.Config = daemonstate.EncodeConfig(d.conf.Report())
 	}

@@ -36,6 +36,7 @@ func docs() string {
 		rows        []Descriptor
 	}{
 		{"Answered by the manager", "", Manager},
+		{"Answered by the manager: what stock managers have modules for", "", Modules},
 		{"Answered by the monitors", "", Monitor},
 		{"Answered by the monitors: the OSD map", "", OSDMap},
 	}

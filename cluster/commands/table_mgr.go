@@ -159,13 +159,4 @@ var Manager = []Descriptor{
 	{"mgr", "rw", FlagMgr,
 		"device rm-life-expectancy devid:String",
 		"forget how long a disk is expected to live"},
-	{"mgr", "r", FlagMgr,
-		"balancer status",
-		"state of the balancer"},
-	{"osd", "r", FlagMgr,
-		"osd pool autoscale-status format:String?",
-		"how many placement groups pools should have"},
-	{"mgr", "r", FlagMgr,
-		"orch status detail:Bool?",
-		"which orchestrator is in use"},
 }

@@ -26,9 +26,15 @@ var absent = []missing{
 	{"Stretch mode", "spread copies over sites with a CRUSH rule", []string{
 		"osd force_healthy_stretch_mode", "osd force_recovery_stretch_mode",
 		"mon enable_stretch_mode", "mon set_new_tiebreaker"}},
-	{"Predicting when a disk fails", "watch the disks with smartctl", []string{"smart",
-		"device info", "device ls-by-daemon", "device ls-by-host",
-		"device set-life-expectancy", "device rm-life-expectancy"}},
+	{"Watching disks and predicting when they fail", "watch them with smartctl", []string{
+		"smart", "device set-life-expectancy", "device rm-life-expectancy",
+		"device get-health-metrics", "device monitoring on", "device check-health"}},
+	{"Moving PGs to balance data", "'ceph osd reweight-by-utilization' does what it can", []string{
+		"balancer on", "balancer eval"}},
+	{"Collecting the daemons' crashes", "a daemon that crashes leaves its reason in its log",
+		[]string{"crash ls", "crash ls-new", "crash stat", "crash info", "crash archive",
+			"crash archive-all"}},
+	{"Telemetry", "Glue reports to nobody", []string{"telemetry show", "telemetry on"}},
 	{"CephFS", "", []string{
 		"fs authorize", "fs compat show", "fs new", "fs fail", "fs rm", "fs reset", "fs get",
 		"fs set", "fs flag set", "fs feature ls", "fs compat", "fs required_client_features",

@@ -7,7 +7,7 @@ import (
 
 // TestUnavailable: every row names a command that exists, once, in one line.
 func TestUnavailable(t *testing.T) {
-	index, n := NewIndex(Manager, Monitor, OSDMap), 0
+	index, n := NewIndex(Manager, Modules, Monitor, OSDMap), 0
 	for _, m := range absent {
 		for _, p := range m.prefixes {
 			if n++; index[p] == nil {

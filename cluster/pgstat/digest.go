@@ -125,3 +125,10 @@ func (d *Digest) Space(m *osdmap.Map, pool int64) ClusterSpace {
 	return ClusterSpace{f.Total >> 10, f.UsedRaw() >> 10, f.Available >> 10,
 		uint64(d.Sum.Stats.Sum.Objects)}
 }
+
+// ClientRates is what clients have read and written of late: bytes and operations per second.
+func (d *Digest) ClientRates() (readBytes, writtenBytes, reads, writes int64) {
+	s := d.Delta.positive()
+	return d.Delta.rate(s.ReadKB << 10), d.Delta.rate(s.WriteKB << 10), d.Delta.rate(s.Reads),
+		d.Delta.rate(s.Writes)
+}

@@ -1,0 +1,313 @@
+package mgr
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"glue/ceph"
+	"glue/cluster/commands"
+	"glue/cluster/osdmap"
+	"glue/cluster/pgstat"
+	"glue/internal/cephjson"
+	"glue/internal/texttable"
+)
+
+// moduleHandlers are commands that stock managers have modules for. What a module would do on its
+// own, such as balancing, Glue does not have; what can be told of it is the truth.
+var moduleHandlers = map[string]handler{
+	"osd status":                osdStatus,
+	"osd pool autoscale-status": autoscaleStatus,
+	"iostat":                    iostat,
+	"progress":                  progress,
+	"progress json":             progressJSON,
+	"service dump":              serviceDump,
+	"service status":            constant("{}\n"),
+	"device ls":                 devices("DEVICE", "HOST:DEV", "DAEMONS", "WEAR", lifeExpectancy),
+	"device ls-by-host":         devices("DEVICE", "DEV", "DAEMONS", "EXPECTED FAILURE"),
+	"device ls-by-daemon":       devicesOf,
+	"device info":               deviceInfo,
+	"device monitoring off":     constant(""),
+	"balancer status":           balancerStatus,
+	"balancer mode":             balancerMode,
+	"balancer off":              constant(""),
+	"balancer ls":               constant("[]\n"),
+	"fs status":                 noFileSystem,
+	"fs volume ls":              constant("[]\n"),
+	"orch status":               noOrchestrator,
+	"orch ls":                   noOrchestrator,
+	"orch ps":                   noOrchestrator,
+	"orch host ls":              noOrchestrator,
+	"orch device ls":            noOrchestrator,
+	"telemetry status":          telemetryStatus,
+	"telemetry off":             constant(""),
+}
+
+const lifeExpectancy = "LIFE EXPECTANCY"
+
+// constant answers the same always.
+func constant(out string) handler {
+	return func(*state, *commands.Command) result { return text(out) }
+}
+
+func noOrchestrator(*state, *commands.Command) result {
+	return refuse(ceph.ENOENT, "No orchestrator configured: Glue has none; hosts and daemons are "+
+		"started by 'glue up' or by units")
+}
+
+func noFileSystem(_ *state, c *commands.Command) result {
+	if fs := c.Str("fs"); fs != "" {
+		return refuse(ceph.EINVAL, "Not found: %s", fs)
+	}
+	return printed(c, func() any { return struct{}{} }, func() string { return "" })
+}
+
+func telemetryStatus(*state, *commands.Command) result {
+	return result{out: cephjson.Marshal(cephjson.Object{{Key: "enabled", Value: false},
+		{Key: "last_upload", Value: nil}}, true)}
+}
+
+func balancerStatus(*state, *commands.Command) result {
+	return result{out: cephjson.Marshal(cephjson.Object{
+		{Key: "active", Value: false}, {Key: "last_optimize_duration", Value: ""},
+		{Key: "last_optimize_started", Value: ""}, {Key: "mode", Value: "none"},
+		{Key: "optimize_result", Value: "Glue has no balancer yet"},
+		{Key: "plans", Value: []string{}},
+	}, true)}
+}
+
+func balancerMode(_ *state, c *commands.Command) result {
+	if c.Need("mode") == "none" {
+		return text("")
+	}
+	return refuse(ceph.EOPNOTSUPP, "%s", commands.Unavailable["balancer on"])
+}
+
+// serviceDump is the service map while nothing registers in it.
+func serviceDump(s *state, _ *commands.Command) result {
+	return result{out: cephjson.Marshal(cephjson.Object{{Key: "epoch", Value: 0},
+		{Key: "modified", Value: ceph.Time{}.String()},
+		{Key: "services", Value: struct{}{}}}, true)}
+}
+
+// devices answers a list of disks: none, since daemons do not report them.
+func devices(headings ...string) handler {
+	return func(_ *state, c *commands.Command) result {
+		return printed(c, func() any { return []any{} },
+			func() string { return strings.Join(headings, texttable.Separator) + "\n" })
+	}
+}
+
+func devicesOf(s *state, c *commands.Command) result {
+	who := c.Need("who")
+	id, isOSD := strings.CutPrefix(who, "osd.")
+	n, err := strconv.ParseInt(id, 10, 32)
+	if known := isOSD && err == nil && s.osdmap.Exists(int32(n)); !known &&
+		s.daemons[who] == nil && who != s.conf.Name() {
+		return refuse(ceph.ENOENT, "daemon %s not found", who)
+	}
+	return devices("DEVICE", "HOST:DEV", "EXPECTED FAILURE")(s, c)
+}
+
+func deviceInfo(_ *state, c *commands.Command) result {
+	return refuse(ceph.ENOENT, "device %s not found", c.Need("devid"))
+}
+
+// short prints an amount in at most width characters and a unit, as managers' modules do.
+func short(n float64, width int, step float64) string {
+	units := []string{"", "k", "M", "G", "T", "P", "E"}
+	i := 0
+	for len(strconv.FormatInt(int64(n), 10)) > width && i < len(units)-1 {
+		n /= step
+		i++
+	}
+	unit := cmp.Or(units[i], " ")
+	return fmt.Sprintf("%d%s", int64(n), unit)
+}
+
+// osdStatus is a table of the OSDs with what clients do to them.
+func osdStatus(s *state, c *commands.Command) result {
+	bucket, m := c.Str("bucket"), s.osdmap
+	right := func(h string) texttable.Column {
+		return texttable.Column{Heading: h, CellSide: texttable.Right}
+	}
+	t := texttable.New(right("ID"), texttable.Column{Heading: "HOST"}, right("USED"),
+		right("AVAIL"), right("WR OPS"), right("WR DATA"), right("RD OPS"), right("RD DATA"),
+		texttable.Column{Heading: "STATE"})
+	found := bucket == ""
+	for _, id := range m.OSDs() {
+		host := ""
+		in := bucket == ""
+		for _, at := range m.Crush.FullLocation(id) {
+			in = in || at.Name == bucket
+			if at.Type == "host" {
+				host = at.Name
+			}
+		}
+		if !in {
+			continue
+		}
+		found = true
+		var used, avail uint64
+		if o := s.pgs.OSDs[id]; o != nil {
+			used, avail = o.Statfs.UsedRaw(), o.Statfs.Available
+		}
+		var r rates
+		if d := s.daemons[fmt.Sprintf("osd.%d", id)]; d != nil {
+			r = d.rates
+		}
+		t.Row(id, host, short(float64(used), 4, 1024), short(float64(avail), 4, 1024),
+			short(r.writes, 4, 1000), short(r.written, 4, 1024), short(r.reads, 4, 1000),
+			short(r.read, 4, 1024), strings.Join(osdStates(m, id), ","))
+	}
+	if !found {
+		return refuse(ceph.EINVAL, "Bucket '%s' not found", bucket)
+	}
+	return text(t.String())
+}
+
+func osdStates(m *osdmap.Map, id int32) []string {
+	out := []string{"exists"}
+	if m.IsUp(id) {
+		out = append(out, "up")
+	}
+	if m.State[id]&osdmap.OSDDestroyed != 0 {
+		out = append(out, "destroyed")
+	}
+	return out
+}
+
+// An autoscaleRow is a pool in the JSON of "osd pool autoscale-status".
+type autoscaleRow struct {
+	ActualRatio float64 `json:"actual_capacity_ratio"`
+	ActualRaw   float64 `json:"actual_raw_used"`
+	Bias        float64 `json:"bias"`
+	Bulk        bool    `json:"bulk"`
+	Ratio       float64 `json:"capacity_ratio"`
+	Root        int32   `json:"crush_root_id"`
+	Effective   float64 `json:"effective_target_ratio"`
+	Logical     int64   `json:"logical_used"`
+	Mode        string  `json:"pg_autoscale_mode"`
+	Final       uint32  `json:"pg_num_final"`
+	Ideal       uint32  `json:"pg_num_ideal"`
+	Target      uint32  `json:"pg_num_target"`
+	ID          int64   `json:"pool_id"`
+	Name        string  `json:"pool_name"`
+	Raw         float64 `json:"raw_used"`
+	Rate        float64 `json:"raw_used_rate"`
+	Capacity    uint64  `json:"subtree_capacity"`
+	TargetBytes int64   `json:"target_bytes"`
+	TargetRatio float64 `json:"target_ratio"`
+	Adjust      bool    `json:"would_adjust"`
+}
+
+// autoscaleStatus tells how much of the cluster pools take. Nothing would be adjusted: there is no
+// autoscaler yet.
+func autoscaleStatus(s *state, c *commands.Command) result {
+	rows := []autoscaleRow{}
+	for _, id := range slices.Sorted(maps.Keys(s.osdmap.Pools)) {
+		p := s.osdmap.Pools[id]
+		stored := s.pgs.Pools[id].Stats.Sum.Bytes
+		r := autoscaleRow{Bias: 1, Root: rootOf(s.osdmap, p), Logical: stored,
+			Mode: p.Autoscale.String(), Final: p.PGNum, Target: p.PGNum, ID: id,
+			Name: s.osdmap.PoolName(id), Rate: float64(p.Size),
+			Capacity: s.pgs.OSDSum.Statfs.Total}
+		r.Raw = float64(stored) * r.Rate
+		r.ActualRaw = r.Raw
+		if r.Capacity > 0 {
+			r.Ratio = r.Raw / float64(r.Capacity)
+			r.ActualRatio = r.Ratio
+		}
+		rows = append(rows, r)
+	}
+	return printed(c, func() any { return rows }, func() string { return autoscaleText(rows) })
+}
+
+// rootOf is the bucket that a pool's rule begins at.
+func rootOf(m *osdmap.Map, p *osdmap.Pool) int32 {
+	for _, root := range m.Crush.Takes(int(p.CrushRule)) {
+		return root
+	}
+	return -1
+}
+
+func autoscaleText(rows []autoscaleRow) string {
+	columns := []texttable.Column{{Heading: "POOL"}}
+	for _, h := range []string{"SIZE", "TARGET SIZE", "RATE", "RAW CAPACITY", "RATIO",
+		"TARGET RATIO", "EFFECTIVE RATIO", "BIAS", "PG_NUM", "NEW PG_NUM"} {
+		columns = append(columns, texttable.Column{Heading: h, HeadingSide: texttable.Right,
+			CellSide: texttable.Right})
+	}
+	t := texttable.New(append(columns, texttable.Column{Heading: "AUTOSCALE"},
+		texttable.Column{Heading: "BULK"})...)
+	for _, r := range rows {
+		t.Row(r.Name, short(float64(r.Logical), 6, 1024), "", fmt.Sprintf("%.1f", r.Rate),
+			short(float64(r.Capacity), 6, 1024), fmt.Sprintf("%.4f", r.Ratio), "", "",
+			fmt.Sprintf("%.1f", r.Bias), r.Target, "", r.Mode, "False")
+	}
+	return t.String()
+}
+
+// iostat is one line about the traffic of clients; the command line asks for it each second.
+func iostat(s *state, c *commands.Command) result {
+	width := max(80, min(int(c.Int("width", 80)), 1000))
+	cells := max(10, (width-7)/6-2)
+	line := func(cell func(i int) string) string {
+		out := "|"
+		for i := range 6 {
+			out += fmt.Sprintf(" %*s |", cells, cell(i))
+		}
+		return out + "\n"
+	}
+	rule := strings.Repeat("+"+strings.Repeat("-", cells+2), 6) + "+\n"
+	rb, wb, ro, wo := s.pgs.ClientRates()
+	values := []string{perSecond(rb), perSecond(wb), perSecond(rb + wb), fmt.Sprint(ro),
+		fmt.Sprint(wo), fmt.Sprint(ro + wo)}
+	out := line(func(i int) string { return values[i] })
+	if c.Bool("print_header") {
+		headings := []string{"Read", "Write", "Total", "Read IOPS", "Write IOPS", "Total IOPS"}
+		out = rule + line(func(i int) string { return headings[i] }) + rule + out
+	}
+	return printed(c, func() any {
+		return cephjson.Object{{Key: "rd", Value: rb}, {Key: "wr", Value: wb},
+			{Key: "rd_ops", Value: ro}, {Key: "wr_ops", Value: wo}}
+	}, func() string { return out })
+}
+
+func perSecond(n int64) string { return pgstat.FormatBytes(uint64(max(0, n))) + "/s" }
+
+// clean is how many PGs are as they should be, of how many.
+func (s *state) clean() (n, all int) {
+	for st, count := range s.pgs.ByState {
+		all += int(count)
+		if st.Has(pgstat.Active) && st.Has(pgstat.Clean) {
+			n += int(count)
+		}
+	}
+	return n, all
+}
+
+func progress(s *state, c *commands.Command) result {
+	n, all := s.clean()
+	if n == all {
+		return result{status: "Nothing in progress"}
+	}
+	const wide = 30
+	done := wide * n / all
+	return text(fmt.Sprintf("Global Recovery Event\n    [%s%s] %d of %d PGs are active+clean\n",
+		strings.Repeat("=", done), strings.Repeat(".", wide-done), n, all))
+}
+
+func progressJSON(s *state, _ *commands.Command) result {
+	events := []any{}
+	if n, all := s.clean(); n < all {
+		events = append(events, cephjson.Object{{Key: "id", Value: "global-recovery"},
+			{Key: "message", Value: "Global Recovery Event"}, {Key: "refs", Value: []string{}},
+			{Key: "progress", Value: cephjson.Float(float64(n) / float64(all))}})
+	}
+	return result{out: cephjson.Marshal(cephjson.Object{{Key: "completed", Value: []any{}},
+		{Key: "events", Value: events}}, true)}
+}
