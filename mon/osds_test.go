@@ -44,6 +44,13 @@ func TestFailureReports(t *testing.T) {
 	if w.c.osd.Map().IsUp(1) {
 		t.Error("a refused connection did not mark down")
 	}
+	m := w.c.osd.Map()
+	if x := m.XInfo[1]; x.DeadEpoch < m.Info[1].UpFrom || x.DownStamp == (ceph.Time{}) {
+		t.Errorf("a refused connection did not mark dead: %+v", x)
+	}
+	if x := m.XInfo[2]; x.DeadEpoch != 0 {
+		t.Errorf("silence marked dead: %+v", x)
+	}
 	w.failure(1, 0, message.FailureFailed|message.FailureImmediate, 0)
 	if !w.c.osd.Map().IsUp(0) {
 		t.Error("an OSD that is down was believed, or the last one went down")

@@ -115,6 +115,7 @@ type config struct {
 	limits ops.Limits
 	// of the PG log: entries of all PGs, of one at least and at most, and requests beyond
 	logTarget, logMin, logMax, dups int
+	lease                           time.Duration // of reads
 	// of the tracking of requests: from when on one is slow, what the history keeps
 	complaint, slowOp, historyFor time.Duration
 	slowOps, historyOps           int
@@ -127,6 +128,9 @@ func newConfig(set options.Set) *config {
 		logMin:    int(set.Int("osd_min_pg_log_entries")),
 		logMax:    int(set.Int("osd_max_pg_log_entries")),
 		dups:      int(set.Int("osd_pg_log_dups_tracked")),
+
+		lease: time.Duration(float64(set.Duration("osd_heartbeat_grace")) *
+			set.Float("osd_pool_default_read_lease_ratio")),
 
 		complaint:  set.Duration("osd_op_complaint_time"),
 		slowOp:     set.Duration("osd_op_history_slow_op_threshold"),
@@ -368,6 +372,9 @@ func (d *Daemon) Close() error {
 	if d.ending.Swap(true) {
 		return nil
 	}
+	for _, s := range d.shards {
+		s.sync((*shard).endLeases)
+	}
 	d.markDown()
 	for _, s := range d.shards {
 		s.sync(func(s *shard) { s.flush() })
@@ -388,7 +395,7 @@ func (d *Daemon) markDown() {
 		return
 	}
 	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.net.Addrs(),
-		Epoch: m.Epoch, RequestAck: true})
+		Epoch: m.Epoch, RequestAck: true, AndDead: true})
 	deadline := time.Now().Add(2 * time.Second)
 	for time.Now().Before(deadline) {
 		if m := d.osdmap.Load(); !m.IsUp(d.opt.ID) || !d.monc.Ready() {

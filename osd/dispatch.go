@@ -107,6 +107,10 @@ func (d *Daemon) deliverPeer(m *message.Message) bool {
 		ev.kind, ev.head = evPeering, &b.PGHead
 	case *message.MOSDPGRemove:
 		ev.kind, ev.head = evPeering, &b.PGHead
+	case *message.MOSDPGLease:
+		ev.kind, ev.head = evLease, &b.PGHead
+	case *message.MOSDPGLeaseAck:
+		ev.kind, ev.head = evLease, &b.PGHead
 	case *message.MOSDPGPush:
 		ev.kind, ev.head = evRecovery, &b.PGHead
 	case *message.MOSDPGPushReply:

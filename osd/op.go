@@ -101,6 +101,11 @@ func (p *pg) do(op *clientOp) {
 		op.mark(stPeered, p.s.now)
 		return
 	}
+	if !p.readable() {
+		p.waiting = append(p.waiting, op)
+		op.mark(stReadable, p.s.now)
+		return
+	}
 	if op.need.PGOp {
 		p.list(op)
 		return

@@ -19,7 +19,8 @@ const (
 	stReached       // the PG looks at it
 	stMap           // the client knows a newer map than we do
 	stPeered
-	stObject // behind other requests for the object, or until it is recovered
+	stReadable // until the copies let us serve
+	stObject   // behind other requests for the object, or until it is recovered
 	stBackfill
 	stStarted
 	stSubops // in the store and on its way to the copies
@@ -28,7 +29,8 @@ const (
 )
 
 var stageNames = [...]string{"", "queued_for_pg", "reached_pg", "waiting for map",
-	"waiting for peered", "waiting for rw locks", "waiting for backfill", "started",
+	"waiting for peered", "waiting for readable",
+	"waiting for rw locks", "waiting for backfill", "started",
 	"waiting for subops", "op_commit", "commit_sent"}
 
 func (s stage) String() string { return stageNames[s] }

@@ -30,7 +30,7 @@ type pg struct {
 	// theirReset is the same of the primary, which may have begun again within the interval;
 	// answers to it carry it.
 	theirReset ceph.Epoch
-	active     bool // primary, all copies activated
+	active     bool // primary, all copies activated, and no earlier primary may still serve
 	writeable  bool // and at least min_size of them
 	primary    bool
 	deleting   bool
@@ -47,6 +47,8 @@ type pg struct {
 	ackTo  ceph.Eversion // replica: what the primary may be told is durable
 	ackNow bool
 
+	lease    lease
+	waits    bool // activated, but an earlier primary may still serve
 	watches  map[ceph.HObject]map[ops.WatchKey]*watch
 	notifies map[uint64]*notify
 	recovery recoveryState
@@ -164,8 +166,8 @@ func (d *Daemon) loadPG(id ceph.SPG) error {
 	if err := d.removeTemps(id); err != nil {
 		return err
 	}
-	s := d.shardOf(id)
-	s.add(id, c, m)
+	p := d.shardOf(id).add(id, c, m)
+	p.suspect()
 	return nil
 }
 
@@ -269,6 +271,7 @@ func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 	p.primary = p.m.IsPrimary()
 	p.pool = m.Pools[id.Pool]
 	p.since.init(p.changed)
+	p.lease = lease{promised: map[int32]promise{}, heard: map[int32]bool{}}
 	s.pgs[id] = p
 	s.order = nil
 	s.count.Add(1)
@@ -411,8 +414,10 @@ func (p *pg) effect(e peering.Effect) {
 		p.members = p.m.Members()
 		p.window.Reset(append(p.m.Members(), d.opt.ID), p.m.Info().LastUpdate)
 		p.next = p.m.Info().LastUpdate
+		p.askLease()
 	case peering.Active:
-		p.becomeActive(e.Writeable)
+		p.writeable, p.waits = e.Writeable, true
+		p.serve()
 	case peering.ReplicaActivated:
 		p.next = p.m.Info().LastUpdate
 		p.ackTo, p.ackNow = p.next, false
@@ -428,7 +433,8 @@ func (p *pg) effect(e peering.Effect) {
 // that happened are found in the log. Otherwise their clients send them to the new primary.
 func (p *pg) newInterval() {
 	p.resetEpoch, p.theirReset = p.m.LastReset(), 0
-	p.active, p.writeable = false, false
+	p.active, p.writeable, p.waits = false, false, false
+	p.lease.end()
 	p.primary = p.m.IsPrimary()
 	p.next = p.m.Info().LastUpdate
 	ops := p.takeOps()
@@ -448,10 +454,16 @@ func (p *pg) newInterval() {
 }
 
 // becomeActive takes the operations that have waited.
-func (p *pg) becomeActive(writeable bool) {
-	p.active, p.writeable = true, writeable
+func (p *pg) becomeActive() {
+	p.active, p.waits = true, false
+	p.changed, p.dirty = p.s.now, true
 	p.setEnv()
 	p.startRecovery()
+	p.doWaiting()
+}
+
+// doWaiting takes the operations that have waited for the PG.
+func (p *pg) doWaiting() {
 	ops := p.waiting
 	p.waiting = nil
 	for _, op := range ops {

@@ -49,7 +49,7 @@ func (p *pg) encode(ev peering.Event) message.Body {
 	case peering.Notify:
 		m.Info.Stats = p.stats
 		return &message.MOSDPGNotify2{PGHead: p.wireHead(m.Head), Info: encode(&m.Info),
-			Intervals: encode(&m.Past)}
+			Intervals: encode(&m.Past), Leases: p.promises()}
 	case peering.InfoMsg:
 		m.Info.Stats = p.stats
 		return &message.MOSDPGInfo2{PGHead: p.wireHead(m.Head), Info: encode(&m.Info)}
@@ -135,7 +135,12 @@ func (s *shard) peeringMessage(ev *event) {
 			return
 		}
 	}
+	if err := p.hear(ev.msg.Body); err != nil {
+		s.d.log.Error("peering message does not decode", "pg", ev.head.PG, "err", err)
+		return
+	}
 	p.step(e)
+	p.serve()
 }
 
 // createFor makes a PG that a message tells us of, or answers for one that is not here

@@ -134,8 +134,14 @@ func (p *pg) state() pgstat.State {
 	switch p.m.State() {
 	case peering.ActiveState:
 		s = pgstat.Peered
-		if p.writeable {
+		switch {
+		case p.waits:
+			s |= pgstat.Wait
+		case p.writeable:
 			s = pgstat.Active
+			if !p.readable() {
+				s |= pgstat.Laggy
+			}
 		}
 	case peering.Activating:
 		s = pgstat.Activating

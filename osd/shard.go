@@ -21,6 +21,7 @@ const (
 	evRepReply
 	evPeering
 	evRecovery
+	evLease
 	evMaps
 	evDurable // a batch is on disk
 	evCall    // run call
@@ -176,6 +177,8 @@ func (s *shard) step(ev *event) {
 	case evRecovery:
 		s.flush()
 		s.withPG(ev, (*pg).recoveryMessage)
+	case evLease:
+		s.withPG(ev, (*pg).leaseMessage)
 	case evMaps:
 		s.flush()
 		s.newMaps(ev)

@@ -65,6 +65,7 @@ func (p *pg) advance(epochs []*osdmap.Map) {
 		p.step(peering.MapsDone{})
 	}
 	p.pullAgain()
+	p.serve()
 }
 
 // makePGs makes the PGs whose primary we are and that are not here, if it is known since when they
@@ -149,6 +150,7 @@ func (s *shard) tick() {
 	}
 	s.past.trim(s.d.config.Load(), s.now)
 	for _, p := range s.sorted() {
+		p.leaseTick()
 		p.watchTick()
 		p.recoveryTick()
 	}

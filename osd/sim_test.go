@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
-
 	"glue/ceph"
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
@@ -49,7 +47,14 @@ type sim struct {
 	quiet bool // no new faults
 	// forward hands messages between OSDs over as they are.
 	forward bool
+	odds    odds
+	grace   string // osd_heartbeat_grace, of which a lease is the larger part
+	// tamper changes a message on its way, as if its sender had a bug.
+	tamper func(b message.Body)
 }
+
+// odds are how rarely each fault may happen: once in so many steps of a node, or of all for out.
+type odds struct{ slander, isolate, crash, out int }
 
 type simNode struct {
 	s     *sim
@@ -59,10 +64,19 @@ type simNode struct {
 	epoch ceph.Epoch
 	addrs ceph.AddrVec
 	since time.Time // of the crash
+	// apart is until when no monitor and no other OSD hears this one, or is heard by it; clients
+	// are, and some of them hear nothing of the others either.
+	apart time.Time
 }
+
+// isApart says whether a node is cut off from the others now.
+func (n *simNode) isApart() bool { return n.s.clock.Before(n.apart) }
 
 // The node as its daemon's monitor client.
 func (n *simNode) Send(b message.Body) {
+	if n.isApart() {
+		return
+	}
 	switch b := b.(type) {
 	case *message.MOSDAlive:
 		n.s.thru[n.id] = max(n.s.thru[n.id], b.Want)
@@ -85,8 +99,9 @@ const simPool = 1
 func newSim(t testing.TB, seed uint64, osds int) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 7)), clock: time.Unix(1e9, 0),
 		full: map[ceph.Epoch][]byte{}, incs: map[ceph.Epoch][]byte{},
-		links: map[[2]int32][]message.Body{}, port: 7000,
-		temp: map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{}}
+		links: map[[2]int32][]message.Body{}, port: 7000, odds: odds{1500, 700, 400, 3000},
+		grace: []string{"0.5", "2.5"}[seed%2],
+		temp:  map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{}}
 	cm, err := crush.Default(osds, "osd")
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +159,8 @@ func (s *sim) start(n *simNode) {
 	}
 	d, err := newDaemon(Options{ID: n.id, FSID: s.m.FSID, UUID: ceph.UUID{2, byte(n.id)},
 		Store: n.store, Log: log,
-		Config: map[string]string{"osd_min_pg_log_entries": "20", "osd_max_pg_log_entries": "40",
+		Config: map[string]string{"osd_heartbeat_grace": s.grace,
+			"osd_min_pg_log_entries": "20", "osd_max_pg_log_entries": "40",
 			"osd_target_pg_log_entries_per_osd": "40", "osd_pg_log_dups_tracked": "100"},
 		OnFatal: func(err error) { panic(err) }}, func() time.Time { return s.clock })
 	if err != nil {
@@ -209,6 +225,15 @@ func (s *sim) slander(n *simNode) {
 	s.markDown(n.id)
 }
 
+// isolate cuts a node off that goes on serving whoever reaches it, and marks it down.
+func (s *sim) isolate(n *simNode) {
+	n.apart = s.clock.Add(time.Duration(300+s.rng.IntN(2000)) * time.Millisecond)
+	if *simTrace {
+		fmt.Fprintln(os.Stderr, "--- cut off:", n.id, "at", s.steps, "until", n.apart)
+	}
+	s.markDown(n.id)
+}
+
 // renew gives a node another address; its connections are gone.
 func (s *sim) renew(n *simNode) ceph.AddrVec {
 	s.cut(n)
@@ -248,6 +273,9 @@ func (s *sim) deliver(k [2]int32) {
 	m.Version = rowOf(b).Version
 	if err := m.Decode(b.Type(), front, ceph.FeaturesAll); err != nil {
 		s.t.Fatalf("%T does not decode: %v", b, err)
+	}
+	if s.tamper != nil {
+		s.tamper(m.Body)
 	}
 	n.d.deliverPeer(m)
 }
@@ -297,7 +325,8 @@ func (s *sim) step() {
 	var acts []action
 	add := func(w int, f func()) { acts = append(acts, action{w, f}) }
 	for _, k := range s.names {
-		if len(s.links[k]) > 0 && s.nodes[k[1]].d != nil {
+		if len(s.links[k]) > 0 && s.nodes[k[1]].d != nil && !s.nodes[k[0]].isApart() &&
+			!s.nodes[k[1]].isApart() {
 			add(10, func() { s.deliver(k) })
 		}
 	}
@@ -343,7 +372,7 @@ func (s *sim) nodeActions(n *simNode, add func(int, func())) {
 	if p := n.store.Pending(); p > 0 {
 		add(15, func() { n.store.Complete(1 + s.rng.IntN(p)) })
 	}
-	if n.epoch < s.m.Epoch {
+	if n.epoch < s.m.Epoch && !n.isApart() {
 		add(3, func() { s.publish(n) })
 	}
 	add(1, func() {
@@ -351,13 +380,16 @@ func (s *sim) nodeActions(n *simNode, add func(int, func())) {
 			sh.post(event{kind: evTick})
 		}
 	})
-	if !s.m.IsUp(n.id) && n.epoch == s.m.Epoch {
+	if !s.m.IsUp(n.id) && n.epoch == s.m.Epoch && !n.isApart() {
 		add(2, func() { s.boot(n) })
 	}
-	if !s.quiet && s.m.IsUp(n.id) && s.rng.IntN(1500) == 0 {
+	if !s.quiet && s.m.IsUp(n.id) && s.rng.IntN(s.odds.slander) == 0 {
 		add(20, func() { s.slander(n) })
 	}
-	if !s.quiet && s.rng.IntN(400) == 0 {
+	if !s.quiet && s.m.IsUp(n.id) && s.rng.IntN(s.odds.isolate) == 0 {
+		add(20, func() { s.isolate(n) })
+	}
+	if !s.quiet && s.rng.IntN(s.odds.crash) == 0 {
 		add(20, func() { s.crash(n) })
 	}
 }
@@ -384,7 +416,7 @@ func (s *sim) monActions(add func(int, func())) {
 			s.commit(inc)
 		})
 	}
-	if !s.quiet && s.rng.IntN(3000) == 0 {
+	if !s.quiet && s.rng.IntN(s.odds.out) == 0 {
 		add(20, func() {
 			inc := s.change()
 			o := int32(s.rng.IntN(len(s.nodes)))
@@ -408,6 +440,7 @@ func (s *sim) heal() {
 	}
 	s.commit(inc)
 	for _, n := range s.nodes {
+		n.apart = time.Time{}
 		if n.d == nil {
 			s.start(n)
 		}
@@ -473,83 +506,6 @@ func (s *sim) states() string {
 	}
 	for _, c := range s.cl {
 		out += fmt.Sprintf("\nclient %d: %+v", c.id, c.op)
-	}
-	return out
-}
-
-// check compares the copies of every object, reads everything, and checks the history.
-func (s *sim) check() {
-	final := int64(s.steps + 10)
-	var all []porcupineOp
-	for o := range simObjects {
-		raw, _ := s.m.ObjectPG(simPool, fmt.Sprintf("obj%d", o), "", "")
-		pg := s.m.RawToPG(raw)
-		_, _, acting, _ := s.m.PGToUpActing(pg)
-		h := ceph.HObject{Pool: simPool, Name: fmt.Sprintf("obj%d", o), Hash: raw.Seed,
-			Snap: ceph.NoSnap}
-		spg := ceph.SPG{PGID: pg, Shard: ceph.NoShard}
-		var want string
-		for i, osd := range acting {
-			got := s.nodes[osd].contents(spg, h)
-			if i > 0 && got != want {
-				s.t.Errorf("%v on osd.%d is %q, on osd.%d %q", h, osd, got, acting[0], want)
-			}
-			want = got
-		}
-		data, _ := s.nodes[acting[0]].store.Read(spg, h, 0, 0)
-		all = append(all, porcupineOp{o, porcupine.Operation{ClientId: 99,
-			Input: registerInput{read: true}, Call: final, Output: string(data),
-			Return: final + 1}})
-	}
-	for _, c := range s.cl {
-		all = append(all, c.events...)
-	}
-	for o := range simObjects {
-		var ops []porcupine.Operation
-		for _, e := range all {
-			if e.object == o {
-				ops = append(ops, e.op)
-			}
-		}
-		if res := porcupine.CheckOperationsTimeout(register, ops, 10*time.Second); res ==
-			porcupine.Illegal {
-			slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
-			for _, op := range ops {
-				s.t.Logf("%+v", op)
-			}
-			s.t.Errorf("the history of object %d is not linearizable", o)
-		}
-	}
-}
-
-// checkLogs looks for a request that was executed twice.
-func (s *sim) checkLogs() {
-	for _, n := range s.nodes {
-		for _, sh := range n.d.shards {
-			for _, p := range sh.pgs {
-				seen := map[ceph.ReqID]ceph.Eversion{}
-				for _, e := range p.m.Log().Entries() {
-					if v, ok := seen[e.ReqID]; ok {
-						s.t.Errorf("osd.%d %v: %v was done as %v and as %v", n.id, p.id,
-							e.ReqID, v, e.Version)
-					}
-					seen[e.ReqID] = e.Version
-				}
-			}
-		}
-	}
-}
-
-// contents is an object's data, attributes and omap as text.
-func (n *simNode) contents(c ceph.SPG, o ceph.HObject) string {
-	data, err := n.store.Read(c, o, 0, 0)
-	if err != nil {
-		return err.Error()
-	}
-	attrs, _ := n.store.GetAttrs(c, o)
-	out := string(data)
-	for _, k := range slices.Sorted(maps.Keys(attrs)) {
-		out += fmt.Sprintf("|%s=%x", k, attrs[k])
 	}
 	return out
 }

@@ -67,7 +67,7 @@ const simObjects = 6
 func (c *simClient) name(o int) string { return fmt.Sprintf("obj%d", o) }
 
 func (c *simClient) actions(add func(int, func())) {
-	if c.m == nil || c.m.Epoch < c.s.m.Epoch {
+	if c.m == nil || c.m.Epoch < c.s.m.Epoch && !c.s.nodes[c.id].isApart() {
 		add(4, c.newMap)
 	}
 	if c.m == nil {
@@ -127,7 +127,7 @@ func (c *simClient) invoke() {
 	c.seq++
 	op := &simOp{object: c.s.rng.IntN(simObjects), tid: c.tid, call: int64(c.s.steps)}
 	switch r := c.s.rng.IntN(10); {
-	case r < 4:
+	case r < 4 || c.s.nodes[c.id].isApart(): // a write would wait until the node is back
 		op.read = true
 	case r == 9:
 		op.remove = true

@@ -170,6 +170,9 @@ var table = []Option{
 		Services: "osd", Help: "interval between peer pings"},
 	{Name: "osd_heartbeat_grace", Kind: Secs, Level: "advanced", Default: "20",
 		Services: "mon osd", Help: "silence after which a peer is reported"},
+	{Name: "osd_pool_default_read_lease_ratio", Kind: Float, Level: "dev", Default: "0.8",
+		Min: "0.01", Services: "osd", Help: "for which share of osd_heartbeat_grace a primary " +
+			"may serve reads without word from the other copies"},
 	{Name: "osd_beacon_report_interval", Kind: Secs, Level: "dev", Default: "300",
 		Services: "osd", Help: "interval of beacons to the monitor"},
 	{Name: "osd_max_object_size", Kind: Size, Level: "advanced", Default: "128M",

@@ -229,9 +229,7 @@ func (s *Service) MarkMeDown(now time.Time, d *message.MOSDMarkMeDown) (bool, er
 	inc := s.inc(now)
 	put(&inc.NewState, d.OSD, osdmap.OSDUp)
 	if d.AndDead {
-		x := s.m.XInfo[d.OSD]
-		x.DeadEpoch = s.m.Epoch
-		put(&inc.NewXInfo, d.OSD, x)
+		s.markDead(now, d.OSD)
 	}
 	s.opt.ClusterLog(message.LogInfo, fmt.Sprintf("osd.%d marked itself down", d.OSD))
 	return true, nil
@@ -263,7 +261,9 @@ func (s *Service) Failure(now time.Time, f *message.MOSDFailure) {
 	if f.Flags&message.FailureImmediate != 0 {
 		s.opt.ClusterLog(message.LogInfo, fmt.Sprintf(
 			"osd.%d reported immediately failed by osd.%d", f.Target, f.Reporter))
-		s.markDown(now, f.Target)
+		if s.markDown(now, f.Target) {
+			s.markDead(now, f.Target)
+		}
 		return
 	}
 	r := s.failures[f.Target]
@@ -294,11 +294,22 @@ func (s *Service) canMarkDown(id int32) bool {
 	return exist > 0 && float64(up-1)/float64(exist) >= least
 }
 
-func (s *Service) markDown(now time.Time, id int32) {
-	if s.touch(id) == nil {
-		put(&s.inc(now).NewState, id, osdmap.OSDUp)
-		delete(s.failures, id)
+// markDown says whether the OSD will be down; not when something else of it is being changed.
+func (s *Service) markDown(now time.Time, id int32) bool {
+	if s.touch(id) != nil {
+		return false
 	}
+	put(&s.inc(now).NewState, id, osdmap.OSDUp)
+	delete(s.failures, id)
+	return true
+}
+
+// markDead notes with an OSD that goes down that its process is gone: nobody has to wait for leases
+// that it may hold. What the map would note by itself comes before this and is replaced by it.
+func (s *Service) markDead(now time.Time, id int32) {
+	x := s.m.XInfo[id]
+	x.DeadEpoch, x.DownStamp = s.m.Epoch, ceph.TimeOf(now)
+	put(&s.inc(now).NewXInfo, id, x)
 }
 
 // judge marks an OSD down when enough reporters in different places have missed it for long enough.

@@ -93,6 +93,7 @@ type MOSDPGNotify2 struct {
 	PGHead
 	Info      []byte
 	Intervals []byte
+	Leases    []byte // of earlier primaries, which may still serve
 }
 
 // Type is MSG_OSD_PG_NOTIFY2.
@@ -104,6 +105,7 @@ func (m *MOSDPGNotify2) Denc(c *denc.Coder, _ uint16) {
 		m.PGHead.denc(c)
 		c.Blob(&m.Info)
 		c.Blob(&m.Intervals)
+		c.Blob(&m.Leases)
 	})
 }
 
@@ -181,12 +183,11 @@ func (m *MOSDPGRemove) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) { m.PGHead.denc(c) })
 }
 
-// MOSDPGLease extends the time for which the copies let the primary serve reads.
+// MOSDPGLease asks a copy to let the primary serve for a while.
 type MOSDPGLease struct {
 	PGHead
-	ReadableUntilNS   int64
-	ReadableUntilUBNS int64
-	IntervalNS        int64
+	UntilNS    int64 // on the primary's clock; repeated by the answer
+	IntervalNS int64 // how long that is from when the primary asked
 }
 
 // Type is MSG_OSD_PG_LEASE.
@@ -196,16 +197,15 @@ func (*MOSDPGLease) Type() Type { return 133 }
 func (m *MOSDPGLease) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) {
 		m.PGHead.denc(c)
-		c.I64(&m.ReadableUntilNS)
-		c.I64(&m.ReadableUntilUBNS)
+		c.I64(&m.UntilNS)
 		c.I64(&m.IntervalNS)
 	})
 }
 
-// MOSDPGLeaseAck confirms a lease.
+// MOSDPGLeaseAck is a copy's promise.
 type MOSDPGLeaseAck struct {
 	PGHead
-	ReadableUntilUBNS int64
+	UntilNS int64
 }
 
 // Type is MSG_OSD_PG_LEASE_ACK.
@@ -215,7 +215,7 @@ func (*MOSDPGLeaseAck) Type() Type { return 134 }
 func (m *MOSDPGLeaseAck) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) {
 		m.PGHead.denc(c)
-		c.I64(&m.ReadableUntilUBNS)
+		c.I64(&m.UntilNS)
 	})
 }
 
