@@ -125,6 +125,10 @@ func (c *core) osdMessage(e event) {
 		if s.isOSD(b.OSD) {
 			c.osd.Beacon(now, b)
 		}
+	case *message.MOSDFull:
+		if s.isOSD(b.OSD) && !c.busy(e) {
+			c.osd.Fullness(now, b)
+		}
 	case *message.MOSDFailure:
 		if s.isOSD(b.Reporter) && b.FSID == c.fsid && !c.busy(e) {
 			c.osd.Failure(now, b)

@@ -48,14 +48,17 @@ func (s *stats) get() *pgstat.Digest {
 	return s.digest
 }
 
-// poolUsage is what a pool holds.
-func (c *core) poolUsage(pool int64) (objects, bytes int64) {
+// poolUsage is what a pool holds; known is false before the manager's first report of it.
+func (c *core) poolUsage(pool int64) (objects, bytes int64, known bool) {
 	p, ok := c.stats.get().Pools[pool]
 	if !ok {
-		return 0, 0
+		return 0, 0, false
 	}
-	return p.Stats.Sum.Objects, p.Stats.Sum.Bytes
+	return p.Stats.Sum.Objects, p.Stats.Sum.Bytes, true
 }
+
+// lastSeq is the number of an OSD's last report, 0 before the first.
+func (c *core) lastSeq(osd int32) uint64 { return c.stats.get().LastSeq[osd] }
 
 // checks are the health checks of the moment.
 func (c *core) checks(now time.Time) healthmon.Checks {

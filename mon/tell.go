@@ -40,7 +40,7 @@ func (c *core) delegated() []admin.Command {
 	for _, d := range commands.Monitor {
 		prefix := d.Prefix()
 		run := c.handler[prefix]
-		if d.Flags&commands.FlagHidden == 0 || run == nil || builtIn[prefix] {
+		if d.Flags&commands.FlagTell != commands.FlagTell || run == nil || builtIn[prefix] {
 			continue
 		}
 		out = append(out, admin.Command{Prefix: prefix, Signature: d.Arguments(), Help: d.Help,
@@ -72,7 +72,7 @@ func absentRows() []admin.Command {
 	var out []admin.Command
 	for _, d := range commands.Monitor {
 		why, ok := commands.Unavailable[d.Prefix()]
-		if d.Flags&commands.FlagHidden == 0 || !ok || builtIn[d.Prefix()] {
+		if d.Flags&commands.FlagTell != commands.FlagTell || !ok || builtIn[d.Prefix()] {
 			continue
 		}
 		out = append(out, admin.Command{Prefix: d.Prefix(), Signature: d.Arguments(),

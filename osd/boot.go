@@ -25,6 +25,7 @@ type bootState struct {
 	rejoined time.Time
 	temp     map[ceph.PGID][]int32 // pg_temp wanted
 	tempAt   time.Time             // of the last request for it
+	fullAt   time.Time             // of the last MOSDFull
 }
 
 const (
@@ -172,6 +173,7 @@ func (d *Daemon) bootTick(now time.Time) {
 	if now.Sub(b.tempAt) > tempEvery {
 		d.repeatTemp()
 	}
+	d.fullTick(now)
 	every := d.config.Load().set.Duration("osd_beacon_report_interval")
 	if now.Sub(b.beacon) >= every {
 		b.beacon = now

@@ -19,6 +19,8 @@ var absent = []missing{
 		"pg force-recovery", "pg force-backfill", "pg cancel-force-recovery",
 		"pg cancel-force-backfill", "osd pool force-recovery", "osd pool force-backfill",
 		"osd pool cancel-force-recovery", "osd pool cancel-force-backfill"}},
+	{"Making a lost PG anew", "bring one of its OSDs back, give up what an OSD had with " +
+		"'ceph osd lost', or delete the pool", []string{"osd force-create-pg"}},
 	{"Cache tiering", "put a pool on faster disks with a CRUSH rule for their device class",
 		[]string{"osd tier add", "osd tier rm", "osd tier remove", "osd tier cache-mode",
 			"osd tier set-overlay", "osd tier rm-overlay", "osd tier remove-overlay",

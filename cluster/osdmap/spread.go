@@ -15,7 +15,7 @@ import (
 type Spread struct {
 	other         bool // there is another map to compare with
 	osds          int
-	total, moved  int     // copies; moved to another OSD under the other map
+	total, moved  int     // copies that should be; moved to another OSD under the other map
 	mean          float64 // copies per OSD
 	dev, newDev   float64 // standard deviation
 	low, high     int32   // OSD with the fewest and the most copies, -1 for none
@@ -30,7 +30,9 @@ func (m *Map) Spread(other *Map, pools []int64) Spread {
 		if pools != nil && !slices.Contains(pools, id) {
 			continue
 		}
-		for seed := range m.Pools[id].PGNum {
+		p := m.Pools[id]
+		s.total += int(p.PGNum) * int(p.Size)
+		for seed := range p.PGNum {
 			s.addPG(m, other, ceph.PGID{Pool: id, Seed: seed})
 		}
 	}
@@ -67,7 +69,6 @@ func (s *Spread) addPG(m, other *Map, pg ceph.PGID) {
 		if id == crush.None {
 			continue
 		}
-		s.total++
 		s.before[id]++
 		if other != nil && !slices.Contains(then, id) {
 			s.moved++
@@ -81,7 +82,7 @@ func deviation(osds []int32, count map[int32]int, mean float64) float64 {
 		d := float64(count[id]) - mean
 		sum += d * d
 	}
-	return math.Sqrt(sum / float64(len(osds)))
+	return float64(float32(math.Sqrt(sum / float64(len(osds))))) // stock has single precision here
 }
 
 // baseline is the deviation that chance alone would make.
@@ -90,7 +91,7 @@ func (s *Spread) baseline() float64 {
 		return 0
 	}
 	n := float64(s.osds)
-	return math.Sqrt(float64(s.total) * (1 / n) * (1 - 1/n))
+	return float64(float32(math.Sqrt(float64(s.total) * (1 / n) * (1 - 1/n))))
 }
 
 // Dump is the spread as a JSON object.

@@ -22,6 +22,7 @@ type Digest struct {
 	Delta         Delta           // recent changes of Sum
 	PoolDeltas    map[int64]Delta
 	PurgedSnaps   map[int64][]osdmap.SnapRange
+	LastSeq       map[int32]uint64 // number of each OSD's last report
 }
 
 // A PGCount is how many PGs an OSD has to do with.
@@ -35,7 +36,7 @@ type Delta struct {
 
 // Denc is a section of our own.
 func (d *Digest) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
+	s := c.Begin(2, 1)
 	c.I32(&d.NumPG)
 	c.I32(&d.NumPGActive)
 	c.I32(&d.NumPGUnknown)
@@ -52,6 +53,9 @@ func (d *Digest) Denc(c *denc.Coder) {
 	denc.Map(c, &d.PoolDeltas, (*denc.Coder).I64)
 	denc.MapFunc(c, &d.PurgedSnaps, (*denc.Coder).I64,
 		func(c *denc.Coder, r *[]osdmap.SnapRange) { denc.List(c, r) })
+	if s.V >= 2 {
+		denc.MapFunc(c, &d.LastSeq, (*denc.Coder).I32, (*denc.Coder).U64)
+	}
 	s.End()
 }
 

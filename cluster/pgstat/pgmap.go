@@ -59,7 +59,7 @@ func (p *PGMap) TakeMap(m *osdmap.Map, now ceph.Time) {
 		case !m.Exists(osd):
 			p.dropOSD(osd)
 		case m.IsOut(osd) && stat.Statfs.Total != 0:
-			p.OSDs[osd] = &OSD{UpFrom: stat.UpFrom, Seq: stat.Seq}
+			p.OSDs[osd] = stat.out()
 		case m.IsDown(osd) && len(stat.OpQueueAgeHist) > 0:
 			s := *stat
 			s.OpQueueAgeHist = nil
@@ -86,6 +86,10 @@ func (p *PGMap) TakeMap(m *osdmap.Map, now ceph.Time) {
 	}
 	p.markStale(m, now)
 }
+
+// out is what counts of an OSD that is out: not its space, but the PGs that it still has, so that
+// nobody destroys it too early.
+func (o *OSD) out() *OSD { return &OSD{UpFrom: o.UpFrom, Seq: o.Seq, NumPGs: o.NumPGs} }
 
 func (p *PGMap) dropOSD(osd int32) {
 	delete(p.OSDs, osd)
@@ -128,7 +132,7 @@ func (p *PGMap) TakeReport(
 	if m.Exists(osd) {
 		s := *stat
 		if m.IsOut(osd) {
-			s = OSD{UpFrom: stat.UpFrom, Seq: stat.Seq}
+			s = *stat.out()
 		}
 		p.OSDs[osd] = &s
 	}
@@ -170,6 +174,10 @@ func (p *PGMap) Refresh(m *osdmap.Map) {
 		Pools: map[int64]Pool{}, PoolPGs: map[int64]int32{}, OSDSumByClass: map[string]OSD{},
 		ByState: map[State]int32{}, ByOSD: map[int32]PGCount{}, AvailByRule: map[int32]int64{},
 		PurgedSnaps: map[int64][]osdmap.SnapRange{}, Delta: p.Delta, PoolDeltas: p.PoolDeltas,
+		LastSeq: map[int32]uint64{},
+	}
+	for id, stat := range p.OSDs {
+		p.LastSeq[id] = stat.Seq
 	}
 	p.BlockedBy = map[int32]int32{}
 	pools := map[int64]*Pool{}

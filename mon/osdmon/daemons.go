@@ -10,7 +10,6 @@ import (
 	"glue/ceph"
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
-	"glue/cluster/pgstat"
 	"glue/wire/message"
 )
 
@@ -454,32 +453,4 @@ func (s *Service) allDown(id int32) bool {
 	}
 	bucket, ok := s.m.Crush.ParentOfType(id, typ, -1)
 	return ok && !slices.ContainsFunc(s.m.Crush.Leaves(bucket), s.m.IsUp)
-}
-
-// tickQuotas marks pools full that hold as much as they may, and takes the mark away when there is
-// room again.
-func (s *Service) tickQuotas(now time.Time) {
-	for _, id := range s.m.PoolIDs() {
-		p := s.m.Pool(id)
-		objects, bytes := s.opt.Usage(id)
-		over := p.QuotaMaxObjects > 0 && uint64(objects) >= p.QuotaMaxObjects ||
-			p.QuotaMaxBytes > 0 && uint64(bytes) >= p.QuotaMaxBytes
-		if over == p.Flags.Has(osdmap.PoolFullQuota) {
-			continue
-		}
-		s.change(now, id, func(p *osdmap.Pool) {
-			if over {
-				p.Flags |= osdmap.PoolFullQuota | osdmap.PoolFull
-			} else {
-				p.Flags &^= osdmap.PoolFullQuota | osdmap.PoolFull
-			}
-		})
-		if over {
-			s.opt.ClusterLog(message.LogWarn, fmt.Sprintf("pool '%s' is full (reached quota's "+
-				"max_bytes: %s)", s.m.PoolName(id), pgstat.FormatBytes(p.QuotaMaxBytes)))
-		} else {
-			s.opt.ClusterLog(message.LogInfo, fmt.Sprintf("pool '%s' no longer out of quota; "+
-				"removing NO_QUOTA flag", s.m.PoolName(id)))
-		}
-	}
 }

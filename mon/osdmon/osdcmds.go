@@ -53,6 +53,7 @@ func (s *Service) osdCommands() []service.Row {
 		{Prefix: "osd rm-pg-upmap", Run: s.cmdRemoveUpmap},
 		{Prefix: "osd pg-upmap-items", Run: s.cmdUpmapItems},
 		{Prefix: "osd rm-pg-upmap-items", Run: s.cmdRemoveUpmapItems},
+		{Prefix: "pg repeer", Run: s.cmdRepeer},
 		{Prefix: "osd pool mksnap", Run: s.cmdMakeSnap},
 		{Prefix: "osd pool rmsnap", Run: s.cmdRemoveSnap},
 	}

@@ -43,8 +43,10 @@ type Options struct {
 	Read    service.Reader
 	Options func() options.Set
 	Log     *slog.Logger
-	// Usage is how much a pool holds.
-	Usage func(pool int64) (objects, bytes int64)
+	// Usage is how much a pool holds; known is false while nobody has told.
+	Usage func(pool int64) (objects, bytes int64, known bool)
+	// LastSeq is the number of an OSD's last report to the manager.
+	LastSeq func(osd int32) uint64
 	// ClusterLog writes a line to the cluster log.
 	ClusterLog func(priority uint16, text string)
 	// Vault keeps the OSDs' keys.
@@ -259,7 +261,10 @@ func (s *Service) Change() ([]byte, error) {
 		s.tidy(s.pending)
 		var m *osdmap.Map
 		var b []byte
-		err := s.m.Clean(s.pending)
+		err := s.fillPools(s.pending)
+		if err == nil {
+			err = s.m.Clean(s.pending)
+		}
 		if err == nil {
 			m, b, err = s.m.Commit(s.pending)
 		}

@@ -57,6 +57,34 @@ func (s *Service) cmdPrimaryTemp(r *service.Request) service.Answer {
 	return service.OK("set %v primary_temp mapping to %d", pg, id)
 }
 
+// cmdRepeer has a PG peer again: for one epoch it is mapped to another set of OSDs, from which its
+// primary takes it back.
+func (s *Service) cmdRepeer(r *service.Request) service.Answer {
+	pg, bad := s.pgArg(r)
+	if bad != nil {
+		return *bad
+	}
+	_, _, acting, primary := s.m.PGToUpActing(pg)
+	if primary < 0 {
+		return service.Fail(ceph.ENOENT, "pg currently has no primary")
+	}
+	temp := []int32{primary}
+	if len(acting) == 1 {
+		for _, id := range s.m.OSDs() {
+			if s.m.IsUp(id) && id != primary {
+				temp = []int32{primary, id}
+				break
+			}
+		}
+		if len(temp) == 1 {
+			return service.Fail(ceph.EINVAL,
+				"unable to find another osd that can be acting instead of osd.%d", primary)
+		}
+	}
+	put(&s.inc(r.Now).NewPGTemp, pg, temp)
+	return service.OK("")
+}
+
 // mayUpmap says whether all clients must be able to follow pg_upmap.
 func (s *Service) mayUpmap(what string) *service.Answer {
 	if s.m.RequireMinCompatClient >= osdmap.Luminous {

@@ -424,7 +424,7 @@ func (s *Service) cmdGetQuota(r *service.Request) service.Answer {
 	if bad != nil {
 		return *bad
 	}
-	objects, bytes := s.opt.Usage(id)
+	objects, bytes, _ := s.opt.Usage(id)
 	if r.IsJSON() {
 		return r.JSON(struct {
 			Name    string `json:"pool_name"`

@@ -46,6 +46,7 @@ func (s *Service) queries() []service.Row {
 		{Prefix: "osd erasure-code-profile get", Run: s.cmdProfileGet},
 		{Prefix: "osd utilization", Run: s.cmdUtilization},
 		{Prefix: "osd numa-status", Run: s.cmdNUMA},
+		{Prefix: "osd last-stat-seq", Run: s.cmdLastSeq},
 	}
 }
 
@@ -357,6 +358,13 @@ func (s *Service) cmdBlocklistList(r *service.Request) service.Answer {
 
 func (s *Service) cmdGetMinCompat(r *service.Request) service.Answer {
 	return service.Plain(s.m.RequireMinCompatClient.String() + "\n")
+}
+
+// cmdLastSeq is the number of an OSD's last report: who waits for it to grow knows that the
+// statistics are new.
+func (s *Service) cmdLastSeq(r *service.Request) service.Answer {
+	seq := s.opt.LastSeq(r.OSD("id"))
+	return r.Either(seq, fmt.Sprintf("%d\n", seq))
 }
 
 func (s *Service) cmdNUMA(r *service.Request) service.Answer {

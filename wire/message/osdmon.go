@@ -94,6 +94,27 @@ func (m *MOSDBeacon) Denc(c *denc.Coder, _ uint16) {
 	})
 }
 
+// MOSDFull asks the monitors to record how full an OSD's store is.
+type MOSDFull struct {
+	Paxos
+	OSD   int32
+	Addrs ceph.AddrVec // of the sender, so that an older incarnation is not believed
+	State uint32       // osdmap.OSDFull, OSDBackfillfull, OSDNearfull or 0
+}
+
+// Type is MSG_OSD_FULL.
+func (*MOSDFull) Type() Type { return 75 }
+
+// Denc is our own layout.
+func (m *MOSDFull) Denc(c *denc.Coder, _ uint16) {
+	m.Paxos.Denc(c)
+	own(c, func(c *denc.Coder) {
+		c.I32(&m.OSD)
+		m.Addrs.Denc(c)
+		c.U32(&m.State)
+	})
+}
+
 // Flags of MOSDFailure.
 const (
 	FailureAlive     = 0 // the report is withdrawn

@@ -42,6 +42,7 @@ var Table = []Row{
 	{72, "MOSDFailure", 1, 1, func() Body { return new(MOSDFailure) }},
 	{73, "MOSDAlive", 1, 1, func() Body { return new(MOSDAlive) }},
 	{74, "MOSDMarkMeDown", 1, 1, func() Body { return new(MOSDMarkMeDown) }},
+	{75, "MOSDFull", 1, 1, func() Body { return new(MOSDFull) }},
 	{78, "MOSDPGTemp", 1, 1, func() Body { return new(MOSDPGTemp) }},
 	{79, "MOSDBeacon", 1, 1, func() Body { return new(MOSDBeacon) }},
 	{83, "MOSDPGLog", 1, 1, func() Body { return new(MOSDPGLog) }},
