@@ -68,6 +68,7 @@ type core struct {
 	logSeq   uint64
 	probing  probing
 	told     told
+	clocks   timecheck
 	// following is the leader that clients are passed on to, dial connects to it; without dial a
 	// follower serves nobody.
 	following following

@@ -88,6 +88,8 @@ func (c *core) route(e event) {
 		c.probe(e, b)
 	case *message.MMonJoin:
 		c.join(e, b)
+	case *message.MTimeCheck2:
+		c.timeCheck(e, b)
 	case *message.MForward:
 		c.forwarded(e, b)
 	case *message.MRoute:

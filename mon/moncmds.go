@@ -206,13 +206,6 @@ func (c *core) cmdNodeList(r *service.Request) service.Answer {
 	return r.JSON(all)
 }
 
-func (c *core) cmdTimeSync(r *service.Request) service.Answer {
-	return r.JSON(cephjson.Object{{Key: "timechecks", Value: cephjson.Object{
-		{Key: "epoch", Value: c.Term()}, {Key: "round", Value: 0},
-		{Key: "round_status", Value: "finished"},
-	}}})
-}
-
 func (c *core) cmdDF(r *service.Request) service.Answer {
 	detail := r.Str("detail") == "detail"
 	d, m := c.stats.get(), c.osd.Map()

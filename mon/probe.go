@@ -81,6 +81,7 @@ func (c *core) speak(now time.Time) {
 	switch {
 	case c.node.Leads():
 		c.tellQuorum(now)
+		c.checkClocks(now)
 		c.promote()
 	case !c.node.Joined():
 		c.toOthers(&message.MMonJoin{FSID: c.fsid, Name: c.opt.Name, Addrs: c.addrs(),

@@ -69,6 +69,7 @@ func (c *core) checks(now time.Time) healthmon.Checks {
 	c.osd.Checks(now, out)
 	c.mgrChecks(now, out)
 	c.quorumChecks(out)
+	c.clockChecks(out)
 	c.conditionChecks(now, out)
 	c.reclaimChecks(out)
 	c.versionChecks(now, out)

@@ -236,15 +236,14 @@ func (m *MMonGlobalID) Denc(c *denc.Coder, _ uint16) {
 	})
 }
 
-// MTimeCheck2 measures the clocks of the quorum: a ping, a pong with the peer's time, a report of
-// the leader's findings.
+// MTimeCheck2 measures the clocks of the quorum: a ping, and a pong with the peer's time.
 type MTimeCheck2 struct {
-	Kind      uint8 // 1 ping, 2 pong, 3 report
-	Epoch     ceph.Epoch
-	Round     uint64
-	Stamp     ceph.Time
-	Skews     map[int32]float64 // seconds, by rank
-	Latencies map[int32]float64
+	Kind  uint8 // 1 ping, 2 pong
+	Epoch ceph.Epoch
+	Round uint64
+	Stamp ceph.Time // of the sender's clock
+	Asked ceph.Time // of a pong: the ping's
+	Name  string    // of a pong: the sender
 }
 
 // Type is MSG_TIMECHECK2.
@@ -257,8 +256,8 @@ func (m *MTimeCheck2) Denc(c *denc.Coder, _ uint16) {
 		m.Epoch.Denc(c)
 		c.U64(&m.Round)
 		m.Stamp.Denc(c)
-		denc.MapFunc(c, &m.Skews, (*denc.Coder).I32, (*denc.Coder).F64)
-		denc.MapFunc(c, &m.Latencies, (*denc.Coder).I32, (*denc.Coder).F64)
+		m.Asked.Denc(c)
+		c.Str(&m.Name)
 	})
 }
 
