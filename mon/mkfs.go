@@ -66,6 +66,8 @@ type Joining struct {
 	Name    string
 	Monmap  []byte // the quorum's, as "ceph mon getmap" gives it
 	Keyring []byte // a keyring file's text with the key of "mon."
+	// Member is the store's identity, which no other store may have; 0: a random one.
+	Member uint64
 }
 
 // MkfsJoin creates the store of a monitor that asks to join the quorum when it is started. What is
@@ -88,7 +90,7 @@ func (j Joining) bootstrap() (Bootstrap, error) {
 		return Bootstrap{}, err
 	}
 	return Bootstrap{FSID: m.FSID, Name: j.Name, Keyring: j.Keyring, Now: m.Created.Go(),
-		Members: map[string]ceph.AddrVec{j.Name: nil}, join: m}, nil
+		Members: map[string]ceph.AddrVec{j.Name: nil}, join: m, member: j.Member}, nil
 }
 
 // newMember is a member id that no other store has.
@@ -118,13 +120,15 @@ func (b Bootstrap) check() (*keyring.Keyring, [keyring.SealKeyBytes]byte, error)
 func (b Bootstrap) create(fs vfs.FS, dir string, seal [keyring.SealKeyBytes]byte,
 	ring *keyring.Keyring,
 ) error {
-	id, ids := monmon.InitialID(b.Name), []uint64(nil)
-	if b.join != nil {
-		id = newMember()
-	} else {
+	id, ids := b.member, []uint64(nil)
+	switch {
+	case b.join == nil:
+		id = monmon.InitialID(b.Name)
 		for _, name := range slices.Sorted(maps.Keys(b.Members)) {
 			ids = append(ids, monmon.InitialID(name))
 		}
+	case id == 0:
+		id = newMember()
 	}
 	err := quorum.Create(filepath.Join(dir, storeDir), fs, id, ids,
 		func(w *quorum.Batch) error { return initial(w, b, seal, ring) })

@@ -45,7 +45,8 @@ type Bootstrap struct {
 	Config map[string]string
 	Now    time.Time
 
-	join *monmap.Map // of the quorum that this monitor will join
+	join   *monmap.Map // of the quorum that this monitor will join
+	member uint64      // as in Joining
 }
 
 // Options start a monitor.
