@@ -215,9 +215,11 @@ func sendLogSub(c *core, s *session, what string, sub *subscription) {
 func sendKVSub(c *core, s *session, what string, sub *subscription) {
 	prefix := strings.TrimPrefix(what, "kv:")
 	sub.next++
-	s.conn.Send(message.New(&message.MKVData{
-		Version: sub.next, Prefix: prefix, Whole: true, Set: c.kv.WithPrefix(prefix),
-	}))
+	m := &message.MKVData{Version: sub.next, Prefix: prefix, Data: map[string]message.KVValue{}}
+	for k, v := range c.kv.WithPrefix(prefix) {
+		m.Data[k] = message.KVValue{Present: true, Value: v}
+	}
+	s.conn.Send(message.New(m))
 }
 
 // sendOSDMapSub sends the newest map whole to who has none, else the steps that it lacks.

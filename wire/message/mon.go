@@ -276,25 +276,35 @@ func (m *MMonPing) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) { c.Blob(&m.Text) })
 }
 
-// MKVData carries a range of a key-value service to its subscribers.
+// MKVData carries the keys of a prefix of the config-key store to who subscribed to "kv:PREFIX".
 type MKVData struct {
-	Version uint64
-	Prefix  string
-	Whole   bool // all keys, not a change
-	Set     map[string][]byte
-	Removed []string
+	Version     uint64
+	Prefix      string
+	Incremental bool // a change; else all keys
+	Data        map[string]KVValue
+}
+
+// A KVValue is a key's value, or that the key is gone.
+type KVValue struct {
+	Present bool
+	Value   []byte
+}
+
+// Denc is a bool and, if it is true, the value (std::optional).
+func (v *KVValue) Denc(c *denc.Coder) {
+	if c.Bool(&v.Present); v.Present {
+		c.Blob(&v.Value)
+	}
 }
 
 // Type is MSG_KV_DATA.
 func (*MKVData) Type() Type { return 54 }
 
-// Denc is our own layout.
+// Denc follows messages/MKVData.h.
 func (m *MKVData) Denc(c *denc.Coder, _ uint16) {
-	own(c, func(c *denc.Coder) {
-		c.U64(&m.Version)
-		c.Str(&m.Prefix)
-		c.Bool(&m.Whole)
-		denc.MapFunc(c, &m.Set, (*denc.Coder).Str, (*denc.Coder).Blob)
-		strs(c, &m.Removed)
-	})
+	c.U64(&m.Version)
+	c.Str(&m.Prefix)
+	c.Bool(&m.Incremental)
+	denc.MapFunc(c, &m.Data, (*denc.Coder).Str,
+		func(c *denc.Coder, v *KVValue) { v.Denc(c) })
 }
