@@ -4,7 +4,25 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"glue/cluster/commands"
 )
+
+// TestEveryCommandIsAccountedFor: a command of the monitors has a handler, is obsolete, or is
+// listed with the feature that it waits for.
+func TestEveryCommandIsAccountedFor(t *testing.T) {
+	c := newWorld(t).c
+	for _, table := range [][]commands.Descriptor{commands.Monitor, commands.OSDMap} {
+		for i := range table {
+			d := &table[i]
+			if d.Flags&(commands.FlagMgr|commands.FlagObsolete) == 0 &&
+				(c.handler[d.Prefix()] == nil) != (commands.Unavailable[d.Prefix()] != "") {
+				t.Errorf("%s: handler %v, said to be unavailable: %q", d.Prefix(),
+					c.handler[d.Prefix()] != nil, commands.Unavailable[d.Prefix()])
+			}
+		}
+	}
+}
 
 // TestHiddenCommands: those for one monitor alone are not answered through the quorum, the others
 // that the help does not show are.

@@ -81,6 +81,7 @@ func (s *Service) cmdInfo(r *service.Request) service.Answer {
 	if r.Has("id") {
 		id, bad := s.osdArg(r)
 		if bad != nil {
+			bad.Err = ceph.EINVAL // also for one that is not there, as stock has it
 			return *bad
 		}
 		list = []int32{id}
