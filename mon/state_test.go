@@ -44,11 +44,27 @@ func busy(w *world) {
 		`{"prefix":"osd set","key":"noout"}`,
 		`{"prefix":"health mute","code":"OSDMAP_FLAGS"}`,
 		`{"prefix":"log","logtext":["a","line"]}`,
+		`{"prefix":"osd erasure-code-profile set","name":"e","profile":["k=4","m=2"]}`,
+		`{"prefix":"osd crush rule create-erasure","name":"e","profile":"e"}`,
+		`{"prefix":"osd crush class create","class":"c"}`,
+		`{"prefix":"osd set-group","flags":"noin","who":["default","ssd","0"]}`,
+		`{"prefix":"osd pool create","pool":"q","pg_num":4}`,
+		`{"prefix":"osd pool set","pool":"q","var":"csum_type","val":"crc32c"}`,
+		`{"prefix":"pg repeer","pgid":"2.0"}`,
+		`{"prefix":"osd down","ids":["2"]}`,
+		`{"prefix":"osd destroy-actual","id":2,"yes_i_really_mean_it":true}`,
 	} {
 		if r, text, _ := w.command(s, l, c, nil); r != 0 {
 			w.t.Fatalf("%s: %d %s", c, r, text)
 		}
 	}
+	secret := []byte(`{"cephx_secret":"AQAO8MNkAAAAABAA4k2m1xX8zTzGNNzVrOQ8Ww==",` +
+		`"crush_device_class":"hdd"}`)
+	if r, text, _ := w.command(s, l, `{"prefix":"osd new","id":2,`+
+		`"uuid":"00000000-0000-0000-0000-0000000000b2"}`, secret); r != 0 {
+		w.t.Fatal(text)
+	}
+	w.full(0, 1, osdmap.OSDFull)
 	w.pass(time.Second)
 }
 
