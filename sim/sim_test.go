@@ -25,7 +25,7 @@ var kept = []struct {
 	until time.Duration
 	what  string
 }{
-	{14, 4 * time.Minute, "a restarted monitor voted although it had promised a leader its vote"},
+	{60, 7 * time.Minute, "a restarted monitor voted although it had promised a leader its vote"},
 }
 
 // run runs a seed, and on failure says how to run it again.
