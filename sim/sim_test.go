@@ -90,7 +90,7 @@ func TestClock(t *testing.T) {
 
 // TestSameSeedSameRun: a failure can be replayed.
 func TestSameSeedSameRun(t *testing.T) {
-	o := Options{Seed: 7, For: 12 * time.Minute}
+	o := Options{Seed: max(*simSeed, 7), For: *simFor / 5}
 	a, errA := Run(o)
 	b, errB := Run(o)
 	if a != b || errA != errB {
