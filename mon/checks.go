@@ -143,7 +143,7 @@ func (c *core) reclaimChecks(out healthmon.Checks) {
 		return
 	}
 	var lines []string
-	for s := range c.sessions {
+	for _, s := range c.ordered() {
 		if a := s.auth(); a != nil && a.Insecure() {
 			lines = append(lines, fmt.Sprintf("%v at %v is using insecure global_id reclaim",
 				s.peer.AuthName, s.peer.Addrs))

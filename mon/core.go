@@ -59,7 +59,7 @@ type core struct {
 	table   *admin.Table                   // of the commands to this monitor alone
 	reports map[string]*message.MMgrReport // what the other monitors have in force
 
-	sessions map[*session]struct{}
+	sessions map[*session]uint64 // by when they began
 	inbox    inbox
 	flow     flow
 	ledTerm  uint64    // the term whose leadership we have taken up, 0 when we do not lead
@@ -73,6 +73,7 @@ type core struct {
 	// follower serves nobody.
 	following following
 	dial      func(to ceph.AddrVec) link
+	serial    uint64                  // of the newest session
 	nonce     uint64                  // of the last question for global ids
 	own       bool                    // what is being applied is our own proposal
 	routes    map[uint64]ceph.AddrVec // where members were last heard from
@@ -130,7 +131,7 @@ func newCore(o Options) (*core, error) {
 func openCore(o Options, e Edges) (*core, error) {
 	c := &core{
 		opt: o, log: o.Log, now: e.Now, gate: &gate{name: o.Name}, carry: e.Carry, arm: e.Arm,
-		sessions: map[*session]struct{}{}, inbox: inbox{wake: make(chan struct{}, 1)},
+		sessions: map[*session]uint64{}, inbox: inbox{wake: make(chan struct{}, 1)},
 		routes: map[uint64]ceph.AddrVec{}, renamed: func(int) {},
 	}
 	if c.carry == nil {

@@ -3,7 +3,9 @@ package mon
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"glue/ceph"
@@ -93,7 +95,8 @@ func (c *core) lost(conn link) {
 	}
 	list := f.sessions
 	f.conn, f.sessions = nil, map[uint64]*session{}
-	for _, s := range list {
+	for _, number := range slices.Sorted(maps.Keys(list)) {
+		s := list[number]
 		s.conn.Close()
 		c.end(s)
 	}
@@ -197,7 +200,7 @@ func (c *core) open(via *session, b *message.MForward) (*session, error) {
 		via.carries = map[uint64]*session{}
 	}
 	via.carries[b.Session] = s
-	c.sessions[s] = struct{}{}
+	c.begin(s)
 	return s, nil
 }
 

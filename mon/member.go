@@ -101,7 +101,7 @@ func (m *Member) Accept(l Link) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.c.sessions[s] = struct{}{}
+	m.c.begin(s)
 	return &Session{s}, nil
 }
 

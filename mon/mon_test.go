@@ -162,7 +162,7 @@ func (w *world) session(name, monCaps string) (*session, *fakeLink) {
 	}}
 	s, err := newSession(l)
 	must(w.t, err)
-	w.c.sessions[s] = struct{}{}
+	w.c.begin(s)
 	return s, l
 }
 

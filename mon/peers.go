@@ -62,7 +62,7 @@ func (c *core) introduced(e event, b *message.MMonProbe) {
 
 // dismiss ends the sessions of all clients and daemons: another monitor leads now.
 func (c *core) dismiss() {
-	for s := range c.sessions {
+	for _, s := range c.ordered() {
 		if !s.isMon() {
 			s.conn.Close()
 			c.end(s)

@@ -1,8 +1,11 @@
 package mon
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"glue/auth/caps"
@@ -57,7 +60,7 @@ func (d dispatcher) Accepted(conn *msgr.Conn) {
 		return
 	}
 	conn.SetContext(s)
-	d.c.post(event{run: func() { d.c.sessions[s] = struct{}{} }})
+	d.c.post(event{run: func() { d.c.begin(s) }})
 }
 
 func newSession(conn link) (*session, error) {
@@ -111,6 +114,20 @@ func (d dispatcher) Reset(conn *msgr.Conn) {
 
 // RemoteReset does nothing: subscriptions come again.
 func (d dispatcher) RemoteReset(*msgr.Conn) {}
+
+// begin takes up a session.
+func (c *core) begin(s *session) {
+	c.serial++
+	c.sessions[s] = c.serial
+}
+
+// ordered are the sessions in the order in which they began, so that all that is done for each is
+// done in the same order whenever the same has happened.
+func (c *core) ordered() []*session {
+	return slices.SortedFunc(maps.Keys(c.sessions), func(a, b *session) int {
+		return cmp.Compare(c.sessions[a], c.sessions[b])
+	})
+}
 
 // end forgets a session, and those that it carries.
 func (c *core) end(s *session) {

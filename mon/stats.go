@@ -120,7 +120,7 @@ func (c *core) noteHealth(now time.Time) {
 func (c *core) digestToManager() {
 	now := c.now()
 	var m *message.Message
-	for s := range c.sessions {
+	for _, s := range c.ordered() {
 		if s.subs["mgrdigest"] == nil {
 			continue
 		}

@@ -140,7 +140,7 @@ func (c *core) monStatus() any {
 // featureMap counts the connected peers by kind and features. This monitor counts itself.
 func (c *core) featureMap() cephjson.Object {
 	count := map[ceph.EntityType]map[uint64]int{ceph.TypeMon: {ceph.FeaturesAll: 1}}
-	for s := range c.sessions {
+	for _, s := range c.ordered() {
 		t := s.peer.Name.Type
 		if count[t] == nil {
 			count[t] = map[uint64]int{}
@@ -167,7 +167,7 @@ func (c *core) featureMap() cephjson.Object {
 // sessionList is "ceph tell mon.X sessions".
 func (c *core) sessionList() any {
 	list := []any{}
-	for s := range c.sessions {
+	for _, s := range c.ordered() {
 		list = append(list, cephjson.Object{
 			{Key: "name", Value: s.peer.Name.String()},
 			{Key: "entity_name", Value: s.peer.AuthName.String()},

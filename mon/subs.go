@@ -2,6 +2,7 @@ package mon
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"glue/auth/caps"
@@ -73,7 +74,8 @@ func (c *core) subscribe(s *session, b *message.MMonSubscribe) {
 	if b.Hostname != "" {
 		s.host = b.Hostname
 	}
-	for what, item := range b.What {
+	for _, what := range slices.Sorted(maps.Keys(b.What)) {
+		item := b.What[what]
 		t := findTopic(what)
 		if t == nil || len(s.subs) >= maxSubs ||
 			t.svc != "" && !s.allowed(t.svc, t.need) && !s.basic(t) {
@@ -115,8 +117,9 @@ func (c *core) publish() {
 			c.log.Error("configuration not taken", "err", err)
 		}
 	}
-	for s := range c.sessions {
-		for what, sub := range maps.Clone(s.subs) {
+	for _, s := range c.ordered() {
+		for _, what := range slices.Sorted(maps.Keys(s.subs)) {
+			sub := s.subs[what]
 			if t := findTopic(what); changed[t.source] {
 				c.offer(s, what, t, sub)
 			}
