@@ -59,24 +59,29 @@ func pgDump(s *state, c *commands.Command) result {
 				strings.Join(pgstat.DumpParts, ", "))
 		}
 	}
-	r := printed(c, func() any { return s.pgs.Dump(what) },
-		func() string { return s.pgs.DumpText(what) })
+	plain := func() string { return s.pgs.DumpText(what) }
+	if c.Prefix == "pg dump_json" {
+		plain = nil
+	}
+	r := printed(c, func() any { return s.pgs.Dump(what) }, plain)
 	if len(what) == 0 {
 		what = []string{"all"}
 	}
-	r.status = "dumped " + strings.Join(what, ",")
+	r.status = "dumped " + strings.Join(slices.Sorted(slices.Values(what)), ",")
 	return r
 }
 
 func pgDumpPools(s *state, c *commands.Command) result {
-	return printed(c, func() any { return s.pgs.Dump([]string{"pools"}) }, nil)
+	r := printed(c, func() any { return s.pgs.Dump([]string{"pools"}) }, nil)
+	r.status = "dumped pools"
+	return r
 }
 
 // filter reads the arguments of "pg ls" and its kin.
 func (s *state) filter(c *commands.Command) (pgstat.Filter, *result) {
 	f := pgstat.Filter{All: true, Pool: c.Int("pool", -1), OSD: -1}
-	bad := func(format string, args ...any) *result {
-		r := refuse(ceph.EINVAL, format, args...)
+	bad := func(err ceph.Errno, format string, args ...any) *result {
+		r := refuse(err, format, args...)
 		return &r
 	}
 	if name := c.Str("poolstr"); name != "" {
@@ -90,12 +95,12 @@ func (s *state) filter(c *commands.Command) (pgstat.Filter, *result) {
 	if c.Has("osd") {
 		f.OSD = c.OSD("osd")
 		f.Primary = strings.HasSuffix(c.Prefix, "primary")
-		if c.Err() == nil && !s.osdmap.Exists(f.OSD) {
-			return f, bad("osd %d is not in the map", f.OSD)
+		if c.Err() == nil && !s.osdmap.IsUp(f.OSD) {
+			return f, bad(ceph.EAGAIN, "osd %d is not up", f.OSD)
 		}
 	}
 	if f.Pool >= 0 && s.osdmap.Pools[f.Pool] == nil {
-		return f, bad("pool %d does not exist", f.Pool)
+		return f, bad(ceph.ENOENT, "pool %d does not exist", f.Pool)
 	}
 	for _, word := range c.Strs("states") {
 		if word == "all" {
@@ -104,7 +109,7 @@ func (s *state) filter(c *commands.Command) (pgstat.Filter, *result) {
 		}
 		state, ok := pgstat.ParseState(word)
 		if !ok {
-			return f, bad("'%s' is not a valid pg state", word)
+			return f, bad(ceph.EINVAL, "'%s' is not a valid pg state", word)
 		}
 		f.All = false
 		f.States |= state

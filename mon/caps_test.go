@@ -71,6 +71,8 @@ func TestSubscriptionCaps(t *testing.T) {
 		"allow r":     {"MConfig", "MLog", "MMgrMap", "MMonMap", "MOSDMap"},
 		"allow *":     {"MConfig", "MKVData", "MLog", "MMgrMap", "MMonMap", "MOSDMap"},
 		"profile rbd": {"MConfig", "MMgrMap", "MMonMap", "MOSDMap"},
+		// Without reading the monitors nothing is heard of but what every client has.
+		"allow service osd r, allow service log r": {"MConfig", "MMonMap"},
 	}
 	for text, types := range want {
 		s, l := w.session("client.t", text)

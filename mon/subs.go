@@ -66,10 +66,9 @@ func findTopic(what string) *topic {
 // maxSubs bounds the subscriptions of one session.
 const maxSubs = 64
 
-// subscribe takes a peer's wishes; what its caps do not allow is passed over, as stock does.
-// Clients
-// may always have the monitor map, their own configuration and the manager map: without them they
-// could not run at all.
+// subscribe takes the wishes of a peer; what its caps do not allow is passed over, as stock does.
+// Everybody may have the monitor map and their own configuration; all else is for who may read the
+// monitors, and the manager map for all of those: without it they could not run at all.
 func (c *core) subscribe(s *session, b *message.MMonSubscribe) {
 	if b.Hostname != "" {
 		s.host = b.Hostname
@@ -78,7 +77,7 @@ func (c *core) subscribe(s *session, b *message.MMonSubscribe) {
 		item := b.What[what]
 		t := findTopic(what)
 		if t == nil || len(s.subs) >= maxSubs ||
-			t.svc != "" && !s.allowed(t.svc, t.need) && !s.basic(t) {
+			t.svc != "" && (!s.allowed("mon", caps.R) || !s.allowed(t.svc, t.need) && !s.basic(t)) {
 			continue
 		}
 		sub := &subscription{next: item.Start, once: item.Flags&message.SubscribeOnce != 0}
@@ -88,9 +87,7 @@ func (c *core) subscribe(s *session, b *message.MMonSubscribe) {
 }
 
 // basic says whether a topic is open to every authenticated peer that may talk to the monitors.
-func (s *session) basic(t *topic) bool {
-	return t.name == "mgrmap" && s.allowed("mon", caps.R)
-}
+func (s *session) basic(t *topic) bool { return t.name == "mgrmap" }
 
 func (c *core) offer(s *session, what string, t *topic, sub *subscription) {
 	if t.send == nil {

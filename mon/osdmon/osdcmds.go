@@ -243,10 +243,17 @@ func (s *Service) cmdAffinity(r *service.Request) service.Answer {
 	return service.OK("set osd.%d primary-affinity to %s (8%d2)", id, plainNumber(w), ww)
 }
 
+// maxOSDs bounds "osd setmaxosd" (mon_max_osd).
+const maxOSDs = 10000
+
 func (s *Service) cmdSetMaxOSD(r *service.Request) service.Answer {
 	n := r.NeedInt("newmax")
 	if n < 0 || n > maxOSDNumber+1 {
 		return service.Fail(ceph.EINVAL, "max_osd must be between 0 and %d", maxOSDNumber+1)
+	}
+	if n > maxOSDs {
+		return service.Fail(ceph.ERANGE, "cannot set max_osd to %d which is > conf.mon_max_osd "+
+			"(%d)", n, maxOSDs)
 	}
 	for id := int32(n); id < s.m.MaxOSD; id++ {
 		if s.m.Exists(id) {
