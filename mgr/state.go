@@ -26,6 +26,8 @@ type state struct {
 	beaconAt time.Time
 	reportAt time.Time
 	daemons  map[string]*daemonState // by name: osd.0, mon.a
+	activeAt time.Time               // when this manager became the active one
+	ready    bool                    // the statistics are those of all OSDs
 }
 
 func (s *state) init(name string, conf *daemon.Config) {
@@ -54,13 +56,43 @@ func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
 	switch {
 	case s.active && !was:
 		m.log.Info("this manager is active", "epoch", mm.Epoch)
-		s.dirty = true
+		s.dirty, s.activeAt, s.ready = true, time.Now(), false
 		m.beacon()
 	case was && !s.active:
 		m.log.Warn("another manager is active now", "active", mm.ActiveName)
+		s.forget()
 	case s.active && !mm.Available:
 		m.beacon()
 	}
+}
+
+// forget drops what OSDs have reported: they report to another manager now.
+func (s *state) forget() {
+	s.pgs, s.daemons = pgstat.NewPGMap(), map[string]*daemonState{}
+	if s.osdmap != nil {
+		s.pgs.TakeMap(s.osdmap, ceph.TimeOf(time.Now()))
+	}
+}
+
+// complete says whether the statistics are those of the cluster: a manager that has just become
+// active has to hear of every OSD that is up, but does not wait for ever. Until then the monitors
+// stay with what the manager before it has told (DaemonServer::send_report).
+func (s *state) complete(now time.Time) bool {
+	if s.ready {
+		return true
+	}
+	if now.Sub(s.activeAt) < 4*s.set.Duration("mgr_stats_period") {
+		if s.pgs.NumPGUnknown > 0 {
+			return false
+		}
+		for _, id := range s.osdmap.OSDs() {
+			if s.osdmap.IsUp(id) && s.pgs.OSDs[id] == nil {
+				return false
+			}
+		}
+	}
+	s.ready = true
+	return true
 }
 
 // takeMaps advances the OSD map; a gap is closed by asking for the rest.
@@ -111,5 +143,6 @@ func (m *Manager) report(now time.Time) {
 	s.reportAt = now
 	s.forgetSilent(now)
 	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set, s.daemonChecks()...)
-	m.client.Send(&message.MMonMgrReport{GID: m.client.GlobalID(), Digest: digest, Health: health})
+	m.client.Send(&message.MMonMgrReport{GID: m.client.GlobalID(), Digest: digest, Health: health,
+		Partial: !s.complete(now)})
 }

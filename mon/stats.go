@@ -24,6 +24,9 @@ type stats struct {
 
 // take takes a manager's report.
 func (s *stats) take(b *message.MMonMgrReport) error {
+	if b.Partial && s.digest != nil {
+		return nil // a manager that has just taken over knows less than the one before it
+	}
 	d, k := &pgstat.Digest{}, pgstat.Checks{}
 	if err := denc.Unmarshal(b.Digest, d, ceph.FeaturesAll); err != nil {
 		return fmt.Errorf("digest: %w", err)

@@ -353,8 +353,9 @@ func (d *Daemon) openMgr() {
 	for _, s := range d.shards {
 		s.post(event{kind: evCall, call: func(s *shard) {
 			for _, p := range s.pgs {
-				p.dirty = true
+				p.dirty, p.lastState = true, 0 // urgent: this manager knows nothing
 			}
+			s.report()
 		}})
 	}
 }

@@ -292,13 +292,14 @@ func (m *MMgrBeacon) Denc(c *denc.Coder, _ uint16) {
 
 // MMonMgrReport is the manager's report to the monitors: health checks, the service map and, in
 // Digest, the summary of the PG statistics. All three are encoded by who makes them; our own
-// layout.
+// layout. Partial says that the manager has not heard of every OSD yet.
 type MMonMgrReport struct {
 	Paxos
 	GID        uint64
 	Health     []byte
 	ServiceMap []byte
 	Digest     []byte
+	Partial    bool
 }
 
 // Type is MSG_MON_MGR_REPORT.
@@ -312,6 +313,7 @@ func (m *MMonMgrReport) Denc(c *denc.Coder, _ uint16) {
 		c.Blob(&m.Health)
 		c.Blob(&m.ServiceMap)
 		c.Blob(&m.Digest)
+		c.Bool(&m.Partial)
 	})
 }
 
