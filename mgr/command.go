@@ -20,7 +20,7 @@ type result struct {
 	status string
 	err    error
 	// relay is a command for the monitors that has to be carried out first. Its answer is this
-	// one's, except that out, if there is some, stays.
+	// one's, unless there is out: then only its error counts.
 	relay any
 }
 
@@ -102,9 +102,8 @@ func (m *Manager) relay(r result, answer func(result)) {
 		ctx, cancel := context.WithTimeout(context.Background(), relayTimeout)
 		defer cancel()
 		reply, err := m.client.Command(ctx, r.relay, nil)
-		r.status, r.err = reply.Status, err
 		if len(r.out) == 0 || err != nil {
-			r.out = reply.Output
+			r.out, r.status, r.err = reply.Output, reply.Status, err
 		}
 		var refused *monc.CommandError
 		if err != nil && !errors.As(err, &refused) {

@@ -329,10 +329,7 @@ func (r Report) mutedHead(code string) string {
 }
 
 func short(severity string) string {
-	if severity == Err {
-		return "ERR"
-	}
-	return "WRN"
+	return map[string]string{OK: "OK", Warn: "WRN", Err: "ERR"}[severity]
 }
 
 // Commands are the health commands.
