@@ -164,7 +164,7 @@ func TestEachCallFails(t *testing.T) {
 		kind string
 		err  error
 	}
-	const workers = 4 // some wait for what never ends
+	const workers = 8 // some wait for what never ends
 	seen, seed, n := map[string]int{}, *faultSeed, 0
 	results := make(chan result)
 	begin := func(seed uint64, n int) {
