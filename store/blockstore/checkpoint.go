@@ -17,6 +17,7 @@ type checkpointer struct {
 	wake chan struct{}
 	back chan struct{} // asks for writing back only
 	fill chan struct{} // asks for zones to be filled
+	note chan struct{} // asks for the durable LSN to be noted in the superblock
 	quit chan struct{}
 	gone chan struct{}
 	once sync.Once
@@ -25,7 +26,7 @@ type checkpointer struct {
 func newCheckpointer() checkpointer {
 	return checkpointer{
 		wake: make(chan struct{}, 1), back: make(chan struct{}, 1),
-		fill: make(chan struct{}, 1),
+		fill: make(chan struct{}, 1), note: make(chan struct{}, 1),
 		quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
@@ -38,6 +39,9 @@ func (c *checkpointer) requestBack() { poke(c.back) }
 
 // requestFill asks for zones to be filled soon, without waiting.
 func (c *checkpointer) requestFill() { poke(c.fill) }
+
+// requestNote asks for the durable LSN to be noted soon, without waiting.
+func (c *checkpointer) requestNote() { poke(c.note) }
 
 func poke(ch chan struct{}) {
 	select {
@@ -64,6 +68,8 @@ func (s *Store) checkpointLoop() {
 			work = s.runWriteBack
 		case <-s.checkpoint.fill:
 			work = s.fillZones
+		case <-s.checkpoint.note:
+			work = s.noteDurable
 		}
 		if s.failure() != nil {
 			continue
@@ -120,6 +126,31 @@ func (s *Store) runWriteBack() error {
 	if err != nil {
 		s.fail(err)
 	}
+	return err
+}
+
+// noteDurable tells the superblock how far the journal reaches, so that a journal that was cut is
+// noticed: by itself it looks like one that ends there.
+func (s *Store) noteDurable() error {
+	s.checkpoint.run.Lock()
+	defer s.checkpoint.run.Unlock()
+	if err := s.failure(); err != nil {
+		return err
+	}
+	q := &s.q
+	q.mu.Lock()
+	q.noting = false
+	lsn := q.durable
+	q.mu.Unlock()
+	if lsn <= s.sb.Durable {
+		return nil
+	}
+	s.sb.Durable = lsn
+	err := s.sb.write(s.file, s.sync)
+	if err != nil {
+		s.fail(err)
+	}
+	s.stats.superBytes.Add(blockBytes)
 	return err
 }
 
@@ -206,10 +237,11 @@ func (s *Store) trim(lsn uint64) error {
 		return nil
 	}
 	tail := q.ring.trimmed(lsn)
+	noted := q.durable
 	moved := tail.Off != q.ring.tail.Off
 	q.mu.Unlock()
 	if moved {
-		s.sb.Tail = tail
+		s.sb.Tail, s.sb.Durable = tail, noted
 		if err := s.sb.write(s.file, s.sync); err != nil {
 			return err
 		}

@@ -205,6 +205,10 @@ func (s *Store) finish(g *group, info recordInfo, err error) {
 	}
 	q.marked = info.kind == recordMark
 	q.idle.Reset(s.opts.idlePause)
+	if !q.noting && info.kind == recordGroup {
+		q.noting = true
+		q.note.Reset(s.opts.idlePause)
+	}
 	q.cond.Broadcast()
 	q.mu.Unlock()
 	if !s.opts.sabotage.earlyAck {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"glue/ceph"
@@ -320,6 +321,48 @@ func TestRefuses(t *testing.T) {
 		if errors.Join(before.ReadAt(a, 0), c.w.sim.ReadAt(b, 0)) != nil || !bytes.Equal(a, b) {
 			t.Errorf("%s: the disk was changed", name)
 		}
+	}
+}
+
+// A journal that was cut, anywhere before the durable LSN that the superblock knows, is refused.
+func TestCutJournal(t *testing.T) {
+	tried := 0
+	for seed := range uint64(9) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		w, o := newWorld(4<<20), crashOptions(rng)
+		o.idlePause = time.Hour // no marks, which would not be missed
+		s := workedStore(t, w, o, rng)
+		storetest.Barrier(s)
+		if err := s.noteDurable(); err != nil {
+			t.Fatal(err)
+		}
+		s.q.mu.Lock()
+		from, to, length := s.q.ring.tail.Off, s.q.ring.head.Off, s.q.ring.length
+		s.q.mu.Unlock()
+		w = w.cut(rng)
+		s.Close()
+		for off := from; off < to; off += 2 * blockBytes {
+			cut := &world{sim: w.sim.Clone(), fs: w.fs.CrashClone(crashAll)}
+			for at := off; at < from+length; at += blockBytes {
+				zero := [][]byte{make([]byte, blockBytes)}
+				if err := cut.sim.WriteVec(zero, int64(journalStart+at%length)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := cut.sim.Clone()
+			if _, err := Open("/osd", cut.options(o)); !errors.Is(err, objectstore.ErrCorrupt) {
+				t.Fatalf("seed %d: journal of %d to %d cut at %d: %v", seed, from, to, off, err)
+			}
+			a, b := make([]byte, cut.sim.Size()), make([]byte, cut.sim.Size())
+			if errors.Join(before.ReadAt(a, 0), cut.sim.ReadAt(b, 0)) != nil ||
+				!bytes.Equal(a, b) {
+				t.Fatalf("seed %d: the disk was changed", seed)
+			}
+			tried++
+		}
+	}
+	if tried < 20 {
+		t.Fatalf("only %d cuts tried", tried)
 	}
 }
 

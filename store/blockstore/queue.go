@@ -34,6 +34,8 @@ type queue struct {
 	idle   *time.Timer // runs out when nothing was committed for a while
 	marked bool        // the last record is a mark, or none is needed
 	mark   bool        // the committer shall write one
+	note   *time.Timer // runs out when the durable LSN is to be noted in the superblock
+	noting bool        // it runs, or that is under way
 
 	corked  bool // a batch is being submitted; the committer waits for all of it
 	urgent  int  // so many wait for the committer, whatever is corked

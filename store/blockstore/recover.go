@@ -100,6 +100,10 @@ func (s *Store) recover() error {
 	s.lastLSN = s.q.ring.head.LSN - 1
 	s.opts.Log.Info("object store journal replayed", "from", s.recovered.from,
 		"to", s.lastLSN, "torn", s.recovered.torn)
+	if s.lastLSN < s.sb.Durable {
+		return fmt.Errorf("journal ends at transaction %d, %d was durable: it was cut or is "+
+			"damaged: %w", s.lastLSN, s.sb.Durable, objectstore.ErrCorrupt)
+	}
 	if lsn > s.lastLSN || lsn+1 < s.q.ring.tail.LSN {
 		return fmt.Errorf("database is at %d, journal has %d to %d: %w",
 			lsn, s.q.ring.tail.LSN, s.lastLSN, objectstore.ErrCorrupt)

@@ -123,6 +123,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.q.mu.Lock()
 	s.q.idle = time.AfterFunc(o.idlePause, s.wantMark)
+	s.q.note = time.AfterFunc(o.idlePause, s.checkpoint.requestNote)
 	s.q.marked = true
 	s.q.mu.Unlock()
 	go s.commitLoop()
@@ -182,6 +183,7 @@ func (s *Store) Close() error {
 	}
 	s.q.closing = true
 	s.q.idle.Stop()
+	s.q.note.Stop()
 	s.q.mu.Unlock()
 	return s.patiently(s.shutdown)
 }

@@ -18,7 +18,8 @@ const (
 	blockBytes   = disk.BlockBytes
 	superCopies  = 2
 	superMagic   = "GLUE-BLOCKSTORE\n"
-	superVersion = 1
+	superVersion = 2 // readers of 1 skip what 2 has added
+	superCompat  = 1
 	journalStart = superCopies * blockBytes
 )
 
@@ -37,6 +38,7 @@ type superblock struct {
 	JournalLen int64
 	Label      string
 	Tail       position // where replay begins
+	Durable    uint64   // LSN that was durable when this was written; since version 2
 }
 
 // position is a place in the journal: absolute offset, first LSN there, CRC of the record before.
@@ -55,13 +57,16 @@ func (p *position) Denc(c *denc.Coder) {
 
 // Denc is a section, so that later versions may add fields.
 func (s *superblock) Denc(c *denc.Coder) {
-	sec := c.Begin(superVersion, superVersion)
+	sec := c.Begin(superVersion, superCompat)
 	c.Raw(s.UUID[:])
 	c.U64(&s.Generation)
 	c.I64(&s.Size)
 	c.I64(&s.JournalLen)
 	c.Str(&s.Label)
 	s.Tail.Denc(c)
+	if sec.V >= 2 {
+		c.U64(&s.Durable)
+	}
 	sec.End()
 }
 
