@@ -196,11 +196,11 @@ func (w *writerLoad) verify(t *testing.T, c *cluster) int {
 // that was acknowledged before and after.
 func (c *cluster) killUnderLoad(t *testing.T, daemons ...string) (acked int) {
 	t.Helper()
-	loads := []load{new(benchLoad), new(fioLoad), new(writerLoad)}
+	loads := []load{new(writerLoad), new(fioLoad), new(benchLoad)} // the shortest last
 	for _, l := range loads {
 		l.start(t, c)
 	}
-	time.Sleep(time.Duration(time.Now().UnixNano()%1000) * time.Millisecond) // any moment
+	time.Sleep(500*time.Millisecond + time.Duration(time.Now().UnixNano()%1000)*time.Millisecond)
 	c.kill9(t, daemons...)
 	for _, l := range loads {
 		l.killed(t)

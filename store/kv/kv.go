@@ -98,6 +98,10 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	opts.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	// Compactions begin when a flush or a compaction ends. The default scheduler also starts them
+	// from a timer, which goes on, and panics, when Open fails after it was set.
+	opts.Experimental.CompactionScheduler =
+		pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	opts.Logger = &logger{d}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {

@@ -97,3 +97,19 @@ func TestCloseWaits(t *testing.T) {
 		t.Errorf("a second Close: %v", err)
 	}
 }
+
+// Far more flushes than there may be tables on the first level go through: compactions keep up.
+func TestCompacts(t *testing.T) {
+	d := openMem(t, nil)
+	stop := make(chan struct{})
+	defer time.AfterFunc(30*time.Second, func() { close(stop) }).Stop()
+	for range 100 {
+		put(t, d, "a")
+		if err := d.Flush(stop); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
