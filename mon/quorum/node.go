@@ -81,6 +81,7 @@ type Node struct {
 	silent  int                      // ticks for which we do not stand for election
 	cs      *pb.ConfState
 	failed  error
+	broken  bool // the store can't even be closed
 }
 
 // Create makes a new store in dir with the given members and initial state, which must be the same
@@ -328,7 +329,9 @@ func (n *Node) View() View { return View{n.db} }
 // Close flushes and closes the store.
 func (n *Node) Close() error {
 	if n.failed != nil {
-		_ = n.db.Close()
+		if !n.broken {
+			_ = n.db.Close()
+		}
 		return n.failed
 	}
 	if err := n.db.Close(); err != nil {

@@ -6,9 +6,12 @@ import (
 	"math/rand"
 	randv2 "math/rand/v2"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 )
@@ -114,6 +117,44 @@ func TestMachineFailureIsFinal(t *testing.T) {
 	n, m = lone(t, fs)
 	if !slices.Equal(m.seen, []string{"x"}) {
 		t.Errorf("the entry is not applied again after the restart: %q", m.seen)
+	}
+	must(t, n.Close())
+}
+
+// TestFullDisk fills the disk: the member stops with an error that says so, and what it had applied
+// is there when there is room again.
+func TestFullDisk(t *testing.T) {
+	mem, full := vfs.NewMem(), false
+	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full && op.Kind == errorfs.OpFileWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	must(t, Create("mon", fs, 1, []uint64{1}, nothing))
+	n, _ := lone(t, fs)
+	must(t, n.Propose([]byte("kept")))
+	must(t, n.Work())
+	full = true
+	must(t, n.Propose([]byte("x")))
+	err := n.Work()
+	if err == nil || !strings.Contains(err.Error(), "no space left on device") {
+		t.Fatalf("with a full disk: %v", err)
+	}
+	if again := n.Work(); again != err {
+		t.Errorf("it goes on: %v", again)
+	}
+	if n.Close() == nil {
+		t.Error("Close hides the failure")
+	}
+	full = false
+	copied := vfs.NewMem() // the broken store holds the lock for as long as its process lives
+	if ok, err := vfs.Clone(mem, copied, "mon", "mon"); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	n, m := lone(t, copied)
+	if len(m.seen) == 0 || m.seen[0] != "kept" {
+		t.Errorf("after the restart there is %q", m.seen)
 	}
 	must(t, n.Close())
 }

@@ -64,13 +64,17 @@ func openDB(dir string, fs vfs.FS, create bool) (*pebble.DB, error) {
 	return db, nil
 }
 
+// A broken store is what Pebble panics with when it can't go on, such as with a full disk. It must
+// not be used any more, not even to close it.
+type broken string
+
 // quietLogger drops Pebble's chatter; failures come back as errors.
 type quietLogger struct{}
 
 func (quietLogger) Infof(string, ...any)  {}
 func (quietLogger) Errorf(string, ...any) {}
 func (quietLogger) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("monitor store: "+format, args...))
+	panic(broken(fmt.Sprintf(format, args...)))
 }
 
 // get copies a value out, nil when there is none.

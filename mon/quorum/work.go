@@ -15,7 +15,17 @@ import (
 // Work does everything that is due: it makes new log entries durable, sends messages, applies what
 // is committed. An error is a failure of the disk or of the machine and final: the member must
 // stop.
-func (n *Node) Work() error {
+func (n *Node) Work() (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case broken:
+			n.failed, n.broken = fmt.Errorf("monitor store: %s", string(p)), true
+			err = n.failed
+		default:
+			panic(p)
+		}
+	}()
 	for n.failed == nil && n.rn.HasReady() {
 		rd := n.rn.Ready()
 		if rd.SoftState != nil {
