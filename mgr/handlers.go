@@ -157,8 +157,19 @@ func osdDF(s *state, c *commands.Command) result {
 	if by := c.Str("filter_by"); by != "" && filter == "" {
 		return refuse(ceph.EINVAL, "invalid filter: say which %s", by)
 	}
+	if filter != "" && !s.nameable(filter) {
+		return refuse(ceph.EINVAL, "'%s' not a pool, crush node or device class name", filter)
+	}
 	d := s.pgs.NewOSDDF(s.osdmap, c.Str("output_method") == "tree", filter)
 	return printed(c, func() any { return d.Dump() }, d.Text)
+}
+
+// nameable says whether "osd df" can be asked about a name.
+func (s *state) nameable(name string) bool {
+	_, pool := s.osdmap.PoolByName(name)
+	_, item := s.osdmap.Crush.ItemID(name)
+	_, class := s.osdmap.Crush.ClassID(name)
+	return pool || item || class
 }
 
 func poolStats(s *state, c *commands.Command) result {
