@@ -38,3 +38,16 @@ func TestHiddenCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestTellChangesNothingOfTheQuorum: hidden commands that change the cluster go through its log;
+// told to one monitor they are not known.
+func TestTellChangesNothingOfTheQuorum(t *testing.T) {
+	w := newWorld(t)
+	s, l := w.session("client.admin", "allow *")
+	for _, prefix := range []string{"osd purge-actual", "osd destroy-actual", "mds stat"} {
+		r, text, _ := w.command(s, l, fmt.Sprintf(`tell {"prefix":%q,"id":0}`, prefix), nil)
+		if r == 0 {
+			t.Errorf("tell %s: %d %q", prefix, r, text)
+		}
+	}
+}
