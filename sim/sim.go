@@ -40,6 +40,7 @@ type Result struct {
 	Elections, Crashes, Partitions int
 	Snapshots, Heals, Epochs       int
 	Joined, Removed, DisksLost     int
+	Registers, Unchecked           int           // histories, and those that took too long
 	SlowestHeal                    time.Duration // from the end of the faults to an answer
 	Hash                           uint64        // of the trace: the same for the same seed
 }
@@ -54,6 +55,7 @@ func (r *Result) Add(o Result) {
 	r.Heals, r.Epochs = r.Heals+o.Heals, r.Epochs+o.Epochs
 	r.Joined, r.Removed = r.Joined+o.Joined, r.Removed+o.Removed
 	r.DisksLost += o.DisksLost
+	r.Registers, r.Unchecked = r.Registers+o.Registers, r.Unchecked+o.Unchecked
 	r.SlowestHeal = max(r.SlowestHeal, o.SlowestHeal)
 }
 

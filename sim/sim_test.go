@@ -67,6 +67,9 @@ func TestMonitors(t *testing.T) {
 		}
 		seed++
 	}
+	if sum.Unchecked > 0 {
+		t.Errorf("%d histories took too long to check", sum.Unchecked)
+	}
 	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
 		sum)
 }
