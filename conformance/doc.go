@@ -4,4 +4,12 @@
 // the launcher at the root; with GLUE_TEST_CONF naming a ceph.conf it runs on that cluster, which
 // may be a real one: a case that the real cluster fails is wrong. Tests share the cluster and run
 // one after the other; each makes and removes what it needs.
+//
+// What a real cluster answers to a thousand command lines, and whom it refuses what, is recorded
+// in testdata (TestCommandsAsStock, TestCapsMatrix, TestSubscriptionMatrix). With GLUE_TEST_CONF
+// naming the ceph.conf of a real cluster that is for throwing away,
+//
+//	go test -run 'AsStock|Matrix' -update
+//
+// records it anew. Every difference is in a file *_known.txt with its reason.
 package conformance

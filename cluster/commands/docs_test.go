@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -144,3 +145,27 @@ func usage(d *Descriptor) string {
 	}
 	return strings.Join(out, " ")
 }
+
+// TestEveryCommandIsCompared: each command that is implemented is among the command lines that
+// the conformance suite compares with stock.
+func TestEveryCommandIsCompared(t *testing.T) {
+	text, err := os.ReadFile("../../conformance/testdata/commands.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range [][]Descriptor{Manager, Monitor, OSDMap} {
+		for i := range table {
+			d := &table[i]
+			p := d.Prefix()
+			if Unavailable[p] == "" && d.Flags&FlagObsolete == 0 && !notCompared[p] &&
+				!regexp.MustCompile(`(?m)^([1~] )?(tell mon\.a )?`+regexp.QuoteMeta(p)+`( |$)`).
+					Match(text) {
+				t.Errorf("%s: no line in conformance/testdata/commands.txt", p)
+			}
+		}
+	}
+}
+
+// notCompared are commands that scripts of the monitor and other tests of the suite run: they would
+// leave a real cluster changed, or wait.
+var notCompared = map[string]bool{}
