@@ -48,7 +48,7 @@ func run(t *testing.T, seed uint64, until time.Duration) Result {
 func TestMonitors(t *testing.T) {
 	var sum Result
 	start := time.Now()
-	seed, more := *simSeed, func() bool { return false }
+	seed, until, more := *simSeed, *simFor, func() bool { return false }
 	switch {
 	case seed != 0:
 	case *simHours > 0:
@@ -57,11 +57,11 @@ func TestMonitors(t *testing.T) {
 		for _, k := range kept {
 			sum.Add(run(t, k.seed, k.until))
 		}
-		*simFor = 10 * time.Minute
+		until = 10 * time.Minute
 		seed, more = uint64(start.UnixNano()), func() bool { return time.Since(start) < budget }
 	}
 	for ok := true; ok; ok = more() {
-		sum.Add(run(t, seed, *simFor))
+		sum.Add(run(t, seed, until))
 		if *simHours > 0 {
 			t.Logf("seed %d is well, %.1f hours so far", seed, sum.Simulated.Hours())
 		}
