@@ -52,10 +52,34 @@ func (s *Store) hostFull() {
 	}
 }
 
+const (
+	// fullBytes is the room that the database needs to go on deleting: writes are refused below it.
+	fullBytes = 64 << 20
+	// spareBytes is what is not offered to anybody besides, so that a copy can still take what its
+	// primary has begun.
+	spareBytes = 64 << 20
+)
+
+// hostLimit is how much of the free bytes of the store the host has room for. The block file may
+// be sparse, and the database grows as well.
+func (s *Store) hostLimit(free uint64) uint64 {
+	const keep = fullBytes + spareBytes
+	if room, known := s.kv.Free(); known && room < keep {
+		return 0
+	}
+	room, given, sparse := s.file.Host()
+	if !sparse {
+		return free
+	}
+	used := uint64(s.sb.dataStart()) + s.alloc.live()*blockBytes
+	return min(free, given-min(given, used)+room-min(room, keep))
+}
+
 // judgeHost looks at the room that the database has. Writes are refused while there is little,
 // and the ballast is put back when there is enough.
 func (s *Store) judgeHost() {
-	full := s.kv.NearlyFull()
+	free, known := s.kv.Free()
+	full := known && free < fullBytes
 	s.kvFull.Store(full)
 	if full {
 		return

@@ -461,7 +461,7 @@ func (s *Store) Usage() (objectstore.Usage, error) {
 	free := a.free + a.heldCount
 	return objectstore.Usage{
 		Total:     a.total * blockBytes,
-		Available: (free - min(free, s.reserve)) * blockBytes,
+		Available: s.hostLimit((free - min(free, s.reserve)) * blockBytes),
 		Data:      a.live() * blockBytes,
 		Metadata:  s.kv.DiskBytes(),
 	}, nil

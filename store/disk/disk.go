@@ -30,6 +30,9 @@ type File interface {
 	// Reserve makes room on the host for [off, off+length); the content does not change. An
 	// error that wraps ENOSPC is a host that is full; not supporting it is not an error.
 	Reserve(off, length int64) error
+	// Host is how many bytes the host has free for the file, and how many it has given it; false
+	// if the file can't want for room, or nobody knows.
+	Host() (free, given uint64, ok bool)
 	// Size is fixed while the file is open.
 	Size() int64
 	// Close releases the lock too.

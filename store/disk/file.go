@@ -144,6 +144,17 @@ func (f *osFile) Reserve(off, length int64) error {
 	return nil
 }
 
+func (f *osFile) Host() (free, given uint64, ok bool) {
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	fd := int(f.write.Fd())
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG ||
+		unix.Fstatfs(fd, &fs) != nil {
+		return 0, 0, false
+	}
+	return fs.Bavail * uint64(fs.Bsize), uint64(st.Blocks) * 512, true
+}
+
 func (f *osFile) Size() int64 { return f.size }
 
 func (f *osFile) Close() error {

@@ -119,6 +119,9 @@ func (d *Sim) Sync() error {
 // Reserve does nothing.
 func (d *Sim) Reserve(off, length int64) error { return d.call("reserve", off, int(length)) }
 
+// Host knows of none.
+func (d *Sim) Host() (free, given uint64, ok bool) { return 0, 0, false }
+
 // Size is the size given to NewSim.
 func (d *Sim) Size() int64 { return int64(len(d.now)) }
 

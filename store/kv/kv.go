@@ -303,14 +303,11 @@ func (d *DB) flush(stop <-chan struct{}) error {
 	}
 }
 
-// NearlyFull says whether the file system has little more room than flushes and compactions need.
-func (d *DB) NearlyFull() bool {
+// Free is the room of the file system that the database is on; false if that is not known.
+func (d *DB) Free() (bytes uint64, ok bool) {
 	u, err := d.fs.GetDiskUsage(d.dir)
-	return err == nil && u.TotalBytes > 0 && u.AvailBytes < fullBytes
+	return u.AvailBytes, err == nil && u.TotalBytes > 0
 }
-
-// fullBytes is the room that a database needs to go on deleting.
-const fullBytes = 128 << 20
 
 // DiskBytes is the size of the files.
 func (d *DB) DiskBytes() uint64 { return d.metrics().DiskSpaceUsage() }
