@@ -128,8 +128,7 @@ func (c *cluster) mustGlue(t *testing.T, args ...string) string {
 }
 
 // TestMonitorsGrowAndShrink goes from one monitor to three and back to one under commands and
-// writes; with -mons.long to five, and each one that is removed leads. Removing the leader is known
-// to leave the command without an answer now and then (docs/monitors.md).
+// writes; with -mons.long to five, and each one that is removed leads.
 func TestMonitorsGrowAndShrink(t *testing.T) {
 	c := startFor(t, "--split")
 	l := c.loop(t)

@@ -46,6 +46,9 @@ func (c *core) follow() {
 	}
 	c.following = following{leader: leader, term: term, sessions: map[uint64]*session{}}
 	c.gate.serve(c.node.Leads() || leader != 0)
+	if leader != 0 {
+		c.unblock() // what came from clients that were let in while there was no leader
+	}
 }
 
 // forwards says whether a follower passes a message on. What another monitor sends, and what is

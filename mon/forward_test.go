@@ -205,3 +205,32 @@ func TestFollowerLosesLeader(t *testing.T) {
 		}
 	}
 }
+
+// TestLetInWithoutLeader: a client that got in just before its monitor lost the leader, and asks
+// while there is none, is answered or sent away when there is one again, but not left waiting.
+func TestLetInWithoutLeader(t *testing.T) {
+	k := newCouncil(t, "a", "b", "c")
+	k.cables()
+	for followed := 0; followed < 3; {
+		lead, w := k.leader(), k.follower()
+		k.cut = lead.c.opt.Name
+		old := w.c.following.leader
+		k.until("the follower misses its leader", func() bool {
+			return w.c.following.leader != old
+		})
+		early := w.c.following.leader == 0
+		s, l := w.session("client.admin", "allow *")
+		w.c.handle(event{s: s, m: message.New(&message.MMonCommand{FSID: testFSID,
+			Cmd: []string{`{"prefix":"osd set","key":"noout"}`}})})
+		k.until("the client hears something", func() bool {
+			return s.closed || len(take[*message.MMonCommandAck](l)) > 0
+		})
+		if early && w.c.following.leader != 0 {
+			followed++
+		}
+		k.cut = ""
+		for range 100 {
+			k.step()
+		}
+	}
+}
