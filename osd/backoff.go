@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"glue/ceph"
+	"glue/cluster/osdmap"
 	"glue/osd/peering"
 	"glue/wire/message"
 )
@@ -70,10 +71,7 @@ func (p *pg) sendBackoff(b *backoff, action uint8) {
 // (pg_t::get_hobj_start, get_hobj_end).
 func bounds(pg ceph.PGID, num uint32) (begin, end ceph.HObject) {
 	begin = ceph.HObject{Pool: pg.Pool, Hash: pg.Seed}
-	used := bits.Len32(num) // bits of the hash that name the PG
-	if half := uint32(1) << (used - 1); pg.Seed%half >= num%half {
-		used--
-	}
+	used := osdmap.SplitBits(pg.Seed, num)
 	last := uint64(bits.Reverse32(pg.Seed)) | uint64(^uint32(0))>>used
 	if last == uint64(^uint32(0)) {
 		return begin, ceph.MaxHObject()

@@ -71,10 +71,11 @@ type Daemon struct {
 
 	clientMessages, clientBytes *msgr.Throttle // of all clients' requests in memory
 
-	room   room
-	shards []*shard
-	maps   mapStore
-	osdmap atomic.Pointer[osdmap.Map]
+	room    room
+	shards  []*shard
+	meeting meeting
+	maps    mapStore
+	osdmap  atomic.Pointer[osdmap.Map]
 
 	super    superblock // owned by the control goroutine once it runs
 	inbox    chan func()

@@ -139,9 +139,14 @@ func (d *Daemon) notePools(old, m *osdmap.Map) {
 	if old == nil && m.Epoch > 1 {
 		return
 	}
-	for id := range m.Pools {
+	for id, p := range m.Pools {
 		if old == nil || old.Pools[id] == nil {
-			d.super.Pools[id] = m.Epoch
+			d.super.Pools[id] = poolLife{m.Epoch, p.PGNum}
+			continue
+		}
+		if l, ok := d.super.Pools[id]; ok {
+			l.fewest = min(l.fewest, p.PGNum)
+			d.super.Pools[id] = l
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (s *shard) clientOp(ev *event) {
 		return
 	}
 	if !p.primary || m.Epoch < p.m.Info().History.SamePrimarySince ||
-		p.pool.LastForceResend > m.Epoch {
+		p.pool.LastForceResend > m.Epoch || p.movedOn(m.Epoch, m.Hash) {
 		s.dropOp(op) // the client has to send it again
 		return
 	}

@@ -52,6 +52,7 @@ type pg struct {
 	watches  map[ceph.HObject]map[ops.WatchKey]*watch
 	notifies map[uint64]*notify
 	recovery recoveryState
+	recount  *recount // of objects, after a split
 
 	changed   time.Time // of the state, for reports
 	since     stamps
@@ -133,12 +134,7 @@ func (d *Daemon) loadPGs() error {
 		}
 	}
 	d.osdmap.Store(newest)
-	for _, s := range d.shards {
-		s.osdmap = newest
-		s.pools = d.super.Pools
-		s.now = d.now()
-		s.begin()
-	}
+	d.begin(newest)
 	return nil
 }
 
@@ -444,6 +440,7 @@ func (p *pg) newInterval() {
 	p.releaseBackoffs()
 	p.objects = map[ceph.HObject]*object{}
 	p.recovery.reset()
+	p.recount = nil
 	if p.primary {
 		p.waiting = ops
 	} else {

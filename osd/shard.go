@@ -36,7 +36,7 @@ type event struct {
 	msg   *message.Message
 	head  *message.PGHead
 	maps  []*osdmap.Map
-	pools map[int64]ceph.Epoch
+	pools map[int64]poolLife
 	batch []pending
 	call  func(*shard)
 	op    *clientOp // of evOp, made when it is queued
@@ -53,12 +53,14 @@ type shard struct {
 	spare  []event // the queue's other buffer
 	wake   chan struct{}
 	flying opList // requests that have not been answered; under mu
+	// stopped, under mu: nothing runs here, as another shard works on all PGs.
+	stopped bool
 
 	ended []*clientOp // still in flying
 	past  opHistory
 
 	osdmap *osdmap.Map
-	pools  map[int64]ceph.Epoch
+	pools  map[int64]poolLife
 	pgs    map[ceph.SPG]*pg
 	order  []*pg        // all of them, sorted; nil when that is outdated
 	count  atomic.Int64 // of pgs, for reports
@@ -146,6 +148,10 @@ func (s *shard) run() {
 // turn is one round: it takes what is in the queue. False if there was nothing.
 func (s *shard) turn() bool {
 	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return false
+	}
 	work := s.in
 	s.in, s.spare = s.spare, nil
 	s.forgetEnded()
@@ -156,6 +162,9 @@ func (s *shard) turn() bool {
 	s.now = s.d.now()
 	for i := range work {
 		s.step(&work[i])
+		if work[i].kind == evMaps && s.putBack(work[i+1:]) {
+			return true
+		}
 	}
 	s.flush()
 	clear(work)

@@ -10,18 +10,6 @@ import (
 	"glue/osd/peering"
 )
 
-// begin brings PGs that were loaded up to the newest stored map, before anything else runs.
-func (s *shard) begin() {
-	for _, p := range s.sorted() {
-		p.pool = s.osdmap.Pools[p.id.Pool]
-		for e := p.m.Map().Epoch + 1; e <= s.osdmap.Epoch; e++ {
-			if m, err := s.d.mapAt(e); err == nil {
-				p.step(peering.MapChange{Map: m})
-			}
-		}
-	}
-}
-
 // sorted are the shard's PGs in their order.
 func (s *shard) sorted() []*pg {
 	if s.order == nil {
@@ -34,10 +22,44 @@ func (s *shard) sorted() []*pg {
 
 // newMaps brings every PG to the newest map, epoch by epoch, and makes the PGs that are ours now.
 func (s *shard) newMaps(ev *event) {
+	if s.osdmap != nil && resizes(s.osdmap, ev.maps) {
+		s.meet(ev)
+		return
+	}
+	s.setMap(ev)
+	for _, p := range s.sorted() {
+		for _, m := range ev.maps {
+			if p.advance(m); p.deleting {
+				break
+			}
+		}
+	}
+	s.arrived()
+}
+
+func (s *shard) setMap(ev *event) {
 	s.osdmap = ev.maps[len(ev.maps)-1]
 	s.pools = ev.pools
-	for _, p := range s.sorted() {
-		p.advance(ev.maps)
+}
+
+// advance steps a PG to the next map. Before the OSD is up at its present address, intervals are
+// only recorded: nobody talks to it yet.
+func (p *pg) advance(m *osdmap.Map) {
+	if pool := m.Pools[p.id.Pool]; pool != nil {
+		p.pool = pool
+	}
+	p.step(peering.MapChange{Map: m})
+}
+
+// arrived goes on after the newest map.
+func (s *shard) arrived() {
+	for _, p := range slices.Clone(s.sorted()) {
+		p.setEnv()
+		if s.d.booted.Load() {
+			p.step(peering.MapsDone{})
+		}
+		p.pullAgain()
+		p.serve()
 	}
 	if s.d.booted.Load() {
 		s.makePGs()
@@ -48,43 +70,23 @@ func (s *shard) newMaps(ev *event) {
 	s.resumeOrphans()
 }
 
-// advance steps a PG through maps. Before the OSD is up at its present address, intervals are only
-// recorded: nobody talks to it yet.
-func (p *pg) advance(epochs []*osdmap.Map) {
-	for _, m := range epochs {
-		if pool := m.Pools[p.id.Pool]; pool != nil {
-			p.pool = pool
-		}
-		p.step(peering.MapChange{Map: m})
-		if p.deleting {
-			return
-		}
-	}
-	p.setEnv()
-	if p.s.d.booted.Load() {
-		p.step(peering.MapsDone{})
-	}
-	p.pullAgain()
-	p.serve()
-}
-
 // makePGs makes the PGs whose primary we are and that are not here, if it is known since when they
 // exist: then their past is computed from the maps, and peering asks everyone who may have taken
 // writes. For others a copy that exists will tell us.
 func (s *shard) makePGs() {
 	for _, id := range slices.Sorted(maps.Keys(s.pools)) {
-		created := s.pools[id]
+		life := s.pools[id]
 		pool := s.osdmap.Pools[id]
-		if pool == nil || created == 0 {
+		if pool == nil || life.created == 0 {
 			continue
 		}
-		for seed := range pool.PGNum {
+		for seed := range min(pool.PGNum, life.fewest) {
 			pg := ceph.SPG{PGID: ceph.PGID{Pool: id, Seed: seed}, Shard: ceph.NoShard}
 			if s.d.shardOf(pg) != s || s.pgs[pg] != nil {
 				continue
 			}
 			if _, _, _, primary := s.osdmap.PGToUpActing(pg.PGID); primary == s.d.opt.ID {
-				s.makePG(pg, created)
+				s.makePG(pg, life.created)
 			}
 		}
 	}
@@ -153,6 +155,7 @@ func (s *shard) tick() {
 		p.leaseTick()
 		p.watchTick()
 		p.recoveryTick()
+		p.recountTick()
 	}
 	s.report()
 }

@@ -54,7 +54,7 @@ type sim struct {
 }
 
 // odds are how rarely each fault may happen: once in so many steps of a node, or of all for out.
-type odds struct{ slander, isolate, crash, out int }
+type odds struct{ slander, isolate, crash, out, resize int }
 
 type simNode struct {
 	s     *sim
@@ -99,7 +99,7 @@ const simPool = 1
 func newSim(t testing.TB, seed uint64, osds int) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 7)), clock: time.Unix(1e9, 0),
 		full: map[ceph.Epoch][]byte{}, incs: map[ceph.Epoch][]byte{},
-		links: map[[2]int32][]message.Body{}, port: 7000, odds: odds{1500, 700, 400, 3000},
+		links: map[[2]int32][]message.Body{}, port: 7000, odds: odds{1500, 700, 400, 3000, 600},
 		grace: []string{"0.5", "2.5"}[seed%2],
 		temp:  map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{}}
 	cm, err := crush.Default(osds, "osd")
@@ -129,6 +129,7 @@ func newSim(t testing.TB, seed uint64, osds int) *sim {
 	pool := osdmap.NewPool()
 	pool.Type, pool.Size, pool.MinSize = osdmap.Replicated, 3, 2
 	pool.PGNum, pool.PGPNum, pool.ObjectHash = 4, 4, 2
+	pool.PGNumTarget, pool.PGPNumTarget, pool.PGNumPending = 4, 4, 4
 	pool.Flags = osdmap.PoolHashPSPool
 	inc = s.change()
 	inc.NewPoolMax = simPool
@@ -416,6 +417,9 @@ func (s *sim) monActions(add func(int, func())) {
 			s.commit(inc)
 		})
 	}
+	if !s.quiet && s.rng.IntN(s.odds.resize) == 0 {
+		add(20, s.resize)
+	}
 	if !s.quiet && s.rng.IntN(s.odds.out) == 0 {
 		add(20, func() {
 			inc := s.change()
@@ -428,6 +432,44 @@ func (s *sim) monActions(add func(int, func())) {
 			s.commit(inc)
 		})
 	}
+}
+
+// resize changes the numbers of PGs, as a manager does: only when all PGs have been active.
+func (s *sim) resize() {
+	p := *s.m.Pools[simPool]
+	if s.rng.IntN(3) == 0 {
+		p.PGPNum = 1 + uint32(s.rng.IntN(int(p.PGNum)))
+	} else if p.PGNum < simMaxPGs && s.created() {
+		p.PGNum += 1 + uint32(s.rng.IntN(int(simMaxPGs-p.PGNum)))
+		p.PGNumPending = p.PGNum
+	}
+	p.PGNumTarget, p.PGPNumTarget = p.PGNum, p.PGPNum
+	if *simTrace {
+		fmt.Fprintln(os.Stderr, "--- pg_num", p.PGNum, "pgp_num", p.PGPNum, "at", s.steps)
+	}
+	inc := s.change()
+	inc.NewPools = map[int64]*osdmap.Pool{simPool: &p}
+	s.commit(inc)
+}
+
+const simMaxPGs = 10
+
+// created says whether every PG has been active, so that copies of it exist.
+func (s *sim) created() bool {
+	active := map[ceph.PGID]bool{}
+	for _, n := range s.nodes {
+		if n.d == nil {
+			continue
+		}
+		for _, sh := range n.d.shards {
+			for id, p := range sh.pgs {
+				if p.m.Info().History.LastEpochStarted > 0 {
+					active[id.PGID] = true
+				}
+			}
+		}
+	}
+	return len(active) == int(s.m.Pools[simPool].PGNum)
 }
 
 // heal ends the faults and waits until every PG is clean.
@@ -470,7 +512,7 @@ func (s *sim) settled() bool {
 				return false
 			}
 			for _, p := range sh.pgs {
-				if p.primary && p.m.IsClean() {
+				if p.primary && p.m.IsClean() && !p.stats.Estimated {
 					clean++
 				}
 			}
@@ -481,7 +523,7 @@ func (s *sim) settled() bool {
 			return false
 		}
 	}
-	return clean == 4
+	return clean == int(s.m.Pools[simPool].PGNum)
 }
 
 func (s *sim) states() string {
@@ -520,6 +562,7 @@ func (s *sim) run(steps int) {
 	s.heal()
 	s.check()
 	s.checkLogs()
+	s.checkPlaces()
 	s.t.Logf("%d steps, epoch %d", s.steps, s.m.Epoch)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"glue/ceph"
+	"glue/osd/recovery"
 )
 
 // check compares the copies of every object, reads everything, and checks the history.
@@ -52,6 +53,42 @@ func (s *sim) check() {
 				s.t.Logf("%+v", op)
 			}
 			s.t.Errorf("the history of object %d is not linearizable", o)
+		}
+	}
+}
+
+// checkPlaces looks for objects in the wrong PG and for counts that are not right.
+func (s *sim) checkPlaces() {
+	pool := s.m.Pools[simPool]
+	for _, n := range s.nodes {
+		colls, _ := n.store.Collections()
+		for _, id := range colls {
+			p := n.d.shardOf(id).pgs[id]
+			if p == nil {
+				s.t.Errorf("osd.%d has a collection %v and no such PG", n.id, id)
+				continue
+			}
+			list, _, err := n.store.List(id, ceph.HObject{}, 1000)
+			if err != nil {
+				s.t.Error(err)
+			}
+			bytes := 0
+			list = slices.DeleteFunc(list, recovery.IsTemp)
+			for _, o := range list {
+				if pool.FoldSeed(o.Hash) != id.Seed {
+					s.t.Errorf("osd.%d: %v of hash %x is in %v", n.id, o, o.Hash, id)
+				}
+				data, _ := n.store.Read(id, o, 0, 0)
+				bytes += len(data)
+			}
+			st := &p.stats
+			if p.primary && (int(st.Objects) != len(list) || int(st.Bytes) != bytes) {
+				s.t.Errorf("osd.%d %v counts %d objects, %d bytes; it has %d, %d", n.id, id,
+					st.Objects, st.Bytes, len(list), bytes)
+			}
+			if l := p.m.Log(); len(l.Dups()) > 300 {
+				s.t.Errorf("osd.%d %v remembers %d requests", n.id, id, len(l.Dups()))
+			}
 		}
 	}
 }

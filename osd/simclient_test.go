@@ -10,6 +10,7 @@ import (
 	"glue/auth/caps"
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/cluster/pginfo"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -24,6 +25,7 @@ type simClient struct {
 	op     *simOp
 	acting []int32
 	upFrom ceph.Epoch
+	sentTo ceph.PGID
 	inbox  []*message.MOSDOpReply
 	events []porcupineOp
 }
@@ -103,8 +105,13 @@ func (c *simClient) newMap() {
 		if err != nil {
 			c.s.t.Fatal(err)
 		}
+		was := c.m
 		c.m = m
 		if c.op == nil || !c.op.sent {
+			continue
+		}
+		if pginfo.Resized(c.sentTo, was.Pools[simPool], m.Pools[simPool]) {
+			c.op.sent = false
 			continue
 		}
 		_, _, acting, primary := m.PGToUpActing(c.pg())
@@ -147,7 +154,7 @@ func (c *simClient) send() {
 	if n.d == nil || !c.m.ClientAddrs[primary].Equal(n.addrs) {
 		return
 	}
-	c.acting, c.upFrom = acting, c.m.Info[primary].UpFrom
+	c.acting, c.upFrom, c.sentTo = acting, c.m.Info[primary].UpFrom, pg
 	raw, _ := c.m.ObjectPG(simPool, c.name(c.op.object), "", "")
 	m := &message.MOSDOp{PG: ceph.SPG{PGID: pg, Shard: ceph.NoShard}, Hash: raw.Seed,
 		Epoch: c.m.Epoch, Flags: message.FlagRead, Object: c.name(c.op.object), Snap: ceph.NoSnap,

@@ -25,13 +25,20 @@ type superblock struct {
 	Oldest    ceph.Epoch // maps kept; zero for none
 	Newest    ceph.Epoch
 	CleanThru ceph.Epoch // the newest map at a clean shutdown
-	// Pools says in which epoch each pool appeared, where the maps since then have all been seen.
-	Pools map[int64]ceph.Epoch
+	// Pools are the pools of which all maps have been seen.
+	Pools map[int64]poolLife
+}
+
+// A poolLife is what later maps do not say of a pool.
+type poolLife struct {
+	created ceph.Epoch // when the pool appeared
+	// fewest is the smallest pg_num so far: PGs above it come from others, by splitting.
+	fewest uint32
 }
 
 // Denc is a section of our own.
 func (s *superblock) Denc(c *denc.Coder) {
-	sec := c.Begin(1, 1)
+	sec := c.Begin(2, 1)
 	s.FSID.Denc(c)
 	s.UUID.Denc(c)
 	c.I32(&s.Whoami)
@@ -39,8 +46,26 @@ func (s *superblock) Denc(c *denc.Coder) {
 	s.Newest.Denc(c)
 	s.CleanThru.Denc(c)
 	denc.MapFunc(c, &s.Pools, (*denc.Coder).I64,
-		func(c *denc.Coder, e *ceph.Epoch) { e.Denc(c) })
+		func(c *denc.Coder, l *poolLife) { l.created.Denc(c) })
+	if sec.V >= 2 {
+		s.fewest(c)
+	}
 	sec.End()
+}
+
+// fewest is that part of the pools' lives, which came with version 2.
+func (s *superblock) fewest(c *denc.Coder) {
+	counts := map[int64]uint32{}
+	for id, l := range s.Pools {
+		counts[id] = l.fewest
+	}
+	denc.MapFunc(c, &counts, (*denc.Coder).I64, (*denc.Coder).U32)
+	if c.Encoding() {
+		return
+	}
+	for id, l := range s.Pools {
+		s.Pools[id] = poolLife{l.created, counts[id]}
+	}
 }
 
 // openSuper reads the superblock, or makes one for an empty store. A store of another cluster or
@@ -56,7 +81,7 @@ func (d *Daemon) openSuper() error {
 			return fmt.Errorf("the store has %d PGs but no superblock", len(colls))
 		}
 		d.super = superblock{FSID: d.opt.FSID, UUID: d.opt.UUID, Whoami: d.opt.ID,
-			Pools: map[int64]ceph.Epoch{}}
+			Pools: map[int64]poolLife{}}
 		return d.writeSuper()
 	}
 	if err != nil {
@@ -75,7 +100,7 @@ func (d *Daemon) openSuper() error {
 		return fmt.Errorf("the store belongs to OSD %v, not to %v", s.UUID, d.opt.UUID)
 	}
 	if s.Pools == nil {
-		s.Pools = map[int64]ceph.Epoch{}
+		s.Pools = map[int64]poolLife{}
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 		}
 	}
 	p.next = req.At
-	p.count(&out.Stats)
+	p.count(op.object, &out.Stats)
 	w := &write{version: req.At, op: op, reply: p.replyOf(op, out), effects: out.Effects,
 		object: ob, hobject: op.object, entry: e, delta: out.Stats, trim: p.trimTo()}
 	tail := p.m.Log().Tail()
@@ -68,7 +68,8 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 }
 
 // count adds what a request changed to the PG's statistics.
-func (p *pg) count(s *ops.Stats) {
+func (p *pg) count(o ceph.HObject, s *ops.Stats) {
+	p.recount.change(o, s)
 	p.stats.Bytes += s.Bytes
 	p.stats.Objects += s.Objects
 	p.stats.ObjectsOmap += s.ObjectsOmap
@@ -146,7 +147,7 @@ func (p *pg) writeRefused(w *write, err error) {
 	p.s.d.log.Warn("write refused", "pg", p.id, "oid", w.hobject, "err", err)
 	w.object.inflight--
 	w.object.state = nil // as it was, from the store
-	p.count(&ops.Stats{Bytes: -w.delta.Bytes, Objects: -w.delta.Objects,
+	p.count(w.hobject, &ops.Stats{Bytes: -w.delta.Bytes, Objects: -w.delta.Objects,
 		ObjectsOmap: -w.delta.ObjectsOmap, ObjectsDirty: -w.delta.ObjectsDirty})
 	p.answer(w.op, ceph.ResultOf(err))
 }

@@ -262,3 +262,21 @@ func SplitChildren(pg ceph.PGID, oldNum, newNum uint32) []ceph.PGID {
 	}
 	return children
 }
+
+// SplitBits is how many low bits of the hash select a PG (pg_t::get_split_bits).
+func SplitBits(seed, pgNum uint32) int {
+	if pgNum <= 1 {
+		return 0
+	}
+	p := bits.Len32(pgNum)
+	if mask := uint32(1)<<(p-1) - 1; seed&mask < pgNum&mask {
+		return p
+	}
+	return p - 1
+}
+
+// MergeTarget is the PG that pg's objects belong to when there are only num PGs (pg_t::get_parent);
+// pg itself if it stays.
+func MergeTarget(pg ceph.PGID, num uint32) ceph.PGID {
+	return ceph.PGID{Pool: pg.Pool, Seed: StableMod(pg.Seed, num, maskFor(num))}
+}

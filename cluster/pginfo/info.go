@@ -16,11 +16,14 @@ type Stats struct {
 	Writes, WrittenKiB          int64
 	Recovered, RecoveredBytes   int64
 	RecoveredKeys, ObjectsClone int64
+	// Estimated says that the counts of objects were shared out when the PG was split: its primary
+	// counts anew.
+	Estimated bool
 }
 
 // Denc is a section of our own.
 func (s *Stats) Denc(c *denc.Coder) {
-	sec := c.Begin(1, 1)
+	sec := c.Begin(2, 1)
 	for _, p := range []*int64{
 		&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.OmapBytes, &s.OmapKeys, &s.ObjectsDirty,
 		&s.Reads, &s.ReadKiB, &s.Writes, &s.WrittenKiB, &s.Recovered, &s.RecoveredBytes,
@@ -28,7 +31,30 @@ func (s *Stats) Denc(c *denc.Coder) {
 	} {
 		c.I64(p)
 	}
+	if sec.V >= 2 {
+		c.Bool(&s.Estimated)
+	}
 	sec.End()
+}
+
+// Share takes one of several equal parts of the counts out (object_stat_sum_t::split).
+func (s *Stats) Share(parts int) Stats {
+	s.Estimated = true
+	out := *s
+	n := int64(parts)
+	for _, v := range []struct{ from, to *int64 }{
+		{&s.Objects, &out.Objects}, {&s.Bytes, &out.Bytes},
+		{&s.ObjectsOmap, &out.ObjectsOmap}, {&s.OmapBytes, &out.OmapBytes},
+		{&s.OmapKeys, &out.OmapKeys}, {&s.ObjectsDirty, &out.ObjectsDirty},
+		{&s.Reads, &out.Reads}, {&s.ReadKiB, &out.ReadKiB},
+		{&s.Writes, &out.Writes}, {&s.WrittenKiB, &out.WrittenKiB},
+		{&s.Recovered, &out.Recovered}, {&s.RecoveredBytes, &out.RecoveredBytes},
+		{&s.RecoveredKeys, &out.RecoveredKeys}, {&s.ObjectsClone, &out.ObjectsClone},
+	} {
+		*v.to = *v.from / n
+		*v.from -= *v.to
+	}
+	return out
 }
 
 // A History is what is known of a PG's life anywhere in the cluster (pg_history_t); its epochs are

@@ -31,15 +31,21 @@ func IsNewInterval(pg ceph.PGID, was, is Placing) bool {
 		a.PeeringBucketTarget != b.PeeringBucketTarget ||
 		a.PeeringBucketBarrier != b.PeeringBucketBarrier ||
 		a.PeeringBucketMandatory != b.PeeringBucketMandatory ||
-		len(osdmap.SplitChildren(pg, a.PGNum, b.PGNum)) > 0 ||
-		merges(pg, a.PGNum, b.PGNum) ||
-		merges(pg, a.PGNumPending, b.PGNumPending) ||
-		merges(pg, b.PGNumPending, a.PGNumPending) ||
+		Resized(pg, a, b) ||
 		(was.Map.Flags^is.Map.Flags)&intervalFlags != 0
 }
 
 // intervalFlags are the cluster's flags that change how a PG peers.
 const intervalFlags = osdmap.FlagSortBitwise | osdmap.FlagRecoveryDeletes
+
+// Resized says whether a PG splits, merges, or is getting ready to merge between two states of its
+// pool.
+func Resized(pg ceph.PGID, a, b *osdmap.Pool) bool {
+	return len(osdmap.SplitChildren(pg, a.PGNum, b.PGNum)) > 0 ||
+		merges(pg, a.PGNum, b.PGNum) ||
+		merges(pg, a.PGNumPending, b.PGNumPending) ||
+		merges(pg, b.PGNumPending, a.PGNumPending)
+}
 
 // merges says whether a change of pg_num makes the PG a source or a target of a merge.
 func merges(pg ceph.PGID, from, to uint32) bool {

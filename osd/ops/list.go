@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/osdmap"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -253,22 +254,10 @@ func merge(a []ceph.HObject, b iter.Seq[ceph.HObject]) iter.Seq[ceph.HObject] {
 func pgBounds(pg ceph.PGID, pgNum uint32) (first, last ceph.HObject) {
 	first = ceph.HObject{Pool: pg.Pool, Hash: pg.Seed}
 	start := uint64(bits.Reverse32(pg.Seed))
-	after := (start | uint64(^uint32(0)>>splitBits(pg.Seed, pgNum))) + 1
+	after := (start | uint64(^uint32(0)>>osdmap.SplitBits(pg.Seed, pgNum))) + 1
 	if after > uint64(^uint32(0)) {
 		return first, ceph.MaxHObject()
 	}
 	last = ceph.HObject{Pool: pg.Pool, Snap: ceph.NoSnap, Hash: bits.Reverse32(uint32(after))}
 	return first, last
-}
-
-// splitBits is how many low bits of the hash select a PG (pg_t::get_split_bits).
-func splitBits(seed, pgNum uint32) int {
-	if pgNum <= 1 {
-		return 0
-	}
-	p := bits.Len32(pgNum)
-	if mask := uint32(1)<<(p-1) - 1; seed&mask < pgNum&mask {
-		return p
-	}
-	return p - 1
 }

@@ -23,7 +23,7 @@ func (ma *Machine) mapChange(m *osdmap.Map) {
 	up, upP, acting, actP := place(m, ma.pg)
 	next := placing{m, up, acting, upP, actP}
 	last := placing{old, ma.up, ma.acting, ma.upPrimary, ma.primary}
-	if newInterval(ma.pg.Pool, last, next) {
+	if newInterval(ma.pg.PGID, last, next) {
 		h := &ma.info.History
 		closeInterval(&ma.past, h, ma.pg.Pool, last, m.Epoch-1)
 		h.SameIntervalSince = m.Epoch
@@ -53,16 +53,16 @@ type placing struct {
 
 // newInterval says whether anything changed that ends an interval (is_new_interval). Besides
 // Ceph's conditions, a member that went down and came up again between two maps counts.
-func newInterval(pool int64, a, b placing) bool {
+func newInterval(pg ceph.PGID, a, b placing) bool {
 	if a.actPri != b.actPri || a.upP != b.upP || !slices.Equal(a.acting, b.acting) ||
 		!slices.Equal(a.up, b.up) {
 		return true
 	}
-	p, q := a.m.Pools[pool], b.m.Pools[pool]
+	p, q := a.m.Pools[pg.Pool], b.m.Pools[pg.Pool]
 	if p == nil || q == nil {
 		return p != nil
 	}
-	if p.Size != q.Size || p.MinSize != q.MinSize || p.PGNum != q.PGNum {
+	if p.Size != q.Size || p.MinSize != q.MinSize || pginfo.Resized(pg, p, q) {
 		return true
 	}
 	for _, osds := range [][]int32{b.acting, b.up} {
@@ -126,7 +126,7 @@ func History(pg ceph.SPG, created ceph.Epoch, now *osdmap.Map,
 		}
 		next := placing{m: m}
 		next.up, next.upP, next.acting, next.actPri = place(m, pg)
-		if newInterval(pg.Pool, last, next) {
+		if newInterval(pg.PGID, last, next) {
 			closeInterval(&c.Past, h, pg.Pool, last, e-1)
 			h.SameIntervalSince = e
 			if !slices.Equal(next.up, last.up) || next.upP != last.upP {
@@ -154,7 +154,7 @@ func SameInterval(pg ceph.SPG, since ceph.Epoch, now *osdmap.Map,
 		}
 		p := placing{m: m}
 		p.up, p.upP, p.acting, p.actPri = place(m, pg)
-		if newInterval(pg.Pool, p, last) {
+		if newInterval(pg.PGID, p, last) {
 			return false
 		}
 		last = p

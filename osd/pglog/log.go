@@ -135,9 +135,8 @@ func (l *Log) Trim(v ceph.Eversion) {
 		if l.byObject[e.Object] == e.Version {
 			delete(l.byObject, e.Object)
 		}
-		if e.ReqID != (ceph.ReqID{}) {
-			l.dups = append(l.dups, Dup{ReqID: e.ReqID, Version: e.Version,
-				UserVersion: e.UserVersion, ReturnCode: e.ReturnCode, Results: e.Results})
+		if d, ok := dupOf(e); ok {
+			l.dups = append(l.dups, d)
 		}
 	}
 	clear(l.entries[:n])

@@ -1,0 +1,172 @@
+package osd
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/osd/peering"
+	"glue/store/objectstore"
+)
+
+// A PG and what it is split into may belong to different shards. So for maps that change a pool's
+// number of PGs the shards meet: each stops when it gets to these maps, and the last one takes all
+// PGs of the daemon through them while the others stand still. No shard ever sees a PG before its
+// objects are there, or after they are gone.
+
+// resizes says whether any of consecutive maps changes the number of PGs of a pool.
+func resizes(old *osdmap.Map, epochs []*osdmap.Map) bool {
+	for _, m := range epochs {
+		for id, p := range m.Pools {
+			if was := old.Pools[id]; was != nil && was.PGNum != p.PGNum {
+				return true
+			}
+		}
+		old = m
+	}
+	return false
+}
+
+// A meeting counts the shards that stand still.
+type meeting struct {
+	mu    sync.Mutex
+	there int
+}
+
+// arrive says whether this was the last one.
+func (mt *meeting) arrive(of int) bool {
+	mt.mu.Lock()
+	defer mt.mu.Unlock()
+	mt.there++
+	if mt.there < of {
+		return false
+	}
+	mt.there = 0
+	return true
+}
+
+// meet stops the shard; the last one to come does the work and lets all go on.
+func (s *shard) meet(ev *event) {
+	d := s.d
+	s.setStopped(true)
+	if !d.meeting.arrive(len(d.shards)) {
+		return
+	}
+	for _, sh := range d.shards {
+		sh.now = s.now
+		sh.setMap(ev)
+	}
+	for _, m := range ev.maps {
+		d.advance(m)
+	}
+	for _, sh := range d.shards {
+		sh.arrived()
+		sh.flush()
+	}
+	for _, sh := range d.shards {
+		sh.setStopped(false)
+		sh.wakeUp()
+	}
+}
+
+func (s *shard) setStopped(yes bool) {
+	s.mu.Lock()
+	s.stopped = yes
+	s.mu.Unlock()
+}
+
+// putBack returns events that a shard has not got to, if it has stopped.
+func (s *shard) putBack(rest []event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		s.in = slices.Concat(rest, s.in)
+	}
+	return s.stopped
+}
+
+// begin brings PGs that were loaded up to the newest stored map, before anything else runs.
+func (d *Daemon) begin(newest *osdmap.Map) {
+	first := newest.Epoch
+	for id, l := range d.super.Pools {
+		if p := newest.Pools[id]; l.fewest == 0 && p != nil {
+			d.super.Pools[id] = poolLife{l.created, p.PGNum} // noted by a version without splitting
+		}
+	}
+	for _, s := range d.shards {
+		s.osdmap, s.pools, s.now = newest, maps.Clone(d.super.Pools), d.now()
+		for _, p := range s.pgs {
+			first = min(first, p.m.Map().Epoch)
+		}
+	}
+	for e := first + 1; e <= newest.Epoch; e++ {
+		if m, err := d.mapAt(e); err == nil {
+			d.advance(m)
+		}
+	}
+}
+
+// advance takes all PGs that have not got there to the next map. Nothing else runs meanwhile.
+func (d *Daemon) advance(m *osdmap.Map) {
+	for _, s := range d.shards {
+		for _, p := range slices.Clone(s.sorted()) {
+			if p.m.Map().Epoch >= m.Epoch {
+				continue // it was made by this map
+			}
+			was, is := p.m.Map().Pools[p.id.Pool], m.Pools[p.id.Pool]
+			if was == nil || is == nil {
+				p.advance(m)
+				continue
+			}
+			p.split(m, osdmap.SplitChildren(p.id.PGID, was.PGNum, is.PGNum))
+		}
+	}
+}
+
+// split steps a PG to the next map and gives the objects of its children to new PGs. Each child is
+// stored by a transaction of its own, which is bounded by the length of the log; the parent's,
+// which is the last, is what says that it has been split. After a crash between them the children
+// that are there already are left as they are.
+func (p *pg) split(m *osdmap.Map, children []ceph.PGID) {
+	if len(children) == 0 {
+		p.advance(m)
+		return
+	}
+	p.s.flush()
+	p.pool = m.Pools[p.id.Pool]
+	effects := p.m.Step(peering.MapChange{Map: m})
+	for i, id := range children {
+		child := ceph.SPG{PGID: id, Shard: p.id.Shard}
+		home := p.s.d.shardOf(child)
+		c := p.m.Split(child, p.stats, len(children)+1-i)
+		p.stats = p.m.Info().Stats
+		if home.pgs[child] == nil {
+			p.makeChild(home, child, c)
+		}
+	}
+	p.apply(effects)
+	// Whoever has sent them sends them again, to the PG that they belong to now.
+	p.s.bury(p.waiting)
+	p.waiting = nil
+}
+
+func (p *pg) makeChild(home *shard, id ceph.SPG, c peering.Copy) {
+	q := home.add(id, c, p.m.Map())
+	q.lease.promised = maps.Clone(p.lease.promised)
+	var t objectstore.Transaction
+	t.MkColl(id)
+	t.SplitColl(p.id, id, uint32(osdmap.SplitBits(id.Seed, p.pool.PGNum)))
+	q.putLog(&t)
+	q.putMissing(&t)
+	q.putInfo(&t)
+	home.submit(pending{pg: q, txn: &t})
+	home.flush()
+}
+
+// movedOn says whether a request was sent before the PG was split or merged, so that its client
+// sends it again, perhaps elsewhere; or belongs to another PG.
+func (p *pg) movedOn(epoch ceph.Epoch, hash uint32) bool {
+	return epoch < p.m.Info().History.LastEpochSplit || p.pool.FoldSeed(hash) != p.id.Seed
+}
