@@ -32,6 +32,9 @@ type monLoop struct {
 	errs  bytes.Buffer
 }
 
+// clockTime is a time of day as the daemons' logs have it.
+const clockTime = "15:04:05.000"
+
 // A loopResult is what python/mon_loop.py prints.
 type loopResult struct {
 	Commands int      `json:"commands"`
@@ -40,6 +43,9 @@ type loopResult struct {
 	GapAt    float64  `json:"gap_at"`
 	WriteGap float64  `json:"write_gap"`
 	Errors   []string `json:"errors"`
+	// Gaps are those of more than 4 s, with when each ended in Unix seconds.
+	Gaps [][2]float64 `json:"gaps"`
+	Late float64      `json:"late"` // by how much the machine woke a thread too late
 }
 
 func (c *cluster) loop(t *testing.T) *monLoop {
@@ -79,6 +85,11 @@ func (l *monLoop) end(t *testing.T) loopResult {
 	}
 	t.Logf("%d commands, longest gap %.2f s; %d writes, longest gap %.2f s", r.Commands, r.Gap,
 		r.Writes, r.WriteGap)
+	for _, g := range r.Gaps {
+		t.Logf("no command was answered for %.1f s up to %v", g[0],
+			time.UnixMilli(int64(g[1]*1000)).Format(clockTime))
+	}
+	t.Logf("a thread of the loop was woken up to %.2f s late", r.Late)
 	return r
 }
 
@@ -335,11 +346,17 @@ func TestMonitorSoak(t *testing.T) {
 		if r.Intn(5) == 0 {
 			n = 1 + r.Intn(3) // now and then the majority, or all of them
 		}
+		killed := time.Now()
 		c.kill9(t, names[:n]...)
 		kills += n
 		time.Sleep(time.Duration(r.Intn(3000)) * time.Millisecond)
+		again := time.Now()
 		c.up(t)
+		up := time.Now()
 		c.waitQuorum(t, "a", "b", "c")
+		t.Logf("%v killed at %s, started from %s to %s, in the quorum at %s", names[:n],
+			killed.Format(clockTime), again.Format(clockTime), up.Format(clockTime),
+			time.Now().Format(clockTime))
 	}
 	cancel()
 	wg.Wait()

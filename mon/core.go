@@ -131,6 +131,7 @@ func newCore(o Options) (*core, error) {
 func openCore(o Options, e Edges) (*core, error) {
 	c := &core{
 		opt: o, log: o.Log, now: e.Now, gate: &gate{name: o.Name}, carry: e.Carry, arm: e.Arm,
+		dial:     e.Dial,
 		sessions: map[*session]uint64{}, inbox: inbox{wake: make(chan struct{}, 1)},
 		routes: map[uint64]ceph.AddrVec{}, renamed: func(int) {},
 	}

@@ -27,7 +27,7 @@ type following struct {
 	leader, term uint64
 	conn         link // to the leader; nil before the first session is passed on
 	sessions     map[uint64]*session
-	last         uint64 // number of a session
+	last         uint64 // number of the newest session; none comes twice
 	asked        uint64 // nonce of the question for global ids, 0 for none
 	askedAt      time.Time
 }
@@ -44,7 +44,9 @@ func (c *core) follow() {
 	if c.following.leader != 0 {
 		c.dismiss()
 	}
-	c.following = following{leader: leader, term: term, sessions: map[uint64]*session{}}
+	// Numbers of sessions go on: an answer to an old one may still be on its way.
+	c.following = following{leader: leader, term: term, sessions: map[uint64]*session{},
+		last: c.following.last}
 	c.gate.serve(c.node.Leads() || leader != 0)
 	if leader != 0 {
 		c.unblock() // what came from clients that were let in while there was no leader

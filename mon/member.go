@@ -32,6 +32,9 @@ type Edges struct {
 	Arm func(time.Duration)
 	// Carry sends a message to another monitor; it may be lost.
 	Carry func(to ceph.AddrVec, b message.Body)
+	// Dial gives the connection to another monitor, which clients are passed on on: one that is
+	// there or a new one. nil: a monitor that does not lead serves nobody.
+	Dial func(to ceph.AddrVec) Link
 }
 
 // A Link is the connection of a session: what is sent on it arrives in order or not at all.
@@ -117,6 +120,17 @@ func (m *Member) Deliver(s *Session, list ...*message.Message) error {
 // End tells that a session's connection is gone.
 func (m *Member) End(s *Session) error {
 	m.c.handle(event{s: s.s, end: true})
+	return m.Settle()
+}
+
+// Dialed is the session of what comes back on a connection that Dial has made. It may be called
+// from within Dial.
+func (m *Member) Dialed(l Link) *Session { return &Session{dialed(l)} }
+
+// Broken tells that a connection that Dial has made is gone.
+func (m *Member) Broken(l Link, s *Session) error {
+	m.c.end(s.s)
+	m.c.lost(l)
 	return m.Settle()
 }
 

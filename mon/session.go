@@ -75,10 +75,14 @@ func newSession(conn link) (*session, error) {
 // Connected begins the session with a monitor that we have connected to: it has proven that it has
 // the monitors' own key.
 func (d dispatcher) Connected(conn *msgr.Conn) {
+	conn.SetContext(dialed(conn))
+}
+
+// dialed is the session with a monitor that we have connected to.
+func dialed(conn link) *session {
 	p := conn.Peer()
 	p.AuthName, p.AllowAll = monName, true
-	conn.SetContext(&session{conn: conn, peer: p, caps: &caps.Mon{},
-		subs: map[string]*subscription{}})
+	return &session{conn: conn, peer: p, caps: &caps.Mon{}, subs: map[string]*subscription{}}
 }
 
 // Dispatch queues a message for the loop. A peer with too many is dropped.

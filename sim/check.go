@@ -127,6 +127,21 @@ func (c *checker) sent(h *host, m *message.Message) {
 	c.lastTerm = term
 }
 
+// routed looks at what a leader sends to a client by way of a follower.
+func (c *checker) routed(h *host, m *message.Message) {
+	b, ok := m.Body.(*message.MRoute)
+	if !ok || b.Close || b.Inner.Kind != (&message.MMonCommandAck{}).Type() {
+		return
+	}
+	inner, err := b.Inner.Unwrap(ceph.FeaturesAll)
+	if err != nil {
+		c.w.fail("mon.%s routes an answer that can't be read: %v", h.name, err)
+		return
+	}
+	c.w.result.Forwarded++
+	c.sent(h, inner)
+}
+
 // acknowledged notes that a command was answered.
 func (c *checker) acknowledged(o *op) { c.lastAsked = max(c.lastAsked, o.call) }
 

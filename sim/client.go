@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"glue/ceph"
 	"glue/wire/message"
 )
 
@@ -25,6 +26,7 @@ type client struct {
 	maps  uint64 // epoch of the newest OSD map that it was sent
 	seen  uint64 // the newest epoch that an answer told of
 	hurry time.Duration
+	again bool // op is to be said again on the next session
 	quiet bool // begins nothing
 }
 
@@ -71,6 +73,21 @@ func (c *client) connected(k *conn) {
 	c.conn = k
 	k.submit(message.New(&message.MMonSubscribe{What: map[string]message.SubscribeItem{
 		"osdmap": {Start: c.maps + 1}}}))
+	if c.again {
+		c.again = false
+		c.resend()
+	}
+}
+
+// resend says a command again on a new session, as clients do. It may be carried out twice then, so
+// it counts as two: one without an answer, and one that begins now.
+func (c *client) resend() {
+	o := *c.op
+	c.w.result.Resent++
+	c.w.history.unknown(c, c.op)
+	o.call, o.floor = c.w.now, c.w.check.epochSeen
+	c.op = &o
+	c.submit(&o)
 }
 
 // lost is told that a session is over.
@@ -78,7 +95,11 @@ func (c *client) lost(k *conn) {
 	if c.conn != k {
 		return
 	}
-	c.unanswered()
+	if o := c.op; o != nil && o.removes == nil && c.w.now < o.until && c.rng.IntN(4) > 0 {
+		c.again = true
+	} else {
+		c.unanswered()
+	}
 	c.conn = nil
 	c.w.after(c.wait(50*time.Millisecond), func() {
 		if c.conn == nil {
@@ -130,15 +151,31 @@ func (c *client) invoke() {
 	o.call, o.tid, o.floor = c.w.now, c.tid, c.w.check.epochSeen
 	c.op = o
 	c.w.result.Commands++
+	o.until = c.w.now + askFor
+	c.submit(o)
+	c.w.after(askFor, func() {
+		if c.op != nil && c.op.tid == o.tid {
+			c.giveUp()
+		}
+	})
+}
+
+// giveUp ends a command that takes too long, and the session with it.
+func (c *client) giveUp() {
+	if c.conn != nil {
+		c.drop()
+		return
+	}
+	c.again = false
+	c.unanswered()
+}
+
+func (c *client) submit(o *op) {
 	c.w.trace("command", "client", c.end, "mon", c.conn.h.name, "tid", o.tid, "cmd", o.text)
+	c.conn.asked = o
 	m := message.New(&message.MMonCommand{FSID: c.w.fsid, Cmd: []string{o.text}})
 	m.TID = o.tid
 	c.conn.submit(m)
-	c.w.after(askFor, func() {
-		if c.op == o {
-			c.drop()
-		}
-	})
 }
 
 // unanswered gives the command under way up: it may have been done or not, or be done later.
@@ -155,8 +192,19 @@ func (c *client) receive(k *conn, m *message.Message) {
 	if c.conn != k {
 		return
 	}
+	// What a follower passes on is encoded.
+	wire := message.Wrap(m, ceph.FeaturesAll)
+	m, err := wire.Unwrap(ceph.FeaturesAll)
+	if err != nil {
+		c.w.fail("client %d is sent what it can't read: %v", c.end, err)
+		return
+	}
 	switch b := m.Body.(type) {
 	case *message.MMonCommandAck:
+		if a := k.asked; a == nil || a.tid != m.TID || len(b.Cmd) != 1 || b.Cmd[0] != a.text {
+			c.w.fail("client %d is given the answer to another one's %v", c.end, b.Cmd)
+			return
+		}
 		if o := c.op; o != nil && o.tid == m.TID {
 			c.op = nil
 			c.w.mix(uint64(c.w.now), uint64(c.end), o.tid, uint64(uint32(b.Result)))

@@ -24,6 +24,7 @@ type conn struct {
 	open   bool // the host has not ended it
 	broken bool // nothing gets through any more
 	peer   msgr.Peer
+	asked  *op // the newest command
 }
 
 // admin is who every client is.

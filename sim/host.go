@@ -37,7 +37,7 @@ type host struct {
 	m       *mon.Member // nil while it is down
 	life    int         // counts starts and ends
 	peers   map[int]*mon.Session
-	conns   map[*conn]struct{}
+	cables  map[int]*cable
 	armed   int
 	stopped time.Duration // until then it does nothing, as when its process is stopped
 	held    []func()      // what it has to do after that
@@ -108,14 +108,14 @@ func (h *host) start() {
 	h.life++
 	h.w.trace("start", "mon", h.name)
 	h.disk.lies = false
-	h.peers, h.conns, h.held, h.tickDue = map[int]*mon.Session{}, map[*conn]struct{}{}, nil, false
+	h.peers, h.cables, h.held, h.tickDue = map[int]*mon.Session{}, map[int]*cable{}, nil, false
 	h.stopped = 0
 	m, err := mon.OpenMember(mon.Options{
 		Dir: storeDir, Name: h.name, Log: h.w.log.With("mon", h.name), Hostname: "host-" + h.name,
 		Listen: h.addrs()[0].AddrPort,
 	}, mon.Edges{
 		FS: h.disk, Seal: h.seal, Now: h.clock.timeOfDay, Monotonic: h.clock.monotonic,
-		Arm: h.arm, Carry: h.carry,
+		Arm: h.arm, Carry: h.carry, Dial: h.dial,
 	})
 	if err != nil {
 		h.w.fail("mon.%s does not start: %v", h.name, err)
@@ -256,6 +256,7 @@ func (h *host) crash(l loss) {
 			h.w.net.links[h.id][end].reset()
 		}
 	}
+	h.snapCables()
 	for _, c := range h.w.clients {
 		c.hostGone(h)
 	}

@@ -37,6 +37,7 @@ const (
 type Result struct {
 	Simulated                      time.Duration
 	Events, Commands, Unanswered   int
+	Forwarded, Resent              int // answers by way of a follower; commands said again
 	Elections, Crashes, Partitions int
 	Snapshots, Heals, Epochs       int
 	Joined, Removed, DisksLost     int
@@ -50,6 +51,7 @@ func (r *Result) Add(o Result) {
 	r.Simulated += o.Simulated
 	r.Events, r.Commands, r.Unanswered = r.Events+o.Events, r.Commands+o.Commands,
 		r.Unanswered+o.Unanswered
+	r.Forwarded, r.Resent = r.Forwarded+o.Forwarded, r.Resent+o.Resent
 	r.Elections, r.Crashes = r.Elections+o.Elections, r.Crashes+o.Crashes
 	r.Partitions, r.Snapshots = r.Partitions+o.Partitions, r.Snapshots+o.Snapshots
 	r.Heals, r.Epochs = r.Heals+o.Heals, r.Epochs+o.Epochs

@@ -21,8 +21,9 @@ type op struct {
 	input   input
 	tid     uint64
 	call    time.Duration
-	removes *host  // from the monitors
-	floor   uint64 // no epoch older than this may be answered
+	until   time.Duration // it is said again on another session until then
+	removes *host         // from the monitors
+	floor   uint64        // no epoch older than this may be answered
 	kind    *kind
 }
 

@@ -1,7 +1,9 @@
 """Commands and writes until standard input is closed, each checked, then one line of JSON.
 
 Arguments: ceph.conf, pool. Every command's effect is read back, and in the end all that was
-acknowledged has to be there. "gap" is the longest time without an answered command.
+acknowledged has to be there. "gap" is the longest time without an answered command, "gaps" are all
+of more than LONG seconds, with when they ended. "late" is how much too late a thread that sleeps for
+a tenth of a second woke up, at most: what the machine adds.
 """
 import json
 import sys
@@ -12,8 +14,10 @@ import rados
 
 conf, pool = sys.argv[1:3]
 KEYS = 50
+LONG = 4
 stop = threading.Event()
-out = {"commands": 0, "writes": 0, "gap": 0.0, "gap_at": 0.0, "write_gap": 0.0, "errors": []}
+out = {"commands": 0, "writes": 0, "gap": 0.0, "gap_at": 0.0, "write_gap": 0.0, "errors": [],
+       "gaps": [], "late": 0.0}
 
 
 def connect():
@@ -42,9 +46,20 @@ def guarded(f):
 def commands():
     c, n, last = connect(), 0, time.time()
     have = {}
+
+    def answered():
+        nonlocal last
+        now = time.time()
+        if now - last > out["gap"]:
+            out["gap"], out["gap_at"] = now - last, now
+        if now - last > LONG:
+            out["gaps"].append([now - last, now])
+        last = now
+
     while not stop.is_set():
         key = "loop/%d" % (n % KEYS)
         command(c, prefix="config-key set", key=key, val=str(n))
+        answered()
         have[key] = str(n)
         got = command(c, prefix="config-key get", key=key)
         if got != str(n):
@@ -56,10 +71,8 @@ def commands():
             if key1[0]["key"] != key2[0]["key"]:
                 raise RuntimeError("get-or-create of %s gave two keys" % who)
             command(c, prefix="auth rm", entity=who)
-        now = time.time()
-        if now - last > out["gap"]:
-            out["gap"], out["gap_at"] = now - last, now
-        last, n = now, n + 1
+        answered()
+        n += 1
         out["commands"] = n
         time.sleep(0.005)
     for key, val in have.items():
@@ -87,7 +100,15 @@ def writes():
             raise RuntimeError("%s is not what was acknowledged" % name)
 
 
-threads = [threading.Thread(target=f) for f in (commands, writes)]
+@guarded
+def machine():
+    while not stop.is_set():
+        begin = time.time()
+        time.sleep(0.1)
+        out["late"] = max(out["late"], time.time() - begin - 0.1)
+
+
+threads = [threading.Thread(target=f) for f in (commands, writes, machine)]
 for t in threads:
     t.start()
 sys.stdin.read()
