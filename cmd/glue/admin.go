@@ -134,8 +134,9 @@ type clusterStatus struct {
 	} `json:"mgrmap"`
 }
 
-// ready says whether everything runs; warnings of another kind may be there.
-func (s *clusterStatus) ready() bool {
+// ready says whether everything runs but the OSDs that are absent; warnings of another kind may be
+// there.
+func (s *clusterStatus) ready(absent int) bool {
 	clean := 0
 	for _, p := range s.PGMap.PGsByState {
 		if p.StateName == "active+clean" {
@@ -143,7 +144,7 @@ func (s *clusterStatus) ready() bool {
 		}
 	}
 	return s.MgrMap.Available && s.OSDMap.NumOSDs > 0 &&
-		s.OSDMap.NumUpOSDs == s.OSDMap.NumOSDs && clean == s.PGMap.NumPGs
+		s.OSDMap.NumUpOSDs == s.OSDMap.NumOSDs-absent && clean == s.PGMap.NumPGs
 }
 
 // progress is one line that says how far the start is.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -70,6 +71,22 @@ func loadConf(file, typ, id string) (*daemonConf, error) {
 	return c, nil
 }
 
+// defaultOSDData and an id are an OSD's folder where ceph.conf names none.
+const defaultOSDData = "/var/lib/ceph/osd/ceph-"
+
+// osdData is the folder of an OSD.
+func (c *daemonConf) osdData() string {
+	return or(c.set.Str("osd_data"), defaultOSDData+c.id)
+}
+
+// keyring is the file with the key of an OSD.
+func (c *daemonConf) keyring() string {
+	if c.typ == "osd" && c.set.Str("keyring") == "" {
+		return filepath.Join(c.osdData(), "keyring")
+	}
+	return c.set.Str("keyring")
+}
+
 func (c *daemonConf) fsid() (ceph.UUID, error) {
 	u, err := ceph.ParseUUID(c.set.Str("fsid"))
 	if err != nil {
@@ -92,7 +109,7 @@ func (c *daemonConf) addr() (netip.AddrPort, error) {
 }
 
 // key is the daemon's secret from its keyring.
-func (c *daemonConf) key() (keyring.Key, error) { return readKey(c.set.Str("keyring"), c.name) }
+func (c *daemonConf) key() (keyring.Key, error) { return readKey(c.keyring(), c.name) }
 
 // readKey is the key of an entity in a keyring file.
 func readKey(path string, name ceph.AuthName) (keyring.Key, error) {
@@ -215,7 +232,10 @@ func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
 	}
 	failed := make(chan error, 2)
 	o.OnFatal = func(err error) { failed <- err }
-	store, err := blockstore.Open(c.set.Str("osd_data"),
+	if o.UUID, err = diskUUID(c.osdData()); err != nil {
+		return nil, err
+	}
+	store, err := blockstore.Open(c.osdData(),
 		blockstore.Options{Log: c.log, OnFail: o.OnFatal})
 	if err != nil {
 		return nil, err
@@ -300,4 +320,3 @@ func daemonCommand(typ, short string) *cobra.Command {
 }
 
 func mgrCommand() *cobra.Command { return daemonCommand("mgr", "Run one manager") }
-func osdCommand() *cobra.Command { return daemonCommand("osd", "Run one OSD") }

@@ -29,7 +29,9 @@ func downCommand() *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), "Nothing runs.")
 				return nil
 			}
-			return errors.Join(terminate(l, []string{"glue"}, stopLimit), stopSplit(l, s))
+			// OSDs that were added while the others run in one process go first, too.
+			return errors.Join(stopOSDs(l, s), terminate(l, []string{"glue"}, stopLimit),
+				stopSplit(l, s))
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", "", "folder of the cluster")
@@ -39,14 +41,19 @@ func downCommand() *cobra.Command {
 // stopSplit stops daemons that run as processes: OSDs while the monitors can still hear of it,
 // then the manager, the monitors last.
 func stopSplit(l layout, s *spec) error {
-	var osds []string
-	for _, o := range s.OSDs {
-		osds = append(osds, osdName(o.ID))
-	}
 	var mons []string
 	for _, m := range s.Mons {
 		mons = append(mons, "mon."+m)
 	}
-	return errors.Join(terminate(l, osds, stopLimit),
-		terminate(l, []string{"mgr." + s.Mgr}, stopLimit), terminate(l, mons, stopLimit))
+	return errors.Join(stopOSDs(l, s), terminate(l, []string{"mgr." + s.Mgr}, stopLimit),
+		terminate(l, mons, stopLimit))
+}
+
+// stopOSDs stops the OSDs that are processes.
+func stopOSDs(l layout, s *spec) error {
+	var osds []string
+	for _, o := range s.OSDs {
+		osds = append(osds, osdName(o.ID))
+	}
+	return terminate(l, osds, stopLimit)
 }

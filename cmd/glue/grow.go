@@ -115,7 +115,7 @@ func waitJoined(ctx context.Context, l layout, name string) error {
 
 var monHostLine = regexp.MustCompile(`(?m)^\tmon host = .*$`)
 
-// saveConf brings what ceph.conf says of the monitors up to date and leaves the rest as it is.
+// saveConf brings what ceph.conf says of monitors and OSDs up to date and leaves the rest as it is.
 func (s *spec) saveConf(l layout) error {
 	b, err := os.ReadFile(l.conf())
 	if err != nil {
@@ -125,6 +125,11 @@ func (s *spec) saveConf(l layout) error {
 	for _, name := range s.Mons {
 		if sec := "[mon." + name + "]\n"; !strings.Contains(text, sec) {
 			text += fmt.Sprintf("%s\tpublic addr = %v\n", sec, s.monAddr(name))
+		}
+	}
+	for _, o := range s.OSDs {
+		if sec := "[" + osdName(o.ID) + "]\n"; !strings.Contains(text, sec) {
+			text += fmt.Sprintf("%s\tpublic addr = %v\n", sec, s.addr(firstOSDPort+o.ID))
 		}
 	}
 	return writeFile(l.conf(), []byte(text), 0o644)

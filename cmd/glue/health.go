@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"glue/ceph"
@@ -60,20 +61,32 @@ func waitHealthy(ctx context.Context, l layout, out io.Writer) error {
 	}
 }
 
+// An osdDump is an OSD in the answer to "osd dump".
+type osdDump struct {
+	OSD    int32      `json:"osd"`
+	UpFrom ceph.Epoch `json:"up_from"`
+	State  []string   `json:"state"`
+}
+
+// absent says whether nobody waits for the OSD: it is destroyed, or has never been started.
+func (o *osdDump) absent() bool {
+	return slices.Contains(o.State, "destroyed") ||
+		slices.Contains(o.State, "new") && !slices.Contains(o.State, "up")
+}
+
 // confirm says what is missing from health. The monitors' summary alone may be of before a daemon
 // died: every OSD has to answer, and every PG to have been reported since the last one came up.
 func confirm(ctx context.Context, c *rados.Cluster, s *clusterStatus) error {
-	if !s.ready() {
-		return fmt.Errorf("the monitors' summary is not well")
-	}
 	var dump struct {
-		OSDs []struct {
-			OSD    int32      `json:"osd"`
-			UpFrom ceph.Epoch `json:"up_from"`
-		} `json:"osds"`
+		OSDs []osdDump `json:"osds"`
 	}
 	if err := ask(ctx, c, &dump, "osd dump", nil); err != nil {
 		return err
+	}
+	all := len(dump.OSDs)
+	dump.OSDs = slices.DeleteFunc(dump.OSDs, func(o osdDump) bool { return o.absent() })
+	if !s.ready(all - len(dump.OSDs)) {
+		return fmt.Errorf("the monitors' summary is not well")
 	}
 	if err := c.WaitLatestMap(ctx); err != nil {
 		return err

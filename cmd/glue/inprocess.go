@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 
 	"glue/mon"
@@ -16,7 +17,7 @@ type inProcess struct {
 
 // start brings all daemons up: monitors, then, once the OSDs are known to them, the manager and
 // the OSDs.
-func (p *inProcess) start(ctx context.Context, l layout, s *spec) error {
+func (p *inProcess) start(ctx context.Context, l layout, s *spec, out io.Writer) error {
 	p.failed = make(chan error, 1)
 	for _, name := range s.monDaemons() {
 		if err := p.startOne(ctx, l, name); err != nil {
@@ -30,7 +31,14 @@ func (p *inProcess) start(ctx context.Context, l layout, s *spec) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range s.otherDaemons() {
+	others, err := s.lookAtOSDs(ctx, l, out)
+	if err != nil {
+		return err
+	}
+	for _, name := range others {
+		if alive(l, name) != 0 {
+			continue // an OSD that was added while the others ran
+		}
 		if err := p.startOne(ctx, l, name); err != nil {
 			return err
 		}

@@ -109,13 +109,15 @@ func (s *spec) monHost() string {
 }
 
 // checkPorts says which port of the cluster somebody else listens on.
-func (s *spec) checkPorts() error {
+func (s *spec) checkPorts(l layout) error {
 	offsets := []int{mgrPort}
 	for _, name := range append(slices.Clone(s.Mons), s.Joining...) {
 		offsets = append(offsets, int(name[0]-'a'))
 	}
 	for _, o := range s.OSDs {
-		offsets = append(offsets, firstOSDPort+o.ID)
+		if alive(l, osdName(o.ID)) == 0 {
+			offsets = append(offsets, firstOSDPort+o.ID)
+		}
 	}
 	for _, o := range offsets {
 		ln, err := net.Listen("tcp", s.addr(o).String())
@@ -129,8 +131,8 @@ func (s *spec) checkPorts() error {
 }
 
 // waitPorts is checkPorts that gives a process that is just ending a moment to let go of them.
-func (s *spec) waitPorts(ctx context.Context) error {
-	return patiently(ctx, s.checkPorts, func(error) bool { return true })
+func (s *spec) waitPorts(ctx context.Context, l layout) error {
+	return patiently(ctx, func() error { return s.checkPorts(l) }, func(error) bool { return true })
 }
 
 // A request is what the flags of `glue up` ask for; zero values mean "not said".
@@ -244,15 +246,6 @@ func (s *spec) monDaemons() []string {
 	var out []string
 	for _, m := range s.Mons {
 		out = append(out, "mon."+m)
-	}
-	return out
-}
-
-// otherDaemons are the manager and the OSDs.
-func (s *spec) otherDaemons() []string {
-	out := []string{"mgr." + s.Mgr}
-	for _, o := range s.OSDs {
-		out = append(out, osdName(o.ID))
 	}
 	return out
 }

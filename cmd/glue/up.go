@@ -96,7 +96,7 @@ func openOrCreate(l layout, r request, out io.Writer) (*spec, error) {
 	if s, err = r.newSpec(newUUID); err != nil {
 		return nil, err
 	}
-	if err := s.checkPorts(); err != nil {
+	if err := s.checkPorts(l); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(out, "Creating a cluster in %s: %d monitor(s), 1 manager, %d OSDs.\n",
@@ -111,7 +111,7 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 		return err
 	}
 	defer lock.Close()
-	if err := s.waitPorts(ctx); err != nil {
+	if err := s.waitPorts(ctx, l); err != nil {
 		return err
 	}
 	pid := strconv.Itoa(os.Getpid()) + "\n"
@@ -121,7 +121,7 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 	defer os.Remove(l.pid("glue"))
 	tuneRuntime()
 	var c inProcess
-	if err := c.start(ctx, l, s); err != nil {
+	if err := c.start(ctx, l, s, out); err != nil {
 		return errors.Join(err, c.stop())
 	}
 	if err := waitAndTell(ctx, l, out); err != nil {
@@ -139,7 +139,7 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 
 // upDetached starts upHere in a process of its own and waits until the cluster is healthy.
 func upDetached(ctx context.Context, l layout, s *spec, out io.Writer) error {
-	if err := s.waitPorts(ctx); err != nil {
+	if err := s.waitPorts(ctx, l); err != nil {
 		return err
 	}
 	ctx, watch := newNursery(ctx, l)
@@ -165,7 +165,11 @@ func upSplit(ctx context.Context, l layout, s *spec, detach bool, out io.Writer)
 	if err := watch.explain(err); err != nil {
 		return err
 	}
-	if err := watch.spawnMissing(s.otherDaemons()); err != nil {
+	others, err := s.lookAtOSDs(ctx, l, out)
+	if err := watch.explain(err); err != nil {
+		return err
+	}
+	if err := watch.spawnMissing(others); err != nil {
 		return err
 	}
 	if err := watch.explain(waitAndTell(ctx, l, out)); err != nil {

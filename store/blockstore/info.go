@@ -21,15 +21,18 @@ type Info struct {
 }
 
 // ReadInfo reads the superblock of the store in dir, also while it is in use.
-func ReadInfo(dir string) (Info, error) {
-	f, err := disk.OpenRead(blockPath(dir))
+func ReadInfo(dir string) (Info, error) { return ReadDiskInfo(blockPath(dir)) }
+
+// ReadDiskInfo is ReadInfo of a block file or device.
+func ReadDiskInfo(path string) (Info, error) {
+	f, err := disk.OpenRead(path)
 	if err != nil {
-		return Info{}, fmt.Errorf("read store %s: %w", dir, err)
+		return Info{}, fmt.Errorf("read store: %w", err)
 	}
 	defer f.Close()
 	sb, err := readSuperblock(f)
 	if err != nil {
-		return Info{}, fmt.Errorf("read store %s: %w", dir, err)
+		return Info{}, fmt.Errorf("read store %s: %w", path, err)
 	}
 	return Info{
 		UUID: fmt.Sprintf("%x", sb.UUID), Label: sb.Label, Size: sb.Size,
