@@ -220,7 +220,7 @@ func limitsOf(set options.Set) ops.Limits {
 	l.ObjectSize = uint64(set.Int("osd_max_object_size"))
 	l.WriteSize = uint64(set.Int("osd_max_write_size"))
 	if l.WriteSize < 1<<20 {
-		l.WriteSize <<= 20 // Ceph counts this option in MiB
+		l.WriteSize <<= 20 // Ceph counts this option in MiB; 90M is taken as well
 	}
 	l.ObjectName = int(set.Int("osd_max_object_name_len"))
 	l.Namespace = int(set.Int("osd_max_object_namespace_len"))

@@ -68,11 +68,12 @@ func DecodeConfig(b []byte) (Config, error) {
 	return out, nil
 }
 
-// WithDefaults has all options, those that the daemon has said nothing of with their defaults.
+// WithDefaults has all options of daemons, those that the daemon has said nothing of with their
+// defaults.
 func (c Config) WithDefaults() Config {
 	out := maps.Clone(c)
 	for _, o := range options.All() {
-		if out[o.Name] == nil {
+		if out[o.Name] == nil && !o.IsModule() {
 			out[o.Name] = []options.Sourced{{Source: options.FromDefault,
 				Value: options.Set{}.Get(o.Name)}}
 		}

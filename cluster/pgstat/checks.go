@@ -65,22 +65,10 @@ func DefaultLimits() Limits {
 // LimitsFrom is the limits that a daemon's options give; what has no option yet has its default.
 func LimitsFrom(set options.Set) Limits {
 	l := DefaultLimits()
-	known := func(name string) bool {
-		_, ok := options.Lookup(name)
-		return ok
-	}
-	if known("mon_max_pg_per_osd") {
-		l.MaxPGPerOSD = set.Int("mon_max_pg_per_osd")
-	}
-	if known("mon_warn_on_pool_no_app") {
-		l.WarnNoApp = set.Bool("mon_warn_on_pool_no_app")
-	}
-	if known("osd_pool_default_size") {
-		l.DefaultSize = set.Int("osd_pool_default_size")
-	}
-	if known("mon_warn_on_too_few_osds") {
-		l.WarnTooFewOSDs = set.Bool("mon_warn_on_too_few_osds")
-	}
+	l.MaxPGPerOSD = set.Int("mon_max_pg_per_osd")
+	l.WarnNoApp = set.Bool("mon_warn_on_pool_no_app")
+	l.DefaultSize = set.Int("osd_pool_default_size")
+	l.WarnTooFewOSDs = set.Bool("mon_warn_on_too_few_osds")
 	return l
 }
 

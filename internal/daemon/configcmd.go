@@ -36,7 +36,9 @@ func (c *Config) show(admin.Args) (any, error) {
 	set := c.Set()
 	out := cephjson.Object{{Key: "name", Value: c.Name()}, {Key: "cluster", Value: "ceph"}}
 	for _, o := range options.All() {
-		out = append(out, cephjson.Member{Key: o.Name, Value: o.Show(set.Get(o.Name))})
+		if !o.IsModule() {
+			out = append(out, cephjson.Member{Key: o.Name, Value: o.Show(set.Get(o.Name))})
+		}
 	}
 	return out, nil
 }
@@ -69,7 +71,7 @@ func (c *Config) set(args admin.Args) (any, error) {
 func (c *Config) override(name, value string) (note string, err error) {
 	o, ok := options.Lookup(name)
 	switch {
-	case !ok:
+	case !ok || o.IsModule():
 		return "", syscall.ENOENT
 	case o.Startup:
 		return "", syscall.EPERM

@@ -7,6 +7,7 @@ package options
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,12 +26,22 @@ const (
 	Secs // seconds, with s, m, h, d suffix
 	Float
 	Bool
+	Millis  // whole milliseconds
+	Addr    // one address
+	AddrVec // one or more
+	UUID
+	Level // of debug output: N or N/M, each 0 to 99
 )
 
-var kindNames = [...]string{"str", "int", "uint", "size", "secs", "float", "bool"}
+var kindNames = [...]string{"str", "int", "uint", "size", "secs", "float", "bool", "millisecs",
+	"addr", "addrvec", "uuid", "str"}
 
 // String is the kind's name in the stock tools' output.
 func (k Kind) String() string { return kindNames[k] }
+
+func (k Kind) numeric() bool {
+	return slices.Contains([]Kind{Int, Uint, Size, Secs, Float, Millis}, k)
+}
 
 // An Option is one row of the table.
 type Option struct {
@@ -41,8 +52,11 @@ type Option struct {
 	Min, Max string   // empty for none
 	Enum     []string // allowed values of a Str, empty for any
 	Services string   // who reads it: "mon osd mgr client common"
-	Startup  bool     // only read at start
-	Secret   bool     // never printed
+	Flags    string   // Ceph's, with commas; empty for what Startup says
+	// DaemonDefault is the default of daemons where theirs differs from that of other programs.
+	DaemonDefault string
+	Startup       bool // only read at start
+	Secret        bool // never printed
 	// Unused: accepted since files and scripts for Ceph have it, and without effect here.
 	Unused bool
 	Help   string
@@ -56,10 +70,13 @@ var byName = func() map[string]*Option {
 	return m
 }()
 
-// Lookup finds an option; spaces and dashes in name read as underscores.
+// Lookup finds an option of Glue or of Ceph; spaces and dashes in name read as underscores.
 func Lookup(name string) (*Option, bool) {
-	o, ok := byName[Canonical(name)]
-	return o, ok
+	name = Canonical(name)
+	if o, ok := byName[name]; ok {
+		return o, true
+	}
+	return known(name)
 }
 
 // Canonical is the table's spelling of an option name.
@@ -67,11 +84,16 @@ func Canonical(name string) string {
 	return strings.NewReplacer(" ", "_", "-", "_").Replace(strings.TrimSpace(name))
 }
 
-// All returns the table in the order of the names.
+// All returns Glue's options and those of Ceph that it has no use for, in the order of the names.
 func All() []Option {
-	return slices.SortedFunc(slices.Values(table), func(a, b Option) int {
-		return strings.Compare(a.Name, b.Name)
-	})
+	all := slices.Clone(table)
+	for line := range strings.Lines(knownText) {
+		if name, _, _ := strings.Cut(line, "\t"); byName[name] == nil {
+			all = append(all, parseKnown(line))
+		}
+	}
+	slices.SortFunc(all, func(a, b Option) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 // Check says whether value is legal for the option and returns its normal form. The errors have
@@ -81,7 +103,7 @@ func (o *Option) Check(value string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if o.Kind == Str || o.Kind == Bool {
+	if !o.Kind.numeric() {
 		return v, nil
 	}
 	n, _ := strconv.ParseFloat(v, 64)
@@ -106,7 +128,21 @@ func (o *Option) normal(value string) (string, error) {
 			return "", fmt.Errorf("'%s' is not one of the permitted values: %s", value,
 				strings.Join(o.Enum, ", "))
 		}
+		if o.Name == "rbd_default_features" {
+			return parseFeatures(value)
+		}
 		return value, nil
+	case Level:
+		return parseLevel(value)
+	case Addr:
+		return parseAddr(value)
+	case AddrVec:
+		return parseAddrs(value)
+	case UUID:
+		if !uuidForm.MatchString(value) {
+			return "", fmt.Errorf("Expected a UUID, got '%s'", value)
+		}
+		return strings.ToLower(value), nil
 	case Bool:
 		b, ok := parseBool(value)
 		if !ok {
@@ -121,7 +157,8 @@ func (o *Option) normal(value string) (string, error) {
 		return strconv.FormatFloat(f, 'f', 6, 64), nil
 	case Secs:
 		s, ok := parseSecs(value)
-		if !ok {
+		// Stock clients take whole seconds only.
+		if !ok || o.Unused && s != math.Trunc(s) {
 			return "", fmt.Errorf("Expected a time such as 30, 10m or 2h, got '%s'", value)
 		}
 		return strconv.FormatFloat(s, 'f', -1, 64), nil
@@ -131,63 +168,6 @@ func (o *Option) normal(value string) (string, error) {
 		return "", fmt.Errorf("Expected option value to be integer, got '%s'", value)
 	}
 	return strconv.FormatInt(n, 10), nil
-}
-
-func parseBool(s string) (bool, bool) {
-	switch strings.ToLower(s) {
-	case "true", "yes", "on", "1":
-		return true, true
-	case "false", "no", "off", "0":
-		return false, true
-	}
-	return false, false
-}
-
-var secUnits = map[string]float64{
-	"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600, "d": 86400, "w": 604800,
-	"ms": 1e-3,
-}
-
-func parseSecs(s string) (float64, bool) {
-	number := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyz ")
-	unit, ok := secUnits[strings.TrimSpace(s[len(number):])]
-	n, err := strconv.ParseFloat(number, 64)
-	return n * unit, ok && err == nil
-}
-
-// parseSize reads a whole number; the suffixes K, M, G, T, P, E with or without "i" or "iB" mean
-// powers of 1024, as Ceph's size options do. Counts take powers of 1000.
-func parseSize(s string, k Kind) (int64, bool) {
-	number := strings.TrimRight(s, "KMGTPEkiB")
-	suffix := strings.TrimRight(s[len(number):], "iB")
-	base := int64(1024)
-	if k != Size {
-		base = 1000
-		if strings.Contains(s[len(number):], "i") {
-			base = 1024
-		}
-	}
-	mul := int64(1)
-	if suffix != "" {
-		i := strings.Index("KMGTPE", strings.ToUpper(suffix))
-		if i < 0 || len(suffix) != 1 {
-			return 0, false
-		}
-		for range i + 1 {
-			mul *= base
-		}
-	}
-	if n, err := strconv.ParseInt(number, 0, 64); err == nil {
-		if n != 0 && (n*mul)/mul != n {
-			return 0, false
-		}
-		return n * mul, true
-	}
-	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || k != Size && f*float64(mul) != float64(int64(f*float64(mul))) {
-		return 0, false
-	}
-	return int64(f * float64(mul)), true
 }
 
 // A Set is the values of one daemon at one moment. The zero value holds the defaults.
@@ -248,11 +228,31 @@ func (s Set) Get(name string) string {
 	}
 	o, ok := byName[name]
 	if !ok {
+		o, ok = known(name)
+	}
+	if !ok {
 		panic("invariant broken: option " + name + " is not in the table")
 	}
-	v, err := o.normal(o.Default)
+	return o.DefaultOf(true)
+}
+
+// DefaultOf is the default, in its normal form, of daemons or of other programs.
+func (o *Option) DefaultOf(daemon bool) string {
+	text := o.Default
+	if daemon && o.DaemonDefault != "" {
+		text = o.DaemonDefault
+	}
+	return o.Normal(text)
+}
+
+// Normal is the normal form of a default or a bound; none stays none.
+func (o *Option) Normal(text string) string {
+	if text == "" {
+		return ""
+	}
+	v, err := o.normal(text)
 	if err != nil {
-		panic("invariant broken: " + err.Error())
+		panic("invariant broken: of option " + o.Name + ": " + err.Error())
 	}
 	return v
 }

@@ -33,10 +33,6 @@ func (s *Service) Commands() []service.Row {
 
 var sections = []string{"global", "mon", "mgr", "osd", "mds", "client"}
 
-// special are options that decide how to reach the monitors, so the monitors can't hold them.
-var special = []string{"host", "fsid", "mon_host", "key", "keyring", "keyfile", "mon_data",
-	"mgr_data", "osd_data"}
-
 func refuseSpecial(name string) service.Answer {
 	return service.Fail(ceph.EINVAL, "%s is special and cannot be stored by the mon", name)
 }
@@ -69,14 +65,18 @@ func (s *Service) cmdSet(r *service.Request) service.Answer {
 		return service.Fail(ceph.EINVAL, "unrecognized config target '%s'", r.Str("who"))
 	}
 	v.Name = options.Canonical(r.Need("name"))
-	if slices.Contains(special, v.Name) {
+	if options.Local(v.Name) {
 		return refuseSpecial(v.Name)
 	}
 	v.Value = r.Need("value")
 	if o, ok := options.Lookup(v.Name); ok {
 		text, err := o.Check(v.Value)
 		if err != nil {
-			return service.Fail(ceph.EINVAL, "error parsing value: %v", err)
+			code := ceph.EINVAL
+			if options.OutOfRange(err) {
+				code = ceph.ERANGE
+			}
+			return service.Fail(code, "error parsing value: %v", err)
 		}
 		v.Value = text
 	} else if !r.Bool("force") {
@@ -200,7 +200,7 @@ func (s *Service) cmdGet(r *service.Request) service.Answer {
 	}
 	best := s.chosen(s.env.Find(n))
 	if r.Has("key") {
-		return getOne(r, best)
+		return getOne(r, n.Type != ceph.TypeClient, best)
 	}
 	names := slices.Sorted(maps.Keys(best))
 	if r.IsJSON() {
@@ -231,9 +231,9 @@ func (s *Service) cmdGet(r *service.Request) service.Answer {
 	return service.Plain(table(list, false))
 }
 
-func getOne(r *service.Request, best map[string]*value) service.Answer {
+func getOne(r *service.Request, daemon bool, best map[string]*value) service.Answer {
 	key := options.Canonical(r.Str("key"))
-	if slices.Contains(special, key) {
+	if options.Local(key) {
 		return refuseSpecial(key)
 	}
 	o, known := options.Lookup(key)
@@ -243,7 +243,7 @@ func getOne(r *service.Request, best map[string]*value) service.Answer {
 	if !known {
 		return service.Fail(ceph.ENOENT, "unrecognized key '%s'", r.Str("key"))
 	}
-	return service.Plain(options.Set{}.Get(o.Name) + "\n")
+	return service.Plain(o.DefaultOf(daemon) + "\n")
 }
 
 func (s *Service) cmdHelp(r *service.Request) service.Answer {
@@ -254,21 +254,32 @@ func (s *Service) cmdHelp(r *service.Request) service.Answer {
 	if r.IsJSON() {
 		return r.JSON(o.Describe())
 	}
+	return service.Plain(helpText(o))
+}
+
+func helpText(o *options.Option) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s - %s\n  (%v, %s)\n  Default: %s\n", o.Name, o.Text(), o.Kind, o.Level,
-		o.Default)
-	if o.Min != "" {
-		fmt.Fprintf(&b, "  Minimum: %s\n", o.Min)
+	line := func(format string, args ...any) { fmt.Fprintf(&b, "  "+format+"\n", args...) }
+	fmt.Fprintf(&b, "%s - %s\n", o.Name, o.Text())
+	line("(%v, %s)", o.Kind, o.Level)
+	if o.DaemonDefault == "" {
+		line("Default: %s", o.DefaultOf(false))
+	} else {
+		line("Default (non-daemon): %s", o.DefaultOf(false))
+		line("Default (daemon): %s", o.DefaultOf(true))
 	}
-	if o.Max != "" {
-		fmt.Fprintf(&b, "  Maximum: %s\n", o.Max)
+	if o.Min != "" || o.Max != "" {
+		line("Minimum: %s", o.Normal(o.Min))
+		line("Maximum: %s", o.Normal(o.Max))
 	}
 	if len(o.Enum) > 0 {
-		fmt.Fprintf(&b, "  Possible values:  %s\n", strings.Join(o.Enum, " "))
+		line("Possible values:  %s", strings.Join(o.Enum, " "))
 	}
-	fmt.Fprintf(&b, "  Can update at runtime: %s\n", strconv.FormatBool(!o.Startup))
-	fmt.Fprintf(&b, "  Services: [%s]\n", strings.Join(strings.Fields(o.Services), ", "))
-	return service.Plain(b.String())
+	line("Can update at runtime: %s", strconv.FormatBool(!o.Startup))
+	if o.Services != "" {
+		line("Services: [%s]", strings.Join(strings.Fields(o.Services), ", "))
+	}
+	return b.String()
 }
 
 func (s *Service) cmdList(r *service.Request) service.Answer {
@@ -374,7 +385,7 @@ func (s *Service) cmdAssimilate(r *service.Request) service.Answer {
 func (s *Service) assimilate(r *service.Request, section, name, text string) bool {
 	v, ok := parseWho(section)
 	o, known := options.Lookup(name)
-	if !ok || !known || slices.Contains(special, o.Name) {
+	if !ok || !known || options.Local(o.Name) {
 		return false
 	}
 	var err error
