@@ -30,6 +30,10 @@ func TestBadFlags(t *testing.T) {
 	refusesToStart(t, "a cluster has 1 to 9 monitors", "--data", dir, "--mons", "12")
 	refusesToStart(t, "unrecognized config option 'nonsense'", "--data", dir, "--set", "nonsense=1")
 	refusesToStart(t, "to be true or false", "--data", dir, "--set", "mon_allow_pool_delete=2x")
+	refusesToStart(t, "192.0.2.1 is not an address of this machine", "--data", dir, "--set",
+		"public_addr=192.0.2.1")
+	refusesToStart(t, "say the IP address of this machine", "--data", dir, "--set",
+		"public_addr=127.0.0.1:3300")
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a refused start left the folder behind")
 	}
@@ -58,6 +62,10 @@ func TestPortInUse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	refusesToStart(t, "port "+strconv.Itoa(port)+" is taken", "--data", dir, "--port-base",
 		strconv.Itoa(port))
+	refusesToStart(t, "192.0.2.1 is not an address of this machine", "--data", dir, "--set",
+		"public_addr=192.0.2.1")
+	refusesToStart(t, "say the IP address of this machine", "--data", dir, "--set",
+		"public_addr=127.0.0.1:3300")
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a refused start left the folder behind")
 	}

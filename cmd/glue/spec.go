@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"glue/ceph"
 	"glue/internal/options"
@@ -23,6 +24,7 @@ type spec struct {
 	Mons     []string          `json:"mons"`
 	Mgr      string            `json:"mgr"`
 	OSDs     []osdSpec         `json:"osds"`
+	Addr     string            `json:"addr,omitempty"` // the daemons' IP; none: loopback
 	PortBase int               `json:"port_base"`
 	Split    bool              `json:"split"`
 	Prepared bool              `json:"prepared"`          // OSDs are known, the first pool is there
@@ -79,7 +81,11 @@ func (s *spec) save(l layout) error {
 }
 
 func (s *spec) addr(offset int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(s.PortBase+offset))
+	ip := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if s.Addr != "" {
+		ip, _ = netip.ParseAddr(s.Addr) // checked by newSpec
+	}
+	return netip.AddrPortFrom(ip, uint16(s.PortBase+offset))
 }
 
 func (s *spec) fsid() ceph.UUID {
@@ -122,6 +128,10 @@ func (s *spec) checkPorts(l layout) error {
 	for _, o := range offsets {
 		ln, err := net.Listen("tcp", s.addr(o).String())
 		if err != nil {
+			if errors.Is(err, syscall.EADDRNOTAVAIL) {
+				return fmt.Errorf("%s is not an address of this machine (%w); see: ip addr",
+					s.Addr, err)
+			}
 			return fmt.Errorf("port %d is taken (%w); stop what uses it, or choose others for a "+
 				"new cluster with --port-base", s.PortBase+o, err)
 		}
@@ -183,8 +193,14 @@ func (r request) newSpec(newUUID func() string) (*spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	addr := config["public_addr"]
+	delete(config, "public_addr") // each daemon's own, with its port, is in ceph.conf
+	if ip, err := netip.ParseAddr(addr); addr != "" && (err != nil || ip.IsUnspecified()) {
+		return nil, fmt.Errorf("--set public_addr=%s: say the IP address of this machine that "+
+			"clients reach it at, without a port", addr)
+	}
 	s := &spec{Format: specFormat, FSID: newUUID(), Mons: monNames(mons), Mgr: "x",
-		PortBase: base, Split: r.split, Config: config}
+		Addr: addr, PortBase: base, Split: r.split, Config: config}
 	for i := range osds {
 		s.OSDs = append(s.OSDs, osdSpec{ID: i, UUID: newUUID(), Bytes: bytes})
 	}
