@@ -18,6 +18,8 @@ func (d *Daemon) dumpCommands() []admin.Command {
 			Help: "dump pools whose PG(s) are mapped to this OSD."},
 		{Prefix: "dump_blocklist", Run: d.cmdBlocklist,
 			Help: "dump blocklisted clients and times"},
+		{Prefix: "dump_recovery_reservations", Run: d.cmdReservations,
+			Help: "show recovery reservations"},
 	}
 }
 
@@ -50,8 +52,6 @@ var absent = []struct{ prefix, help, why string }{
 		"'dump_ops_in_flight'"},
 	{"dump_osd_network", "Dump osd heartbeat network ping times", "heartbeats are not timed; " +
 		"peers that are silent are reported"},
-	{"dump_recovery_reservations", "show recovery reservations", "OSDs do not reserve recovery " +
-		"of each other"},
 	{"dump_scrub_reservations", "show scrub reservations", "there is no scrub yet; every read " +
 		"verifies checksums"},
 	{"dump_scrubs", "print scheduled scrubs", "there is no scrub yet; every read verifies " +

@@ -2,60 +2,85 @@ package osd
 
 import (
 	"fmt"
+	"slices"
 
 	"glue/ceph"
 	"glue/osd/ops"
 	"glue/osd/recovery"
+	"glue/osd/reserve"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
 
-// backfillChunk is how many objects are compared and copied at a time. Writes to them wait
-// meanwhile.
-const backfillChunk = 16
-
-// A backfill is the filling of one copy, in the order of objects. Up to the copy's last_backfill
-// it has everything and takes every write; the chunk above it is being copied; of what is above
-// the chunk it only takes the log.
-type backfill struct {
-	osd        int32
-	begin, end ceph.HObject // the chunk: (begin, end]
-	mine       map[ceph.HObject]ceph.Eversion
-	scanning   bool
-	waiting    map[ceph.HObject]bool // pushed, not durable there yet
-	todo       []ceph.HObject
-}
-
-// beyondBackfill says whether a copy takes only the log of writes to an object.
+// beyondBackfill says whether a copy takes only the log of a write to an object, which then
+// reaches it with the object.
 func (p *pg) beyondBackfill(osd int32, o ceph.HObject) bool {
 	peer := p.m.Peer(osd)
-	return peer != nil && peer.Info.IsIncomplete() && o.Compare(peer.Info.LastBackfill) > 0
+	if peer == nil || !peer.Info.IsIncomplete() || o.Compare(peer.Info.LastBackfill) <= 0 {
+		return false
+	}
+	c := p.recovery.targets[osd]
+	return c == nil || !c.Covers(o) || !c.Wrote(o)
 }
 
-// backfilling says whether an object is in a chunk that is being copied.
-func (p *pg) backfilling(o ceph.HObject) bool {
-	for _, b := range p.recovery.targets {
-		if o.Compare(b.begin) > 0 && o.Compare(b.end) <= 0 {
+// backfillNext begins with one object, or a chunk, of a target that has something to do; false
+// when there is none.
+func (p *pg) backfillNext() bool {
+	for _, osd := range p.m.BackfillTargets() {
+		c := p.recovery.targets[osd]
+		switch {
+		case c == nil && p.m.Peer(osd).Info.IsIncomplete():
+			p.nextChunk(osd)
+			return true
+		case c == nil || c.Scanning():
+		case p.backfillObject(osd, c):
 			return true
 		}
 	}
 	return false
 }
 
-// backfillMore begins the next chunk of every target that has none, once nothing is missing in the
-// logs' part.
-func (p *pg) backfillMore() {
-	if !p.active || !p.m.NeedsBackfill() {
-		return
+// backfillObject begins with the first object of a chunk that can be.
+func (p *pg) backfillObject(osd int32, c *recovery.Chunk) bool {
+	for _, o := range slices.Clone(c.Todo()) {
+		if p.copyTo(osd, c, o) {
+			p.chunkDone(osd, c)
+			return true
+		}
 	}
+	return false
+}
+
+// copyTo sends an object to a target, or has it removed there when it is gone here.
+func (p *pg) copyTo(osd int32, c *recovery.Chunk, o ceph.HObject) bool {
+	if p.recovery.pushes[o] != nil || p.object(o).inflight > 0 {
+		p.object(o).wanted = true
+		return false
+	}
+	st, err := ops.LoadState(p.s.d.store, p.id, o)
+	if err == nil && !st.Exists {
+		p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGBackfillRemove{PGHead: p.headTo(),
+			Objects: []ceph.HObject{o}, Versions: []ceph.Eversion{{}}})
+		c.Begun(o)
+		c.Copied(o)
+		return true
+	}
+	if !p.push(o, map[int32]message.Progress{osd: recovery.Start()}, map[int32]bool{osd: true}) {
+		return false
+	}
+	c.Begun(o)
+	return true
+}
+
+// pushWanted goes on with an object that could not be sent while writes of it were in flight.
+func (p *pg) pushWanted(o ceph.HObject) {
 	for _, osd := range p.m.BackfillTargets() {
-		if b := p.recovery.targets[osd]; b != nil {
-			p.backfillPushes(b)
+		c := p.recovery.targets[osd]
+		if c == nil || c.Scanning() || !slices.Contains(c.Todo(), o) {
 			continue
 		}
-		if p.m.Peer(osd).Info.IsIncomplete() {
-			p.nextChunk(osd)
-		}
+		p.copyTo(osd, c, o)
+		p.chunkDone(osd, c)
 	}
 }
 
@@ -68,8 +93,7 @@ func (p *pg) nextChunk(osd int32) {
 		p.s.d.log.Error("backfill can't list", "pg", p.id, "err", err)
 		return
 	}
-	b := &backfill{osd: osd, begin: begin, end: end, scanning: true,
-		mine: map[ceph.HObject]ceph.Eversion{}, waiting: map[ceph.HObject]bool{}}
+	mine := map[ceph.HObject]ceph.Eversion{}
 	for _, o := range objects {
 		st, err := ops.LoadState(p.s.d.store, p.id, o)
 		if err != nil {
@@ -77,13 +101,24 @@ func (p *pg) nextChunk(osd int32) {
 			return
 		}
 		if st.Exists {
-			b.mine[o] = st.Info.Version
-			b.todo = append(b.todo, o)
+			mine[o] = st.Info.Version
 		}
 	}
-	p.recovery.targets[osd] = b
+	if _, ok := p.recovery.copied[osd]; !ok {
+		p.recovery.copied[osd] = int64(p.backfilledShare(osd) * float64(p.stats.Objects))
+	}
+	p.recovery.targets[osd] = recovery.NewChunk(begin, end, mine)
 	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGScan{PGHead: p.headTo(),
 		Kind: message.ScanAsk, Begin: begin, End: end})
+}
+
+// backfilledShare is about how much of the PG a target has, by how far its last_backfill is.
+func (p *pg) backfilledShare(osd int32) float64 {
+	peer := p.m.Peer(osd)
+	if peer == nil {
+		return 0
+	}
+	return recovery.Share(peer.Info.LastBackfill, p.pool.PGNum)
 }
 
 // listAfter is the next objects above begin, and the last of them, or MAX when there are no more.
@@ -92,17 +127,17 @@ func (p *pg) listAfter(begin ceph.HObject) ([]ceph.HObject, ceph.HObject, error)
 	if from.IsMin() {
 		from = ceph.HObject{Pool: p.id.Pool}
 	}
-	list, _, err := p.s.d.store.List(p.id, from, backfillChunk+2)
+	list, _, err := p.s.d.store.List(p.id, from, recovery.ChunkObjects+2)
 	if err != nil {
 		return nil, begin, fmt.Errorf("list %v: %w", p.id, err)
 	}
 	if len(list) > 0 && list[0] == begin {
 		list = list[1:]
 	}
-	if len(list) <= backfillChunk {
+	if len(list) <= recovery.ChunkObjects {
 		return list, ceph.MaxHObject(), nil
 	}
-	return list[:backfillChunk], list[backfillChunk-1], nil
+	return list[:recovery.ChunkObjects], list[recovery.ChunkObjects-1], nil
 }
 
 // backfillMessage takes a message of a backfill.
@@ -124,6 +159,11 @@ func (p *pg) backfillMessage(ev *event) {
 // scanFor tells the primary what this copy has in a range.
 func (p *pg) scanFor(m *message.MOSDPGScan) {
 	if !p.m.IsReplicaOf(m.From.OSD) {
+		return
+	}
+	if p.lent.Kind == reserve.Backfill &&
+		p.s.d.tooFullFor(p.s.osdmap, slotKey{p.id, p.lent.Seq}, 0) {
+		p.refuseBackfill()
 		return
 	}
 	r := &message.MOSDPGScan{PGHead: p.headTo(), Kind: message.ScanDigest, Begin: m.Begin,
@@ -159,83 +199,46 @@ func (p *pg) scanFor(m *message.MOSDPGScan) {
 	p.s.d.sendTo(p.s.osdmap, m.From.OSD, r)
 }
 
-// scanned compares a chunk with what the target has, and copies what differs.
+// scanned compares a chunk with what the target has; what differs is to be copied.
 func (p *pg) scanned(m *message.MOSDPGScan) {
-	b := p.recovery.targets[m.From.OSD]
-	if b == nil || !b.scanning || m.Begin != b.begin || m.End != b.end ||
+	osd := m.From.OSD
+	c := p.recovery.targets[osd]
+	if c == nil || !c.Scanning() || m.Begin != c.Begin || m.End != c.End ||
 		len(m.Objects) != len(m.Versions) {
 		return
 	}
-	b.scanning = false
-	theirs := map[ceph.HObject]ceph.Eversion{}
-	remove := &message.MOSDPGBackfillRemove{PGHead: p.headTo()}
-	for i, o := range m.Objects {
-		theirs[o] = m.Versions[i]
-		if _, ok := b.mine[o]; !ok {
-			remove.Objects = append(remove.Objects, o)
-			remove.Versions = append(remove.Versions, m.Versions[i])
-		}
+	same, remove, versions := c.Scanned(m.Objects, m.Versions)
+	p.recovery.copied[osd] += int64(same)
+	if len(remove) > 0 {
+		p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGBackfillRemove{PGHead: p.headTo(),
+			Objects: remove, Versions: versions})
 	}
-	if len(remove.Objects) > 0 {
-		p.s.d.sendTo(p.s.osdmap, b.osd, remove)
-	}
-	todo := b.todo[:0]
-	for _, o := range b.todo {
-		if v, ok := theirs[o]; !ok || v != b.mine[o] {
-			todo = append(todo, o)
-		} else {
-			p.recovery.copied[b.osd]++
-		}
-	}
-	b.todo = todo
-	p.backfillPushes(b)
-}
-
-// backfillPushes pushes what is left of a chunk; the end of the last push ends the chunk.
-func (p *pg) backfillPushes(b *backfill) {
-	if b.scanning {
-		return
-	}
-	left := b.todo[:0]
-	for _, o := range b.todo {
-		if len(b.waiting) >= p.recoveryActive() || !p.push(o,
-			map[int32]message.Progress{b.osd: recovery.Start()}, map[int32]bool{b.osd: true}) {
-			left = append(left, o)
-			continue
-		}
-		b.waiting[o] = true
-	}
-	b.todo = left
-	if len(b.todo) == 0 && len(b.waiting) == 0 {
-		p.chunkDone(b)
-	}
+	p.chunkDone(osd, c)
+	p.recover()
 }
 
 // backfilledObject notes that an object of a chunk is on the target.
 func (p *pg) backfilledObject(osd int32, o ceph.HObject) {
-	if b := p.recovery.targets[osd]; b != nil {
-		delete(b.waiting, o)
+	if c := p.recovery.targets[osd]; c != nil {
+		c.Copied(o)
 		p.recovery.copied[osd]++
+		p.chunkDone(osd, c)
 	}
 }
 
-// chunkDone moves the target's last_backfill to the end of its chunk and lets writes to it go on.
-func (p *pg) chunkDone(b *backfill) {
-	delete(p.recovery.targets, b.osd)
+// chunkDone moves the target's last_backfill to the end of its chunk, if it has all of that.
+func (p *pg) chunkDone(osd int32, c *recovery.Chunk) {
+	if !c.Done() || p.recovery.targets[osd] != c {
+		return
+	}
+	delete(p.recovery.targets, osd)
 	kind := uint8(message.BackfillProgress)
-	if b.end.Max {
+	if c.End.Max {
 		kind = message.BackfillFinish
 	}
-	p.s.d.sendTo(p.s.osdmap, b.osd, &message.MOSDPGBackfill{PGHead: p.headTo(), Kind: kind,
-		LastBackfill: b.end})
-	effects := p.m.Backfilled(b.osd, b.end)
-	held := p.recovery.held
-	p.recovery.held = nil
-	p.apply(effects)
-	for _, op := range held {
-		p.do(op)
-	}
-	p.backfillMore()
+	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGBackfill{PGHead: p.headTo(), Kind: kind,
+		LastBackfill: c.End})
+	p.apply(p.m.Backfilled(osd, c.End))
 }
 
 // backfillProgress takes the primary's word how far this copy is.

@@ -43,6 +43,8 @@ type Options struct {
 	// Config overrides options by Ceph's names; the rest come from the table's defaults and the
 	// monitors' configuration database.
 	Config map[string]string
+	// Rotational says that the store is on a disk that turns: the options of such disks apply.
+	Rotational bool
 	// LogFile is where Log writes, for the commands about it; it may be nil.
 	LogFile *daemon.Log
 	// Classes are the object classes; nil has those of osd/class/all.
@@ -72,6 +74,7 @@ type Daemon struct {
 	clientMessages, clientBytes *msgr.Throttle // of all clients' requests in memory
 
 	room    room
+	slots   slots
 	shards  []*shard
 	meeting meeting
 	maps    mapStore
@@ -121,9 +124,10 @@ type config struct {
 	complaint, slowOp, historyFor time.Duration
 	slowOps, historyOps           int
 	reportEvery                   time.Duration // to the manager, without news
+	background                    background
 }
 
-func newConfig(set options.Set) *config {
+func newConfig(set options.Set, rotational bool) *config {
 	return &config{set: set, limits: limitsOf(set),
 		logTarget: int(set.Int("osd_target_pg_log_entries_per_osd")),
 		logMin:    int(set.Int("osd_min_pg_log_entries")),
@@ -140,6 +144,7 @@ func newConfig(set options.Set) *config {
 		historyOps: int(set.Int("osd_op_history_size")),
 
 		reportEvery: set.Duration("mgr_stats_period"),
+		background:  newBackground(set, rotational),
 	}
 }
 
@@ -195,15 +200,18 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 
 // takeConfig puts the options into force, also for what PGs keep of them.
 func (d *Daemon) takeConfig(set options.Set) {
-	d.config.Store(newConfig(set))
+	c := newConfig(set, d.opt.Rotational)
+	d.config.Store(c)
 	d.reporter.configDue.Store(true)
 	for _, s := range d.shards {
 		s.post(event{kind: evCall, call: func(s *shard) {
+			s.bg.SetShares(c.background.shares)
 			for _, p := range s.pgs {
 				p.setEnv()
 			}
 		}})
 	}
+	d.setSlots(c.background.maxBackfills)
 	for _, t := range []struct {
 		limit  *msgr.Throttle
 		option string

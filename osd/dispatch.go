@@ -123,6 +123,10 @@ func (d *Daemon) deliverPeer(m *message.Message) bool {
 		ev.kind, ev.head = evRecovery, &b.PGHead
 	case *message.MOSDPGBackfillRemove:
 		ev.kind, ev.head = evRecovery, &b.PGHead
+	case *message.MBackfillReserve:
+		ev.kind, ev.head = evRecovery, &b.PGHead
+	case *message.MRecoveryReserve:
+		ev.kind, ev.head = evRecovery, &b.PGHead
 	default:
 		return false
 	}

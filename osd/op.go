@@ -223,7 +223,7 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 	if p.unreadable(ob, op, writes) {
 		return
 	}
-	if !writes && ob.inflight > 0 {
+	if ob.inflight > 0 && (!writes || ob.wanted) {
 		p.queue(ob, op)
 		return
 	}

@@ -21,7 +21,6 @@ const (
 	stPeered
 	stReadable // until the copies let us serve
 	stObject   // behind other requests for the object, or until it is recovered
-	stBackfill
 	stStarted
 	stSubops // in the store and on its way to the copies
 	stCommit // durable here
@@ -30,7 +29,7 @@ const (
 
 var stageNames = [...]string{"", "queued_for_pg", "reached_pg", "waiting for map",
 	"waiting for peered", "waiting for readable",
-	"waiting for rw locks", "waiting for backfill", "started",
+	"waiting for rw locks", "started",
 	"waiting for subops", "op_commit", "commit_sent"}
 
 func (s stage) String() string { return stageNames[s] }

@@ -16,6 +16,7 @@ import (
 	"glue/osd/peering"
 	"glue/osd/pglog"
 	"glue/osd/recovery"
+	"glue/osd/reserve"
 	"glue/store/objectstore"
 )
 
@@ -52,7 +53,12 @@ type pg struct {
 	watches  map[ceph.HObject]map[ops.WatchKey]*watch
 	notifies map[uint64]*notify
 	recovery recoveryState
-	recount  *recount // of objects, after a split
+	recount  *recount       // of objects, after a split
+	claim    reserve.Claim  // as the primary: of the slots that recovery needs
+	lent     reserve.Effect // as a copy: the slot that its primary has here
+	retryAt  time.Time      // of a claim that is too full
+	queued   bool           // in the shard's background work
+	forced   pgstat.State   // by operators
 
 	changed   time.Time // of the state, for reports
 	since     stamps
@@ -70,6 +76,7 @@ type object struct {
 	inflight, batched int
 	waiting           []*clientOp
 	blocked           bool // by recovery of this object
+	wanted            bool // by backfill, once no write is in flight
 }
 
 // stored is what the store keeps of a PG copy besides its log and missing set.
@@ -439,7 +446,8 @@ func (p *pg) newInterval() {
 	p.dropWatches()
 	p.releaseBackoffs()
 	p.objects = map[ceph.HObject]*object{}
-	p.recovery.reset()
+	p.endRecovery()
+	p.forced = 0
 	p.recount = nil
 	if p.primary {
 		p.waiting = ops
@@ -474,6 +482,7 @@ func (p *pg) startDelete() {
 		return
 	}
 	p.deleting = true
+	p.endRecovery()
 	var t objectstore.Transaction
 	t.RmColl(p.id)
 	t.RmMeta(infoKey(p.id))

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"glue/ceph"
 	"glue/ceph/denc"
@@ -12,6 +13,7 @@ import (
 	"glue/osd/ops"
 	"glue/osd/pglog"
 	"glue/osd/recovery"
+	"glue/osd/reserve"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -22,17 +24,18 @@ type recoveryState struct {
 	pushes map[ceph.HObject]*push
 	// bad are copies that did not have what they should: not asked again in this interval.
 	bad     map[int32]map[ceph.HObject]bool
-	targets map[int32]*backfill
-	held    []*clientOp // writes to objects that are being backfilled
+	targets map[int32]*recovery.Chunk
 	copied  map[int32]int64
-	unfound int
-	todo    []ceph.HObject // what is left to recover, as of the last look
+	unfound map[ceph.HObject]bool // no copy that is up has them
+	todo    []ceph.HObject        // what is left to recover, as of the last look
+	from    time.Time             // when it may begin (osd_recovery_delay_start)
+	full    bool                  // it would have to write to an OSD that is full
 }
 
 func (r *recoveryState) reset() {
 	*r = recoveryState{pulls: map[ceph.HObject]*pull{}, pushes: map[ceph.HObject]*push{},
-		bad: map[int32]map[ceph.HObject]bool{}, targets: map[int32]*backfill{},
-		copied: map[int32]int64{}}
+		bad: map[int32]map[ceph.HObject]bool{}, targets: map[int32]*recovery.Chunk{},
+		copied: map[int32]int64{}, unfound: map[ceph.HObject]bool{}}
 }
 
 // A pull is an object on its way to the primary.
@@ -49,68 +52,64 @@ type push struct {
 	scan map[int32]bool
 }
 
+// endRecovery forgets what was under way in an interval.
+func (p *pg) endRecovery() {
+	p.s.moveEnded(len(p.recovery.pulls) + len(p.recovery.pushes))
+	p.recovery.reset()
+	p.endClaims()
+}
+
 // startRecovery begins when the PG has become active.
 func (p *pg) startRecovery() {
+	p.s.moveEnded(len(p.recovery.pulls) + len(p.recovery.pushes))
 	p.recovery.reset()
+	p.recovery.from = p.s.now.Add(p.s.d.config.Load().background.delay)
 	p.recover()
 }
 
 // recoveryTick goes on with what could not be done before.
 func (p *pg) recoveryTick() {
-	if p.active && !p.m.IsClean() {
-		p.recover()
-	}
-}
-
-// recovering is how many objects are on their way between copies.
-func (s *shard) recovering() int {
-	n := 0
-	for _, p := range s.sorted() {
-		n += len(p.recovery.pulls) + len(p.recovery.pushes)
-	}
-	return n
-}
-
-// recoverMore goes on with the recovery of all PGs, in their order, as far as the limit allows.
-func (s *shard) recoverMore() {
-	for _, p := range s.sorted() {
-		if p.active && !p.m.IsClean() {
-			p.recover()
-		}
-	}
-}
-
-// recoveryActive is how many objects of a shard's PGs are in recovery at once
-// (osd_recovery_max_active), besides those that requests wait for.
-func (p *pg) recoveryActive() int {
-	if n := p.s.d.config.Load().set.Int("osd_recovery_max_active"); n > 0 {
-		return int(n)
-	}
-	return 4
-}
-
-// recover starts as much as may run at once: objects in the order of the versions that are needed,
-// to the primary first, then to the others; then backfill.
-func (p *pg) recover() {
-	r := &p.recovery
-	if !p.active || !p.m.NeedsRecovery() {
-		p.backfillMore()
+	if !p.active || p.m.IsClean() {
 		return
 	}
+	for o := range p.recovery.unfound {
+		if it, ok := p.m.Missing().Get(o); !ok || p.source(o, it.Need) >= 0 {
+			delete(p.recovery.unfound, o)
+		}
+	}
+	if p.claim.State() == reserve.TooFull && !p.s.now.Before(p.retryAt) {
+		p.claimed(p.claim.Retry())
+	}
+	p.recover()
+}
+
+// recoverNext begins with one object; false when none is left that can be begun now.
+func (p *pg) recoverNext() bool {
+	r := &p.recovery
 	if len(r.todo) == 0 && len(r.pulls)+len(r.pushes) == 0 {
 		p.listMissing()
 	}
-	for limit := p.recoveryActive(); len(r.todo) > 0 && p.s.recovering() < limit; {
+	for len(r.todo) > 0 {
 		o := r.todo[0]
 		r.todo = r.todo[1:]
+		before := len(r.pulls) + len(r.pushes)
 		p.recoverObject(o)
+		if len(r.pulls)+len(r.pushes) > before {
+			return true
+		}
 	}
+	if p.stuck() {
+		p.changed, p.dirty = p.s.now, true
+		p.recover()
+	}
+	return false
 }
 
-// listMissing gathers what is missing anywhere. It is done again when all of it has been tried.
+// listMissing gathers what is missing anywhere, in the order of the versions that are needed, the
+// primary's first. It is done again when all of it has been tried.
 func (p *pg) listMissing() {
 	r := &p.recovery
-	r.unfound = 0
+	clear(r.unfound)
 	seen := map[ceph.HObject]bool{}
 	add := func(m *pglog.Missing) {
 		for _, o := range m.InOrder() {
@@ -152,11 +151,6 @@ func (p *pg) unreadable(ob *object, op *clientOp, writes bool) bool {
 	if !writes {
 		return false
 	}
-	if p.backfilling(o) {
-		p.recovery.held = append(p.recovery.held, op)
-		op.mark(stBackfill, p.s.now)
-		return true
-	}
 	for _, osd := range p.members {
 		peer := p.m.Peer(osd)
 		if peer != nil && peer.Missing != nil && peer.Missing.Has(o) {
@@ -177,10 +171,12 @@ func (p *pg) startPull(o ceph.HObject) {
 	}
 	from := p.source(o, it.Need)
 	if from < 0 {
-		r.unfound++
+		r.unfound[o] = true
 		return
 	}
+	delete(r.unfound, o)
 	p.object(o).blocked = true
+	p.s.moveBegun()
 	r.pulls[o] = &pull{from: from, need: it.Need}
 	p.sendPull(o, recovery.Start())
 }
@@ -189,7 +185,7 @@ func (p *pg) startPull(o ceph.HObject) {
 func (p *pg) pullAgain() {
 	for _, o := range slices.SortedFunc(maps.Keys(p.recovery.pulls), ceph.HObject.Compare) {
 		if p.m.Peer(p.recovery.pulls[o].from) == nil {
-			delete(p.recovery.pulls, o)
+			p.endPull(o)
 			p.startPull(o)
 		}
 	}
@@ -242,7 +238,8 @@ func (p *pg) push(o ceph.HObject, to map[int32]message.Progress, scan map[int32]
 	}
 	ob := p.object(o)
 	if ob.inflight > 0 {
-		return false // the next tick, or the end of the write, tries again
+		ob.wanted = true // the end of the write tries again
+		return false
 	}
 	st, err := ops.LoadState(p.s.d.store, p.id, o)
 	if err != nil || !st.Exists {
@@ -252,6 +249,7 @@ func (p *pg) push(o ceph.HObject, to map[int32]message.Progress, scan map[int32]
 	ob.blocked = true
 	ps := &push{version: st.Info.Version, to: to, scan: scan}
 	r.pushes[o] = ps
+	p.s.moveBegun()
 	for _, osd := range slices.Sorted(maps.Keys(to)) {
 		p.sendPush(o, osd, to[osd])
 	}
@@ -274,7 +272,7 @@ func (p *pg) pushFailed(o ceph.HObject, err error) {
 
 func (p *pg) sendPush(o ceph.HObject, osd int32, from message.Progress) {
 	ps := p.recovery.pushes[o]
-	chunk, err := recovery.Read(p.s.d.store, p.id, o, from)
+	chunk, err := p.read(o, from)
 	if err != nil || chunk.After.Error {
 		p.pushFailed(o, err)
 		return
@@ -282,8 +280,15 @@ func (p *pg) sendPush(o ceph.HObject, osd int32, from message.Progress) {
 	chunk.Version = ps.version
 	ps.to[osd] = chunk.After
 	p.stats.RecoveredBytes += int64(len(chunk.Content))
+	p.stats.RecoveredKeys += int64(len(chunk.Omap))
 	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGPush{PGHead: p.headTo(),
 		Pushes: []message.Push{chunk}})
+}
+
+// read is the next piece of an object.
+func (p *pg) read(o ceph.HObject, from message.Progress) (message.Push, error) {
+	bytes, keys := p.s.chunk()
+	return recovery.Read(p.s.d.store, p.id, o, from, bytes, keys)
 }
 
 // recoveryMessage takes a message about copying objects.
@@ -302,6 +307,10 @@ func (p *pg) recoveryMessage(ev *event) {
 		for i := range m.Replies {
 			p.onPushReply(m.From.OSD, &m.Replies[i])
 		}
+	case *message.MBackfillReserve:
+		p.onReserve(&m.Reserve, reserve.Backfill)
+	case *message.MRecoveryReserve:
+		p.onReserve(&m.Reserve, reserve.Recovery)
 	default:
 		p.backfillMessage(ev)
 	}
@@ -310,7 +319,7 @@ func (p *pg) recoveryMessage(ev *event) {
 
 // onPull sends the primary a piece of an object.
 func (p *pg) onPull(from int32, pl *message.Pull) {
-	chunk, err := recovery.Read(p.s.d.store, p.id, pl.Object, pl.From)
+	chunk, err := p.read(pl.Object, pl.From)
 	if err != nil {
 		p.s.d.log.Error("object can't be read for the primary", "pg", p.id, "oid", pl.Object,
 			"err", err)
@@ -384,7 +393,7 @@ func (p *pg) wanted(from int32, ps *message.Push) bool {
 		r.bad[from] = map[ceph.HObject]bool{}
 	}
 	r.bad[from][ps.Object] = true
-	delete(r.pulls, ps.Object)
+	p.endPull(ps.Object)
 	p.startPull(ps.Object)
 	return false
 }
@@ -414,12 +423,24 @@ func (p *pg) pieceDurable(from int32, o ceph.HObject, progress message.Progress,
 		p.sendPull(o, progress)
 		return
 	}
-	delete(p.recovery.pulls, o)
+	p.endPull(o)
 	p.stats.Recovered++
 	p.apply(p.m.Recovered())
 	p.unblock(o)
 	p.recoverObject(o)
-	p.s.recoverMore()
+	p.recover()
+}
+
+// endPull ends a pull, done or not.
+func (p *pg) endPull(o ceph.HObject) {
+	delete(p.recovery.pulls, o)
+	p.s.moveEnded(1)
+}
+
+// endPush ends a push to all copies.
+func (p *pg) endPush(o ceph.HObject) {
+	delete(p.recovery.pushes, o)
+	p.s.moveEnded(1)
 }
 
 func (p *pg) replyPush(to int32, o ceph.HObject, result int32) {
@@ -454,11 +475,11 @@ func (p *pg) onPushReply(from int32, r *message.PushReply) {
 	}
 	effects := p.m.PeerRecovered(from, r.Object)
 	if len(ps.to) == 0 {
-		delete(p.recovery.pushes, r.Object)
+		p.endPush(r.Object)
 		p.unblock(r.Object)
 	}
 	p.apply(effects)
-	p.s.recoverMore()
+	p.recover()
 }
 
 // unblock lets the requests for an object go on.

@@ -170,26 +170,6 @@ func (p *pg) state() pgstat.State {
 	return s
 }
 
-// activeState is what an active PG is besides.
-func (p *pg) activeState() pgstat.State {
-	var s pgstat.State
-	recovering, backfilling := p.m.NeedsRecovery(), p.m.NeedsBackfill()
-	if recovering {
-		s |= pgstat.Recovering
-	} else if backfilling {
-		s |= pgstat.Backfilling
-	}
-	acting, _ := p.m.Acting()
-	full := len(acting) >= int(p.pool.Size)
-	if recovering || !full && p.stats.Objects > 0 || backfilling && p.stats.Objects > 0 {
-		s |= pgstat.Degraded
-	}
-	if p.m.IsClean() && full {
-		s |= pgstat.Clean
-	}
-	return s
-}
-
 const osdmapNone = 0x7fffffff
 
 func sameOSDs(a, b []int32) bool {
@@ -274,25 +254,8 @@ func (p *pg) countObjects(s *pgstat.Sum) {
 	}
 	missing := int64(p.m.Missing().Len())
 	s.ObjectsMissingOnPrimary, s.ObjectsMissing = missing, missing
-	s.ObjectsDegraded = missing
-	acting, _ := p.m.Acting()
-	for _, o := range p.members {
-		peer := p.m.Peer(o)
-		if peer == nil || peer.Missing == nil {
-			continue
-		}
-		s.ObjectsDegraded += int64(peer.Missing.Len())
-		if peer.Info.IsIncomplete() {
-			left := max(0, st.Objects-p.recovery.copied[o])
-			if len(acting) < int(p.pool.Size) {
-				continue
-			}
-			s.ObjectsMisplaced += left
-		}
-	}
-	if n := int(p.pool.Size) - len(acting); n > 0 {
-		s.ObjectsDegraded += int64(n) * st.Objects
-	}
+	s.ObjectsUnfound = int64(len(p.recovery.unfound))
+	s.ObjectsDegraded, s.ObjectsMisplaced = p.lacking()
 }
 
 // update moves the stamps to now as far as the state says.

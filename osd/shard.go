@@ -9,6 +9,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/osd/sched"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -72,6 +73,10 @@ type shard struct {
 	batch    []pending
 	subs     []objectstore.Submission
 	now      time.Time
+
+	bg     sched.Queue[*pg] // PGs that have something to recover
+	again  time.Duration    // when to look at bg again; 0 for not by the clock
+	moving int              // objects of its PGs that are on their way
 }
 
 // A pending is a transaction of the batch that is being gathered.
@@ -133,12 +138,18 @@ func (s *shard) sync(f func(*shard)) bool {
 
 // run drains the queue, steps every event, and submits what came of them as one batch.
 func (s *shard) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
 		if s.turn() {
 			continue
 		}
+		if s.again > 0 {
+			timer.Reset(s.again)
+		}
 		select {
 		case <-s.wake:
+		case <-timer.C:
 		case <-s.d.stop:
 			return
 		}
@@ -169,12 +180,18 @@ func (s *shard) turn() bool {
 	s.flush()
 	clear(work)
 	s.spare = work[:0]
+	if s.bg.Len() > 0 {
+		s.work()
+	}
 	return len(work) > 0
 }
 
 func (s *shard) step(ev *event) {
 	switch ev.kind {
 	case evOp:
+		if s.moving > 0 || s.bg.Len() > 0 {
+			s.served(ev.op)
+		}
 		s.clientOp(ev)
 	case evRepOp:
 		s.withPG(ev, (*pg).repOp)

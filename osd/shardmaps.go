@@ -60,6 +60,9 @@ func (s *shard) arrived() {
 		}
 		p.pullAgain()
 		p.serve()
+		if p.active {
+			p.recover() // flags, priorities and fullness may be others
+		}
 	}
 	if s.d.booted.Load() {
 		s.makePGs()

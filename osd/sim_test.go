@@ -53,8 +53,9 @@ type sim struct {
 	tamper func(b message.Body)
 }
 
-// odds are how rarely each fault may happen: once in so many steps of a node, or of all for out.
-type odds struct{ slander, isolate, crash, out, resize int }
+// odds are how rarely each fault may happen: once in so many steps of a node, or of all for out and
+// flags.
+type odds struct{ slander, isolate, crash, out, resize, flags int }
 
 type simNode struct {
 	s     *sim
@@ -99,7 +100,8 @@ const simPool = 1
 func newSim(t testing.TB, seed uint64, osds int) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 7)), clock: time.Unix(1e9, 0),
 		full: map[ceph.Epoch][]byte{}, incs: map[ceph.Epoch][]byte{},
-		links: map[[2]int32][]message.Body{}, port: 7000, odds: odds{1500, 700, 400, 3000, 600},
+		links: map[[2]int32][]message.Body{}, port: 7000,
+		odds:  odds{1500, 700, 400, 3000, 600, 1000},
 		grace: []string{"0.5", "2.5"}[seed%2],
 		temp:  map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{}}
 	cm, err := crush.Default(osds, "osd")
@@ -162,7 +164,11 @@ func (s *sim) start(n *simNode) {
 		Store: n.store, Log: log,
 		Config: map[string]string{"osd_heartbeat_grace": s.grace,
 			"osd_min_pg_log_entries": "20", "osd_max_pg_log_entries": "40",
-			"osd_target_pg_log_entries_per_osd": "40", "osd_pg_log_dups_tracked": "100"},
+			"osd_target_pg_log_entries_per_osd": "40", "osd_pg_log_dups_tracked": "100",
+			"osd_backfill_retry_interval": "0.2", "osd_recovery_sleep": "0.005",
+			"osd_op_queue":       []string{"mclock_scheduler", "wpq"}[s.rng.IntN(2)],
+			"osd_mclock_profile": []string{"balanced", "high_client_ops"}[s.rng.IntN(2)],
+			"osd_max_backfills":  fmt.Sprint(1 + s.rng.IntN(2))},
 		OnFatal: func(err error) { panic(err) }}, func() time.Time { return s.clock })
 	if err != nil {
 		s.t.Fatal(err)
@@ -216,23 +222,6 @@ func (s *sim) cut(n *simNode) {
 			delete(s.links, k)
 		}
 	}
-}
-
-// slander marks a node down that is alive, as when its heartbeats are lost; it boots again.
-func (s *sim) slander(n *simNode) {
-	if *simTrace {
-		fmt.Fprintln(os.Stderr, "--- marked down while alive:", n.id, "at", s.steps)
-	}
-	s.markDown(n.id)
-}
-
-// isolate cuts a node off that goes on serving whoever reaches it, and marks it down.
-func (s *sim) isolate(n *simNode) {
-	n.apart = s.clock.Add(time.Duration(300+s.rng.IntN(2000)) * time.Millisecond)
-	if *simTrace {
-		fmt.Fprintln(os.Stderr, "--- cut off:", n.id, "at", s.steps, "until", n.apart)
-	}
-	s.markDown(n.id)
 }
 
 // renew gives a node another address; its connections are gone.
@@ -363,7 +352,7 @@ func (s *sim) nodeActions(n *simNode, add func(int, func())) {
 		return
 	}
 	for _, sh := range n.d.shards {
-		if len(sh.in) > 0 {
+		if len(sh.in) > 0 || sh.bg.Len() > 0 {
 			add(20, func() { sh.turn() })
 		}
 	}
@@ -432,6 +421,9 @@ func (s *sim) monActions(add func(int, func())) {
 			s.commit(inc)
 		})
 	}
+	if !s.quiet && s.rng.IntN(s.odds.flags) == 0 {
+		add(20, s.flag)
+	}
 }
 
 // resize changes the numbers of PGs, as a manager does: only when all PGs have been active.
@@ -480,6 +472,15 @@ func (s *sim) heal() {
 	for _, n := range s.nodes {
 		inc.NewWeight[n.id] = osdmap.WeightIn
 	}
+	inc.NewState = map[int32]osdmap.State{}
+	for _, n := range s.nodes {
+		full := s.m.State[n.id] & (osdmap.OSDBackfillfull | osdmap.OSDFull)
+		if full != 0 {
+			inc.NewState[n.id] = full
+		}
+	}
+	inc.NewFlags = int32(s.m.Flags &^ (osdmap.FlagNoRecover | osdmap.FlagNoBackfill |
+		osdmap.FlagNoRebalance))
 	s.commit(inc)
 	for _, n := range s.nodes {
 		n.apart = time.Time{}
@@ -563,6 +564,7 @@ func (s *sim) run(steps int) {
 	s.check()
 	s.checkLogs()
 	s.checkPlaces()
+	s.checkSlots()
 	s.t.Logf("%d steps, epoch %d", s.steps, s.m.Epoch)
 }
 

@@ -124,3 +124,16 @@ func (n *simNode) contents(c ceph.SPG, o ceph.HObject) string {
 	}
 	return out
 }
+
+// checkSlots looks for recovery slots that are still held when nothing is left to recover.
+func (s *sim) checkSlots() {
+	for _, n := range s.nodes {
+		sl := &n.d.slots
+		lg, lw := sl.local.Len()
+		rg, rw := sl.remote.Len()
+		if lg+lw+rg+rw+len(sl.bringing) > 0 || sl.active.Load() != 0 {
+			s.t.Errorf("osd.%d: slots are left over: own %d+%d, lent %d+%d, bringing %v, %d moving",
+				n.id, lg, lw, rg, rw, sl.bringing, sl.active.Load())
+		}
+	}
+}

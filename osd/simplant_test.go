@@ -46,7 +46,7 @@ func TestSimFindsPlantedBugs(t *testing.T) {
 					s := newSim(v, seed, 3+int(i%3))
 					s.tamper = bug.tamper
 					s.odds = odds{slander: 1e9, isolate: 200, crash: 1e9, out: 1e9,
-						resize: 1e9}
+						resize: 1e9, flags: 1e9}
 					s.run(6000)
 				}()
 				if <-done; v.failed {

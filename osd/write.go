@@ -199,7 +199,13 @@ func (w *write) finish(p *pg) {
 	}
 	w.object.inflight--
 	if w.object.inflight == 0 {
-		p.runWaiting(w.object)
+		if w.object.wanted {
+			w.object.wanted = false
+			p.pushWanted(w.hobject)
+		}
+		if !w.object.blocked {
+			p.runWaiting(w.object)
+		}
 	}
 }
 
@@ -228,9 +234,8 @@ func (p *pg) takeOps() []*clientOp {
 		out = append(out, ob.waiting...)
 		ob.waiting = nil
 	}
-	out = append(out, p.recovery.held...)
 	out = append(out, p.waiting...)
-	p.waiting, p.recovery.held = nil, nil
+	p.waiting = nil
 	return out
 }
 

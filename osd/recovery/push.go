@@ -9,17 +9,12 @@ import (
 	"glue/wire/message"
 )
 
-// Limits of one push.
-const (
-	ChunkBytes = 8 << 20
-	ChunkKeys  = 8192
-)
-
-// Read makes the next push of an object after what before says has been copied. The object's
-// version is the caller's to fill in. An object that is not there gives a push with an error.
-func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progress) (
-	message.Push, error,
-) {
+// Read makes the next push of an object after what before says has been copied, of about so many
+// bytes and keys. The object's version is the caller's to fill in. An object that is not there
+// gives a push with an error.
+func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progress,
+	maxBytes, maxKeys int,
+) (message.Push, error) {
 	p := message.Push{Object: o, Before: before, After: before}
 	st, err := s.Stat(c, o)
 	if errors.Is(err, ceph.ENOENT) {
@@ -39,9 +34,9 @@ func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progre
 			return p, fmt.Errorf("omap header of %v: %w", o, err)
 		}
 	}
-	left := ChunkBytes
+	left := maxBytes
 	if !before.OmapComplete {
-		if left, err = readOmap(s, c, &p, left); err != nil {
+		if left, err = readOmap(s, c, &p, left, maxKeys); err != nil {
 			return p, err
 		}
 	}
@@ -52,7 +47,7 @@ func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progre
 }
 
 // readOmap adds keys above the last copied, and returns how many bytes are left for data.
-func readOmap(s objectstore.Store, c ceph.SPG, p *message.Push, left int) (int, error) {
+func readOmap(s objectstore.Store, c ceph.SPG, p *message.Push, left, maxKeys int) (int, error) {
 	p.Omap = map[string][]byte{}
 	from := p.Before.OmapTo
 	for kv, err := range s.OmapScan(c, p.Object, from) {
@@ -62,7 +57,7 @@ func readOmap(s objectstore.Store, c ceph.SPG, p *message.Push, left int) (int, 
 		if kv.Key == from && from != "" {
 			continue // copied by the push before
 		}
-		if len(p.Omap) >= ChunkKeys || left <= 0 {
+		if len(p.Omap) >= maxKeys || left <= 0 {
 			return 0, nil
 		}
 		p.Omap[kv.Key] = append([]byte(nil), kv.Value...)

@@ -13,6 +13,11 @@ import (
 	"glue/wire/message"
 )
 
+const (
+	ChunkBytes = 8 << 20
+	ChunkKeys  = 8192
+)
+
 var coll = ceph.SPG{PGID: ceph.PGID{Pool: 1}, Shard: ceph.NoShard}
 
 func submit(t *testing.T, s *memstore.Store, tr *objectstore.Transaction) {
@@ -40,7 +45,7 @@ func transfer(t *testing.T, from, to *memstore.Store, o ceph.HObject) int {
 	}
 	progress := Start()
 	for n := 1; ; n++ {
-		p, err := Read(from, coll, o, progress)
+		p, err := Read(from, coll, o, progress, ChunkBytes, ChunkKeys)
 		if err != nil || p.After.Error {
 			t.Fatal(err, p.After.Error)
 		}

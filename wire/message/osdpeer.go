@@ -238,6 +238,7 @@ type Reserve struct {
 	PrimaryBytes    int64 // how much a backfill will bring
 	ShardBytes      int64
 	MinLastComplete ceph.Eversion
+	Seq             uint64 // of the primary's attempt; answers repeat it
 }
 
 func (m *Reserve) denc(c *denc.Coder) {
@@ -248,6 +249,7 @@ func (m *Reserve) denc(c *denc.Coder) {
 		c.I64(&m.PrimaryBytes)
 		c.I64(&m.ShardBytes)
 		m.MinLastComplete.Denc(c)
+		c.U64(&m.Seq)
 	})
 }
 

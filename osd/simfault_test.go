@@ -1,0 +1,41 @@
+package osd
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"glue/cluster/osdmap"
+)
+
+// flag is an operator who sets or unsets a flag about recovery, or an OSD that fills up or is
+// emptied.
+func (s *sim) flag() {
+	inc := s.change()
+	if s.rng.IntN(2) == 0 {
+		all := []osdmap.Flags{osdmap.FlagNoRecover, osdmap.FlagNoBackfill,
+			osdmap.FlagNoRebalance}
+		inc.NewFlags = int32(s.m.Flags ^ all[s.rng.IntN(len(all))])
+	} else {
+		full := []osdmap.State{osdmap.OSDBackfillfull, osdmap.OSDFull}
+		inc.NewState = map[int32]osdmap.State{int32(s.rng.IntN(len(s.nodes))): full[s.rng.IntN(2)]}
+	}
+	s.commit(inc)
+}
+
+// slander marks a node down that is alive, as when its heartbeats are lost; it boots again.
+func (s *sim) slander(n *simNode) {
+	if *simTrace {
+		fmt.Fprintln(os.Stderr, "--- marked down while alive:", n.id, "at", s.steps)
+	}
+	s.markDown(n.id)
+}
+
+// isolate cuts a node off that goes on serving whoever reaches it, and marks it down.
+func (s *sim) isolate(n *simNode) {
+	n.apart = s.clock.Add(time.Duration(300+s.rng.IntN(2000)) * time.Millisecond)
+	if *simTrace {
+		fmt.Fprintln(os.Stderr, "--- cut off:", n.id, "at", s.steps, "until", n.apart)
+	}
+	s.markDown(n.id)
+}
