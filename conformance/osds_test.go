@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -109,4 +112,38 @@ func TestFullPools(t *testing.T) {
 		!strings.Contains(out, "e") {
 		t.Errorf("objects %q", out)
 	}
+}
+
+// TestOSDPerf: OSDs report how long their stores take, and "osd perf" and "pg dump" print it.
+func TestOSDPerf(t *testing.T) {
+	f := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(f, make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	type perf struct {
+		Commit int64 `json:"commit_latency_ns"`
+		Apply  int64 `json:"apply_latency_ns"`
+	}
+	var got struct {
+		Stats struct {
+			Infos []struct {
+				Perf perf `json:"perf_stats"`
+			} `json:"osd_perf_infos"`
+		} `json:"osdstats"`
+	}
+	waitFor(t, "latencies in osd perf", func() bool {
+		must(t, "rados", "-p", pool, "put", "perf", f)
+		out := must(t, "ceph", "osd", "perf", "-f", "json")
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range got.Stats.Infos {
+			if p := o.Perf; p.Commit > 1000 && p.Apply > 0 && p.Commit >= p.Apply &&
+				p.Commit < int64(time.Minute) {
+				return true
+			}
+		}
+		return false
+	})
+	must(t, "rados", "-p", pool, "rm", "perf")
 }

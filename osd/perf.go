@@ -19,6 +19,7 @@ type counters struct {
 	registry                                       perf.Registry
 	ops, reads, writes, latency, readLat, writeLat *perf.Value
 	subops, slow, in, out                          *perf.Value
+	commit, apply                                  *perf.Value
 	readHist, writeHist                            *perf.Histogram
 }
 
@@ -34,6 +35,10 @@ func (c *counters) init() {
 	c.in = g.New(perf.Bytes, "op_in_bytes", "client operations total write size")
 	c.out = g.New(perf.Bytes, "op_out_bytes", "client operations total read size")
 	c.slow = g.New(perf.Gauge, "slow_ops", "operations that are slow now")
+	g = c.registry.Group("objectstore")
+	c.commit = g.New(perf.Average, "commit_lat", "from a transaction to its being on disk")
+	c.apply = g.New(perf.Average, "apply_lat", "from a transaction to its being readable")
+	g = c.registry.Group("osd")
 	latency, size := perf.Axis{Name: "Latency (usec)", Quant: 100_000},
 		perf.Axis{Name: "Request size (bytes)", Quant: 512}
 	c.readHist = g.NewHistogram("op_r_latency_out_bytes_histogram",

@@ -10,6 +10,7 @@ import (
 	"glue/cluster/mgrmap"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
+	"glue/internal/perf"
 	"glue/osd/peering"
 	"glue/wire/message"
 	"glue/wire/msgr"
@@ -37,6 +38,8 @@ type reporter struct {
 	last  time.Time
 	retry time.Time // when to connect again
 	seq   uint64
+	// The store's latencies have been reported up to here.
+	commit, apply perf.Mark
 
 	minClean  atomicEpoch
 	configDue atomic.Bool // the manager has not heard of the options in force
@@ -386,7 +389,13 @@ func (d *Daemon) osdStats(m *osdmap.Map) pgstat.OSD {
 	for _, s := range d.shards {
 		pgs += int(s.count.Load())
 	}
+	r, c := &d.reporter, &d.counters
+	commit, next := c.commit.Average(r.commit)
+	r.commit = next
+	apply, next := c.apply.Average(r.apply)
+	r.apply = next
 	return pgstat.OSD{
+		CommitLatencyNS: uint64(commit), ApplyLatencyNS: uint64(apply),
 		Statfs: pgstat.Statfs{Total: u.Total, Available: u.Available, Allocated: int64(u.Data),
 			DataStored: int64(u.Data), OmapAllocated: int64(u.Omap),
 			InternalMetadata: int64(u.Metadata)},

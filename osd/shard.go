@@ -282,6 +282,7 @@ func (s *shard) flush() {
 		s.subs = append(s.subs, objectstore.Submission{Transaction: batch[i].txn, Done: done.one})
 	}
 	errs := s.d.store.SubmitAll(s.subs)
+	s.d.counters.apply.Observe(s.d.now().Sub(done.start))
 	refused := 0
 	for i := range batch {
 		var err error
@@ -320,6 +321,7 @@ func (s *shard) taken(p *pending, err error) {
 // when none is left.
 type completion struct {
 	s     *shard
+	start time.Time
 	batch []pending
 	mu    sync.Mutex
 	left  int
@@ -327,11 +329,14 @@ type completion struct {
 }
 
 func (s *shard) completion(batch []pending) *completion {
-	return &completion{s: s, batch: batch, left: len(batch) + 1}
+	return &completion{s: s, start: s.d.now(), batch: batch, left: len(batch) + 1}
 }
 
 // one runs on the store's goroutine.
-func (c *completion) one(err error) { c.finish(1, err) }
+func (c *completion) one(err error) {
+	c.s.d.counters.commit.Observe(c.s.d.now().Sub(c.start))
+	c.finish(1, err)
+}
 
 // submitted accounts for the refused ones and for the call itself.
 func (c *completion) submitted(refused int) { c.finish(1+refused, nil) }

@@ -44,6 +44,22 @@ func (v *Value) Observe(d time.Duration) {
 	v.n.Add(1)
 }
 
+// Average is how long what was observed since mark took on average, 0 if nothing was, and the mark
+// for the next interval. The zero Mark is the start.
+func (v *Value) Average(since Mark) (time.Duration, Mark) {
+	now := Mark{v.n.Load(), v.sum.Load()}
+	if now.n < since.n { // the counters were reset
+		since = Mark{}
+	}
+	if now.n == since.n {
+		return 0, now
+	}
+	return time.Duration((now.sum - since.sum) / (now.n - since.n)), now
+}
+
+// A Mark is a moment in the life of an average.
+type Mark struct{ n, sum int64 }
+
 // A Group is the counters of one part of a daemon, such as "osd" or "bluestore".
 type Group struct {
 	Name       string

@@ -30,3 +30,22 @@ func TestDump(t *testing.T) {
 		t.Errorf("schema %+v", s)
 	}
 }
+
+// TestAverage: an average is over what came since the mark, and a reset does not make it negative.
+func TestAverage(t *testing.T) {
+	var r Registry
+	v := r.Group("osd").New(Average, "lat", "")
+	v.Observe(2 * time.Millisecond)
+	v.Observe(4 * time.Millisecond)
+	var mark Mark
+	for i, want := range []time.Duration{3 * time.Millisecond, 0, 10 * time.Millisecond} {
+		if i == 2 {
+			r.Reset("all")
+			v.Observe(10 * time.Millisecond)
+		}
+		var got time.Duration
+		if got, mark = v.Average(mark); got != want {
+			t.Errorf("interval %d: %v, want %v", i, got, want)
+		}
+	}
+}
