@@ -27,6 +27,8 @@ type state struct {
 	reportAt time.Time
 	daemons  map[string]*daemonState // by name: osd.0, mon.a
 	activeAt time.Time               // when this manager became the active one
+	resizing bool                    // pools are being adjusted
+	resizeAt time.Time               // not before
 	ready    bool                    // the statistics are those of all OSDs
 }
 
@@ -128,6 +130,9 @@ func (s *state) tick(m *Manager, now time.Time) {
 	if now.Sub(s.beaconAt) >= s.set.Duration("mgr_beacon_period") {
 		m.beacon()
 	}
+	if s.active && s.osdmap != nil {
+		m.resizePools(now)
+	}
 	if s.active && now.Sub(s.reportAt) >= s.set.Duration("mgr_stats_period") {
 		s.dirty = true
 	}
@@ -145,4 +150,5 @@ func (m *Manager) report(now time.Time) {
 	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set, s.daemonChecks()...)
 	m.client.Send(&message.MMonMgrReport{GID: m.client.GlobalID(), Digest: digest, Health: health,
 		Partial: !s.complete(now)})
+	m.resizePools(now)
 }

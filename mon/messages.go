@@ -123,6 +123,10 @@ func (c *core) osdMessage(e event) {
 		if s.isOSD(b.OSD) && !c.busy(e) {
 			c.osd.PGTemp(now, b)
 		}
+	case *message.MOSDPGReadyToMerge:
+		if s.isOSD(b.OSD) && !c.busy(e) {
+			c.osd.ReadyToMerge(now, b)
+		}
 	case *message.MOSDBeacon:
 		if s.isOSD(b.OSD) {
 			c.osd.Beacon(now, b)

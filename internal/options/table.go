@@ -169,6 +169,11 @@ var table = []Option{
 	{Name: "mgr_stats_period", Kind: Int, Level: "basic", Default: "5", Min: "1",
 		Services: "mgr osd", Help: "interval of daemon reports to the manager"},
 
+	{Name: "target_max_misplaced_ratio", Kind: Float, Level: "basic", Default: "0.05",
+		Services: "mgr", Help: "share of object copies that may be out of place on purpose"},
+	{Name: "mgr_max_pg_num_change", Kind: Int, Level: "advanced", Default: "128", Min: "1",
+		Services: "mgr", Help: "by how much pg_num may be ahead of pgp_num"},
+
 	// OSD.
 	{Name: "osd_data", Kind: Str, Level: "advanced", Services: "osd", Startup: true,
 		Help: "path to OSD data"},

@@ -182,7 +182,7 @@ func (s *Service) checkPGsPerOSD(except int64, pgs, size int64) *service.Answer 
 	total := pgs * size
 	for id, p := range s.m.Pools {
 		if id != except {
-			total += int64(p.PGNum) * int64(p.Size)
+			total += int64(p.PGNumTarget) * int64(p.Size)
 		}
 	}
 	if total <= limit {

@@ -229,43 +229,6 @@ func (s *Service) setMinSize(x *poolSetting) *service.Answer {
 	return nil
 }
 
-// setPGNum refuses to change the number of PGs: splitting and merging are not there yet, and to
-// change the number without them would lose data.
-func (s *Service) setPGNum(x *poolSetting) *service.Answer {
-	n, bad := x.number()
-	switch {
-	case bad != nil:
-		return bad
-	case n == int64(x.p.PGNum):
-		x.said = "unchanged"
-		return nil
-	case x.p.Flags.Has(osdmap.PoolNoPGChange):
-		return x.fail(ceph.EPERM, "pool pg_num change is disabled; you must unset nopgchange flag "+
-			"for the pool first")
-	}
-	return x.fail(ceph.EOPNOTSUPP, "changing pg_num of a pool that exists (%d) is not "+
-		"available in "+
-		"this release of Glue: choose it when the pool is created", x.p.PGNum)
-}
-
-func (s *Service) setPGPNum(x *poolSetting) *service.Answer {
-	n, bad := x.number()
-	switch {
-	case bad != nil:
-		return bad
-	case x.p.Flags.Has(osdmap.PoolNoPGChange):
-		return x.fail(ceph.EPERM, "pool pgp_num change is disabled; you must unset nopgchange "+
-			"flag "+
-			"for the pool first")
-	case n <= 0:
-		return x.fail(ceph.EINVAL, "specified pgp_num must > 0, but you set to %d", n)
-	case n > int64(x.p.PGNumTarget):
-		return x.fail(ceph.EINVAL, "specified pgp_num %d > pg_num %d", n, x.p.PGNumTarget)
-	}
-	x.p.PGPNum, x.p.PGPNumTarget = uint32(n), uint32(n)
-	return nil
-}
-
 func (s *Service) setCrushRule(x *poolSetting) *service.Answer {
 	id, ok := s.m.Crush.RuleID(x.value)
 	if !ok {
@@ -315,6 +278,10 @@ func (s *Service) setVar(name string, x *poolSetting) *service.Answer {
 		return s.setAutoscale(x)
 	case "bulk":
 		return flagVar("bulk").set(s, x)
+	case "pg_num_actual":
+		return s.setPGNumActual(x)
+	case "pgp_num_actual":
+		return s.setPGPNumActual(x)
 	}
 	for _, v := range slices.Concat(poolVars, erasureVars) {
 		if v.name == name && v.set != nil {

@@ -238,6 +238,35 @@ func (m *MOSDPGCreated) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) { m.PG.Denc(c) })
 }
 
+// MOSDPGReadyToMerge tells the monitors that a pool's last PG and the one that it is to be merged
+// into have all they need and write no more; Paxos.Version is the epoch for which that is so. Not
+// ready means that they can't be merged.
+type MOSDPGReadyToMerge struct {
+	Paxos
+	OSD                              int32
+	Source                           ceph.PGID
+	SourceVersion, TargetVersion     ceph.Eversion
+	LastEpochStarted, LastEpochClean ceph.Epoch
+	Ready                            bool
+}
+
+// Type is MSG_OSD_PG_READY_TO_MERGE.
+func (*MOSDPGReadyToMerge) Type() Type { return 122 }
+
+// Denc is our own layout.
+func (m *MOSDPGReadyToMerge) Denc(c *denc.Coder, _ uint16) {
+	m.Paxos.Denc(c)
+	own(c, func(c *denc.Coder) {
+		c.I32(&m.OSD)
+		m.Source.Denc(c)
+		m.SourceVersion.Denc(c)
+		m.TargetVersion.Denc(c)
+		m.LastEpochStarted.Denc(c)
+		m.LastEpochClean.Denc(c)
+		c.Bool(&m.Ready)
+	})
+}
+
 // A PGCreate says when a PG came into being and its history, encoded by cluster/pginfo.
 type PGCreate struct {
 	Created   ceph.Epoch

@@ -67,6 +67,7 @@ var Table = []Row{
 	{117, "MOSDRepScrubMap", 1, 1, func() Body { return new(MOSDRepScrubMap) }},
 	{120, "MOSDPGCreate2", 1, 1, func() Body { return new(MOSDPGCreate2) }},
 	{121, "MOSDScrub2", 1, 1, func() Body { return new(MOSDScrub2) }},
+	{122, "MOSDPGReadyToMerge", 1, 1, func() Body { return new(MOSDPGReadyToMerge) }},
 	{123, "MOSDMarkMeDead", 1, 1, func() Body { return new(MOSDMarkMeDead) }},
 	{130, "MOSDPGNotify2", 1, 1, func() Body { return new(MOSDPGNotify2) }},
 	{131, "MOSDPGQuery2", 1, 1, func() Body { return new(MOSDPGQuery2) }},
