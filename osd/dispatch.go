@@ -64,6 +64,8 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 	case *message.MMgrConfigure, *message.MPGStatsAck, *message.MMgrOpen:
 	case *message.MCommand:
 		d.handleCommand(c, m, b)
+	case *message.MOSDForceRecovery:
+		d.forceRecovery(b)
 	case *message.MOSDBackoff:
 		d.handleBackoff(c, b)
 	case *message.MOSDMarkMeDown, *message.MLogAck:
@@ -83,6 +85,8 @@ func mayTell(peer ceph.EntityType, b message.Body) bool {
 		return peer == ceph.TypeMon || peer == ceph.TypeOSD
 	case *message.MMgrMap:
 		return peer == ceph.TypeMon
+	case *message.MOSDForceRecovery:
+		return peer == ceph.TypeMgr
 	case *message.MOSDPing:
 		return peer == ceph.TypeOSD
 	}

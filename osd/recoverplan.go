@@ -3,9 +3,11 @@ package osd
 import (
 	"slices"
 
+	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
 	"glue/osd/reserve"
+	"glue/wire/message"
 )
 
 // recover asks for the slots that the PG needs now, or gives back what it no longer needs, and goes
@@ -20,6 +22,12 @@ func (p *pg) recover() {
 // plan is what the PG would do next: recovery from the log, then backfill.
 func (p *pg) plan() reserve.Plan {
 	p.recovery.full = false
+	if p.active && !p.m.NeedsRecovery() {
+		p.forced &^= pgstat.ForcedRecovery
+	}
+	if p.m.IsClean() {
+		p.forced = 0
+	}
 	m := p.s.osdmap
 	if !p.active || p.m.IsClean() || p.s.now.Before(p.recovery.from) {
 		return reserve.Plan{}
@@ -94,4 +102,33 @@ func (p *pg) workOn() {
 		}
 	}
 	p.s.enqueue(p)
+}
+
+// forceRecovery takes an operator's word which PGs go first, or no longer do.
+func (d *Daemon) forceRecovery(m *message.MOSDForceRecovery) {
+	if m.FSID != d.opt.FSID {
+		return
+	}
+	var bits pgstat.State
+	if m.Options&message.ForceRecovery != 0 {
+		bits |= pgstat.ForcedRecovery
+	}
+	if m.Options&message.ForceBackfill != 0 {
+		bits |= pgstat.ForcedBackfill
+	}
+	for _, id := range m.PGs {
+		spg := ceph.SPG{PGID: id.PGID, Shard: ceph.NoShard}
+		d.shardOf(spg).post(event{kind: evCall, call: func(s *shard) {
+			p := s.pgs[spg]
+			if p == nil || !p.primary {
+				return
+			}
+			p.forced |= bits
+			if m.Options&message.ForceCancel != 0 {
+				p.forced &^= bits
+			}
+			p.changed, p.dirty = s.now, true
+			p.recover()
+		}})
+	}
 }

@@ -311,7 +311,8 @@ type action struct {
 // step lets one thing happen.
 func (s *sim) step() {
 	s.steps++
-	s.clock = s.clock.Add(time.Duration(s.rng.IntN(2000)) * time.Microsecond)
+	// Every PG has its leases to renew: the more there are, the more happens in the same time.
+	s.clock = s.clock.Add(time.Duration(s.rng.IntN(2000)) * time.Microsecond * 4 / s.load())
 	var acts []action
 	add := func(w int, f func()) { acts = append(acts, action{w, f}) }
 	for _, k := range s.names {
@@ -532,6 +533,8 @@ func (s *sim) states() string {
 	for _, n := range s.nodes {
 		out += fmt.Sprintf("\nosd.%d epoch %d pending %d:", n.id, n.epoch, n.store.Pending())
 		for _, sh := range n.d.shards {
+			out += fmt.Sprintf("\n (%d events, stopped %v, %d in the background, %d moving)",
+				len(sh.in), sh.stopped, sh.bg.Len(), sh.moving)
 			for _, p := range sh.pgs {
 				up, _ := p.m.Up()
 				acting, _ := p.m.Acting()

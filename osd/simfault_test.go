@@ -39,3 +39,11 @@ func (s *sim) isolate(n *simNode) {
 	}
 	s.markDown(n.id)
 }
+
+// load is how much there is to do, in PGs.
+func (s *sim) load() time.Duration {
+	if p := s.m.Pools[simPool]; p != nil {
+		return time.Duration(max(4, p.PGNum))
+	}
+	return 4
+}

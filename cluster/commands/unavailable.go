@@ -15,10 +15,6 @@ var absent = []missing{
 		"osd pool scrub", "osd pool deep-scrub", "osd pool repair",
 		"osd scrub", "osd deep-scrub", "osd repair"}},
 	{"The binary form of the PG map", "use 'ceph pg dump -f json'", []string{"pg getmap"}},
-	{"Choosing which PGs recover first", "objects that clients wait for go first anyway", []string{
-		"pg force-recovery", "pg force-backfill", "pg cancel-force-recovery",
-		"pg cancel-force-backfill", "osd pool force-recovery", "osd pool force-backfill",
-		"osd pool cancel-force-recovery", "osd pool cancel-force-backfill"}},
 	{"Making a lost PG anew", "bring one of its OSDs back, give up what an OSD had with " +
 		"'ceph osd lost', or delete the pool", []string{"osd force-create-pg"}},
 	{"Cache tiering", "put a pool on faster disks with a CRUSH rule for their device class",

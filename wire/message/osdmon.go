@@ -320,3 +320,29 @@ func (m *MOSDScrub2) Denc(c *denc.Coder, _ uint16) {
 		c.Bool(&m.Deep)
 	})
 }
+
+// Bits of MOSDForceRecovery.Options (OFR_*).
+const (
+	ForceRecovery = 1
+	ForceBackfill = 2
+	ForceCancel   = 4
+)
+
+// MOSDForceRecovery tells a primary which PGs to recover or backfill before others, or no longer.
+type MOSDForceRecovery struct {
+	FSID    ceph.UUID
+	PGs     []ceph.SPG
+	Options uint8
+}
+
+// Type is MSG_OSD_FORCE_RECOVERY.
+func (*MOSDForceRecovery) Type() Type { return 151 }
+
+// Denc is our own layout.
+func (m *MOSDForceRecovery) Denc(c *denc.Coder, _ uint16) {
+	own(c, func(c *denc.Coder) {
+		m.FSID.Denc(c)
+		denc.List(c, &m.PGs)
+		c.U8(&m.Options)
+	})
+}

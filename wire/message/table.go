@@ -76,6 +76,7 @@ var Table = []Row{
 	{134, "MOSDPGLeaseAck", 1, 1, func() Body { return new(MOSDPGLeaseAck) }},
 	{140, "MMonPing", 1, 1, func() Body { return new(MMonPing) }},
 	{150, "MRecoveryReserve", 1, 1, func() Body { return new(MRecoveryReserve) }},
+	{151, "MOSDForceRecovery", 1, 1, func() Body { return new(MOSDForceRecovery) }},
 	{0x609, "MTimeCheck2", 1, 1, func() Body { return new(MTimeCheck2) }},
 	{0x700, "MMgrOpen", 3, 1, func() Body { return new(MMgrOpen) }},
 	{0x701, "MMgrConfigure", 4, 1, func() Body { return new(MMgrConfigure) }},
