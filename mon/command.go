@@ -77,6 +77,7 @@ func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 	}
 	a := c.run(run, &service.Request{
 		Command: cmd, Now: c.now(), Input: e.m.Data, Caller: e.s.caller(),
+		Waited: c.now().Sub(e.at),
 	})
 	if a.Again {
 		c.block(e)

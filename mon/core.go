@@ -69,6 +69,8 @@ type core struct {
 	probing  probing
 	told     told
 	clocks   timecheck
+	roll     rollcall
+	born     time.Time
 	// following is the leader that clients are passed on to, dial connects to it; without dial a
 	// follower serves nobody.
 	following following
@@ -143,6 +145,7 @@ func openCore(o Options, e Edges) (*core, error) {
 	}
 	c.gate.conf.Store(&gateConf{})
 	var unknown []string
+	c.born = c.now()
 	c.conf, unknown = daemon.NewConfig("mon", o.Name, o.Config)
 	if len(unknown) > 0 {
 		c.log.Debug("options are not known or not valid here", "options", unknown)

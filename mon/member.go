@@ -149,6 +149,9 @@ func (m *Member) Applied() uint64 { return m.c.node.Applied() }
 // ID is the member's id: of its store, not of its name.
 func (m *Member) ID() uint64 { return m.c.node.ID() }
 
+// Log is what the member holds of the log.
+func (m *Member) Log() (quorum.Log, error) { return m.c.node.Log() }
+
 // Voters are the ids of the members whose majority decides.
 func (m *Member) Voters() []uint64 { return m.c.node.Voters() }
 

@@ -119,7 +119,12 @@ func (c *core) cmdMonRemove(r *service.Request) service.Answer {
 		return service.Fail(ceph.EINVAL, "error: refusing removal of last monitor %s", name)
 	}
 	id := c.mon.ID(name)
-	if up, of := c.without(id); up <= of/2 {
+	up, of := c.without(id, c.present(r.Waited))
+	if up <= of/2 && r.Waited < answerFor {
+		c.callRoll()
+		return service.Answer{Again: true}
+	}
+	if up <= of/2 {
 		return service.Fail(ceph.EBUSY, "removing mon.%s would break quorum: of the %d that are "+
 			"left in it only %d would be up; start them or remove those that are down first",
 			name, of, up)
@@ -138,8 +143,7 @@ func (c *core) cmdMonRemove(r *service.Request) service.Answer {
 }
 
 // without is how many voters would be up, and how many there would be, without a member.
-func (c *core) without(id uint64) (up, of int) {
-	active := c.node.Active()
+func (c *core) without(id uint64, active []uint64) (up, of int) {
 	for _, v := range c.node.Voters() {
 		if v == id {
 			continue
@@ -230,7 +234,7 @@ func (c *core) cmdMonOKToRemove(r *service.Request) service.Answer {
 	if c.mon.Map().Rank(name) < 0 {
 		return service.OK("mon.%s does not exist", name)
 	}
-	if up, of := c.without(c.mon.ID(name)); up <= of/2 {
+	if up, of := c.without(c.mon.ID(name), c.node.Active()); up <= of/2 {
 		return service.Fail(ceph.EBUSY, "removing mon.%s would break quorum", name)
 	}
 	return service.OK("safe to remove mon.%s", name)

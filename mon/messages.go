@@ -30,6 +30,9 @@ func (c *core) handle(e event) {
 func (c *core) message(e event) {
 	defer c.survive(e)
 	before := e.s.blocked
+	if e.at.IsZero() {
+		e.at = c.now()
+	}
 	c.route(e)
 	if e.s.blocked == before {
 		e.s.queued.Add(-1)

@@ -134,6 +134,13 @@ func (c *core) probe(e event, b *message.MMonProbe) {
 		}
 	case message.ProbeReply:
 		c.probed(b)
+	case message.ProbeCall:
+		if c.node.Follows() {
+			e.s.reply(e.m, &message.MMonProbe{FSID: c.fsid, Kind: message.ProbePresent,
+				Name: c.opt.Name, Since: b.Since, Member: c.node.ID()})
+		}
+	case message.ProbePresent:
+		c.called(b)
 	case message.ProbeFacts:
 		c.introduced(e, b)
 	case message.ProbeQuorum:

@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/mon/monmon"
+	"glue/mon/quorum"
 	"glue/wire/message"
 )
 
@@ -24,6 +25,7 @@ type checker struct {
 	ids       map[uint64]string                // who gave a global id
 	lastTerm  uint64                           // of the leader that answered last
 	leaders   map[uint64]string                // by term
+	logs      map[uint64]quorum.Log            // by member: what it held when it ended
 	epochSeen uint64                           // newest epoch that anybody was told of
 	lastAsked time.Duration                    // when the command was begun that was answered last
 }
@@ -40,7 +42,7 @@ type stateAt struct {
 func (c *checker) init(w *world) {
 	*c = checker{w: w, seed: maphash.MakeSeed(), maps: map[string]map[ceph.Epoch]uint64{},
 		newest: map[*host]seen{}, states: map[uint64]stateAt{}, ids: map[uint64]string{},
-		leaders: map[uint64]string{}}
+		leaders: map[uint64]string{}, logs: map[uint64]quorum.Log{}}
 	for _, k := range []string{"osdmap", "monmap", "step of the osdmap"} {
 		c.maps[k] = map[ceph.Epoch]uint64{}
 	}

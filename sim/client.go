@@ -138,15 +138,14 @@ func (c *client) think() {
 func (c *client) act() {
 	switch {
 	case c.w.over():
-	case c.quiet || c.conn == nil:
+	case c.quiet || c.conn == nil || c.op != nil:
 		c.w.after(50*time.Millisecond+c.wait(50*time.Millisecond), c.act)
 	default:
-		c.invoke()
+		c.invoke(c.w.newOp(c))
 	}
 }
 
-func (c *client) invoke() {
-	o := c.w.newOp(c)
+func (c *client) invoke(o *op) {
 	c.tid++
 	o.call, o.tid, o.floor = c.w.now, c.tid, c.w.check.epochSeen
 	c.op = o

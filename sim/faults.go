@@ -22,6 +22,7 @@ type faults struct {
 	count int
 	end   time.Duration // of the bout
 	gap   time.Duration // between faults, in this bout
+	bout  int
 }
 
 // A fault is a row of the table of faults.
@@ -38,6 +39,7 @@ var faultTable = []fault{
 	{"leader's process ends", 5, func(f *faults) { f.kill(f.leader(), keepAll) }},
 	{"restart at once", 5, (*faults).blink},
 	{"promises forgotten", 4, (*faults).amnesia},
+	{"entries overwritten", 3, (*faults).overwritten},
 	{"power fails everywhere", 2, (*faults).blackout},
 	{"long outage", 1, (*faults).longOutage},
 	{"partition", 25, (*faults).partition},
@@ -48,7 +50,7 @@ var faultTable = []fault{
 	{"slow disk", 5, (*faults).slowDisk},
 	{"clock is set", 5, (*faults).setClock},
 	{"a monitor joins", 3, func(f *faults) { f.w.members.join() }},
-	{"a disk is lost", 1, func(f *faults) { f.w.members.loseDisk() }},
+	{"a disk is lost", 6, func(f *faults) { f.w.members.loseDisk() }},
 }
 
 // while is a time between a least one and a number of seconds, short ones as likely as long ones.
@@ -78,6 +80,16 @@ func (f *faults) during(d time.Duration, undo func()) {
 		if u := f.undo[n]; u != nil {
 			delete(f.undo, n)
 			u()
+		}
+	})
+}
+
+// later has something done after a while, unless the bout ends before.
+func (f *faults) later(d time.Duration, do func()) {
+	bout := f.bout
+	f.w.after(d, func() {
+		if f.bout == bout && f.w.bad == nil {
+			do()
 		}
 	})
 }
@@ -122,6 +134,7 @@ func (f *faults) heal() {
 	}
 	w.trace("heal")
 	w.result.Heals++
+	f.bout++
 	for n := 1; n <= f.count; n++ {
 		if u := f.undo[n]; u != nil {
 			delete(f.undo, n)
@@ -131,6 +144,7 @@ func (f *faults) heal() {
 	f.connect()
 	for _, h := range w.hosts {
 		h.stopped, h.slow, h.clock.step = min(h.stopped, w.now), 0, 0
+		h.mute = false
 		if h.m == nil {
 			h.start()
 		} else {

@@ -44,6 +44,8 @@ type host struct {
 	tickDue bool          // a tick among it; more than one are not kept
 	lag     time.Duration // how long after the step that is done now its messages leave
 	slow    time.Duration // how long a sync may take
+	mute    bool          // what it sends of the log's entries is lost
+	tail    tail          // for a planted bug
 }
 
 func (h *host) addrs() ceph.AddrVec {
@@ -110,6 +112,9 @@ func (h *host) start() {
 	h.disk.lies = false
 	h.peers, h.cables, h.held, h.tickDue = map[int]*mon.Session{}, map[int]*cable{}, nil, false
 	h.stopped = 0
+	if h.w.opt.Bug == StaleTail {
+		h.restoreTail()
+	}
 	m, err := mon.OpenMember(mon.Options{
 		Dir: storeDir, Name: h.name, Log: h.w.log.With("mon", h.name), Hostname: "host-" + h.name,
 		Listen: h.addrs()[0].AddrPort,
@@ -123,6 +128,7 @@ func (h *host) start() {
 	}
 	h.disk.started(h.w.opt.Bug == NotDurable)
 	h.m, h.member = m, m.ID()
+	h.w.check.reopened(h)
 	h.w.check.started(h)
 	h.do((*mon.Member).Settle)
 	h.ticks(h.life, h.w.now+time.Duration(h.rng.Int64N(int64(quorum.TickEvery))))
@@ -190,6 +196,9 @@ func (h *host) do(step func(m *mon.Member) error) {
 	}
 	h.disk.settled()
 	h.w.check.stepped(h)
+	if h.w.opt.Bug == StaleTail {
+		h.noteTail()
+	}
 	if h.lag > 0 {
 		h.stop(h.lag)
 	}
@@ -245,6 +254,7 @@ func (h *host) crash(l loss) {
 	h.w.trace("crash", "mon", h.name, "loss", int(l))
 	h.w.result.Crashes++
 	m := h.m
+	h.w.check.closing(h)
 	h.m, h.slow, h.lag = nil, 0, 0
 	h.life++
 	h.disk.cut()
@@ -268,9 +278,10 @@ func (h *host) carry(to ceph.AddrVec, b message.Body) {
 	if h.disk.isOff() || i < 0 || i >= len(h.w.hosts) {
 		return
 	}
-	if b = h.w.tamper(b); b == nil {
+	if h.mute && carriesEntries(b) {
 		return
 	}
+	b = h.w.tamper(b)
 	other := h.w.hosts[i]
 	h.w.net.links[h.id][i].send(h.lag, func() {
 		other.do(func(m *mon.Member) error {

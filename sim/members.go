@@ -16,9 +16,10 @@ const minVoters = 3
 // good among them, are more than a quorum has to survive.
 type members struct {
 	w      *world
-	busy   string // the change under way, "" for none
-	joins  *host  // who is to become a voter
-	leaves *host  // who may be removed, as far as is known
+	busy   string        // the change under way, "" for none
+	joins  *host         // who is to become a voter
+	leaves *host         // who may be removed, as far as is known
+	lost   time.Duration // when a disk was lost last
 }
 
 // leader is who certainly leads, nil for nobody.
@@ -66,17 +67,43 @@ func (m *members) loseDisk() {
 	}
 	h, at := voters[m.w.rng.IntN(len(voters))], monmon.Encode(lead.m.MonMap())
 	h.crash(loseAll)
+	m.lost = m.w.now
 	m.begin(h, at, "disk lost")
+	if m.w.rng.IntN(2) == 0 {
+		m.w.after(m.w.jitter(removeSoon/2), m.removeNow)
+	}
 	m.w.result.DisksLost++
+}
+
+// removeSoon is how soon after the loss of a disk another monitor may be removed.
+const removeSoon = 5 * time.Second
+
+// removeNow has a client remove a monitor while nobody may have noticed yet that another has lost
+// its disk: of the two that would be left of three, one would be gone for good.
+func (m *members) removeNow() {
+	for _, c := range m.w.clients {
+		if c.conn == nil || c.op != nil || c.quiet {
+			continue
+		}
+		if o, ok := m.removal(c.rng.IntN(60)); ok {
+			o.kind = &kinds[len(kinds)-1]
+			c.invoke(&o)
+		}
+		return
+	}
 }
 
 // begin gives a host a new store and starts it. Until it is a voter no other change is made.
 func (m *members) begin(h *host, monmap []byte, what string) {
 	m.w.trace(what, "mon", h.name)
+	id := m.w.rng.Uint64()>>1 | 1
+	if m.w.opt.Bug == OldMember && h.member != 0 {
+		id = h.member
+	}
 	h.disk, h.in, h.member = newDisk(), true, 0
 	var err error
 	h.seal, err = mon.MkfsJoinOn(h.disk, storeDir, mon.Joining{Name: h.name, Monmap: monmap,
-		Keyring: ring(), Member: m.w.rng.Uint64()>>1 | 1})
+		Keyring: ring(), Member: id})
 	if err != nil {
 		m.w.fail("mon.%s: no store to join with: %v", h.name, err)
 		return
@@ -95,7 +122,8 @@ func (m *members) watch() {
 	lead := m.w.leader()
 	if lead != nil && slices.Contains(lead.m.Voters(), m.joins.member) {
 		m.w.trace("joined", "mon", m.joins.name)
-		m.busy, m.joins = "", nil
+		m.joins = nil
+		m.settled()
 		return
 	}
 	m.w.after(time.Second, m.watch)
@@ -104,11 +132,17 @@ func (m *members) watch() {
 // removal is a command that removes a monitor, if one may be.
 func (m *members) removal(pick int) (o op, ok bool) {
 	lead := m.w.leader()
-	if m.busy != "" || lead == nil {
+	if lead == nil || m.leaves != nil {
 		return op{}, false
 	}
 	voters, known := m.w.voters(lead)
-	if !known || len(voters) <= minVoters {
+	if m.joins != nil { // its old store may still count
+		known = m.lost > 0 && m.w.now < m.lost+removeSoon
+		voters = slices.DeleteFunc(voters, func(h *host) bool { return h == m.joins })
+	} else if len(voters) <= minVoters {
+		return op{}, false
+	}
+	if !known || len(voters) < 2 {
 		return op{}, false
 	}
 	h := voters[pick%len(voters)]
@@ -126,14 +160,23 @@ func (m *members) removed(h *host, err error) {
 	m.w.result.Removed++
 	h.crash(loseAll)
 	h.in, h.member = false, 0
-	m.busy, m.leaves = "", nil
+	m.leaves = nil
+	m.settled()
 }
 
 // answered takes the answer to a removal.
 func (m *members) answered(h *host, result int32) {
 	m.w.trace("removal answered", "mon", h.name, "result", result)
 	if m.leaves == h && result != 0 {
-		m.busy, m.leaves = "", nil
+		m.leaves = nil
+		m.settled()
+	}
+}
+
+// settled notes that a change is over.
+func (m *members) settled() {
+	if m.joins == nil && m.leaves == nil {
+		m.busy = ""
 	}
 }
 
@@ -145,7 +188,8 @@ func (m *members) rest(lead *host) {
 		m.w.fail("%s: is no voter long after healing", m.busy)
 	case m.leaves == nil:
 	case slices.Contains(lead.m.Voters(), m.leaves.member):
-		m.busy, m.leaves = "", nil
+		m.leaves = nil
+		m.settled()
 	default:
 		m.w.fail("%s: it is none any more, and goes on", m.busy)
 	}

@@ -30,6 +30,8 @@ const (
 	NoBug         Bug = ""
 	NotDurable    Bug = "acknowledge before durable"    // a sync that does nothing
 	LongLease     Bug = "lease too long"                // its clock runs at a quarter of the pace
+	StaleTail     Bug = "overwritten entries are back"  // put into the store before it is opened
+	OldMember     Bug = "passes for a lost member"      // a new store with the lost one's id
 	ShortSnapshot Bug = "snapshot without its last key" // taken out on its way
 )
 

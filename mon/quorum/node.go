@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -322,6 +323,30 @@ func (n *Node) CurrentTerm() uint64 { return n.rn.BasicStatus().GetTerm() }
 
 // Applied is the index of the last applied entry.
 func (n *Node) Applied() uint64 { return n.applied }
+
+// A Log is what a member holds of the log: the term of every entry behind index Base.
+type Log struct {
+	Base  uint64
+	Terms []uint64
+}
+
+// Last is the index of the last entry.
+func (l Log) Last() uint64 { return l.Base + uint64(len(l.Terms)) }
+
+// Log is for tests and tools.
+func (n *Node) Log() (Log, error) {
+	first, err1 := n.ms.FirstIndex()
+	last, err2 := n.ms.LastIndex()
+	if err := errors.Join(err1, err2); err != nil || last < first {
+		return Log{Base: last}, err
+	}
+	entries, err := n.ms.Entries(first, last+1, math.MaxUint64)
+	l := Log{Base: first - 1}
+	for _, e := range entries {
+		l.Terms = append(l.Terms, e.GetTerm())
+	}
+	return l, err
+}
 
 // View reads the applied state.
 func (n *Node) View() View { return View{n.db} }

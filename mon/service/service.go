@@ -72,6 +72,7 @@ type Caller struct {
 type Request struct {
 	*commands.Command
 	Now    time.Time
+	Waited time.Duration // since the monitor got it, when it is handled once more
 	Input  []byte
 	Caller Caller
 }

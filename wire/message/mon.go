@@ -36,6 +36,10 @@ const (
 	ProbeFacts  = 3 // what the sender's machine is like
 	ProbeQuorum = 4 // from the leader: who is in the quorum
 	ProbeRefuse = 5 // why the receiver can't join
+	// ProbeCall is the leader's question whether the receiver is there; the answer has its Since,
+	// and the answerer's id in the log.
+	ProbeCall    = 6
+	ProbePresent = 7
 )
 
 // MMonProbe asks a monitor who it is and what it has, and answers.
