@@ -1,0 +1,298 @@
+"""A client that knows what every object must hold, until its standard input is closed.
+
+Arguments: pool, seed. Each thread owns a few objects and sends several operations on one object
+before it waits for the first: the cluster must do them in that order. What is read back, partly
+over another client's connections, must be what the model says. Errors that it does not foresee
+are violations. In the end everything is read once more, and one line of JSON is printed."""
+import errno
+import json
+import random
+import struct
+import sys
+import threading
+import time
+
+import rados
+
+POOL, SEED = sys.argv[1], int(sys.argv[2])
+THREADS, OBJECTS, PIPELINE = 4, 12, 6
+MAX_SIZE = 256 << 10
+stop = threading.Event()
+total = {'writes': 0, 'reads': 0, 'refused': 0, 'longest': 0.0, 'violations': []}
+lock = threading.Lock()
+
+
+class Violation(Exception):
+    pass
+
+
+class Model:
+    """One object, as it has to be after all operations that were sent."""
+
+    def __init__(self):
+        self.data = None  # None: there is no such object
+        self.attrs, self.omap, self.counter = {}, {}, 0
+
+    def create(self):
+        if self.data is None:
+            self.data, self.attrs, self.omap = bytearray(), {}, {}
+
+    def remove(self):
+        self.data, self.attrs, self.omap = None, {}, {}
+
+    def grow(self, n):
+        self.data.extend(bytes(max(0, n - len(self.data))))
+
+
+class Pending:
+    """An operation that was sent: finish() waits for it and checks its result."""
+
+    def __init__(self, name, what, completion, want, check=None):
+        self.name, self.what, self.completion = name, what, completion
+        self.want, self.check, self.sent = want, check, time.monotonic()
+
+    def finish(self):
+        self.completion.wait_for_complete()
+        took = time.monotonic() - self.sent
+        got = self.completion.get_return_value()
+        if (got if got < 0 else 0) != self.want:
+            raise Violation('%s %s: result %d, want %d' % (self.name, self.what, got, self.want))
+        if self.check:
+            self.check()
+        with lock:
+            total['longest'] = max(total['longest'], took)
+            total['reads' if self.check else 'writes'] += 1
+            total['refused'] += self.want != 0
+
+
+class Owner(threading.Thread):
+    def __init__(self, number):
+        super().__init__()
+        self.random = random.Random(SEED * 1000 + number)
+        self.names = ['model.%d.%d' % (number, i) for i in range(OBJECTS)]
+        self.models = {n: Model() for n in self.names}
+        self.clients = [rados.Rados(conffile='') for _ in range(2)]
+        for c in self.clients:
+            c.connect(timeout=60)
+        self.io, self.other = [c.open_ioctx(POOL) for c in self.clients]
+        for name in self.names:
+            try:
+                self.io.remove_object(name)  # of an earlier run
+            except rados.ObjectNotFound:
+                pass
+
+    def bytes(self, most):
+        return self.random.randbytes(self.random.choice([1, 100, 4096, most // 4, most]))
+
+    # Each op_ adds to the write operation w, changes the model, and returns the result to expect.
+
+    def op_write(self, w, m):
+        data = self.bytes(64 << 10)
+        off = self.random.randrange(MAX_SIZE - len(data))
+        m.create()
+        m.grow(off + len(data))
+        m.data[off:off + len(data)] = data
+        w.write(data, off)
+
+    def op_write_full(self, w, m):
+        data = self.bytes(MAX_SIZE // 2)
+        m.create()
+        m.data = bytearray(data)
+        w.write_full(data)
+
+    def op_append(self, w, m):
+        data = self.bytes(16 << 10)
+        if m.data is not None and len(m.data) + len(data) > MAX_SIZE:
+            return self.op_truncate(w, m)
+        m.create()
+        m.data += data
+        w.append(data)
+
+    def op_truncate(self, w, m):
+        n = self.random.randrange(MAX_SIZE)
+        if m.data is None:
+            return self.op_create(w, m)
+        m.grow(n)
+        del m.data[n:]
+        w.truncate(n)
+
+    def op_zero(self, w, m):
+        off, n = self.random.randrange(MAX_SIZE // 2), self.random.randrange(1, 64 << 10)
+        if m.data is None:
+            return self.op_create(w, m)
+        if off + n >= len(m.data):
+            del m.data[off:]  # RADOS makes a zero up to the end a truncate
+        else:
+            m.data[off:off + n] = bytes(n)
+        w.zero(n, off)  # python3-rados 16.2 hands them on the wrong way round
+
+    def op_create(self, w, m):
+        m.create()
+        w.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
+
+    def op_exclusive(self, w, m):
+        w.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
+        if m.data is not None:
+            return -errno.EEXIST
+        m.create()
+
+    def op_remove(self, w, m):
+        w.remove()
+        if m.data is None:
+            return -errno.ENOENT
+        m.remove()
+
+    def op_xattr(self, w, m):
+        name, value = 'x%d' % self.random.randrange(6), self.random.randbytes(40)
+        m.create()
+        m.attrs[name] = value
+        w.set_xattr(name, value)
+
+    def op_rm_xattr(self, w, m):
+        if not m.attrs:
+            return self.op_xattr(w, m)
+        name = self.random.choice(sorted(m.attrs))
+        del m.attrs[name]
+        w.rm_xattr(name)
+
+    def op_omap(self, w, m):
+        some = self.random.sample(range(30), self.random.randrange(1, 9))
+        keys = tuple('k%02d' % i for i in some)
+        values = tuple(self.random.randbytes(self.random.randrange(200)) for _ in keys)
+        m.create()
+        m.omap.update(zip(keys, values))
+        self.io.set_omap(w, keys, values)
+
+    def op_rm_omap(self, w, m):
+        if not m.omap:
+            return self.op_omap(w, m)
+        keys = tuple(self.random.sample(sorted(m.omap), min(3, len(m.omap))))
+        for k in keys:
+            del m.omap[k]
+        self.io.remove_omap_keys(w, keys)
+
+    def op_clear_omap(self, w, m):
+        if m.data is None:
+            return self.op_omap(w, m)
+        m.omap = {}
+        self.io.clear_omap(w)
+
+    def op_compared(self, w, m):
+        """A write that only happens if the object starts as the model says, or does not happen."""
+        if not m.data:
+            return self.op_write_full(w, m)
+        first = bytes(m.data[:64])
+        if self.random.random() < 0.5:
+            w.cmpext(first, 0)
+            return self.op_write(w, m)
+        wrong = bytes([first[0] ^ 255]) + first[1:]
+        w.cmpext(wrong, 0)
+        w.write(b'must not be seen', 0)
+        return -4095  # MAX_ERRNO: the first byte differs
+
+    def op_exec(self, w, m):
+        """numops adds to a number under an omap key: done twice, it would show."""
+        n = self.random.randrange(1, 1000)
+        have = int(m.omap.get('sum', b'0'))
+        m.create()
+        m.omap['sum'] = b'%d' % (have + n)
+
+        def text(b):
+            return struct.pack('<I', len(b)) + b
+        w.execute('numops', 'add', text(b'sum') + text(b'%d' % n))
+
+    WRITES = {op_write: 8, op_write_full: 3, op_append: 4, op_truncate: 2, op_zero: 2, op_create: 1,
+              op_exclusive: 1, op_remove: 2, op_xattr: 3, op_rm_xattr: 1, op_omap: 4, op_rm_omap: 2,
+              op_clear_omap: 1, op_compared: 3, op_exec: 3}
+
+    def write(self, name):
+        op = self.random.choices(list(self.WRITES), self.WRITES.values())[0]
+        w = self.io.create_write_op()
+        want = op(self, w, self.models[name]) or 0
+        done = self.io.operate_aio_write_op(w, name)
+        w.release()
+        return Pending(name, op.__name__, done, want)
+
+    def read(self, name):
+        """Reads all of the object in one operation and what python3-rados has no operation for."""
+        m = self.models[name]
+        want = None if m.data is None else bytes(m.data)
+        got = []
+        done = self.io.aio_read(name, MAX_SIZE * 2, 0, lambda _, data: got.append(data))
+
+        def check():
+            done.wait_for_complete_and_cb()
+            # python3-rados gives the whole buffer when nothing was read.
+            data = got[0] if done.get_return_value() > 0 else b''
+            if want is not None and data != want:
+                raise Violation('%s holds %s, want %s' % (name, brief(data), brief(want)))
+        return Pending(name, 'read', done, 0 if want is not None else -errno.ENOENT, check)
+
+    def compare(self, name, io):
+        """Reads everything of an object at rest."""
+        m = self.models[name]
+        try:
+            size = io.stat(name)[0]
+            data = io.read(name, MAX_SIZE * 2)
+            attrs = dict(io.get_xattrs(name))
+        except rados.ObjectNotFound:
+            if m.data is not None:
+                raise Violation('%s is gone' % name)
+            return
+        if m.data is None:
+            raise Violation('%s is there' % name)
+        r = io.create_read_op()
+        values, _ = io.get_omap_vals(r, '', '', 1000)
+        io.operate_read_op(r, name)
+        omap = {k: v or b'' for k, v in values}  # python3-rados gives None for an empty value
+        r.release()
+        have = (size, data, attrs, omap)
+        want = (len(m.data), bytes(m.data), m.attrs, m.omap)
+        for what, a, b in zip(('size', 'data', 'xattrs', 'omap'), have, want):
+            if a != b:
+                raise Violation('%s: %s is %s, want %s' % (name, what, brief(a), brief(b)))
+        with lock:
+            total['reads'] += 1
+
+    def run(self):
+        try:
+            while not stop.is_set():
+                name = self.random.choice(self.names)
+                pending = []
+                for _ in range(self.random.randrange(1, PIPELINE)):
+                    ahead = self.read if self.random.random() < 0.3 else self.write
+                    pending.append(ahead(name))
+                for p in pending:
+                    p.finish()
+                if self.random.random() < 0.3:
+                    self.compare(name, self.random.choice([self.io, self.other]))
+            for name in self.names:
+                self.compare(name, self.other)
+        except Violation as e:
+            self.report(str(e))
+        except Exception as e:  # an error of the cluster's is a violation as well
+            self.report('%s: %r' % (name, e))
+
+    def report(self, text):
+        with lock:
+            total['violations'].append(time.strftime('%H:%M:%S ', time.gmtime()) + text)
+        stop.set()
+
+
+def brief(v):
+    if isinstance(v, dict):
+        return '{%s}' % ', '.join('%s: %s' % (k, brief(x)) for k, x in sorted(v.items()))
+    if isinstance(v, bytes):
+        return '%d bytes %s…' % (len(v), v[:16].hex())
+    return repr(v)
+
+
+owners = [Owner(i) for i in range(THREADS)]
+for o in owners:
+    o.start()
+sys.stdin.read()
+stop.set()
+for o in owners:
+    o.join()
+print(json.dumps(total))
+sys.exit(bool(total['violations']))

@@ -1,0 +1,428 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var (
+	thrashTime = flag.Duration("thrash", 30*time.Second, "how long TestThrash torments a cluster")
+	thrashSeed = flag.Int64("thrash.seed", 0, "of TestThrash; 0: of the clock")
+	thrashOnly = flag.String("thrash.only", "", "torments to choose from; none: all")
+	thrashKeep = flag.String("thrash.keep", "", "folder for logs and stores of a failed TestThrash")
+)
+
+// A torment does something to the cluster that no client may notice, but for a pause. It returns
+// false if it is not the time for it.
+type torment struct {
+	name   string
+	weight int
+	do     func(*thrasher) bool
+}
+
+var torments = []torment{
+	{"kill", 8, (*thrasher).kill}, {"revive", 8, (*thrasher).revive},
+	{"pause", 4, (*thrasher).pause}, {"killmon", 2, (*thrasher).killMon},
+	{"killmgr", 1, (*thrasher).killMgr}, {"out", 2, (*thrasher).out}, {"in", 2, (*thrasher).in},
+	{"reweight", 2, (*thrasher).reweight}, {"affinity", 1, (*thrasher).affinity},
+	{"size", 1, (*thrasher).size},
+	{"down", 1, (*thrasher).down}, {"wipe", 1, (*thrasher).wipe},
+}
+
+// A thrasher torments one cluster. At most one OSD of three copies is dead or stopped longer than
+// a moment, so that clients can always go on; a second one may join it for a while.
+type thrasher struct {
+	*cluster
+	t    *testing.T
+	r    *rand.Rand
+	osds int
+	dead map[string]bool // killed
+	held map[string]time.Time
+	outs map[int]bool
+	done map[string]int
+}
+
+func (h *thrasher) id() int            { return h.r.Intn(h.osds) }
+func osdName(id int) string            { return fmt.Sprintf("osd.%d", id) }
+func (h *thrasher) gone(n string) bool { return h.dead[n] || !h.held[n].IsZero() }
+
+// goneOf counts the daemons of a kind that do not answer.
+func (h *thrasher) goneOf(kind string) (n int) {
+	for _, m := range []map[string]bool{h.dead, keysOf(h.held)} {
+		for name := range m {
+			if strings.HasPrefix(name, kind) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func keysOf(m map[string]time.Time) map[string]bool {
+	out := map[string]bool{}
+	for k := range m {
+		out[k] = true
+	}
+	return out
+}
+
+func (h *thrasher) say(format string, args ...any) {
+	h.t.Logf("%s "+format, append([]any{time.Now().UTC().Format(clockTime)}, args...)...)
+}
+
+// ceph runs a command that may meet a dying monitor or manager but has to work in the end.
+func (h *thrasher) ceph(args ...string) bool {
+	r, err := h.exec("", "ceph", args...)
+	if err != nil || r.code != 0 {
+		h.t.Errorf("ceph %v: %+v %v", args, r, err)
+		return false
+	}
+	return true
+}
+
+func (h *thrasher) signal(name string, s syscall.Signal) {
+	if err := syscall.Kill(h.pid(h.t, name), s); err != nil {
+		h.t.Errorf("%v to %s: %v", s, name, err)
+	}
+}
+
+// start runs one daemon as glue up --split does.
+func (h *thrasher) start(name string) {
+	kind, id, _ := strings.Cut(name, ".")
+	log, err := os.OpenFile(filepath.Join(h.dir, "log", name+".log"),
+		os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(root(), "bin", "glue"), kind, "--data", h.dir, "--id", id)
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	go cmd.Wait()
+	pid := filepath.Join(h.dir, "run", name+".pid")
+	if err := os.WriteFile(pid, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *thrasher) kill() bool {
+	name := osdName(h.id())
+	if h.gone(name) || h.goneOf("osd") >= 1+h.r.Intn(2) {
+		return false
+	}
+	h.kill9(h.t, name)
+	h.dead[name] = true
+	h.say("killed %s", name)
+	return true
+}
+
+func (h *thrasher) revive() bool {
+	for name := range h.dead {
+		h.start(name)
+		delete(h.dead, name)
+		h.say("started %s", name)
+		return true
+	}
+	return false
+}
+
+func (h *thrasher) pause() bool {
+	name := osdName(h.id())
+	if h.r.Intn(4) == 0 {
+		name = "mon." + string("abc"[h.r.Intn(3)])
+	}
+	kind, _, _ := strings.Cut(name, ".")
+	if h.gone(name) || h.goneOf(kind) > 0 {
+		return false
+	}
+	h.signal(name, syscall.SIGSTOP)
+	h.held[name] = time.Now().Add(time.Duration(h.r.Intn(30)) * time.Second)
+	h.say("stopped %s", name)
+	return true
+}
+
+// release lets those go on whose pause is over, or all.
+func (h *thrasher) release(all bool) {
+	for name, until := range h.held {
+		if all || time.Now().After(until) {
+			h.signal(name, syscall.SIGCONT)
+			delete(h.held, name)
+			h.say("%s goes on", name)
+		}
+	}
+}
+
+func (h *thrasher) killMon() bool {
+	name := "mon." + string("abc"[h.r.Intn(3)])
+	if h.goneOf("mon") > 0 {
+		return false
+	}
+	h.kill9(h.t, name)
+	h.dead[name] = true
+	h.say("killed %s", name)
+	return true
+}
+
+func (h *thrasher) killMgr() bool {
+	if h.goneOf("mgr") > 0 {
+		return false
+	}
+	h.kill9(h.t, "mgr.x")
+	h.start("mgr.x")
+	h.say("restarted mgr.x")
+	return true
+}
+
+func (h *thrasher) out() bool {
+	id := h.id()
+	if h.outs[id] || len(h.outs) >= 2 {
+		return false
+	}
+	h.outs[id] = true
+	h.say("osd.%d out", id)
+	return h.ceph("osd", "out", strconv.Itoa(id))
+}
+
+func (h *thrasher) in() bool {
+	for id := range h.outs {
+		delete(h.outs, id)
+		h.say("osd.%d in", id)
+		return h.ceph("osd", "in", strconv.Itoa(id))
+	}
+	return false
+}
+
+func (h *thrasher) reweight() bool {
+	id := h.id()
+	if h.outs[id] {
+		return false
+	}
+	w := fmt.Sprintf("%.2f", 0.2+0.8*h.r.Float64())
+	h.say("osd.%d reweight %s", id, w)
+	return h.ceph("osd", "reweight", strconv.Itoa(id), w)
+}
+
+func (h *thrasher) affinity() bool {
+	id, w := osdName(h.id()), fmt.Sprintf("%.2f", h.r.Float64())
+	h.say("%s primary-affinity %s", id, w)
+	return h.ceph("osd", "primary-affinity", id, w)
+}
+
+func (h *thrasher) size() bool {
+	n := strconv.Itoa(3 + h.r.Intn(2))
+	h.say("size %s", n)
+	return h.ceph("osd", "pool", "set", "rbd", "size", n)
+}
+
+// down marks an OSD down that lives: it has to come back by itself.
+func (h *thrasher) down() bool {
+	id := h.id()
+	h.say("osd.%d marked down", id)
+	return h.ceph("osd", "down", strconv.Itoa(id))
+}
+
+// wipe replaces the disk of an OSD with an empty one, when nothing else is missing.
+func (h *thrasher) wipe() bool {
+	if len(h.dead)+len(h.held)+len(h.outs) > 0 || h.waitClean(20*time.Second) != nil {
+		return false
+	}
+	id := h.id()
+	name := osdName(id)
+	h.say("%s loses its disk", name)
+	h.kill9(h.t, name)
+	h.dead[name] = true
+	if err := os.RemoveAll(filepath.Join(h.dir, name)); err != nil {
+		h.t.Fatal(err)
+	}
+	if !h.ceph("osd", "down", strconv.Itoa(id)) ||
+		!h.ceph("osd", "destroy", strconv.Itoa(id), "--yes-i-really-mean-it") {
+		return false
+	}
+	if out, err := h.glue("osd", "create", "--data", h.dir, "--replace",
+		strconv.Itoa(id)); err != nil {
+		h.t.Errorf("glue osd create: %v\n%s", err, out)
+		return false
+	}
+	delete(h.dead, name)
+	return true
+}
+
+// calm mends all that was done and waits until the cluster is clean.
+func (h *thrasher) calm() {
+	h.release(true)
+	for name := range h.dead {
+		h.start(name)
+		delete(h.dead, name)
+	}
+	for id := range h.osds {
+		delete(h.outs, id)
+		h.ceph("osd", "in", strconv.Itoa(id))
+		h.ceph("osd", "reweight", strconv.Itoa(id), "1")
+	}
+	begin := time.Now()
+	if err := h.waitClean(5 * time.Minute); err != nil {
+		out, _ := h.run("ceph", "health", "detail")
+		h.t.Fatalf("%v\n%s", err, out)
+	}
+	h.say("clean after %v", time.Since(begin))
+}
+
+// memory is the resident memory of each kind of daemon, in MiB.
+func (h *thrasher) memory() map[string]int {
+	out := map[string]int{}
+	files, _ := filepath.Glob(filepath.Join(h.dir, "run", "*.pid"))
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".pid")
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", h.pid(h.t, name)))
+		if err != nil {
+			h.t.Errorf("%s does not run", name)
+			continue
+		}
+		pages, _ := strconv.Atoi(strings.Fields(string(b))[1])
+		kind, _, _ := strings.Cut(name, ".")
+		out[kind] += pages * os.Getpagesize() >> 20
+	}
+	return out
+}
+
+// model runs python/model.py until the returned function is called, which gives its result.
+func (c *cluster) model(t *testing.T, seed int64) (end func()) {
+	t.Helper()
+	script := filepath.Join(root(), "conformance", "python", "model.py")
+	cmd := c.command(context.Background(), "/usr/bin/python3", script, "rbd", fmt.Sprint(seed))
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return func() {
+		t.Helper()
+		in.Close()
+		err := cmd.Wait()
+		var r struct {
+			Writes, Reads int
+			Longest       float64
+			Violations    []string
+		}
+		if e := json.Unmarshal(out.Bytes(), &r); e != nil || err != nil || r.Writes == 0 {
+			t.Errorf("the model: %v\n%s%s", err, &out, &errs)
+		}
+		t.Logf("model: %d writes, %d reads, the longest took %.1f s, violations: %v", r.Writes,
+			r.Reads, r.Longest, r.Violations)
+	}
+}
+
+// disks writes and verifies a disk with fio again and again until ctx ends.
+func (h *thrasher) disks(ctx context.Context) (rounds int) {
+	h.must(h.t, "rbd", "create", "--size", "64M", "thrashed")
+	for ctx.Err() == nil && !h.t.Failed() {
+		cmd := h.command(context.Background(), "fio", "--name=v", "--ioengine=rbd",
+			"--clientname=admin", "--pool=rbd", "--rbdname=thrashed", "--rw=randwrite",
+			"--bsrange=4k-64k", "--size=32m", "--iodepth=8", "--rate=1m", "--verify=crc32c",
+			"--verify_fatal=1", "--do_verify=1", "--randrepeat=0")
+		cmd.Dir = h.t.TempDir()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			h.t.Errorf("fio: %v\n%s", err, out)
+			return rounds
+		}
+		rounds++
+	}
+	return rounds
+}
+
+func (h *thrasher) torment() {
+	var from []torment
+	sum := 0
+	for _, m := range torments {
+		if *thrashOnly == "" || slices.Contains(strings.Split(*thrashOnly, ","), m.name) {
+			from = append(from, m)
+			sum += m.weight
+		}
+	}
+	n := h.r.Intn(sum)
+	for _, m := range from {
+		if n -= m.weight; n < 0 {
+			if m.do(h) {
+				h.done[m.name]++
+			}
+			return
+		}
+	}
+}
+
+// TestThrash torments a cluster of 3 monitors and 6 OSDs at random, each a process of its own,
+// under a client that knows what every object must hold and under verified disks.
+func TestThrash(t *testing.T) {
+	need(t, "fio")
+	seed := *thrashSeed
+	if seed == 0 {
+		seed = time.Now().UnixNano()
+	}
+	t.Logf("-thrash.seed=%d", seed)
+	h := &thrasher{t: t, r: rand.New(rand.NewSource(seed)), osds: 6, dead: map[string]bool{},
+		held: map[string]time.Time{}, outs: map[int]bool{}, done: map[string]int{},
+		cluster: startFor(t, "--split", "--mons", "3", "--osds", "6",
+			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
+			"--set", "mon_osd_down_out_interval=20",
+			"--set", "osd_pool_default_pg_autoscale_mode=off")}
+	t.Cleanup(func() {
+		if t.Failed() && *thrashKeep != "" {
+			h.release(true)
+			cp := exec.Command("cp", "-a", "--sparse=always", h.dir, *thrashKeep)
+			out, err := cp.CombinedOutput()
+			t.Logf("kept in %s: %v %s", *thrashKeep, err, out)
+		}
+	})
+	end := h.model(t, seed)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	rounds := 0
+	wg.Go(func() { rounds = h.disks(ctx) })
+	var first map[string]int
+	begin, calmed := time.Now(), time.Now()
+	for time.Since(begin) < *thrashTime && !t.Failed() {
+		h.release(false)
+		h.torment()
+		time.Sleep(time.Duration(h.r.Intn(2000)) * time.Millisecond)
+		if time.Since(calmed) > 3*time.Minute {
+			h.calm()
+			if first == nil {
+				first = h.memory()
+			}
+			calmed = time.Now()
+		}
+	}
+	h.calm()
+	cancel()
+	wg.Wait()
+	end()
+	last := h.memory()
+	t.Logf("%v: %v; %d verified disks; memory in MiB %v, after the first calm %v",
+		time.Since(begin).Round(time.Second), h.done, rounds, last, first)
+	for kind, n := range first {
+		if last[kind] > n*3/2+64 {
+			t.Errorf("the %s daemons grew from %d to %d MiB", kind, n, last[kind])
+		}
+	}
+}
