@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/cluster/pginfo"
 	"glue/osd/peering"
 )
 
@@ -55,6 +56,12 @@ func (p *pg) advance(m *osdmap.Map) {
 func (s *shard) arrived() {
 	for _, p := range slices.Clone(s.sorted()) {
 		p.setEnv()
+		if p.unborn() && !s.witnessed(p.m.Past()) {
+			s.d.log.Warn("giving up the making of a PG whose copies are lost", "pg", p.id)
+			s.bury(p.takeOps())
+			p.startDelete()
+			continue
+		}
 		if s.d.booted.Load() {
 			p.step(peering.MapsDone{})
 		}
@@ -101,10 +108,35 @@ func (s *shard) makePG(id ceph.SPG, created ceph.Epoch) {
 		s.d.log.Warn("the past of a new PG is not known", "pg", id, "err", err)
 		return
 	}
+	if !s.witnessed(&c.Past) {
+		s.d.log.Info("not making a PG anew whose copies are lost", "pg", id)
+		return
+	}
 	now := ceph.TimeOf(s.now)
 	h := &c.Info.History
 	h.LastScrubStamp, h.LastDeepScrubStamp, h.LastCleanScrubStamp = now, now, now
 	s.create(id, c).step(peering.MapsDone{})
+}
+
+// unborn says whether the copy is empty and knows of no time when the PG was active.
+func (p *pg) unborn() bool {
+	i := p.m.Info()
+	return i.IsEmpty() && i.History.LastEpochStarted == 0 && p.m.Past().First > 0
+}
+
+// witnessed says whether of each interval in which a PG may have taken writes there is somebody
+// left, with the disk of then, who can tell whether it did. Where there is nobody, a PG that is
+// made anew would be empty and look well, and a copy that is brought back would be thrown away.
+func (s *shard) witnessed(past *pginfo.PastIntervals) bool {
+	ok := true
+	past.EachRW(0, func(first ceph.Epoch, acting []int32) {
+		then, err := s.d.mapAt(first)
+		ok = ok && err == nil && slices.ContainsFunc(acting, func(o int32) bool {
+			return s.osdmap.Exists(o) && !s.osdmap.IsDestroyed(o) &&
+				s.osdmap.Info[o].LostAt <= first && s.osdmap.UUIDs[o] == then.UUIDs[o]
+		})
+	})
+	return ok
 }
 
 // resumeOrphans takes the requests for PGs that exist now, and drops those for PGs of others.
