@@ -136,6 +136,12 @@ func (d *Daemon) loadPGs() error {
 			}
 			continue
 		}
+		if gone, err := d.removeImport(id); gone || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if err := d.loadPG(id); err != nil {
 			return fmt.Errorf("load pg %v: %w", id, err)
 		}

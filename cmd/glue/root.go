@@ -19,7 +19,7 @@ func rootCommand() *cobra.Command {
 		Version:       version.Glue,
 	}
 	root.AddCommand(upCommand(), downCommand(), statusCommand(), monCommand(), osdCommand(),
-		mgrCommand(), radosCommand(), rbdCommand())
+		mgrCommand(), radosCommand(), rbdCommand(), storeCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; try: %s --help", err, cmd.CommandPath())
 	})

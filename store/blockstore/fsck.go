@@ -38,8 +38,15 @@ func (r *Report) errorf(format string, args ...any) {
 // for metadata that belongs to no object. With deep it also reads all data. It holds the store's
 // lock but for reading data: run it on a store that is not busy.
 func (s *Store) Fsck(ctx context.Context, deep bool) (*Report, error) {
+	return s.FsckProgress(ctx, deep, func(uint64) {})
+}
+
+// FsckProgress is Fsck that calls read now and then with how many bytes it has read of all data.
+func (s *Store) FsckProgress(
+	ctx context.Context, deep bool, read func(bytes uint64),
+) (*Report, error) {
 	r := new(Report)
-	f := &fsck{s: s, r: r, refs: map[uint64]uint32{}}
+	f := &fsck{s: s, r: r, refs: map[uint64]uint32{}, progress: read}
 	s.mu.Lock()
 	err := f.metadata(ctx)
 	s.mu.Unlock()
@@ -55,6 +62,9 @@ type fsck struct {
 	r    *Report
 	refs map[uint64]uint32 // references to blocks whose mappings carry the shared flag
 	used bitset
+
+	read     uint64 // bytes
+	progress func(uint64)
 }
 
 type bitset []uint64
@@ -352,6 +362,8 @@ func (f *fsck) object(ctx context.Context, c ceph.SPG, o ceph.HObject) error {
 				err = err2
 			}
 			at += n
+			f.read += n
+			f.progress(f.read)
 			err = firstError(err, ctx.Err())
 		}
 	}
