@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -27,6 +28,9 @@ type disk struct {
 	lies   bool              // says that it has synced and has not
 	cutIn  int               // the sync, from now, at which the power fails; 0 never
 	syncs  int               // since created
+	bad    failing           // what does not work
+	badIn  int               // the sync of a log, from now, that fails; 0 never
+	hits   int               // how often something failed, since it was made or cloned
 	moving bool              // a database writes a table that is not in its manifest yet
 }
 
@@ -84,6 +88,9 @@ func (d *disk) crash(l loss, seed uint64) {
 	}
 	d.kept = maps.Clone(d.now)
 	d.off, d.cutIn, d.moving = false, 0, false
+	if d.bad == full {
+		d.badIn = 0
+	}
 }
 
 func chance(seed uint64, path string) *rand.Rand {
@@ -155,9 +162,17 @@ func (d *disk) settled() {
 	d.mu.Unlock()
 }
 
-func (d *disk) sync(p string, n *inode) {
+func (d *disk) sync(p string, n *inode) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.badIn > 0 && strings.HasSuffix(p, ".log") {
+		if d.badIn--; d.badIn == 0 {
+			d.bad = noWrites // the system has forgotten what it could not write
+		}
+	}
+	if d.bad == noWrites {
+		return d.hit(syscall.EIO)
+	}
 	d.syncs++
 	if strings.HasPrefix(path.Base(p), "MANIFEST") {
 		d.moving = false
@@ -168,11 +183,11 @@ func (d *disk) sync(p string, n *inode) {
 		}
 	}
 	if d.off || d.lies {
-		return
+		return nil
 	}
 	if !n.dir {
 		n.synced = len(n.data)
-		return
+		return nil
 	}
 	for q := range d.kept {
 		if path.Dir(q) == p && d.now[q] == nil {
@@ -184,6 +199,7 @@ func (d *disk) sync(p string, n *inode) {
 			d.kept[q] = m
 		}
 	}
+	return nil
 }
 
 func missing(op, name string) error {
@@ -198,6 +214,12 @@ func (d *disk) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	name = path.Clean(name)
 	if d.now[path.Dir(name)] == nil {
 		return nil, missing("create", name)
+	}
+	switch d.bad {
+	case full:
+		return nil, d.hit(syscall.ENOSPC)
+	case noWrites:
+		return nil, d.hit(syscall.EIO)
 	}
 	n := &inode{}
 	d.now[name] = n
@@ -357,6 +379,9 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	n := 0
+	if f.d.bad == noReads {
+		return 0, f.d.hit(syscall.EIO)
+	}
 	if off < int64(len(f.n.data)) {
 		n = copy(p, f.n.data[off:])
 	}
@@ -369,6 +394,14 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 func (f *file) Write(p []byte) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
+	switch f.d.bad {
+	case full: // what there was room for is there
+		n := len(p) / 2
+		f.n.data = append(f.n.data, p[:n]...)
+		return n, f.d.hit(syscall.ENOSPC)
+	case noWrites:
+		return 0, f.d.hit(syscall.EIO)
+	}
 	f.n.data = append(f.n.data, p...)
 	return len(p), nil
 }
@@ -384,10 +417,7 @@ func (f *file) Stat() (vfs.FileInfo, error) {
 	return info{path.Base(f.path), int64(len(f.n.data)), f.n.dir}, nil
 }
 
-func (f *file) Sync() error {
-	f.d.sync(f.path, f.n)
-	return nil
-}
+func (f *file) Sync() error { return f.d.sync(f.path, f.n) }
 
 func (f *file) SyncTo(int64) (bool, error)  { return false, nil }
 func (f *file) SyncData() error             { return f.Sync() }

@@ -48,6 +48,7 @@ var faultTable = []fault{
 	{"process stops", 8, func(f *faults) { f.some().stop(f.while(50*time.Millisecond, 30)) }},
 	{"leader stops", 6, func(f *faults) { f.leader().stop(f.while(50*time.Millisecond, 12)) }},
 	{"slow disk", 5, (*faults).slowDisk},
+	{"disk fails", 6, (*faults).diskFails},
 	{"clock is set", 5, (*faults).setClock},
 	{"a monitor joins", 3, func(f *faults) { f.w.members.join() }},
 	{"a disk is lost", 6, func(f *faults) { f.w.members.loseDisk() }},
@@ -145,6 +146,7 @@ func (f *faults) heal() {
 	for _, h := range w.hosts {
 		h.stopped, h.slow, h.clock.step = min(h.stopped, w.now), 0, 0
 		h.mute = false
+		h.disk.break_(fine, 0)
 		if h.m == nil {
 			h.start()
 		} else {

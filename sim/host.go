@@ -122,7 +122,11 @@ func (h *host) start() {
 		FS: h.disk, Seal: h.seal, Now: h.clock.timeOfDay, Monotonic: h.clock.monotonic,
 		Arm: h.arm, Carry: h.carry, Dial: h.dial,
 	})
-	if err != nil {
+	switch {
+	case err != nil && h.disk.failed():
+		h.diskFailed(err)
+		return
+	case err != nil:
 		h.w.fail("mon.%s does not start: %v", h.name, err)
 		return
 	}
@@ -180,7 +184,7 @@ func (h *host) do(step func(m *mon.Member) error) {
 	if h.slow > 0 && h.rng.IntN(3) == 0 {
 		h.lag = time.Duration(h.rng.Int64N(int64(h.slow)))
 	}
-	err := h.guarded(step)
+	err, panicked := h.guarded(step)
 	h.w.mix(uint64(h.w.now), uint64(h.id), h.m.Applied())
 	if h.disk.isOff() {
 		h.crash(tearSome)
@@ -190,7 +194,11 @@ func (h *host) do(step func(m *mon.Member) error) {
 		h.w.members.removed(h, err)
 		return
 	}
-	if err != nil {
+	switch {
+	case err != nil && !panicked && h.disk.failed():
+		h.diskFailed(err)
+		return
+	case err != nil:
 		h.w.fail("mon.%s stops by itself: %v", h.name, err)
 		return
 	}
@@ -205,13 +213,14 @@ func (h *host) do(step func(m *mon.Member) error) {
 }
 
 // guarded turns a panic into an error.
-func (h *host) guarded(step func(m *mon.Member) error) (err error) {
+func (h *host) guarded(step func(m *mon.Member) error) (err error, panicked bool) {
 	defer func() {
 		if p := recover(); p != nil {
+			panicked = true
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return step(h.m)
+	return step(h.m), false
 }
 
 // stop keeps the daemon from doing anything for a while: its process is stopped, or waits for its

@@ -7,7 +7,7 @@ func (c *checker) closing(h *host) {
 	switch {
 	case err != nil:
 		c.w.fail("log of mon.%s: %v", h.name, err)
-	case h.disk.isOff():
+	case h.disk.isOff() || h.disk.failed():
 		delete(c.logs, h.member)
 	default:
 		c.logs[h.member] = l

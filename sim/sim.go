@@ -39,6 +39,7 @@ const (
 type Result struct {
 	Simulated                      time.Duration
 	Events, Commands, Unanswered   int
+	DiskErrors                     int // daemons that their disks have ended
 	Forwarded, Resent              int // answers by way of a follower; commands said again
 	Elections, Crashes, Partitions int
 	Snapshots, Heals, Epochs       int
@@ -53,6 +54,7 @@ func (r *Result) Add(o Result) {
 	r.Simulated += o.Simulated
 	r.Events, r.Commands, r.Unanswered = r.Events+o.Events, r.Commands+o.Commands,
 		r.Unanswered+o.Unanswered
+	r.DiskErrors += o.DiskErrors
 	r.Forwarded, r.Resent = r.Forwarded+o.Forwarded, r.Resent+o.Resent
 	r.Elections, r.Crashes = r.Elections+o.Elections, r.Crashes+o.Crashes
 	r.Partitions, r.Snapshots = r.Partitions+o.Partitions, r.Snapshots+o.Snapshots

@@ -26,8 +26,7 @@ var kept = []struct {
 	until time.Duration
 	what  string
 }{
-	{101, 3, 23 * time.Minute, "one of three was removed while another had lost its disk"},
-	{1, 3, 18 * time.Minute, "the same"},
+	{101, 3, 46 * time.Minute, "one of three was removed while another had lost its disk"},
 	{60, 0, 7 * time.Minute, "a restarted monitor voted although it had promised its vote"},
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -45,8 +46,13 @@ func prefixEnd(prefix []byte) []byte {
 }
 
 // openDB opens the database, which must exist unless create.
-func openDB(dir string, fs vfs.FS, create bool) (*pebble.DB, error) {
-	db, err := pebble.Open(dir, &pebble.Options{
+func openDB(dir string, fs vfs.FS, create bool) (db *pebble.DB, err error) {
+	defer func() {
+		if why := storeBroken(recover()); why != nil {
+			db, err = nil, fmt.Errorf("open %s: %w", dir, why)
+		}
+	}()
+	db, err = pebble.Open(dir, &pebble.Options{
 		FS:                    fs,
 		ErrorIfExists:         create,
 		ErrorIfNotExists:      !create,
@@ -67,6 +73,21 @@ func openDB(dir string, fs vfs.FS, create bool) (*pebble.DB, error) {
 // A broken store is what Pebble panics with when it can't go on, such as with a full disk. It must
 // not be used any more, not even to close it.
 type broken string
+
+// storeBroken is the error of a store that gave up with p, which was recovered; nil for none.
+// Pebble panics with the error itself where it cannot begin a new log file.
+func storeBroken(p any) error {
+	switch p := p.(type) {
+	case nil:
+		return nil
+	case broken:
+		return fmt.Errorf("monitor store: %s", string(p))
+	case runtime.Error:
+	case error:
+		return fmt.Errorf("monitor store: %w", p)
+	}
+	panic(p)
+}
 
 // quietLogger drops Pebble's chatter; failures come back as errors.
 type quietLogger struct{}

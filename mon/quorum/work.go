@@ -17,13 +17,9 @@ import (
 // stop.
 func (n *Node) Work() (err error) {
 	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case broken:
-			n.failed, n.broken = fmt.Errorf("monitor store: %s", string(p)), true
-			err = n.failed
-		default:
-			panic(p)
+		if why := storeBroken(recover()); why != nil {
+			n.failed, n.broken = why, true
+			err = why
 		}
 	}()
 	for n.failed == nil && n.rn.HasReady() {
