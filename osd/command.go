@@ -25,6 +25,18 @@ func (d *Daemon) table() *admin.Table {
 			Help: "show clients which have active watches, and on which objects"},
 		{Prefix: "pg", Signature: pgid + " name=cmd,type=CephChoices,strings=query",
 			Help: "show details of a specific pg", Run: d.cmdQuery},
+		{Prefix: "pg", Signature: pgid + " name=cmd,type=CephChoices,strings=list_unfound " +
+			"name=offset,type=CephString,req=false", Run: d.cmdListUnfound,
+			Help: "list unfound objects on this pg, perhaps starting at an offset given in JSON"},
+		{Prefix: "pg", Signature: pgid + " name=cmd,type=CephChoices,strings=mark_unfound_lost " +
+			"name=mulcmd,type=CephChoices,strings=revert|delete", Run: d.cmdMarkLost,
+			Help: "mark all unfound objects in this pg as lost, either removing or reverting " +
+				"to a prior version if one is available"},
+		{Prefix: "list_unfound", Signature: pgid + " name=offset,type=CephString,req=false",
+			Run: d.cmdListUnfound, Help: "list unfound objects on this pg"},
+		{Prefix: "mark_unfound_lost", Signature: pgid +
+			" name=mulcmd,type=CephChoices,strings=revert|delete", Run: d.cmdMarkLost,
+			Help: "mark all unfound objects in this pg as lost"},
 		{Prefix: "query", Signature: pgid, Help: "show details of a specific pg", Run: d.cmdQuery},
 		{Prefix: "bench", Signature: "name=count,type=CephInt,req=false " +
 			"name=size,type=CephInt,req=false name=object_size,type=CephInt,req=false " +
@@ -128,8 +140,12 @@ func (p *pg) query() *pginfo.QueryDump {
 		q.Peers = append(q.Peers, p.m.Peer(o).Info.DumpPeer(peer))
 	}
 	since := st.LastChange.String()
+	for _, o := range p.m.BackfillTargets() {
+		q.BackfillTargets = append(q.BackfillTargets, fmt.Sprint(o))
+	}
 	q.RecoveryState = []pginfo.StateDump{
-		{Name: p.m.State().String(), EnterTime: since}, {Name: "Started", EnterTime: since},
+		{Name: p.m.State().String(), EnterTime: since, Detail: p.progress()},
+		{Name: "Started", EnterTime: since},
 	}
 	return q
 }

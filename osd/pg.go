@@ -167,6 +167,7 @@ func (d *Daemon) loadPG(id ceph.SPG) error {
 	if c.Log, err = d.loadLog(id, &c.Info); err != nil {
 		return err
 	}
+	d.reconcile(id, c.Log, c.Missing)
 	c.Info.LastComplete = pglog.LastComplete(c.Log, c.Missing)
 	m, err := d.mapAt(max(st.Epoch, d.super.Oldest))
 	if err != nil {

@@ -42,6 +42,8 @@ func (r *recoveryState) reset() {
 type pull struct {
 	from int32
 	need ceph.Eversion
+	// revert: need is an older version, to which the object goes back.
+	revert bool
 }
 
 // A push is an object on its way to other copies.
@@ -326,7 +328,7 @@ func (p *pg) onPull(from int32, pl *message.Pull) {
 		chunk = message.Push{Object: pl.Object}
 		chunk.After.Error = true
 	}
-	if it, missing := p.m.Missing().Get(pl.Object); missing && !it.Need.IsZero() {
+	if it, missing := p.m.Missing().Get(pl.Object); missing && it.Have != pl.Version {
 		chunk = message.Push{Object: pl.Object}
 		chunk.After.Error = true
 	}
@@ -423,7 +425,13 @@ func (p *pg) pieceDurable(from int32, o ceph.HObject, progress message.Progress,
 		p.sendPull(o, progress)
 		return
 	}
+	back, revert := p.recovery.pulls[o].need, p.recovery.pulls[o].revert
 	p.endPull(o)
+	if it, ok := p.m.Missing().Get(o); ok && revert {
+		it.Have = back
+		p.giveUp(o, it, true)
+		return
+	}
 	p.stats.Recovered++
 	p.apply(p.m.Recovered())
 	p.unblock(o)

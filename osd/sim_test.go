@@ -65,6 +65,7 @@ type simNode struct {
 	epoch ceph.Epoch
 	addrs ceph.AddrVec
 	since time.Time // of the crash
+	off   bool      // stays down
 	// apart is until when no monitor and no other OSD hears this one, or is heard by it; clients
 	// are, and some of them hear nothing of the others either.
 	apart time.Time
@@ -347,7 +348,7 @@ func (s *sim) nodeActions(n *simNode, add func(int, func())) {
 		if s.m.IsUp(n.id) && down > 100*time.Millisecond {
 			add(1, func() { s.markDown(n.id) })
 		}
-		if down > 300*time.Millisecond {
+		if down > 300*time.Millisecond && !n.off {
 			add(1, func() { s.start(n) })
 		}
 		return

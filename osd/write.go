@@ -30,6 +30,7 @@ type write struct {
 	peers [][]byte // the transaction for the replicas
 	delta ops.Stats
 	trim  ceph.Eversion
+	lost  bool // an object that goes back to an older version: others get the entry only
 }
 
 // startWrite gives a change its place in the log and adds it to the batch.
@@ -161,7 +162,7 @@ func (p *pg) repOpFor(osd int32, w *write) *message.MOSDRepOp {
 		TrimTo:     w.trim,
 		MinDurable: p.window.Durable(), Entries: [][]byte{w.rec},
 	}
-	if p.beyondBackfill(osd, w.hobject) {
+	if p.beyondBackfill(osd, w.hobject) || w.lost {
 		m.Missing = true
 	} else {
 		m.Txn = w.peers
@@ -305,7 +306,11 @@ func (p *pg) repopTaken(pend *pending, err error) {
 	p.stats.ObjectsOmap, p.stats.ObjectsDirty = r.stats.ObjectsOmap, r.stats.ObjectsDirty
 	p.stats.Writes, p.stats.WrittenKiB = r.stats.Writes, r.stats.WrittenKiB
 	p.stats.Reads, p.stats.ReadKiB = reads, readKiB
+	gone := p.m.Missing().Has(r.entry.Object)
 	p.m.Wrote(r.entry)
+	if gone {
+		p.store(0) // the object was given up
+	}
 	if !r.trim.IsZero() && p.m.Log().Tail().Less(r.trim) {
 		p.m.Trim(r.trim)
 	}

@@ -66,6 +66,9 @@ func (ma *Machine) Wrote(e *pglog.Entry) {
 	ma.log.Append(*e)
 	ma.info.LastUpdate = e.Version
 	ma.info.LastUserVersion = max(ma.info.LastUserVersion, e.UserVersion)
+	if ma.missing.Has(e.Object) {
+		ma.missing.Next(e) // it was unfound and is given up
+	}
 	if ma.missing.Len() == 0 {
 		ma.info.LastComplete = e.Version
 	}
@@ -75,6 +78,9 @@ func (ma *Machine) Wrote(e *pglog.Entry) {
 	for _, o := range ma.members {
 		if p := ma.peers[o]; p != nil {
 			p.Info.LastUpdate = e.Version
+			if p.Missing.Has(e.Object) {
+				p.Missing.Next(e)
+			}
 			if p.Missing.Len() == 0 {
 				p.Info.LastComplete = e.Version
 			}
