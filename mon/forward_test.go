@@ -234,3 +234,23 @@ func TestLetInWithoutLeader(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionNumbersGoOn: a follower of the same leader in another term gives no number twice: an
+// answer to a session of the old term may still come on the connection between the two.
+func TestSessionNumbersGoOn(t *testing.T) {
+	k := newCouncil(t, "a", "b", "c")
+	k.cables()
+	k.leader()
+	w := k.follower()
+	open := func() uint64 {
+		s, _ := w.session("client.admin", "allow *")
+		w.c.handle(event{s: s, m: message.New(&message.MMonGetMap{})})
+		return s.number
+	}
+	first := open()
+	w.c.following.term-- // it follows anew
+	w.c.follow()
+	if again := open(); first == 0 || again <= first {
+		t.Errorf("sessions %d and, in another term, %d", first, again)
+	}
+}
