@@ -95,6 +95,16 @@ func TestDownAndUp(t *testing.T) {
 	}
 }
 
+// TestFewOSDs: a cluster with fewer OSDs than copies elsewhere is well, and takes data.
+func TestFewOSDs(t *testing.T) {
+	for _, n := range []string{"1", "2"} {
+		c := startFor(t, "--osds", n)
+		c.fill(t)
+		has(t, c.must(t, "ceph", "-s"), "HEALTH_OK")
+		has(t, c.must(t, "ceph", "osd", "pool", "ls", "detail"), "'rbd' replicated size "+n)
+	}
+}
+
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {

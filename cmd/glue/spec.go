@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -199,12 +200,30 @@ func (r request) newSpec(newUUID func() string) (*spec, error) {
 		return nil, fmt.Errorf("--set public_addr=%s: say the IP address of this machine that "+
 			"clients reach it at, without a port", addr)
 	}
+	fewCopies(config, osds)
 	s := &spec{Format: specFormat, FSID: newUUID(), Mons: monNames(mons), Mgr: "x",
 		Addr: addr, PortBase: base, Split: r.split, Config: config}
 	for i := range osds {
 		s.OSDs = append(s.OSDs, osdSpec{ID: i, UUID: newUUID(), Bytes: bytes})
 	}
 	return s, nil
+}
+
+// fewCopies lets pools be complete in a cluster of fewer OSDs than pools have copies elsewhere.
+func fewCopies(config map[string]string, osds int) {
+	defaults := map[string]string{"osd_pool_default_size": strconv.Itoa(osds)}
+	if osds == 1 {
+		defaults["mon_allow_pool_size_one"] = "true"
+		defaults["mon_warn_on_pool_no_redundancy"] = "false"
+	}
+	if _, said := config["osd_pool_default_size"]; said || osds >= defaultOSDs {
+		return
+	}
+	for name, value := range defaults {
+		if _, said := config[name]; !said {
+			config[name] = value
+		}
+	}
 }
 
 // conflict says why flags that were given do not fit a cluster that exists.

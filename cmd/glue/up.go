@@ -101,6 +101,10 @@ func openOrCreate(l layout, r request, out io.Writer) (*spec, error) {
 	}
 	fmt.Fprintf(out, "Creating a cluster in %s: %d monitor(s), 1 manager, %d OSDs.\n",
 		l.dir, len(s.Mons), len(s.OSDs))
+	if len(s.OSDs) < defaultOSDs {
+		fmt.Fprintf(out, "Pools keep %s copies; for real data take at least %d OSDs.\n",
+			s.Config["osd_pool_default_size"], defaultOSDs)
+	}
 	return s, create(l, s, time.Now())
 }
 
