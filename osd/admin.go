@@ -52,10 +52,6 @@ var absent = []struct{ prefix, help, why string }{
 		"'dump_ops_in_flight'"},
 	{"dump_osd_network", "Dump osd heartbeat network ping times", "heartbeats are not timed; " +
 		"peers that are silent are reported"},
-	{"dump_scrub_reservations", "show scrub reservations", "there is no scrub yet; every read " +
-		"verifies checksums"},
-	{"dump_scrubs", "print scheduled scrubs", "there is no scrub yet; every read verifies " +
-		"checksums"},
 	{"dump_pgstate_history", "show recent state history", "PGs do not keep it; see " +
 		"'pg PGID query'"},
 	{"dump_pg_recovery_stats", "dump pg recovery statistics", "PGs do not keep " +
@@ -82,13 +78,7 @@ func absentCommands() []admin.Command {
 
 func (d *Daemon) cmdPools(admin.Args) (any, error) {
 	out := []int64{}
-	for _, s := range d.shards {
-		s.sync(func(s *shard) {
-			for id := range s.pgs {
-				out = append(out, id.Pool)
-			}
-		})
-	}
+	d.eachPG(func(p *pg) { out = append(out, p.id.Pool) })
 	slices.Sort(out)
 	return slices.Compact(out), nil
 }

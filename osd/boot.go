@@ -11,6 +11,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/internal/version"
 	"glue/wire/message"
 )
 
@@ -71,8 +72,8 @@ func (d *Daemon) bootMessage(m *osdmap.Map) *message.MOSDBoot {
 		Metadata: map[string]string{
 			"hostname": host, "arch": runtime.GOARCH, "os": runtime.GOOS,
 			"osd_objectstore": "glue", "ceph_release": "pacific",
-			"ceph_version":       versionText,
-			"ceph_version_short": versionShort,
+			"ceph_version":       version.Long,
+			"ceph_version_short": version.Ceph,
 			"front_addr":         addrs.String(), "back_addr": addrs.String(),
 			"hb_front_addr": addrs.String(), "hb_back_addr": addrs.String(),
 		},

@@ -8,6 +8,7 @@ import (
 	"glue/cluster/pginfo"
 	"glue/internal/admin"
 	"glue/internal/daemon"
+	"glue/osd/bench"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -32,20 +33,30 @@ func (d *Daemon) table() *admin.Table {
 			"name=mulcmd,type=CephChoices,strings=revert|delete", Run: d.cmdMarkLost,
 			Help: "mark all unfound objects in this pg as lost, either removing or reverting " +
 				"to a prior version if one is available"},
-		{Prefix: "list_unfound", Signature: pgid + " name=offset,type=CephString,req=false",
+		{Prefix: "list_unfound", Signature: pgid +
+			",req=false name=offset,type=CephString,req=false",
 			Run: d.cmdListUnfound, Help: "list unfound objects on this pg"},
-		{Prefix: "mark_unfound_lost", Signature: pgid +
+		{Prefix: "mark_unfound_lost", Signature: pgid + ",req=false" +
 			" name=mulcmd,type=CephChoices,strings=revert|delete", Run: d.cmdMarkLost,
 			Help: "mark all unfound objects in this pg as lost"},
-		{Prefix: "query", Signature: pgid, Help: "show details of a specific pg", Run: d.cmdQuery},
+		{Prefix: "query", Signature: pgid + ",req=false", Run: d.cmdQuery,
+			Help: "show details of a specific pg"},
 		{Prefix: "bench", Signature: "name=count,type=CephInt,req=false " +
 			"name=size,type=CephInt,req=false name=object_size,type=CephInt,req=false " +
 			"name=object_num,type=CephInt,req=false", Run: d.cmdBench,
 			Help: "OSD benchmark: write <count> <size>-byte objects" +
 				"(with <obj_size> <obj_num>), (default count=1G default size=4MB). " +
 				"Results in log."},
-	}, d.opCommands(), d.dumpCommands(), d.doCommands(), absentCommands(),
-		daemon.Commands(d.conf, d.opt.LogFile, &d.counters.registry))
+	}, d.opCommands(), d.dumpCommands(), d.doCommands(), d.scrubCommands(), absentCommands(),
+		daemon.Commands(d.conf, d.opt.LogFile, &d.counters.Registry))
+}
+
+func (d *Daemon) cmdBench(args admin.Args) (any, error) {
+	if !d.benching.CompareAndSwap(false, true) {
+		return nil, fmt.Errorf("a bench is running: %w", ceph.EBUSY)
+	}
+	defer d.benching.Store(false)
+	return bench.Run(d.store, args, d.storeDone)
 }
 
 func (d *Daemon) cmdStatus(admin.Args) (any, error) {

@@ -20,7 +20,9 @@ import (
 	"glue/internal/options"
 	"glue/osd/class"
 	"glue/osd/class/all"
+	"glue/osd/counters"
 	"glue/osd/ops"
+	"glue/osd/scrub"
 	"glue/store/objectstore"
 	"glue/wire/message"
 	"glue/wire/msgr"
@@ -75,6 +77,8 @@ type Daemon struct {
 
 	room    room
 	slots   slots
+	scrubs  scrubSlots
+	load    func() float64 // average per CPU
 	shards  []*shard
 	meeting meeting
 	maps    mapStore
@@ -95,7 +99,7 @@ type Daemon struct {
 	hb       heartbeats
 	reporter reporter
 	boot     bootState
-	counters counters
+	counters counters.Set
 	slow     slowWatch
 	logSeq   uint64 // of lines for the cluster log
 	commands *admin.Table
@@ -125,6 +129,7 @@ type config struct {
 	slowOps, historyOps           int
 	reportEvery                   time.Duration // to the manager, without news
 	background                    background
+	scrub                         scrub.Options
 }
 
 func newConfig(set options.Set, rotational bool) *config {
@@ -145,6 +150,7 @@ func newConfig(set options.Set, rotational bool) *config {
 
 		reportEvery: set.Duration("mgr_stats_period"),
 		background:  newBackground(set, rotational),
+		scrub:       scrub.OptionsOf(set),
 	}
 }
 
@@ -156,7 +162,7 @@ func Start(ctx context.Context, opt Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.send = d.sendPeer
+	d.send, d.load = d.sendPeer, daemon.LoadPerCPU
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
@@ -176,11 +182,12 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 		d.opt.Log = slog.New(slog.DiscardHandler)
 	}
 	d.log = d.opt.Log
+	d.load = func() float64 { return 0 }
 	if d.opt.Classes == nil {
 		d.opt.Classes = all.Registry()
 	}
 	d.notifyID.Store(uint64(now().UnixNano()) << 8)
-	d.counters.init()
+	d.counters.Init()
 	var unknown []string
 	d.conf, unknown = daemon.NewConfig("osd", fmt.Sprint(opt.ID), opt.Config)
 	if len(unknown) > 0 {

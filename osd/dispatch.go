@@ -66,6 +66,8 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 		d.handleCommand(c, m, b)
 	case *message.MOSDForceRecovery:
 		d.forceRecovery(b)
+	case *message.MOSDScrub2:
+		d.scrubRequest(b)
 	case *message.MOSDBackoff:
 		d.handleBackoff(c, b)
 	case *message.MOSDMarkMeDown, *message.MLogAck:
@@ -87,6 +89,8 @@ func mayTell(peer ceph.EntityType, b message.Body) bool {
 		return peer == ceph.TypeMon
 	case *message.MOSDForceRecovery:
 		return peer == ceph.TypeMgr
+	case *message.MOSDScrub2:
+		return peer == ceph.TypeMgr || peer == ceph.TypeMon
 	case *message.MOSDPing:
 		return peer == ceph.TypeOSD
 	}
@@ -95,44 +99,21 @@ func mayTell(peer ceph.EntityType, b message.Body) bool {
 
 // deliverPeer routes what OSDs send each other about one PG; false if it is something else.
 func (d *Daemon) deliverPeer(m *message.Message) bool {
-	ev := event{msg: m}
-	switch b := m.Body.(type) {
-	case *message.MOSDRepOp:
-		ev.kind, ev.head = evRepOp, &b.PGHead
-	case *message.MOSDRepOpReply:
-		ev.kind, ev.head = evRepReply, &b.PGHead
-	case *message.MOSDPGQuery2:
-		ev.kind, ev.head = evPeering, &b.PGHead
-	case *message.MOSDPGNotify2:
-		ev.kind, ev.head = evPeering, &b.PGHead
-	case *message.MOSDPGInfo2:
-		ev.kind, ev.head = evPeering, &b.PGHead
-	case *message.MOSDPGLog:
-		ev.kind, ev.head = evPeering, &b.PGHead
-	case *message.MOSDPGRemove:
-		ev.kind, ev.head = evPeering, &b.PGHead
-	case *message.MOSDPGLease:
-		ev.kind, ev.head = evLease, &b.PGHead
-	case *message.MOSDPGLeaseAck:
-		ev.kind, ev.head = evLease, &b.PGHead
-	case *message.MOSDPGPush:
-		ev.kind, ev.head = evRecovery, &b.PGHead
-	case *message.MOSDPGPushReply:
-		ev.kind, ev.head = evRecovery, &b.PGHead
-	case *message.MOSDPGPull:
-		ev.kind, ev.head = evRecovery, &b.PGHead
-	case *message.MOSDPGScan:
-		ev.kind, ev.head = evRecovery, &b.PGHead
-	case *message.MOSDPGBackfill:
-		ev.kind, ev.head = evRecovery, &b.PGHead
-	case *message.MOSDPGBackfillRemove:
-		ev.kind, ev.head = evRecovery, &b.PGHead
-	case *message.MBackfillReserve:
-		ev.kind, ev.head = evRecovery, &b.PGHead
-	case *message.MRecoveryReserve:
-		ev.kind, ev.head = evRecovery, &b.PGHead
-	default:
+	b, ok := m.Body.(interface{ Head() *message.PGHead })
+	if !ok {
 		return false
+	}
+	ev := event{kind: evRecovery, msg: m, head: b.Head()}
+	switch m.Body.(type) {
+	case *message.MOSDRepOp:
+		ev.kind = evRepOp
+	case *message.MOSDRepOpReply:
+		ev.kind = evRepReply
+	case *message.MOSDPGQuery2, *message.MOSDPGNotify2, *message.MOSDPGInfo2, *message.MOSDPGLog,
+		*message.MOSDPGRemove:
+		ev.kind = evPeering
+	case *message.MOSDPGLease, *message.MOSDPGLeaseAck:
+		ev.kind = evLease
 	}
 	d.route(ev.head.PG, ev)
 	return true

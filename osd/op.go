@@ -227,6 +227,11 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 		p.queue(ob, op)
 		return
 	}
+	if writes && p.scrub.Holds(op.object) {
+		p.scrubHeld = append(p.scrubHeld, op)
+		op.mark(stScrub, p.s.now)
+		return
+	}
 	if ob.state == nil {
 		st, err := ops.LoadState(p.s.d.store, p.id, op.object)
 		if err != nil {
@@ -404,5 +409,6 @@ func (p *pg) setEnv() {
 		RequiredRelease: uint8(m.RequireOSDRelease),
 		NotifyID:        func() uint64 { return d.notifyID.Add(1) },
 		WatchConnected:  p.watchConnected,
+		ScrubList:       p.scrub.List,
 	}
 }

@@ -21,6 +21,7 @@ const (
 	stPeered
 	stReadable // until the copies let us serve
 	stObject   // behind other requests for the object, or until it is recovered
+	stScrub    // until its object has been scrubbed
 	stStarted
 	stSubops // in the store and on its way to the copies
 	stCommit // durable here
@@ -29,7 +30,7 @@ const (
 
 var stageNames = [...]string{"", "queued_for_pg", "reached_pg", "waiting for map",
 	"waiting for peered", "waiting for readable",
-	"waiting for rw locks", "started",
+	"waiting for rw locks", "waiting for scrub", "started",
 	"waiting for subops", "op_commit", "commit_sent"}
 
 func (s stage) String() string { return stageNames[s] }

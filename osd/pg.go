@@ -12,11 +12,13 @@ import (
 	"glue/cluster/pginfo"
 	"glue/cluster/pgstat"
 	"glue/osd/backend"
+	"glue/osd/bench"
 	"glue/osd/ops"
 	"glue/osd/peering"
 	"glue/osd/pglog"
 	"glue/osd/recovery"
 	"glue/osd/reserve"
+	"glue/osd/scrub"
 	"glue/store/objectstore"
 )
 
@@ -48,17 +50,19 @@ type pg struct {
 	ackTo  ceph.Eversion // replica: what the primary may be told is durable
 	ackNow bool
 
-	lease    lease
-	waits    bool // activated, but an earlier primary may still serve
-	watches  map[ceph.HObject]map[ops.WatchKey]*watch
-	notifies map[uint64]*notify
-	recovery recoveryState
-	recount  *recount       // of objects, after a split
-	claim    reserve.Claim  // as the primary: of the slots that recovery needs
-	lent     reserve.Effect // as a copy: the slot that its primary has here
-	retryAt  time.Time      // of a claim that is too full
-	queued   bool           // in the shard's background work
-	forced   pgstat.State   // by operators
+	lease     lease
+	waits     bool // activated, but an earlier primary may still serve
+	watches   map[ceph.HObject]map[ops.WatchKey]*watch
+	notifies  map[uint64]*notify
+	recovery  recoveryState
+	recount   *recount       // of objects, after a split
+	claim     reserve.Claim  // as the primary: of the slots that recovery needs
+	lent      reserve.Effect // as a copy: the slot that its primary has here
+	retryAt   time.Time      // of a claim that is too full
+	queued    bool           // in the shard's background work
+	forced    pgstat.State   // by operators
+	scrub     scrub.Scrubber
+	scrubHeld []*clientOp // until their objects are scrubbed
 
 	changed   time.Time // of the state, for reports
 	since     stamps
@@ -130,8 +134,8 @@ func (d *Daemon) loadPGs() error {
 		return fmt.Errorf("list collections: %w", err)
 	}
 	for _, id := range colls {
-		if id == benchColl {
-			if err := d.removeBench(); err != nil {
+		if id == bench.Coll {
+			if err := bench.Remove(d.store, d.storeDone); err != nil {
 				return err
 			}
 			continue
@@ -275,6 +279,7 @@ func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 	p := &pg{s: s, id: id, stats: c.Info.Stats, objects: map[ceph.HObject]*object{},
 		watches: map[ceph.HObject]map[ops.WatchKey]*watch{}, notifies: map[uint64]*notify{},
 		changed: s.d.now(), next: c.Info.LastUpdate, persisted: m.Epoch}
+	p.scrub.Init(scrubHost{p})
 	keep := s.d.config.Load().logMin
 	p.m = peering.New(id, s.d.opt.ID, c, m, keep)
 	p.resetEpoch = p.m.LastReset()
@@ -448,6 +453,7 @@ func (p *pg) newInterval() {
 	p.primary = p.m.IsPrimary()
 	p.next = p.m.Info().LastUpdate
 	ops := p.takeOps()
+	p.scrub.Reset()
 	p.window.Reset(nil, p.next)
 	p.members = nil
 	p.dropWatches()
@@ -490,6 +496,7 @@ func (p *pg) startDelete() {
 	}
 	p.deleting = true
 	p.endRecovery()
+	p.scrub.Reset()
 	var t objectstore.Transaction
 	t.RmColl(p.id)
 	t.RmMeta(infoKey(p.id))

@@ -139,6 +139,9 @@ func (s *shard) peeringMessage(ev *event) {
 		s.d.log.Error("peering message does not decode", "pg", ev.head.PG, "err", err)
 		return
 	}
+	if m, ok := e.(peering.InfoMsg); ok && p.m.IsReplicaOf(m.From) {
+		p.hearScrub(&m.Info)
+	}
 	p.step(e)
 	p.serve()
 }

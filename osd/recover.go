@@ -314,7 +314,9 @@ func (p *pg) recoveryMessage(ev *event) {
 	case *message.MRecoveryReserve:
 		p.onReserve(&m.Reserve, reserve.Recovery)
 	default:
-		p.backfillMessage(ev)
+		if !p.scrub.Message(m) {
+			p.backfillMessage(ev)
+		}
 	}
 	ev.msg.Release()
 }

@@ -1,6 +1,7 @@
 package osd
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,28 +165,16 @@ func (p *pg) state() pgstat.State {
 	if members < int(p.pool.Size) {
 		s |= pgstat.Undersized
 	}
-	if !sameOSDs(acting, up) {
+	if !slices.Equal(acting, up) {
 		s |= pgstat.Remapped
 	}
 	if p.active {
 		s |= p.activeState()
 	}
-	return s
+	return s | p.scrub.State()
 }
 
 const osdmapNone = 0x7fffffff
-
-func sameOSDs(a, b []int32) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
 
 // statistics is the PG's report (pg_stat_t).
 func (p *pg) statistics() pgstat.PG {
@@ -251,6 +240,9 @@ func (p *pg) countObjects(s *pgstat.Sum) {
 	s.Reads, s.ReadKB, s.Writes, s.WriteKB = st.Reads, st.ReadKiB, st.Writes, st.WrittenKiB
 	s.ObjectsRecovered, s.BytesRecovered = st.Recovered, st.RecoveredBytes
 	s.KeysRecovered = st.RecoveredKeys
+	s.ScrubErrors, s.ShallowScrubErrors = st.Scrub.Errors(), st.Scrub.Shallow
+	s.DeepScrubErrors, s.LargeOmapObjects = st.Scrub.Deep, st.Scrub.LargeOmap
+	s.ObjectsRepaired, s.OmapBytes, s.OmapKeys = st.Scrub.Repaired, st.OmapBytes, st.OmapKeys
 	s.ObjectCopies = st.Objects * int64(p.pool.Size)
 	if !p.active {
 		return
@@ -390,9 +382,9 @@ func (d *Daemon) osdStats(m *osdmap.Map) pgstat.OSD {
 		pgs += int(s.count.Load())
 	}
 	r, c := &d.reporter, &d.counters
-	commit, next := c.commit.Average(r.commit)
+	commit, next := c.Commit.Average(r.commit)
 	r.commit = next
-	apply, next := c.apply.Average(r.apply)
+	apply, next := c.Apply.Average(r.apply)
 	r.apply = next
 	return pgstat.OSD{
 		CommitLatencyNS: uint64(commit), ApplyLatencyNS: uint64(apply),

@@ -282,7 +282,7 @@ func (s *shard) flush() {
 		s.subs = append(s.subs, objectstore.Submission{Transaction: batch[i].txn, Done: done.one})
 	}
 	errs := s.d.store.SubmitAll(s.subs)
-	s.d.counters.apply.Observe(s.d.now().Sub(done.start))
+	s.d.counters.Apply.Observe(s.d.now().Sub(done.start))
 	refused := 0
 	for i := range batch {
 		var err error
@@ -334,7 +334,7 @@ func (s *shard) completion(batch []pending) *completion {
 
 // one runs on the store's goroutine.
 func (c *completion) one(err error) {
-	c.s.d.counters.commit.Observe(c.s.d.now().Sub(c.start))
+	c.s.d.counters.Commit.Observe(c.s.d.now().Sub(c.start))
 	c.finish(1, err)
 }
 

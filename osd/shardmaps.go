@@ -192,6 +192,7 @@ func (s *shard) tick() {
 		p.recoveryTick()
 		p.recountTick()
 	}
+	s.scrubTick()
 	s.report()
 }
 

@@ -23,7 +23,7 @@ func (d *Daemon) slowTick(now time.Time) {
 	w.at = now
 	was := w.ops.n
 	w.ops = d.slowOps(now, d.config.Load().complaint)
-	d.counters.slow.Set(int64(w.ops.n))
+	d.counters.Slow.Set(int64(w.ops.n))
 	if w.ops.n == 0 {
 		w.every = 0
 		return
@@ -77,8 +77,8 @@ func (d *Daemon) mgrReport() *message.MMgrReport {
 	o := &d.slow.ops
 	d.slow.told = o.n
 	status := map[string]string{}
-	for name, v := range map[string]*perf.Value{"op_r": d.counters.reads,
-		"op_w": d.counters.writes, "op_in_bytes": d.counters.in, "op_out_bytes": d.counters.out} {
+	for name, v := range map[string]*perf.Value{"op_r": d.counters.Reads,
+		"op_w": d.counters.Writes, "op_in_bytes": d.counters.In, "op_out_bytes": d.counters.Out} {
 		status[name] = strconv.FormatInt(v.Load(), 10)
 	}
 	r := &message.MMgrReport{DaemonName: d.idText(), Status: &status,

@@ -5,6 +5,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/osd/bench"
 	"glue/osd/pglog"
 	"glue/store/objectstore"
 )
@@ -33,7 +34,7 @@ func MissingPrefix(id ceph.SPG) string { return missingPrefix(id) }
 const MetaPG = metaPG
 
 // IsPG says whether a collection is a copy of a PG.
-func IsPG(id ceph.SPG) bool { return id != benchColl }
+func IsPG(id ceph.SPG) bool { return id != bench.Coll }
 
 // ReadSuperblock reads a store's superblock; ENOENT for a store that no daemon has opened yet.
 func ReadSuperblock(store objectstore.Store) (Superblock, error) {

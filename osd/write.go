@@ -71,6 +71,7 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 // count adds what a request changed to the PG's statistics.
 func (p *pg) count(o ceph.HObject, s *ops.Stats) {
 	p.recount.change(o, s)
+	p.scrub.Wrote(o, s.Objects, s.Bytes, s.ObjectsOmap, s.ObjectsDirty)
 	p.stats.Bytes += s.Bytes
 	p.stats.Objects += s.Objects
 	p.stats.ObjectsOmap += s.ObjectsOmap
@@ -193,7 +194,9 @@ func (w *write) finish(p *pg) {
 	if !w.effects.Empty() {
 		p.watchEffects(w)
 	}
-	p.s.d.counters.op(w.op, w.reply, now)
+	if w.op.sess != nil {
+		p.s.d.counters.Op(w.op.m.Ops, w.reply, w.op.need.MayWrite(), now.Sub(w.op.start))
+	}
 	w.op.release(p)
 	if w.object == nil {
 		return
@@ -235,8 +238,9 @@ func (p *pg) takeOps() []*clientOp {
 		out = append(out, ob.waiting...)
 		ob.waiting = nil
 	}
+	out = append(out, p.scrubHeld...)
 	out = append(out, p.waiting...)
-	p.waiting = nil
+	p.waiting, p.scrubHeld = nil, nil
 	return out
 }
 
@@ -252,7 +256,7 @@ type repop struct {
 // repOp applies the primary's write.
 func (p *pg) repOp(ev *event) {
 	m := ev.msg.Body.(*message.MOSDRepOp)
-	p.s.d.counters.subops.Add(1)
+	p.s.d.counters.Subops.Add(1)
 	if !p.m.IsReplicaOf(m.From.OSD) || len(m.Entries) != 1 {
 		ev.msg.Release()
 		return

@@ -19,11 +19,22 @@ type Stats struct {
 	// Estimated says that the counts of objects were shared out when the PG was split: its primary
 	// counts anew.
 	Estimated bool
+	Scrub     ScrubStats
 }
+
+// ScrubStats is what the last scrub has found and is not mended.
+type ScrubStats struct {
+	Shallow, Deep int64 // errors
+	LargeOmap     int64 // objects with an omap above the limits
+	Repaired      int64 // objects, ever
+}
+
+// Errors is all of them.
+func (s *ScrubStats) Errors() int64 { return s.Shallow + s.Deep }
 
 // Denc is a section of our own.
 func (s *Stats) Denc(c *denc.Coder) {
-	sec := c.Begin(2, 1)
+	sec := c.Begin(3, 1)
 	for _, p := range []*int64{
 		&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.OmapBytes, &s.OmapKeys, &s.ObjectsDirty,
 		&s.Reads, &s.ReadKiB, &s.Writes, &s.WrittenKiB, &s.Recovered, &s.RecoveredBytes,
@@ -33,6 +44,12 @@ func (s *Stats) Denc(c *denc.Coder) {
 	}
 	if sec.V >= 2 {
 		c.Bool(&s.Estimated)
+	}
+	if sec.V >= 3 {
+		c.I64(&s.Scrub.Shallow)
+		c.I64(&s.Scrub.Deep)
+		c.I64(&s.Scrub.LargeOmap)
+		c.I64(&s.Scrub.Repaired)
 	}
 	sec.End()
 }

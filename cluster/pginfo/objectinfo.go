@@ -13,6 +13,9 @@ const (
 	ObjectWhiteout uint32 = 1 << 1 // there for its snapshots only
 	ObjectDirty    uint32 = 1 << 2
 	ObjectOmap     uint32 = 1 << 3 // has or had omap keys or a header
+
+	ObjectDataDigest uint32 = 1 << 4 // DataDigest is that of the data
+	ObjectOmapDigest uint32 = 1 << 5 // OmapDigest is that of the omap
 )
 
 // An ObjectInfo is what a PG keeps about an object (object_info_t), in its attribute "_". The
@@ -34,6 +37,10 @@ type ObjectInfo struct {
 	ExpectedObjectSize uint64 // allocation hint of clients
 	ExpectedWriteSize  uint64
 	AllocHintFlags     uint32
+
+	// Checksums (crc32c from -1) of all data and of the omap, as far as Flags says that they are
+	// known.
+	DataDigest, OmapDigest uint32
 }
 
 // A WatchKey names a watch of an object.
@@ -55,7 +62,7 @@ type WatchInfo struct {
 
 // Denc is a section of our own.
 func (o *ObjectInfo) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
+	s := c.Begin(2, 1)
 	o.Object.Denc(c)
 	o.Version.Denc(c)
 	o.PriorVersion.Denc(c)
@@ -79,6 +86,10 @@ func (o *ObjectInfo) Denc(c *denc.Coder) {
 			c.U32(&w.TimeoutSeconds)
 			w.Addr.Denc(c)
 		})
+	if s.V >= 2 {
+		c.U32(&o.DataDigest)
+		c.U32(&o.OmapDigest)
+	}
 	s.End()
 }
 

@@ -35,8 +35,13 @@ var pgTable = []pgRow{
 		return 0
 	}},
 	{message.OpPGHitsetGet, func(*lister, *message.OSDOp) int32 { return ceph.ENOENT.Result() }},
-	{message.OpScrubLS, func(*lister, *message.OSDOp) int32 {
-		return ceph.EOPNOTSUPP.Result()
+	{message.OpScrubLS, func(l *lister, op *message.OSDOp) int32 {
+		if l.env.ScrubList == nil {
+			return ceph.EOPNOTSUPP.Result()
+		}
+		out, err := l.env.ScrubList(op.In)
+		op.Out = out
+		return ceph.ResultOf(err)
 	}},
 }
 

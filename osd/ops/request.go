@@ -81,6 +81,8 @@ type Env struct {
 	// Missing yields the PG's missing objects >= from that still exist, in order, for listings.
 	// nil when nothing is missing.
 	Missing func(from ceph.HObject) iter.Seq[ceph.HObject]
+	// ScrubList answers a SCRUBLS.
+	ScrubList func(in []byte) ([]byte, error)
 }
 
 // A Request is one MOSDOp for one object, with what the PG knows about the object and its log.

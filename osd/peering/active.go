@@ -110,6 +110,33 @@ func (ma *Machine) MarkMissing(o ceph.HObject, v ceph.Eversion) {
 	ma.dirtyInfo = true
 }
 
+// MarkPeerMissing makes an object missing on another member, whose copy turned out to be bad.
+func (ma *Machine) MarkPeerMissing(osd int32, o ceph.HObject, v ceph.Eversion) {
+	p := ma.peers[osd]
+	if p == nil || p.Missing == nil || !ma.isMember(osd) {
+		return
+	}
+	p.Missing.Set(o, pglog.Item{Need: v})
+	ma.clean = false
+}
+
+// Scrubbed notes the end of a scrub and tells the members; clean is without errors.
+func (ma *Machine) Scrubbed(deep, clean bool, at ceph.Time) []Effect {
+	ma.out = nil
+	h := &ma.info.History
+	h.LastScrub, h.LastScrubStamp = ma.info.LastUpdate, at
+	if deep {
+		h.LastDeepScrub, h.LastDeepScrubStamp = ma.info.LastUpdate, at
+	}
+	if clean {
+		h.LastCleanScrubStamp = at
+	}
+	ma.dirtyInfo = true
+	ma.shareInfo()
+	ma.emit(StateChanged{})
+	return ma.out
+}
+
 // Recovered looks whether the PG is clean, after GotObject.
 func (ma *Machine) Recovered() []Effect {
 	ma.out = nil

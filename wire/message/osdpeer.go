@@ -52,6 +52,9 @@ type PGHead struct {
 	MinEpoch ceph.Epoch // the request or interval this belongs to; older ones are dropped
 }
 
+// Head is the head itself: what has one is between the OSDs of a PG.
+func (h *PGHead) Head() *PGHead { return h }
+
 func (h *PGHead) denc(c *denc.Coder) {
 	h.PG.Denc(c)
 	h.From.Denc(c)

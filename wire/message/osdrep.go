@@ -319,6 +319,7 @@ type MOSDRepScrub struct {
 	Begin, End         ceph.HObject
 	Deep               bool
 	Priority           int32
+	Tag                uint64 // comes back with the answer
 }
 
 // Type is MSG_OSD_REP_SCRUB.
@@ -334,14 +335,16 @@ func (m *MOSDRepScrub) Denc(c *denc.Coder, _ uint16) {
 		m.End.Denc(c)
 		c.Bool(&m.Deep)
 		c.I32(&m.Priority)
+		c.U64(&m.Tag)
 	})
 }
 
 // MOSDRepScrubMap answers MOSDRepScrub; the map is encoded by who makes it.
 type MOSDRepScrubMap struct {
 	PGHead
-	Preempted bool
+	Preempted bool // there is no map: it can't be made
 	Map       []byte
+	Tag       uint64 // of the question
 }
 
 // Type is MSG_OSD_REP_SCRUBMAP.
@@ -353,5 +356,31 @@ func (m *MOSDRepScrubMap) Denc(c *denc.Coder, _ uint16) {
 		m.PGHead.denc(c)
 		c.Bool(&m.Preempted)
 		c.Blob(&m.Map)
+		c.U64(&m.Tag)
+	})
+}
+
+// Kinds of MOSDScrubReserve (MOSDScrubReserve::REQUEST and so on).
+const (
+	ScrubRequest = 0
+	ScrubGrant   = 1
+	ScrubRelease = 2
+	ScrubReject  = 3
+)
+
+// MOSDScrubReserve asks a copy's OSD for a slot to be scrubbed in, answers, or gives it back.
+type MOSDScrubReserve struct {
+	PGHead
+	Kind uint8
+}
+
+// Type is MSG_OSD_SCRUB_RESERVE.
+func (*MOSDScrubReserve) Type() Type { return 119 }
+
+// Denc is our own layout.
+func (m *MOSDScrubReserve) Denc(c *denc.Coder, _ uint16) {
+	own(c, func(c *denc.Coder) {
+		m.PGHead.denc(c)
+		c.U8(&m.Kind)
 	})
 }

@@ -65,6 +65,7 @@ var Table = []Row{
 	{113, "MOSDRepOpReply", 1, 1, func() Body { return new(MOSDRepOpReply) }},
 	{116, "MOSDPGCreated", 1, 1, func() Body { return new(MOSDPGCreated) }},
 	{117, "MOSDRepScrubMap", 1, 1, func() Body { return new(MOSDRepScrubMap) }},
+	{119, "MOSDScrubReserve", 1, 1, func() Body { return new(MOSDScrubReserve) }},
 	{120, "MOSDPGCreate2", 1, 1, func() Body { return new(MOSDPGCreate2) }},
 	{121, "MOSDScrub2", 1, 1, func() Body { return new(MOSDScrub2) }},
 	{122, "MOSDPGReadyToMerge", 1, 1, func() Body { return new(MOSDPGReadyToMerge) }},

@@ -1,0 +1,198 @@
+package osd
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"glue/ceph"
+	"glue/cluster/pginfo"
+	"glue/osd/scrub"
+	"glue/store/objectstore"
+	"glue/wire/message"
+)
+
+// scrubHost is the PG as its scrub.Scrubber sees it.
+type scrubHost struct{ *pg }
+
+// Status is what a scrub has to know of the PG now.
+func (p scrubHost) Status() scrub.Status {
+	acting, _ := p.m.Acting()
+	o, clean := &p.s.d.config.Load().scrub, p.m.IsClean()
+	return scrub.Status{Now: p.s.now, PG: p.id, Self: p.s.d.opt.ID, Members: p.members,
+		Ready: p.active && p.writeable && clean && !p.deleting && p.readable() &&
+			len(acting) >= int(p.pool.Size),
+		Clean: clean, Moving: p.s.moving > 0, Info: p.m.Info(), Stats: &p.stats, Options: o,
+		Policy: func() scrub.Policy { return o.Policy.For(p.s.osdmap, p.pool) },
+		Load:   p.s.d.load, View: p.s.d.store}
+}
+
+// Later runs f on the shard when it has done what is queued now.
+func (p scrubHost) Later(f func()) {
+	p.s.post(event{kind: evCall, call: func(s *shard) {
+		if s.pgs[p.id] == p.pg {
+			f()
+		}
+	}})
+}
+
+// Send sends a message about the PG to another copy.
+func (p scrubHost) Send(osd int32, body func(message.PGHead) message.Body) {
+	p.s.d.sendTo(p.s.osdmap, osd, body(p.headTo()))
+}
+
+// Log writes lines about the PG to the cluster log.
+func (p scrubHost) Log(level uint16, lines ...string) {
+	d, id := p.s.d, p.id.PGID
+	if len(lines) == 0 {
+		return
+	}
+	d.post(func() {
+		for _, l := range lines {
+			d.clusterLog(level, fmt.Sprintf("%v %s", id, l))
+		}
+	})
+}
+
+// Flush makes visible what was written, here and to those who are asked next.
+func (p scrubHost) Flush() { p.s.flush() }
+
+// scrubSlots counts the scrubs that this OSD takes part in.
+type scrubSlots struct{ n atomic.Int64 }
+
+// Slot takes or gives back one.
+func (p scrubHost) Slot(take bool) bool {
+	d := p.s.d
+	if !take {
+		d.scrubs.n.Add(-1)
+	} else if d.scrubs.n.Add(1) > d.config.Load().scrub.Max {
+		d.scrubs.n.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Freed takes the requests that have waited for their object to be scrubbed.
+func (p scrubHost) Freed() {
+	held := p.scrubHeld
+	p.scrubHeld = nil
+	for _, op := range held {
+		p.do(op)
+	}
+}
+
+// Changed has the PG's state reported.
+func (p scrubHost) Changed() { p.changed, p.dirty = p.s.now, true }
+
+// Hint is what the log has of an object.
+func (p scrubHost) Hint(o ceph.HObject) scrub.Hint {
+	v, ok := p.m.Log().Latest(o)
+	if !ok {
+		return scrub.Hint{}
+	}
+	e, ok := p.m.Log().Entry(v)
+	return scrub.Hint{Version: v, Deleted: ok && e.IsDelete()}
+}
+
+// IsReplicaOf says whether another OSD is the primary that this copy follows.
+func (p scrubHost) IsReplicaOf(osd int32) bool { return p.m.IsReplicaOf(osd) }
+
+// Repair has bad copies recovered from right ones, as of the versions that the log has now.
+func (p scrubHost) Repair(records []scrub.Record) int {
+	fixed := 0
+	for i := range records {
+		r := &records[i]
+		h, v := p.Hint(r.Object), r.Version
+		switch {
+		case r.Remove && (!h.Deleted || h.Version != v), !r.Remove && h.Deleted:
+			continue // it has changed since it was looked at
+		case !h.Version.IsZero():
+			v = h.Version
+		}
+		for _, osd := range r.Bad {
+			fixed++
+			switch {
+			case r.Remove:
+				p.removeUnexpected(osd, r)
+			case osd == p.s.d.opt.ID:
+				p.markBad(osd, r.Object)
+				p.m.MarkMissing(r.Object, v)
+				delete(p.objects, r.Object)
+			default:
+				p.markBad(osd, r.Object)
+				p.m.MarkPeerMissing(osd, r.Object, v)
+			}
+		}
+	}
+	return fixed
+}
+
+// markBad keeps a copy of an object from being asked for it in this interval.
+func (p *pg) markBad(osd int32, o ceph.HObject) {
+	r := &p.recovery
+	if r.bad[osd] == nil {
+		r.bad[osd] = map[ceph.HObject]bool{}
+	}
+	r.bad[osd][o] = true
+}
+
+// removeUnexpected removes what the log says was deleted.
+func (p *pg) removeUnexpected(osd int32, r *scrub.Record) {
+	if osd != p.s.d.opt.ID {
+		p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGBackfillRemove{PGHead: p.headTo(),
+			Objects: []ceph.HObject{r.Object}, Versions: []ceph.Eversion{r.Version}})
+		return
+	}
+	var t objectstore.Transaction
+	p.removeObjects(&t, []ceph.HObject{r.Object})
+	if !t.Empty() {
+		p.s.submit(pending{pg: p, txn: &t})
+		p.s.flush()
+	}
+}
+
+// Finished stores the statistics, tells the members, and goes on with what is missing now.
+func (p scrubHost) Finished(deep, clean bool) {
+	p.recount = nil // this scrub has counted
+	p.apply(p.m.Scrubbed(deep, clean, ceph.TimeOf(p.s.now)))
+	p.recover()
+}
+
+// scrubTick goes on with scrubs, and begins at most one: those that were asked for first.
+func (s *shard) scrubTick() {
+	var next *pg
+	var job scrub.Job
+	for _, p := range s.sorted() {
+		if j, due := p.scrub.Tick(); due && (next == nil || j.Requested && !job.Requested) {
+			next, job = p, j
+		}
+	}
+	if next != nil {
+		next.scrub.Start(job)
+	}
+}
+
+// hearScrub takes over what the primary has found: who becomes the next one still has to know.
+func (p *pg) hearScrub(i *pginfo.Info) {
+	s := &i.Stats
+	p.stats.Scrub = s.Scrub
+	p.stats.OmapBytes, p.stats.OmapKeys = s.OmapBytes, s.OmapKeys
+	if i.LastUpdate == p.m.Info().LastUpdate {
+		p.stats.Objects, p.stats.Bytes = s.Objects, s.Bytes
+		p.stats.ObjectsOmap, p.stats.ObjectsDirty = s.ObjectsOmap, s.ObjectsDirty
+	}
+}
+
+// scrubRequest takes the manager's message for PGs whose primary we are.
+func (d *Daemon) scrubRequest(b *message.MOSDScrub2) {
+	if b.FSID != d.opt.FSID {
+		return
+	}
+	for _, id := range b.PGs {
+		d.shardOf(id).post(event{kind: evCall, call: func(s *shard) {
+			if p := s.pgs[id]; p != nil && p.primary {
+				p.scrub.Ask(b.Deep, b.Repair)
+				s.scrubTick()
+			}
+		}})
+	}
+}

@@ -1,0 +1,416 @@
+package scrub
+
+import (
+	"fmt"
+	"time"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/cluster/pginfo"
+	"glue/cluster/pgstat"
+	"glue/wire/message"
+)
+
+// A Status is what a Scrubber has to know of its PG at the moment.
+type Status struct {
+	Now     time.Time
+	PG      ceph.SPG
+	Self    int32
+	Members []int32 // the other copies
+	// Ready: this is the primary, serves, and all copies are there and whole. Clean: they are
+	// whole. Moving: objects are in recovery on this OSD.
+	Ready, Clean, Moving bool
+	Info                 *pginfo.Info
+	Stats                *pginfo.Stats
+	Options              *Options
+	Policy               func() Policy // the pool's
+	Load                 func() float64
+	View                 View
+}
+
+// A Host is the PG that a Scrubber works for; all is on the PG's goroutine.
+type Host interface {
+	Status() Status
+	Later(f func()) // runs f after what is queued now, if the PG is still there
+	Send(osd int32, body func(message.PGHead) message.Body)
+	Log(level uint16, lines ...string) // about the PG, to the cluster log
+	Flush()                            // makes what was written visible
+	Slot(take bool) bool               // takes or gives back one of the OSD's osd_max_scrubs
+	Freed()                            // requests that were held back may go on
+	Changed()                          // the state did
+	Hint(o ceph.HObject) Hint
+	IsReplicaOf(osd int32) bool
+	// Repair makes bad copies missing where they are, so that recovery brings them from right
+	// ones, and removes what was deleted; it returns how many copies that concerns.
+	Repair(records []Record) int
+	Finished(deep, clean bool) // stores the statistics and goes on with recovery
+}
+
+// A Scrubber is what a PG copy keeps of scrubbing. It begins by the schedule or when it is asked,
+// reserves a slot of every OSD with a copy, and steps a Machine; as a replica it makes the maps
+// that the primary asks for. It ends with the interval.
+type Scrubber struct {
+	h      Host
+	m      *Machine       // of the one that runs here, as the primary
+	waits  map[int32]bool // members that have not given their slot yet
+	queued bool           // a step is
+	wait   time.Time      // not before
+	slot   bool           // the OSD's slot is taken, for this PG's primary
+
+	asked              *Job // by an operator, or to see whether a repair has helped
+	forced, forcedDeep bool // due now, whatever its stamps say
+	retry              time.Time
+	tries              int
+
+	known     bool // records are of a scrub of this interval
+	records   []Record
+	repairing bool // what was found is being recovered
+	failed    bool // a repair has left something
+
+	replica *Builder // of the map that the primary has asked for
+}
+
+// Init makes the Scrubber of a PG copy.
+func (s *Scrubber) Init(h Host) { s.h = h }
+
+// Reset ends the interval; what was asked for stays.
+func (s *Scrubber) Reset() {
+	s.freeSlot()
+	*s = Scrubber{h: s.h, asked: s.asked, forced: s.forced, forcedDeep: s.forcedDeep,
+		failed: s.failed}
+}
+
+func (s *Scrubber) freeSlot() {
+	if s.slot {
+		s.slot = false
+		s.h.Slot(false)
+	}
+}
+
+// Tick goes on with a scrub, or says which one should begin now: Start it, unless a PG with one
+// that was requested is there.
+func (s *Scrubber) Tick() (job Job, due bool) {
+	st := s.h.Status()
+	switch {
+	case s.m != nil:
+		if len(s.waits) == 0 && !st.Now.Before(s.wait) {
+			s.wake()
+		}
+		return Job{}, false
+	case !st.Ready || st.Now.Before(s.retry):
+		return Job{}, false
+	case s.asked != nil:
+		return *s.asked, true
+	case st.Moving && !st.Options.DuringRecovery:
+		return Job{}, false
+	}
+	pol, h := st.Policy(), &st.Info.History
+	if s.forced {
+		pol.MinInterval = 0
+	}
+	if s.forcedDeep {
+		pol.DeepInterval = 0
+	}
+	return pol.Decide(st.Now, h.LastScrubStamp.Go(), h.LastDeepScrubStamp.Go(),
+		Random(st.PG.PGID, h, s.tries), st.Load)
+}
+
+// Start takes the slots of all OSDs that have a copy.
+func (s *Scrubber) Start(job Job) {
+	if !s.h.Slot(true) {
+		return
+	}
+	st := s.h.Status()
+	cmp := &Comparer{Primary: st.Self, Hint: s.h.Hint, LargeKeys: st.Options.LargeKeys,
+		LargeBytes: st.Options.LargeBytes}
+	s.slot = true
+	s.m = New(job, st.Options.Config, st.View, st.PG, st.Self, st.Members, cmp, st.Now)
+	s.waits, s.wait = map[int32]bool{}, time.Time{}
+	for _, osd := range st.Members {
+		s.waits[osd] = true
+		s.reserve(osd, message.ScrubRequest)
+	}
+	s.begin()
+}
+
+func (s *Scrubber) reserve(osd int32, kind uint8) {
+	s.h.Send(osd, func(h message.PGHead) message.Body {
+		return &message.MOSDScrubReserve{PGHead: h, Kind: kind}
+	})
+}
+
+// begin begins once all slots are taken.
+func (s *Scrubber) begin() {
+	if len(s.waits) > 0 {
+		return
+	}
+	if s.m.Job.Requested {
+		s.asked = nil
+	}
+	s.h.Changed()
+	s.h.Log(message.LogDebug, s.m.Job.Name()+" starts")
+	s.wake()
+}
+
+func (s *Scrubber) wake() {
+	if s.queued {
+		return
+	}
+	s.queued = true
+	m := s.m
+	s.h.Later(func() {
+		if s.m == m {
+			s.queued = false
+			s.step()
+		}
+	})
+}
+
+// step does the next piece of a scrub.
+func (s *Scrubber) step() {
+	st := s.h.Status()
+	if !st.Clean {
+		s.m.Restart() // the tick goes on when all copies are whole again
+		s.h.Freed()
+		return
+	}
+	s.h.Flush()
+	act, err := s.m.Step(st.Now)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	if act.Ask {
+		for _, osd := range st.Members {
+			s.h.Send(osd, func(h message.PGHead) message.Body {
+				return &message.MOSDRepScrub{PGHead: h, Begin: act.Begin, End: act.End,
+					Deep: s.m.Job.Deep, Tag: act.Tag}
+			})
+		}
+	}
+	if f := act.Found; f != nil {
+		s.h.Log(message.LogError, s.m.Say(f)...)
+		s.h.Log(message.LogWarn, f.Large[:min(1, len(f.Large))]...)
+	}
+	if act.Done {
+		s.finish()
+		return
+	}
+	s.wait = act.Wait
+	if act.Freed {
+		s.h.Freed()
+	}
+	if act.Again {
+		s.wake()
+	}
+}
+
+// fail gives a scrub up that can't go on.
+func (s *Scrubber) fail(err error) {
+	job := s.m.Job
+	s.h.Log(message.LogError, fmt.Sprintf("%s failed: %v", job.Name(), err))
+	s.end()
+	s.retry = s.h.Status().Now.Add(time.Minute)
+	if job.Requested {
+		s.asked = &job
+	}
+}
+
+// end gives the slots back and lets writes go on.
+func (s *Scrubber) end() {
+	for _, osd := range s.h.Status().Members {
+		s.reserve(osd, message.ScrubRelease)
+	}
+	s.m, s.waits, s.queued = nil, nil, false
+	s.freeSlot()
+	s.h.Changed()
+	s.h.Freed()
+}
+
+// finish takes the result: into the statistics, the cluster log, and to repair.
+func (s *Scrubber) finish() {
+	m, stats := s.m, s.h.Status().Stats
+	mismatch, fixed := m.Mend(stats), 0
+	if m.Repairs() {
+		fixed = s.h.Repair(m.Records)
+	}
+	m.Left(&stats.Scrub, fixed)
+	if m.Repairs() || stats.Scrub.Errors() == 0 {
+		s.failed = m.Disputed.Objects > 0
+	}
+	s.records, s.known = m.Keep(s.records, stats.Scrub.Deep), true
+	lines, clean := m.Summary(fixed, mismatch)
+	level := uint16(message.LogError)
+	if clean {
+		level = message.LogDebug
+	}
+	s.h.Log(level, lines...)
+	s.forced, s.forcedDeep, s.tries = false, false, 0
+	if s.repairing = fixed > 0; s.repairing {
+		s.asked = &Job{Deep: true, Requested: true} // to see whether it has helped
+	}
+	s.h.Finished(m.Job.Deep, clean)
+	s.end()
+}
+
+// Holds says whether a request that may write has to wait until its object has been scrubbed. The
+// chunk is given up for it as often as the options allow.
+func (s *Scrubber) Holds(o ceph.HObject) bool {
+	if s.m == nil || !s.m.Blocks(o) {
+		return false
+	}
+	if s.m.Preempt() {
+		s.wake()
+		return false
+	}
+	return true
+}
+
+// Wrote accounts for a write while a scrub runs.
+func (s *Scrubber) Wrote(o ceph.HObject, objects, bytes, omap, dirty int64) {
+	if s.m != nil {
+		s.m.Changed(o, &Counts{Objects: objects, Bytes: bytes, Omap: omap, Dirty: dirty})
+	}
+}
+
+// Message takes what OSDs say to each other about a scrub; false for what is something else.
+func (s *Scrubber) Message(body message.Body) bool {
+	switch m := body.(type) {
+	case *message.MOSDRepScrub:
+		s.mapFor(m)
+	case *message.MOSDRepScrubMap:
+		s.heard(m)
+	case *message.MOSDScrubReserve:
+		s.onReserve(m.From.OSD, m.Kind)
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *Scrubber) heard(m *message.MOSDRepScrubMap) {
+	if s.m == nil {
+		return
+	}
+	got := new(Map)
+	if m.Preempted || denc.Unmarshal(m.Map, got, ceph.FeaturesAll) != nil {
+		got = nil
+	}
+	if err := s.m.Heard(m.From.OSD, m.Tag, got); err != nil {
+		s.fail(err)
+		return
+	}
+	s.wake()
+}
+
+func (s *Scrubber) onReserve(from int32, kind uint8) {
+	switch {
+	case kind == message.ScrubRequest && s.h.IsReplicaOf(from):
+		s.slot = s.slot || s.h.Slot(true)
+		answer := uint8(message.ScrubReject)
+		if s.slot {
+			answer = message.ScrubGrant
+		}
+		s.reserve(from, answer)
+	case kind == message.ScrubRelease && s.h.IsReplicaOf(from):
+		s.replica = nil
+		s.freeSlot()
+	case s.m == nil || !s.waits[from]:
+	case kind == message.ScrubGrant:
+		delete(s.waits, from)
+		s.begin()
+	case kind == message.ScrubReject:
+		s.end()
+		st := s.h.Status()
+		s.tries++
+		s.retry = st.Now.Add(Backoff(st.PG.PGID, &st.Info.History, s.tries))
+	}
+}
+
+// mapFor makes the map that the primary asks for.
+func (s *Scrubber) mapFor(m *message.MOSDRepScrub) {
+	if !s.h.IsReplicaOf(m.From.OSD) {
+		return
+	}
+	st := s.h.Status()
+	l := st.Options.Config.Limits
+	l.Objects *= 4 // besides what the primary has, there may be what it does not have
+	s.replica = NewBuilder(st.View, st.PG, m.Begin, m.End, m.Deep, l)
+	b, to, tag := s.replica, m.From.OSD, m.Tag
+	s.h.Later(func() { s.read(b, to, tag) })
+}
+
+// read reads a little more of the map, unless the primary has asked for another since.
+func (s *Scrubber) read(b *Builder, to int32, tag uint64) {
+	if s.replica != b {
+		return
+	}
+	done, err := b.Step()
+	if err == nil && !done {
+		s.h.Later(func() { s.read(b, to, tag) })
+		return
+	}
+	s.replica = nil
+	s.h.Send(to, func(h message.PGHead) message.Body {
+		r := &message.MOSDRepScrubMap{PGHead: h, Tag: tag, Preempted: err != nil}
+		if err == nil {
+			r.Map = denc.Marshal(b.Map(), ceph.FeaturesAll)
+		}
+		return r
+	})
+}
+
+// State is the part of the PG's state that is about scrubs.
+func (s *Scrubber) State() pgstat.State {
+	var out pgstat.State
+	set := func(bit pgstat.State, on bool) {
+		if on {
+			out |= bit
+		}
+	}
+	st := s.h.Status()
+	run := s.m != nil && len(s.waits) == 0
+	set(pgstat.Scrubbing, run)
+	set(pgstat.DeepScrub, run && s.m.Job.Deep)
+	set(pgstat.Repair, run && s.m.Job.Repair || s.repairing && !st.Clean)
+	set(pgstat.Inconsistent, st.Stats.Scrub.Errors() > 0)
+	set(pgstat.FailedRepair, s.failed)
+	return out
+}
+
+// Ask is an operator's request. One for more than another that waits takes its place.
+func (s *Scrubber) Ask(deep, repair bool) {
+	j := Job{Deep: deep || repair, Repair: repair, Requested: true}
+	if old := s.asked; old != nil {
+		j.Deep, j.Repair = j.Deep || old.Deep, j.Repair || old.Repair
+	}
+	s.asked, s.retry = &j, time.Time{}
+}
+
+// Trigger makes the PG due; the schedule's hours, load and flags still count. It returns how old
+// the last scrub is taken to be.
+func (s *Scrubber) Trigger(deep bool) time.Duration {
+	pol := s.h.Status().Policy()
+	s.forced, s.forcedDeep, s.retry = true, deep, time.Time{}
+	if deep {
+		return max(pol.MaxInterval, pol.DeepInterval)
+	}
+	return pol.MaxInterval
+}
+
+// Plan says when the PG is due.
+func (s *Scrubber) Plan() Plan {
+	st := s.h.Status()
+	pol := st.Policy()
+	return pol.Plan(st.PG.PGID, &st.Info.History, s.tries, s.asked != nil || s.forced)
+}
+
+// Slots says whether a slot is taken for a scrub of this OSD's, or of another's.
+func (s *Scrubber) Slots() (local, remote bool) {
+	return s.slot && s.m != nil, s.slot && s.m == nil
+}
+
+// List answers a SCRUBLS.
+func (s *Scrubber) List(in []byte) ([]byte, error) {
+	return List(in, s.h.Status().Info.History.SameIntervalSince, s.known, s.records)
+}
