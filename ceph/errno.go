@@ -44,6 +44,7 @@ const (
 	ENOTCONN        = Errno(syscall.ENOTCONN)
 	ESHUTDOWN       = Errno(syscall.ESHUTDOWN) // EBLOCKLISTED
 	ETIMEDOUT       = Errno(syscall.ETIMEDOUT)
+	EALREADY        = Errno(syscall.EALREADY)
 	ESTALE          = Errno(syscall.ESTALE)
 	EDQUOT          = Errno(syscall.EDQUOT)
 	ECANCELED       = Errno(syscall.ECANCELED)

@@ -19,9 +19,10 @@ type result struct {
 	out    []byte
 	status string
 	err    error
-	// relay is a command for the monitors that has to be carried out first. Its answer is this
-	// one's, unless there is out: then only its error counts.
+	// relay is a command for the monitors that has to be carried out first, or a list of them
+	// ([]any). Its answer is this one's, unless there is out: then only its error counts.
 	relay any
+	quiet bool // only the error of the relayed commands counts
 }
 
 // A handler answers one command; it runs on the loop.
@@ -101,8 +102,16 @@ func (m *Manager) relay(r result, answer func(result)) {
 		defer m.relayed.Add(-1)
 		ctx, cancel := context.WithTimeout(context.Background(), relayTimeout)
 		defer cancel()
-		reply, err := m.client.Command(ctx, r.relay, nil)
-		if len(r.out) == 0 || err != nil {
+		cmds, list := r.relay.([]any)
+		if !list {
+			cmds = []any{r.relay}
+		}
+		var reply monc.Reply
+		var err error
+		for i := 0; i < len(cmds) && err == nil; i++ {
+			reply, err = m.client.Command(ctx, cmds[i], nil)
+		}
+		if len(r.out) == 0 && !r.quiet || err != nil {
 			r.out, r.status, r.err = reply.Output, reply.Status, err
 		}
 		var refused *monc.CommandError

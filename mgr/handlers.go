@@ -16,6 +16,7 @@ import (
 var handlers = func() map[string]handler {
 	out := maps.Clone(moduleHandlers)
 	maps.Copy(out, ownHandlers)
+	maps.Copy(out, balancerHandlers)
 	return out
 }()
 

@@ -31,10 +31,6 @@ var moduleHandlers = map[string]handler{
 	"device ls-by-daemon":       devicesOf,
 	"device info":               deviceInfo,
 	"device monitoring off":     constant(""),
-	"balancer status":           balancerStatus,
-	"balancer mode":             balancerMode,
-	"balancer off":              constant(""),
-	"balancer ls":               constant("[]\n"),
 	"fs status":                 noFileSystem,
 	"fs volume ls":              constant("[]\n"),
 	"orch status":               noOrchestrator,
@@ -68,22 +64,6 @@ func noFileSystem(_ *state, c *commands.Command) result {
 func telemetryStatus(*state, *commands.Command) result {
 	return result{out: cephjson.Marshal(cephjson.Object{{Key: "enabled", Value: false},
 		{Key: "last_upload", Value: nil}}, true)}
-}
-
-func balancerStatus(*state, *commands.Command) result {
-	return result{out: cephjson.Marshal(cephjson.Object{
-		{Key: "active", Value: false}, {Key: "last_optimize_duration", Value: ""},
-		{Key: "last_optimize_started", Value: ""}, {Key: "mode", Value: "none"},
-		{Key: "optimize_result", Value: "Glue has no balancer yet"},
-		{Key: "plans", Value: []string{}},
-	}, true)}
-}
-
-func balancerMode(_ *state, c *commands.Command) result {
-	if c.Need("mode") == "none" {
-		return text("")
-	}
-	return refuse(ceph.EOPNOTSUPP, "%s", commands.Unavailable["balancer on"])
 }
 
 // serviceDump is the service map while nothing registers in it.

@@ -29,7 +29,8 @@ type state struct {
 	activeAt time.Time               // when this manager became the active one
 	resizing bool                    // pools are being adjusted
 	resizeAt time.Time               // not before
-	ready    bool                    // the statistics are those of all OSDs
+	bal      balancing
+	ready    bool // the statistics are those of all OSDs
 }
 
 func (s *state) init(name string, conf *daemon.Config) {
@@ -132,6 +133,7 @@ func (s *state) tick(m *Manager, now time.Time) {
 	}
 	if s.active && s.osdmap != nil {
 		m.resizePools(now)
+		m.balanceTick(now)
 	}
 	if s.active && now.Sub(s.reportAt) >= s.set.Duration("mgr_stats_period") {
 		s.dirty = true

@@ -23,8 +23,6 @@ var absent = []missing{
 	{"Watching disks and predicting when they fail", "watch them with smartctl", []string{
 		"smart", "device set-life-expectancy", "device rm-life-expectancy",
 		"device get-health-metrics", "device monitoring on", "device check-health"}},
-	{"Moving PGs to balance data", "'ceph osd reweight-by-utilization' does what it can", []string{
-		"balancer on", "balancer eval"}},
 	{"Collecting the daemons' crashes", "a daemon that crashes leaves its reason in its log",
 		[]string{"crash ls", "crash ls-new", "crash stat", "crash info", "crash archive",
 			"crash archive-all"}},

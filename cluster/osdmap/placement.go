@@ -152,7 +152,12 @@ func (m *Map) applyUpmap(pg ceph.PGID, raw []int32) []int32 {
 		}
 		raw = slices.Clone(to)
 	}
-	for _, r := range m.PGUpmapItems[pg] {
+	return m.remap(raw, m.PGUpmapItems[pg])
+}
+
+// remap carries out upmap items on raw.
+func (m *Map) remap(raw []int32, items []Remap) []int32 {
+	for _, r := range items {
 		if slices.Contains(raw, r.To) || m.marksOut(r.To) {
 			continue
 		}
