@@ -65,7 +65,7 @@ func (p *pg) copyTo(osd int32, c *recovery.Chunk, o ceph.HObject) bool {
 		c.Copied(o)
 		return true
 	}
-	if !p.push(o, map[int32]message.Progress{osd: recovery.Start()}, map[int32]bool{osd: true}) {
+	if !p.push(o, map[int32]ceph.Eversion{osd: c.Theirs(o)}, map[int32]bool{osd: true}) {
 		return false
 	}
 	c.Begun(o)

@@ -158,13 +158,14 @@ func (p *pg) giveUp(o ceph.HObject, it pglog.Item, revert bool) {
 	p.s.flush()
 	ob := p.object(o)
 	v := ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch}
+	st, err := ops.LoadState(p.s.d.store, p.id, o)
+	revert = revert && err == nil && st.Exists
 	op := &clientOp{object: o, m: &message.MOSDOp{PG: p.id, Hash: o.Hash, Object: o.Name,
-		MTime: ceph.TimeOf(p.s.now)}}
+		MTime: ceph.TimeOf(p.s.now)}, reverts: revert}
 	out := ops.Outcome{Log: ops.LogDelete, PriorVersion: it.Need,
 		Transaction: &objectstore.Transaction{}, State: &ops.State{}}
 	t := out.Transaction
-	st, err := ops.LoadState(p.s.d.store, p.id, o)
-	if revert && err == nil && st.Exists {
+	if revert {
 		info := st.Info
 		info.PriorVersion, info.Version = info.Version, v
 		out.Log, out.State = ops.LogModify, &ops.State{Exists: true, Info: info}
@@ -178,7 +179,6 @@ func (p *pg) giveUp(o ceph.HObject, it pglog.Item, revert bool) {
 	p.stats.Estimated = true // what was lost is not known
 	delete(p.recovery.unfound, o)
 	p.startWrite(ob, op, &ops.Request{At: v}, &out)
-	p.s.batch[len(p.s.batch)-1].write.lost = revert
 	p.s.flush()
 	p.m.GotObject(o, v)
 	p.store(0)

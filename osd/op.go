@@ -24,6 +24,8 @@ type clientOp struct {
 	from   class.Entity
 	// checked: need, caps and limits have been looked at.
 	checked bool
+	// reverts: an unfound object goes back to an older version. Others get the log's entry only.
+	reverts bool
 	tracking
 }
 

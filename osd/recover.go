@@ -42,6 +42,7 @@ func (r *recoveryState) reset() {
 type pull struct {
 	from int32
 	need ceph.Eversion
+	part recovery.Part // what of it
 	// revert: need is an older version, to which the object goes back.
 	revert bool
 }
@@ -50,6 +51,7 @@ type pull struct {
 type push struct {
 	version ceph.Eversion
 	to      map[int32]message.Progress
+	parts   map[int32]recovery.Part // what of it, by whom it goes to
 	// backfill targets are told apart from copies that know they lack the object.
 	scan map[int32]bool
 }
@@ -179,7 +181,7 @@ func (p *pg) startPull(o ceph.HObject) {
 	delete(r.unfound, o)
 	p.object(o).blocked = true
 	p.s.moveBegun()
-	r.pulls[o] = &pull{from: from, need: it.Need}
+	r.pulls[o] = &pull{from: from, need: it.Need, part: p.part(o, it.Have, it.Need)}
 	p.sendPull(o, recovery.Start())
 }
 
@@ -196,7 +198,17 @@ func (p *pg) pullAgain() {
 func (p *pg) sendPull(o ceph.HObject, from message.Progress) {
 	pl := p.recovery.pulls[o]
 	p.s.d.sendTo(p.s.osdmap, pl.from, &message.MOSDPGPull{PGHead: p.headTo(),
-		Pulls: []message.Pull{{Object: o, Version: pl.need, From: from}}})
+		Pulls: []message.Pull{{Object: o, Version: pl.need, From: from, Base: pl.part.Base,
+			Changes: pl.part.Changes}}})
+}
+
+// part is what of an object's version need has to go to a copy that has version have.
+func (p *pg) part(o ceph.HObject, have, need ceph.Eversion) recovery.Part {
+	x, ok := p.m.Log().Changed(o, have)
+	if v, _ := p.m.Log().Latest(o); !ok || v != need || have == need {
+		return recovery.Part{}
+	}
+	return recovery.Part{Base: have, Changes: x}
 }
 
 func (p *pg) headTo() message.PGHead {
@@ -222,20 +234,22 @@ func (p *pg) source(o ceph.HObject, need ceph.Eversion) int32 {
 
 // startPush sends an object that the primary has to the copies that lack it. Writes to it wait.
 func (p *pg) startPush(o ceph.HObject) {
-	targets := map[int32]message.Progress{}
+	have := map[int32]ceph.Eversion{}
 	for _, osd := range p.members {
-		peer := p.m.Peer(osd)
-		if peer != nil && peer.Missing != nil && peer.Missing.Has(o) {
-			targets[osd] = recovery.Start()
+		if peer := p.m.Peer(osd); peer != nil && peer.Missing != nil {
+			if it, ok := peer.Missing.Get(o); ok {
+				have[osd] = it.Have
+			}
 		}
 	}
-	p.push(o, targets, nil)
+	p.push(o, have, nil)
 }
 
-// push begins a push unless one of the object is under way or a write of it is in flight.
-func (p *pg) push(o ceph.HObject, to map[int32]message.Progress, scan map[int32]bool) bool {
+// push begins a push to copies that have some versions, unless one of the object is under way or a
+// write of it is in flight.
+func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]bool) bool {
 	r := &p.recovery
-	if r.pushes[o] != nil || len(to) == 0 {
+	if r.pushes[o] != nil || len(have) == 0 {
 		return false
 	}
 	ob := p.object(o)
@@ -249,11 +263,16 @@ func (p *pg) push(o ceph.HObject, to map[int32]message.Progress, scan map[int32]
 		return false
 	}
 	ob.blocked = true
-	ps := &push{version: st.Info.Version, to: to, scan: scan}
+	ps := &push{version: st.Info.Version, to: map[int32]message.Progress{}, scan: scan,
+		parts: map[int32]recovery.Part{}}
 	r.pushes[o] = ps
 	p.s.moveBegun()
-	for _, osd := range slices.Sorted(maps.Keys(to)) {
-		p.sendPush(o, osd, to[osd])
+	targets := slices.Sorted(maps.Keys(have))
+	for _, osd := range targets {
+		ps.to[osd], ps.parts[osd] = recovery.Start(), p.part(o, have[osd], ps.version)
+	}
+	for _, osd := range targets {
+		p.sendPush(o, osd, ps.to[osd])
 	}
 	return true
 }
@@ -274,7 +293,7 @@ func (p *pg) pushFailed(o ceph.HObject, err error) {
 
 func (p *pg) sendPush(o ceph.HObject, osd int32, from message.Progress) {
 	ps := p.recovery.pushes[o]
-	chunk, err := p.read(o, from)
+	chunk, err := p.read(o, from, ps.parts[osd])
 	if err != nil || chunk.After.Error {
 		p.pushFailed(o, err)
 		return
@@ -288,9 +307,11 @@ func (p *pg) sendPush(o ceph.HObject, osd int32, from message.Progress) {
 }
 
 // read is the next piece of an object.
-func (p *pg) read(o ceph.HObject, from message.Progress) (message.Push, error) {
+func (p *pg) read(o ceph.HObject, from message.Progress, part recovery.Part) (
+	message.Push, error,
+) {
 	bytes, keys := p.s.chunk()
-	return recovery.Read(p.s.d.store, p.id, o, from, bytes, keys)
+	return recovery.Read(p.s.d.store, p.id, o, from, part, bytes, keys)
 }
 
 // recoveryMessage takes a message about copying objects.
@@ -323,7 +344,7 @@ func (p *pg) recoveryMessage(ev *event) {
 
 // onPull sends the primary a piece of an object.
 func (p *pg) onPull(from int32, pl *message.Pull) {
-	chunk, err := p.read(pl.Object, pl.From)
+	chunk, err := p.read(pl.Object, pl.From, recovery.Part{Base: pl.Base, Changes: pl.Changes})
 	if err != nil {
 		p.s.d.log.Error("object can't be read for the primary", "pg", p.id, "oid", pl.Object,
 			"err", err)
@@ -345,6 +366,16 @@ func (p *pg) onPush(from int32, ps *message.Push, msg *message.Message) {
 	pulled := p.primary
 	if pulled && !p.wanted(from, ps) || !pulled && !p.m.IsReplicaOf(from) {
 		msg.Release()
+		return
+	}
+	if !p.hasBase(ps) {
+		msg.Release()
+		if pulled {
+			p.recovery.pulls[o].part = recovery.Part{}
+			p.sendPull(o, recovery.Start())
+		} else {
+			p.replyPush(from, o, ceph.EAGAIN.Result())
+		}
 		return
 	}
 	var t objectstore.Transaction
@@ -369,6 +400,20 @@ func (p *pg) onPush(from int32, ps *message.Push, msg *message.Message) {
 		p.pieceDurable(from, o, progress, complete, pulled)
 	}})
 	p.s.flush()
+}
+
+// hasBase says whether the version is here that a push changes.
+func (p *pg) hasBase(ps *message.Push) bool {
+	if ps.Base.IsZero() || !ps.Before.First {
+		return true
+	}
+	st, err := ops.LoadState(p.s.d.store, p.id, ps.Object)
+	if err == nil && st.Exists && st.Info.Version == ps.Base {
+		return true
+	}
+	p.s.d.log.Warn("an object is not of the version that is to be changed", "pg", p.id,
+		"oid", ps.Object, "base", ps.Base)
+	return false
 }
 
 func (p *pg) exists(o ceph.HObject) bool {
@@ -471,6 +516,7 @@ func (p *pg) onPushReply(from int32, r *message.PushReply) {
 	if r.Result != 0 {
 		p.s.d.log.Error("push failed", "pg", p.id, "oid", r.Object, "osd", from,
 			"err", ceph.ErrorOf(r.Result))
+		delete(ps.parts, from)
 		p.sendPush(r.Object, from, recovery.Start())
 		return
 	}

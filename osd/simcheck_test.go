@@ -31,7 +31,7 @@ func (s *sim) check() {
 			}
 			want = got
 		}
-		data, _ := s.nodes[acting[0]].store.Read(spg, h, 0, 0)
+		data, _ := s.nodes[acting[0]].store.Read(spg, h, 0, simValueLen)
 		all = append(all, porcupineOp{o, porcupine.Operation{ClientId: 99,
 			Input: registerInput{read: true}, Call: final, Output: string(data),
 			Return: final + 1}})
@@ -121,6 +121,9 @@ func (n *simNode) contents(c ceph.SPG, o ceph.HObject) string {
 	out := string(data)
 	for _, k := range slices.Sorted(maps.Keys(attrs)) {
 		out += fmt.Sprintf("|%s=%x", k, attrs[k])
+	}
+	for kv, err := range n.store.OmapScan(c, o, "") {
+		out += fmt.Sprintf("|%s:%s %v", kv.Key, kv.Value, err)
 	}
 	return out
 }

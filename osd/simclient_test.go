@@ -9,6 +9,7 @@ import (
 
 	"glue/auth/caps"
 	"glue/ceph"
+	"glue/ceph/denc"
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
 	"glue/wire/message"
@@ -39,6 +40,7 @@ type simOp struct {
 	sent   bool
 	tid    uint64
 	retry  int32
+	write  []message.OSDOp // instead of a value's
 }
 
 type porcupineOp struct {
@@ -139,7 +141,7 @@ func (c *simClient) invoke() {
 	case r == 9:
 		op.remove = true
 	default:
-		op.value = fmt.Sprintf("c%d-%d", c.id, c.seq)
+		op.value = simValue(c.id, c.seq)
 	}
 	c.op = op
 }
@@ -161,10 +163,13 @@ func (c *simClient) send() {
 		Locator: ceph.Locator{Pool: simPool, Hash: -1}, MTime: ceph.TimeOf(c.s.clock),
 		Retry: c.op.retry}
 	m.Ops = []message.OSDOp{{Code: message.OpRead}}
+	m.Ops[0].SetExtent(0, simValueLen)
 	if !c.op.read {
 		m.Flags = message.FlagWrite
-		m.Ops = []message.OSDOp{{Code: message.OpWriteFull, In: []byte(c.op.value)}}
-		m.Ops[0].SetExtent(0, uint64(len(c.op.value)))
+		m.Ops = c.op.ops()
+		if c.op.write != nil {
+			m.Ops = c.op.write
+		}
 		if c.op.remove {
 			m.Ops = []message.OSDOp{{Code: message.OpDelete}}
 		}
@@ -226,4 +231,43 @@ var register = porcupine.Model{
 		}
 		return state == out, state
 	},
+}
+
+const simValueLen = 9
+
+// simValue is what a client writes: always of one length, so that it can be a part of an object.
+func simValue(client, seq int) string { return fmt.Sprintf("c%d-%06d", client, seq) }
+
+// ops are a write of the value, either as the whole object or at its beginning, and then of a
+// change elsewhere in it, which copies have to agree on.
+func (op *simOp) ops() []message.OSDOp {
+	full := message.OSDOp{Code: message.OpWriteFull, In: []byte(op.value)}
+	full.SetExtent(0, uint64(len(op.value)))
+	n := int(op.tid)
+	if n%4 == 0 || len(op.value) != simValueLen {
+		return []message.OSDOp{full}
+	}
+	first := message.OSDOp{Code: message.OpWrite, In: []byte(op.value)}
+	first.SetExtent(0, simValueLen)
+	at := uint64(simValueLen + n*37%200*50)
+	var more message.OSDOp
+	switch n % 5 {
+	case 0, 1:
+		more = message.OSDOp{Code: message.OpWrite, In: []byte(op.value)}
+		more.SetExtent(at, simValueLen)
+	case 2:
+		more = message.OSDOp{Code: message.OpZero}
+		more.SetExtent(at, 100)
+	case 3:
+		more = message.OSDOp{Code: message.OpTruncate}
+		more.SetExtent(at, 0)
+	case 4:
+		var pairs []byte
+		e := denc.NewEncoder(nil, 0)
+		set := map[string][]byte{fmt.Sprint(n % 7): []byte(op.value)}
+		denc.MapFunc(e, &set, (*denc.Coder).Str, (*denc.Coder).Blob)
+		pairs = e.Bytes()
+		more = message.OSDOp{Code: message.OpOmapSetVals, In: pairs}
+	}
+	return []message.OSDOp{first, more}
 }

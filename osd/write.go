@@ -11,6 +11,7 @@ import (
 	"glue/osd/backend"
 	"glue/osd/ops"
 	"glue/osd/pglog"
+	"glue/osd/recovery"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -30,7 +31,6 @@ type write struct {
 	peers [][]byte // the transaction for the replicas
 	delta ops.Stats
 	trim  ceph.Eversion
-	lost  bool // an object that goes back to an older version: others get the entry only
 }
 
 // startWrite gives a change its place in the log and adds it to the batch.
@@ -40,6 +40,8 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 		MTime: op.m.MTime, ReturnCode: out.LogResult}
 	if out.Log == ops.LogDelete {
 		e.Op = pginfo.LogDelete
+	} else if !op.reverts { // else it is against an older version than PriorVersion
+		e.Changes = recovery.ChangesOf(out.Transaction, &op.object)
 	}
 	if op.need.ReturnVec {
 		for i := range out.Ops {
@@ -163,7 +165,7 @@ func (p *pg) repOpFor(osd int32, w *write) *message.MOSDRepOp {
 		TrimTo:     w.trim,
 		MinDurable: p.window.Durable(), Entries: [][]byte{w.rec},
 	}
-	if p.beyondBackfill(osd, w.hobject) || w.lost {
+	if p.beyondBackfill(osd, w.hobject) || w.op.reverts {
 		m.Missing = true
 	} else {
 		m.Txn = w.peers

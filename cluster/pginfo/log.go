@@ -33,6 +33,7 @@ type LogEntry struct {
 	MTime        ceph.Time
 	ReturnCode   int32
 	Results      []OpResult
+	Changes      Changes // of the object, against PriorVersion
 }
 
 // IsDelete says whether the object is gone after it.
@@ -43,7 +44,7 @@ func (e *LogEntry) IsError() bool { return e.Op == LogError }
 
 // Denc is a section of our own.
 func (e *LogEntry) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
+	s := c.Begin(2, 1)
 	c.U8((*uint8)(&e.Op))
 	e.Object.Denc(c)
 	e.Version.Denc(c)
@@ -53,6 +54,9 @@ func (e *LogEntry) Denc(c *denc.Coder) {
 	e.MTime.Denc(c)
 	c.I32(&e.ReturnCode)
 	denc.ListFunc(c, &e.Results, dencOpResult)
+	if s.V >= 2 {
+		e.Changes.Denc(c)
+	}
 	s.End()
 }
 

@@ -90,6 +90,22 @@ func (l *Log) Latest(o ceph.HObject) (ceph.Eversion, bool) {
 	return v, ok
 }
 
+// Changed is what of an object differs between a version of it and the newest one, if the log has
+// all that happened since.
+func (l *Log) Changed(o ceph.HObject, since ceph.Eversion) (pginfo.Changes, bool) {
+	v, ok := l.byObject[o]
+	out := pginfo.Changes{Known: true}
+	for ok && v != since && !since.IsZero() && !v.IsZero() {
+		e, found := l.Entry(v)
+		if !found || !e.Changes.Known || e.IsDelete() || !since.Less(v) {
+			return pginfo.Changes{}, false
+		}
+		out.Merge(&e.Changes)
+		v = e.PriorVersion
+	}
+	return out, ok && v == since && !since.IsZero()
+}
+
 // Entry finds an entry by its version.
 func (l *Log) Entry(v ceph.Eversion) (*Entry, bool) {
 	i := l.above(v) - 1

@@ -17,6 +17,7 @@ const ChunkObjects = 32
 type Chunk struct {
 	Begin, End ceph.HObject
 	mine       map[ceph.HObject]ceph.Eversion
+	theirs     map[ceph.HObject]ceph.Eversion
 	changed    map[ceph.HObject]bool // written while the target was asked what it has
 	todo       []ceph.HObject        // in their order
 	pushing    map[ceph.HObject]bool
@@ -75,13 +76,16 @@ func (c *Chunk) Scanned(objects []ceph.HObject, versions []ceph.Eversion) (same 
 		}
 	}
 	slices.SortFunc(c.todo, ceph.HObject.Compare)
-	c.mine, c.changed = nil, nil
+	c.mine, c.changed, c.theirs = nil, nil, theirs
 	return same, remove, removed
 }
 
 func (c *Chunk) find(o ceph.HObject) (int, bool) {
 	return slices.BinarySearchFunc(c.todo, o, ceph.HObject.Compare)
 }
+
+// Theirs is the version that the target has of an object of Todo; zero for none.
+func (c *Chunk) Theirs(o ceph.HObject) ceph.Eversion { return c.theirs[o] }
 
 // Todo are the objects that have to be copied and have not been begun. Not to be modified.
 func (c *Chunk) Todo() []ceph.HObject { return c.todo }

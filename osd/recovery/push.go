@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"glue/ceph"
+	"glue/cluster/pginfo"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -13,9 +14,10 @@ import (
 // bytes and keys. The object's version is the caller's to fill in. An object that is not there
 // gives a push with an error.
 func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progress,
-	maxBytes, maxKeys int,
+	part Part, maxBytes, maxKeys int,
 ) (message.Push, error) {
-	p := message.Push{Object: o, Before: before, After: before}
+	p := message.Push{Object: o, Before: before, After: before, Base: part.Base,
+		Changes: part.Changes}
 	st, err := s.Stat(c, o)
 	if errors.Is(err, ceph.ENOENT) {
 		p.After.Error = true
@@ -26,16 +28,21 @@ func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progre
 	}
 	p.Size = st.Size
 	p.After.First = false
+	if part.partial() && !part.Changes.Omap {
+		p.After.OmapComplete = true
+	}
 	if before.First {
 		if p.Attrs, err = s.GetAttrs(c, o); err != nil {
 			return p, fmt.Errorf("attributes of %v: %w", o, err)
 		}
-		if p.OmapHeader, err = s.OmapHeader(c, o); err != nil {
+		if p.After.OmapComplete {
+			// it is not among the changes
+		} else if p.OmapHeader, err = s.OmapHeader(c, o); err != nil {
 			return p, fmt.Errorf("omap header of %v: %w", o, err)
 		}
 	}
 	left := maxBytes
-	if !before.OmapComplete {
+	if !p.After.OmapComplete {
 		if left, err = readOmap(s, c, &p, left, maxKeys); err != nil {
 			return p, err
 		}
@@ -70,26 +77,51 @@ func readOmap(s objectstore.Store, c ceph.SPG, p *message.Push, left, maxKeys in
 
 // readData adds the written extents of the next piece.
 func readData(s objectstore.Store, c ceph.SPG, p *message.Push, limit uint64) error {
-	off := p.Before.DataTo
-	n := min(limit, p.Size-min(off, p.Size))
-	if n > 0 {
-		extents, err := s.Extents(c, p.Object, off, n)
-		if err != nil {
-			return fmt.Errorf("extents of %v: %w", p.Object, err)
+	whole := pginfo.Changes{Ranges: []pginfo.Range{{Begin: 0, End: p.Size}}}
+	from := &whole
+	if p.Changes.Known {
+		from = &p.Changes
+	}
+	to := p.Before.DataTo
+	for _, r := range from.Within(to, p.Size) {
+		n := min(limit, r.End-r.Begin)
+		if err := readRange(s, c, p, r.Begin, n); err != nil {
+			return err
 		}
-		for _, e := range extents {
-			b, err := s.Read(c, p.Object, e.Off, e.Len)
-			if err != nil {
-				return fmt.Errorf("read %v: %w", p.Object, err)
-			}
-			p.Extents = append(p.Extents, message.Extent{Off: e.Off, Len: uint64(len(b))})
-			p.Content = append(p.Content, b...)
+		if limit -= n; limit == 0 {
+			p.After.DataTo = r.Begin + n
+			p.After.DataComplete = len(from.Within(p.After.DataTo, p.Size)) == 0
+			return nil
 		}
 	}
-	p.After.DataTo = off + n
-	p.After.DataComplete = p.After.DataTo >= p.Size
+	p.After.DataTo, p.After.DataComplete = p.Size, true
 	return nil
 }
+
+func readRange(s objectstore.Store, c ceph.SPG, p *message.Push, off, n uint64) error {
+	extents, err := s.Extents(c, p.Object, off, n)
+	if err != nil {
+		return fmt.Errorf("extents of %v: %w", p.Object, err)
+	}
+	for _, e := range extents {
+		b, err := s.Read(c, p.Object, e.Off, e.Len)
+		if err != nil {
+			return fmt.Errorf("read %v: %w", p.Object, err)
+		}
+		p.Extents = append(p.Extents, message.Extent{Off: e.Off, Len: uint64(len(b))})
+		p.Content = append(p.Content, b...)
+	}
+	return nil
+}
+
+// A Part is what of an object is copied to someone who has an older version of it. The zero value
+// is the whole object.
+type Part struct {
+	Base    ceph.Eversion // what it has
+	Changes pginfo.Changes
+}
+
+func (p *Part) partial() bool { return p.Changes.Known && !p.Base.IsZero() }
 
 // Complete says whether a push ends its object.
 func Complete(p *message.Push) bool { return p.After.DataComplete && p.After.OmapComplete }
@@ -116,11 +148,16 @@ func Apply(t *objectstore.Transaction, c ceph.SPG, p *message.Push,
 	if !whole {
 		target = Temp(p.Object)
 	}
+	part := Part{p.Base, p.Changes}
 	switch {
+	case part.partial():
+		if err := applyBase(t, c, p, target, exists); err != nil {
+			return err
+		}
 	case p.Before.First && exists(target):
 		t.Remove(c, target)
 	case !p.Before.First && !exists(target):
-		return fmt.Errorf("a push goes on with %v, which was not begun: %w", p.Object, ceph.EINVAL)
+		return errNotBegun(p.Object)
 	}
 	if p.Before.First {
 		t.Truncate(c, target, p.Size)
@@ -129,6 +166,16 @@ func Apply(t *objectstore.Transaction, c ceph.SPG, p *message.Push,
 		}
 		if len(p.OmapHeader) > 0 {
 			t.OmapSetHeader(c, target, p.OmapHeader)
+		}
+	}
+	if part.partial() {
+		// What is no longer written in what has changed.
+		to := p.Size
+		if !p.After.DataComplete {
+			to = min(to, p.After.DataTo)
+		}
+		for _, r := range p.Changes.Within(p.Before.DataTo, to) {
+			t.Zero(c, target, r.Begin, r.End-r.Begin)
 		}
 	}
 	if len(p.Omap) > 0 {
@@ -148,6 +195,37 @@ func Apply(t *objectstore.Transaction, c ceph.SPG, p *message.Push,
 			t.Remove(c, p.Object)
 		}
 		t.MoveRename(c, target, p.Object)
+	}
+	return nil
+}
+
+func errNotBegun(o ceph.HObject) error {
+	return fmt.Errorf("a push goes on with %v, which was not begun: %w", o, ceph.EINVAL)
+}
+
+// applyBase makes target the older version that a push changes. That it is here as the push says
+// is the caller's to check.
+func applyBase(t *objectstore.Transaction, c ceph.SPG, p *message.Push, target ceph.HObject,
+	exists func(ceph.HObject) bool,
+) error {
+	if !p.Before.First {
+		if !exists(target) {
+			return errNotBegun(p.Object)
+		}
+		return nil
+	}
+	if !exists(p.Object) {
+		return fmt.Errorf("a push changes %v, which is not here: %w", p.Object, ceph.EINVAL)
+	}
+	if target != p.Object {
+		if exists(target) {
+			t.Remove(c, target)
+		}
+		t.Clone(c, p.Object, target)
+	}
+	t.RmAttrs(c, target)
+	if p.Changes.Omap {
+		t.OmapClear(c, target)
 	}
 	return nil
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"testing"
 
 	"glue/ceph"
+	"glue/cluster/pginfo"
 	"glue/store/memstore"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -45,7 +47,7 @@ func transfer(t *testing.T, from, to *memstore.Store, o ceph.HObject) int {
 	}
 	progress := Start()
 	for n := 1; ; n++ {
-		p, err := Read(from, coll, o, progress, ChunkBytes, ChunkKeys)
+		p, err := Read(from, coll, o, progress, Part{}, ChunkBytes, ChunkKeys)
 		if err != nil || p.After.Error {
 			t.Fatal(err, p.After.Error)
 		}
@@ -147,5 +149,130 @@ func TestApplyRefuses(t *testing.T) {
 		if err := Apply(&objectstore.Transaction{}, coll, &p, none); !errors.Is(err, ceph.EINVAL) {
 			t.Errorf("push %d: %v", i, err)
 		}
+	}
+}
+
+// TestParts: a copy that has an older version of an object and is sent only what has changed since
+// has the newer one afterwards, whatever was done to it; and no more moves than has changed.
+func TestParts(t *testing.T) {
+	o := ceph.HObject{Pool: 1, Name: "o", Snap: ceph.NoSnap, Hash: 7}
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		from, to := newStore(t), newStore(t)
+		data := make([]byte, 1+rng.IntN(400_000))
+		for i := range data {
+			data[i] = byte(rng.Uint32())
+		}
+		for _, s := range []*memstore.Store{from, to} {
+			tr := &objectstore.Transaction{}
+			tr.Write(coll, o, 0, data)
+			tr.SetAttrs(coll, o, map[string][]byte{"_": []byte("old"), "_gone": []byte("x")})
+			tr.OmapSet(coll, o, map[string][]byte{"a": []byte("1"), "b": []byte("2")})
+			tr.OmapSetHeader(coll, o, []byte("header"))
+			submit(t, s, tr)
+		}
+		x := pginfo.Changes{Known: true}
+		for range 1 + rng.IntN(14) {
+			tr := &objectstore.Transaction{}
+			change(rng, tr, o)
+			e := ChangesOf(tr, &o)
+			x.Merge(&e)
+			submit(t, from, tr)
+		}
+		tr := &objectstore.Transaction{}
+		tr.SetAttrs(coll, o, map[string][]byte{"_": []byte("info"), "_x": []byte("y")})
+		tr.RmAttr(coll, o, "_gone")
+		submit(t, from, tr)
+		sent := move(t, from, to, o, Part{Base: ceph.Eversion{Version: 1}, Changes: x},
+			4096+rng.IntN(100_000), 1+rng.IntN(5))
+		st, _ := from.Stat(coll, o)
+		changed := uint64(0)
+		for _, r := range x.Within(0, st.Size) {
+			changed += r.End - r.Begin
+		}
+		if uint64(sent) > changed {
+			t.Fatalf("seed %d: %d bytes were sent, %d have changed", seed, sent, changed)
+		}
+		pairs := map[string][]byte{}
+		for kv := range from.OmapScan(coll, o, "") {
+			pairs[kv.Key] = bytes.Clone(kv.Value)
+		}
+		if same(t, from, to, o, pairs); t.Failed() {
+			t.Fatalf("seed %d: %+v", seed, x)
+		}
+		a, _ := from.OmapHeader(coll, o)
+		if b, _ := to.OmapHeader(coll, o); !bytes.Equal(a, b) {
+			t.Fatalf("seed %d: header %q, want %q", seed, b, a)
+		}
+	}
+}
+
+// change is one random update of an object.
+func change(rng *rand.Rand, tr *objectstore.Transaction, o ceph.HObject) {
+	off, n := uint64(rng.IntN(500_000)), rng.IntN(9000)
+	switch rng.IntN(8) {
+	case 0:
+		tr.Truncate(coll, o, off)
+	case 1:
+		tr.Zero(coll, o, off, uint64(n))
+	case 2:
+		tr.OmapSet(coll, o, map[string][]byte{fmt.Sprint(n % 10): []byte("new")})
+	case 3:
+		tr.OmapClear(coll, o)
+	default:
+		tr.Write(coll, o, off, bytes.Repeat([]byte("new"), n/3))
+	}
+}
+
+// move copies a part of an object and returns how many bytes of its data that took.
+func move(t *testing.T, from, to *memstore.Store, o ceph.HObject, part Part, size, keys int) int {
+	t.Helper()
+	exists := func(o ceph.HObject) bool {
+		_, err := to.Stat(coll, o)
+		return !errors.Is(err, ceph.ENOENT)
+	}
+	sent, progress := 0, Start()
+	for range 10000 {
+		p, err := Read(from, coll, o, progress, part, size, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := &objectstore.Transaction{}
+		if err := Apply(tr, coll, &p, exists); err != nil {
+			t.Fatal(err)
+		}
+		submit(t, to, tr)
+		if sent += len(p.Content); Complete(&p) {
+			return sent
+		}
+		progress = p.After
+	}
+	t.Fatal("no end")
+	return 0
+}
+
+// TestFewBytesMove: of an object of 4 MiB in which a few blocks were written, those are moved.
+func TestFewBytesMove(t *testing.T) {
+	o := ceph.HObject{Pool: 1, Name: "o", Snap: ceph.NoSnap, Hash: 7}
+	from, to := newStore(t), newStore(t)
+	tr := &objectstore.Transaction{}
+	tr.Write(coll, o, 0, bytes.Repeat([]byte("glue"), 1<<20))
+	submit(t, from, tr)
+	submit(t, to, tr)
+	x := pginfo.Changes{Known: true}
+	for i := range uint64(8) {
+		tr := &objectstore.Transaction{}
+		tr.Write(coll, o, i*500_000, bytes.Repeat([]byte("n"), 4096))
+		e := ChangesOf(tr, &o)
+		x.Merge(&e)
+		submit(t, from, tr)
+	}
+	sent := move(t, from, to, o, Part{Base: ceph.Eversion{Version: 1}, Changes: x}, 8<<20, 8192)
+	if ratio := float64(sent) / (8 * 4096); ratio > 1.05 {
+		t.Errorf("%d bytes moved, %.2f of what changed", sent, ratio)
+	}
+	a, _ := from.Read(coll, o, 0, 0)
+	if b, _ := to.Read(coll, o, 0, 0); !bytes.Equal(a, b) {
+		t.Error("the copies differ")
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/pginfo"
 )
 
 // MOSDRepOp carries a primary's update to a replica: the encoded transaction in the data
@@ -120,7 +121,11 @@ type Push struct {
 	OmapHeader    []byte
 	Omap          map[string][]byte
 	Before, After Progress
-	Content       []byte
+	// Base is the version that the copy has and that Changes, which is known then, are against;
+	// zero for the whole object.
+	Base    ceph.Eversion
+	Changes pginfo.Changes
+	Content []byte
 
 	size uint32
 }
@@ -135,6 +140,8 @@ func (p *Push) denc(c *denc.Coder) {
 	denc.MapFunc(c, &p.Omap, (*denc.Coder).Str, (*denc.Coder).Blob)
 	p.Before.Denc(c)
 	p.After.Denc(c)
+	p.Base.Denc(c)
+	p.Changes.Denc(c)
 	if n := c.U32Const(uint32(len(p.Content))); !c.Encoding() {
 		p.size = n
 	}
@@ -212,6 +219,8 @@ type Pull struct {
 	Object  ceph.HObject
 	Version ceph.Eversion // wanted; zero for what is there
 	From    Progress
+	Base    ceph.Eversion // as of a Push
+	Changes pginfo.Changes
 }
 
 // MOSDPGPull asks a copy for objects that the primary misses.
@@ -231,6 +240,8 @@ func (m *MOSDPGPull) Denc(c *denc.Coder, _ uint16) {
 			p.Object.Denc(c)
 			p.Version.Denc(c)
 			p.From.Denc(c)
+			p.Base.Denc(c)
+			p.Changes.Denc(c)
 		})
 	})
 }
