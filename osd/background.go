@@ -3,101 +3,12 @@ package osd
 import (
 	"time"
 
-	"glue/internal/options"
 	"glue/osd/sched"
 )
-
-// background is what the options say of recovery and its schedule.
-type background struct {
-	maxBackfills, maxActive, singleStart int
-	depth                                int // of maxActive, while clients are active
-	mclock                               bool
-	shares                               sched.Shares
-	bytesPerIO                           float64
-	sleep, delay                         time.Duration
-	chunkBytes, chunkKeys                int
-}
 
 // quietChunk is how large a piece of an object is while clients are active, so that none of their
 // requests waits long behind one.
 const quietChunk = 512 << 10
-
-// byDisk are options that have a value for each kind of disk.
-var byDisk = []struct{ ssd, hdd string }{
-	diskActive: {"osd_recovery_max_active_ssd", "osd_recovery_max_active_hdd"},
-	diskSleep:  {"osd_recovery_sleep_ssd", "osd_recovery_sleep_hdd"},
-	diskIOPS:   {"osd_mclock_max_capacity_iops_ssd", "osd_mclock_max_capacity_iops_hdd"},
-	diskBandwidth: {"osd_mclock_max_sequential_bandwidth_ssd",
-		"osd_mclock_max_sequential_bandwidth_hdd"},
-}
-
-const (
-	diskActive = iota
-	diskSleep
-	diskIOPS
-	diskBandwidth
-)
-
-// custom are the options of the profile of that name: reservation, weight and limit by class.
-var custom = [...][3]string{
-	sched.Client: {"osd_mclock_scheduler_client_res", "osd_mclock_scheduler_client_wgt",
-		"osd_mclock_scheduler_client_lim"},
-	sched.Recovery: {"osd_mclock_scheduler_background_recovery_res",
-		"osd_mclock_scheduler_background_recovery_wgt",
-		"osd_mclock_scheduler_background_recovery_lim"},
-	sched.BestEffort: {"osd_mclock_scheduler_background_best_effort_res",
-		"osd_mclock_scheduler_background_best_effort_wgt",
-		"osd_mclock_scheduler_background_best_effort_lim"},
-}
-
-func newBackground(set options.Set, rotational bool) background {
-	disk := func(i int) string {
-		if rotational {
-			return byDisk[i].hdd
-		}
-		return byDisk[i].ssd
-	}
-	b := background{maxBackfills: int(set.Int("osd_max_backfills")),
-		maxActive:   int(set.Int("osd_recovery_max_active")),
-		singleStart: int(max(set.Int("osd_recovery_max_single_start"), 1)),
-		mclock:      set.Str("osd_op_queue") != "wpq",
-		delay:       set.Duration("osd_recovery_delay_start"),
-		chunkBytes:  int(max(set.Int("osd_recovery_max_chunk"), 4096)),
-		chunkKeys:   int(max(set.Int("osd_recovery_max_omap_entries_per_chunk"), 1))}
-	if b.maxActive == 0 {
-		b.maxActive = int(set.Int(disk(diskActive)))
-	}
-	b.maxActive = max(b.maxActive, 1)
-	b.depth = b.maxActive
-	if !b.mclock {
-		b.shares = wpqShares
-		b.sleep = set.Duration("osd_recovery_sleep")
-		if b.sleep == 0 {
-			b.sleep = set.Duration(disk(diskSleep))
-		}
-		return b
-	}
-	iops, shards := set.Float(disk(diskIOPS)), 2
-	if n := set.Int("osd_op_num_shards"); n > 0 {
-		shards = int(n)
-	}
-	b.bytesPerIO = float64(set.Int(disk(diskBandwidth))) / max(iops, 1)
-	if p, ok := sched.Find(set.Str("osd_mclock_profile")); ok {
-		b.shares = p.Shares.Of(iops, shards)
-		b.depth = max(1, int(p.Depth*float64(b.maxActive)))
-		return b
-	}
-	for c, names := range custom {
-		b.shares[c] = sched.Share{Reservation: float64(set.Int(names[0])),
-			Weight: float64(max(set.Int(names[1]), 1)), Limit: float64(set.Int(names[2]))}
-	}
-	b.shares = b.shares.Of(1, shards)
-	return b
-}
-
-// wpqShares are osd_client_op_priority and osd_recovery_op_priority: what is below the cut-off of a
-// weighted priority queue shares by its priority.
-var wpqShares = sched.Shares{{Weight: 63}, {Weight: 3}, {Weight: 3}}
 
 // since is the time for the scheduler.
 func (s *shard) since() time.Duration { return s.now.Sub(s.d.start) }
@@ -109,16 +20,16 @@ func (s *shard) enqueue(p *pg) {
 	}
 	p.queued = true
 	b := &s.d.config.Load().background
-	s.bg.SetShares(b.shares)
+	s.bg.SetShares(b.Shares)
 	class := sched.BestEffort
 	if p.m.NeedsRecovery() || p.degraded() {
 		class = sched.Recovery
 	}
-	size := float64(b.chunkBytes)
+	size := float64(b.ChunkBytes)
 	if n := p.stats.Objects; n > 0 {
 		size = min(size, float64(p.stats.Bytes)/float64(n))
 	}
-	s.bg.Push(class, p, sched.Cost(size, b.bytesPerIO))
+	s.bg.Push(class, p, sched.Cost(size, b.BytesPerIO))
 }
 
 // served notes a client's request while there is work in the background.
@@ -127,15 +38,15 @@ func (s *shard) served(op *clientOp) {
 	for i := range op.m.Ops {
 		bytes += len(op.m.Ops[i].In)
 	}
-	s.bg.Served(sched.Cost(float64(bytes), s.d.config.Load().background.bytesPerIO), s.since())
+	s.bg.Served(sched.Cost(float64(bytes), s.d.config.Load().background.BytesPerIO), s.since())
 }
 
 // mayStart says whether one more object may be on its way (osd_recovery_max_active).
 func (s *shard) mayStart() bool {
 	b := &s.d.config.Load().background
-	limit := b.maxActive
+	limit := b.MaxActive
 	if s.bg.ClientsActive(s.since()) {
-		limit = b.depth
+		limit = b.Depth
 	}
 	return s.d.slots.active.Load() < int64(limit)
 }
@@ -161,7 +72,7 @@ func (s *shard) work() {
 		if s.pgs[p.id] == p {
 			p.workOn()
 		}
-		if sleep := s.d.config.Load().background.sleep; sleep > 0 {
+		if sleep := s.d.config.Load().background.Sleep; sleep > 0 {
 			s.bg.Hold(s.since() + sleep)
 		}
 	}
@@ -197,7 +108,7 @@ func (s *shard) moveEnded(n int) {
 func (s *shard) chunk() (bytes, keys int) {
 	b := &s.d.config.Load().background
 	if s.bg.ClientsActive(s.since()) {
-		return min(b.chunkBytes, quietChunk), b.chunkKeys
+		return min(b.ChunkBytes, quietChunk), b.ChunkKeys
 	}
-	return b.chunkBytes, b.chunkKeys
+	return b.ChunkBytes, b.ChunkKeys
 }

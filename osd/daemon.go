@@ -22,6 +22,7 @@ import (
 	"glue/osd/class/all"
 	"glue/osd/counters"
 	"glue/osd/ops"
+	"glue/osd/sched"
 	"glue/osd/scrub"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -128,7 +129,7 @@ type config struct {
 	complaint, slowOp, historyFor time.Duration
 	slowOps, historyOps           int
 	reportEvery                   time.Duration // to the manager, without news
-	background                    background
+	background                    sched.Config
 	scrub                         scrub.Options
 }
 
@@ -149,7 +150,7 @@ func newConfig(set options.Set, rotational bool) *config {
 		historyOps: int(set.Int("osd_op_history_size")),
 
 		reportEvery: set.Duration("mgr_stats_period"),
-		background:  newBackground(set, rotational),
+		background:  sched.NewConfig(set, rotational),
 		scrub:       scrub.OptionsOf(set),
 	}
 }
@@ -212,13 +213,13 @@ func (d *Daemon) takeConfig(set options.Set) {
 	d.reporter.configDue.Store(true)
 	for _, s := range d.shards {
 		s.post(event{kind: evCall, call: func(s *shard) {
-			s.bg.SetShares(c.background.shares)
+			s.bg.SetShares(c.background.Shares)
 			for _, p := range s.pgs {
 				p.setEnv()
 			}
 		}})
 	}
-	d.setSlots(c.background.maxBackfills)
+	d.setSlots(c.background.MaxBackfills)
 	for _, t := range []struct {
 		limit  *msgr.Throttle
 		option string

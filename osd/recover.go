@@ -67,7 +67,7 @@ func (p *pg) endRecovery() {
 func (p *pg) startRecovery() {
 	p.s.moveEnded(len(p.recovery.pulls) + len(p.recovery.pushes))
 	p.recovery.reset()
-	p.recovery.from = p.s.now.Add(p.s.d.config.Load().background.delay)
+	p.recovery.from = p.s.now.Add(p.s.d.config.Load().background.Delay)
 	p.recover()
 }
 

@@ -90,7 +90,7 @@ func (p *pg) workOn() {
 	if p.claim.State() != reserve.Held {
 		return
 	}
-	for range p.s.d.config.Load().background.singleStart {
+	for range p.s.d.config.Load().background.SingleStart {
 		more := false
 		if p.claim.Kind() == reserve.Recovery {
 			more = p.recoverNext()

@@ -89,21 +89,6 @@ func (p *pg) lacking() (degraded, misplaced int64) {
 	return degraded + int64(max(0, holes))*p.stats.Objects, misplaced
 }
 
-// A progress is how far the recovery of a PG is, for "pg query".
-type progress struct {
-	Unfound  []pginfo.UnfoundSource `json:"might_have_unfound"`
-	Progress struct {
-		Targets []string          `json:"backfill_targets"`
-		Last    map[string]string `json:"last_backfill_started"`
-		Copied  map[string]int64  `json:"objects_copied"`
-		Pulling []string          `json:"recovering_from_others"`
-		Pushing []string          `json:"recovering_to_others"`
-		Left    int               `json:"objects_left"`
-		Claim   string            `json:"reservation"`
-		Prio    uint32            `json:"priority"`
-	} `json:"recovery_progress"`
-}
-
 // claimNames are the states of Ceph's machine that a claim stands for.
 var claimNames = map[reserve.State]string{reserve.Idle: "none",
 	reserve.WaitLocal: "WaitLocalReserved", reserve.WaitRemote: "WaitRemoteReserved",
@@ -113,7 +98,7 @@ func (p *pg) progress() any {
 	if !p.active {
 		return nil
 	}
-	out := progress{Unfound: p.sources()}
+	out := pginfo.ProgressDump{Unfound: p.sources()}
 	pr := &out.Progress
 	pr.Targets, pr.Pulling, pr.Pushing = []string{}, []string{}, []string{}
 	pr.Last, pr.Copied = map[string]string{}, map[string]int64{}

@@ -218,35 +218,12 @@ func (d *Daemon) tooFullFor(m *osdmap.Map, key slotKey, bytes int64) bool {
 	return false
 }
 
-// reserverDump is one of the two parts of "dump_recovery_reservations".
-type reserverDump struct {
-	MaxAllowed int           `json:"max_allowed"`
-	Queues     []slotRowDump `json:"queues"`
-	InProgress []slotRowDump `json:"in_progress"`
-}
-
-type slotRowDump struct {
-	Item       string `json:"item"`
-	Prio       uint32 `json:"prio"`
-	CanPreempt bool   `json:"can_preempt"`
-}
-
 func (d *Daemon) cmdReservations(admin.Args) (any, error) {
 	d.slots.mu.Lock()
 	defer d.slots.mu.Unlock()
-	dump := func(r *reserve.Reserver[slotKey]) reserverDump {
-		rows := func(list []reserve.Row[slotKey]) []slotRowDump {
-			out := []slotRowDump{}
-			for _, e := range list {
-				out = append(out, slotRowDump{e.Key.pg.String(), e.Priority, !e.Keeps})
-			}
-			return out
-		}
-		waiting, granted := r.Dump()
-		return reserverDump{d.config.Load().background.maxBackfills, rows(waiting), rows(granted)}
-	}
+	name := func(k slotKey) string { return k.pg.String() }
 	return struct {
-		Local  reserverDump `json:"local_reservations"`
-		Remote reserverDump `json:"remote_reservations"`
-	}{dump(&d.slots.local), dump(&d.slots.remote)}, nil
+		Local  reserve.Dump `json:"local_reservations"`
+		Remote reserve.Dump `json:"remote_reservations"`
+	}{d.slots.local.Print(name), d.slots.remote.Print(name)}, nil
 }

@@ -86,6 +86,33 @@ func (r *Reserver[K]) Dump() (waiting, granted []Row[K]) {
 	return rows(r.waiting), rows(r.granted)
 }
 
+// A Dump is one part of "dump_recovery_reservations".
+type Dump struct {
+	MaxAllowed int       `json:"max_allowed"`
+	Queues     []DumpRow `json:"queues"`
+	InProgress []DumpRow `json:"in_progress"`
+}
+
+// A DumpRow is a holder or waiter in it.
+type DumpRow struct {
+	Item       string `json:"item"`
+	Prio       uint32 `json:"prio"`
+	CanPreempt bool   `json:"can_preempt"`
+}
+
+// Print is the state of the reserver, with names for its keys.
+func (r *Reserver[K]) Print(name func(K) string) Dump {
+	rows := func(list []Row[K]) []DumpRow {
+		out := []DumpRow{}
+		for _, e := range list {
+			out = append(out, DumpRow{name(e.Key), e.Priority, !e.Keeps})
+		}
+		return out
+	}
+	waiting, granted := r.Dump()
+	return Dump{r.max, rows(waiting), rows(granted)}
+}
+
 // advance grants what it can, and pre-empts the lowest holders for higher waiters. A slot that was
 // pre-empted goes to the waiter at once: its holder hears of it first.
 func (r *Reserver[K]) advance() []Event[K] {

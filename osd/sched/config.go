@@ -1,0 +1,96 @@
+package sched
+
+import (
+	"time"
+
+	"glue/internal/options"
+)
+
+// A Config is what the options say of recovery and its schedule.
+type Config struct {
+	MaxBackfills, MaxActive, SingleStart int
+	Depth                                int // of MaxActive, while clients are active
+	Mclock                               bool
+	Shares                               Shares
+	BytesPerIO                           float64
+	Sleep, Delay                         time.Duration
+	ChunkBytes, ChunkKeys                int
+}
+
+// byDisk are options that have a value for each kind of disk.
+var byDisk = []struct{ ssd, hdd string }{
+	diskActive: {"osd_recovery_max_active_ssd", "osd_recovery_max_active_hdd"},
+	diskSleep:  {"osd_recovery_sleep_ssd", "osd_recovery_sleep_hdd"},
+	diskIOPS:   {"osd_mclock_max_capacity_iops_ssd", "osd_mclock_max_capacity_iops_hdd"},
+	diskBandwidth: {"osd_mclock_max_sequential_bandwidth_ssd",
+		"osd_mclock_max_sequential_bandwidth_hdd"},
+}
+
+const (
+	diskActive = iota
+	diskSleep
+	diskIOPS
+	diskBandwidth
+)
+
+// custom are the options of the profile of that name: reservation, weight and limit by class.
+var custom = [...][3]string{
+	Client: {"osd_mclock_scheduler_client_res", "osd_mclock_scheduler_client_wgt",
+		"osd_mclock_scheduler_client_lim"},
+	Recovery: {"osd_mclock_scheduler_background_recovery_res",
+		"osd_mclock_scheduler_background_recovery_wgt",
+		"osd_mclock_scheduler_background_recovery_lim"},
+	BestEffort: {"osd_mclock_scheduler_background_best_effort_res",
+		"osd_mclock_scheduler_background_best_effort_wgt",
+		"osd_mclock_scheduler_background_best_effort_lim"},
+}
+
+// NewConfig reads the options, for a store on a disk of a kind.
+func NewConfig(set options.Set, rotational bool) Config {
+	disk := func(i int) string {
+		if rotational {
+			return byDisk[i].hdd
+		}
+		return byDisk[i].ssd
+	}
+	b := Config{MaxBackfills: int(set.Int("osd_max_backfills")),
+		MaxActive:   int(set.Int("osd_recovery_max_active")),
+		SingleStart: int(max(set.Int("osd_recovery_max_single_start"), 1)),
+		Mclock:      set.Str("osd_op_queue") != "wpq",
+		Delay:       set.Duration("osd_recovery_delay_start"),
+		ChunkBytes:  int(max(set.Int("osd_recovery_max_chunk"), 4096)),
+		ChunkKeys:   int(max(set.Int("osd_recovery_max_omap_entries_per_chunk"), 1))}
+	if b.MaxActive == 0 {
+		b.MaxActive = int(set.Int(disk(diskActive)))
+	}
+	b.MaxActive = max(b.MaxActive, 1)
+	b.Depth = b.MaxActive
+	if !b.Mclock {
+		b.Shares = wpqShares
+		b.Sleep = set.Duration("osd_recovery_sleep")
+		if b.Sleep == 0 {
+			b.Sleep = set.Duration(disk(diskSleep))
+		}
+		return b
+	}
+	iops, shards := set.Float(disk(diskIOPS)), 2
+	if n := set.Int("osd_op_num_shards"); n > 0 {
+		shards = int(n)
+	}
+	b.BytesPerIO = float64(set.Int(disk(diskBandwidth))) / max(iops, 1)
+	if p, ok := Find(set.Str("osd_mclock_profile")); ok {
+		b.Shares = p.Shares.Of(iops, shards)
+		b.Depth = max(1, int(p.Depth*float64(b.MaxActive)))
+		return b
+	}
+	for c, names := range custom {
+		b.Shares[c] = Share{Reservation: float64(set.Int(names[0])),
+			Weight: float64(max(set.Int(names[1]), 1)), Limit: float64(set.Int(names[2]))}
+	}
+	b.Shares = b.Shares.Of(1, shards)
+	return b
+}
+
+// wpqShares are osd_client_op_priority and osd_recovery_op_priority: what is below the cut-off of a
+// weighted priority queue shares by its priority.
+var wpqShares = Shares{{Weight: 63}, {Weight: 3}, {Weight: 3}}
