@@ -58,7 +58,8 @@ func (d *disk) clone() *disk {
 		o.kept[p] = twin(n)
 	}
 	d.now, d.kept = maps.Clone(d.now), maps.Clone(d.kept)
-	d.off, d.bad, d.badIn = true, fine, 0
+	d.bad, d.badIn = fine, 0
+	d.powerOff()
 	return o
 }
 

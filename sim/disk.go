@@ -24,7 +24,8 @@ type disk struct {
 	mu     sync.Mutex
 	now    map[string]*inode // by path, as programs see it
 	kept   map[string]*inode // as it would be after a loss of power
-	off    bool              // the power is off: nothing becomes durable any more
+	off    bool              // the power is off: nothing that is done from now on is left
+	ended  map[string]*inode // as it was when the power went off
 	lies   bool              // says that it has synced and has not
 	cutIn  int               // the sync, from now, at which the power fails; 0 never
 	syncs  int               // since created
@@ -39,6 +40,7 @@ type inode struct {
 	dir    bool
 	data   []byte
 	synced int // how many bytes are durable
+	ended  int // how many there were when the power went off
 }
 
 func newDisk() *disk {
@@ -64,6 +66,9 @@ const sectorBytes = 512
 func (d *disk) crash(l loss, seed uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.off {
+		d.now = d.ended
+	}
 	all := maps.Clone(d.now)
 	maps.Copy(all, d.kept)
 	for p := range all {
@@ -78,6 +83,9 @@ func (d *disk) crash(l loss, seed uint64) {
 	}
 	for p, n := range d.now {
 		rng := chance(seed+1, p)
+		if d.off && !n.dir {
+			n.data = n.data[:min(n.ended, len(n.data))]
+		}
 		switch {
 		case l == loseAll:
 			n.data = n.data[:n.synced]
@@ -87,7 +95,7 @@ func (d *disk) crash(l loss, seed uint64) {
 		n.synced = len(n.data)
 	}
 	d.kept = maps.Clone(d.now)
-	d.off, d.cutIn, d.moving = false, 0, false
+	d.off, d.ended, d.cutIn, d.moving = false, nil, 0, false
 	if d.bad == full {
 		d.badIn = 0
 	}
@@ -122,7 +130,21 @@ func (n *inode) tear(rng *rand.Rand) {
 func (d *disk) cut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.off = true
+	d.powerOff()
+}
+
+// powerOff is cut under mu. A database goes on for a while as if all were well: a file that it
+// begins after a sync that never ended would otherwise be left, with the file before it torn.
+func (d *disk) powerOff() {
+	if d.off {
+		return
+	}
+	d.off, d.ended = true, maps.Clone(d.now)
+	for _, names := range []map[string]*inode{d.now, d.kept} {
+		for _, n := range names {
+			n.ended = len(n.data)
+		}
+	}
 }
 
 // started tells that a database is open; from now on the disk may lie.
@@ -179,7 +201,7 @@ func (d *disk) sync(p string, n *inode) error {
 	}
 	if d.cutIn > 0 && strings.HasSuffix(p, ".log") {
 		if d.cutIn--; d.cutIn == 0 {
-			d.off = true
+			d.powerOff()
 		}
 	}
 	if d.off || d.lies {
