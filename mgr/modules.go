@@ -3,8 +3,6 @@ package mgr
 import (
 	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -158,77 +156,6 @@ func osdStates(m *osdmap.Map, id int32) []string {
 		out = append(out, "destroyed")
 	}
 	return out
-}
-
-// An autoscaleRow is a pool in the JSON of "osd pool autoscale-status".
-type autoscaleRow struct {
-	ActualRatio float64 `json:"actual_capacity_ratio"`
-	ActualRaw   float64 `json:"actual_raw_used"`
-	Bias        float64 `json:"bias"`
-	Bulk        bool    `json:"bulk"`
-	Ratio       float64 `json:"capacity_ratio"`
-	Root        int32   `json:"crush_root_id"`
-	Effective   float64 `json:"effective_target_ratio"`
-	Logical     int64   `json:"logical_used"`
-	Mode        string  `json:"pg_autoscale_mode"`
-	Final       uint32  `json:"pg_num_final"`
-	Ideal       uint32  `json:"pg_num_ideal"`
-	Target      uint32  `json:"pg_num_target"`
-	ID          int64   `json:"pool_id"`
-	Name        string  `json:"pool_name"`
-	Raw         float64 `json:"raw_used"`
-	Rate        float64 `json:"raw_used_rate"`
-	Capacity    uint64  `json:"subtree_capacity"`
-	TargetBytes int64   `json:"target_bytes"`
-	TargetRatio float64 `json:"target_ratio"`
-	Adjust      bool    `json:"would_adjust"`
-}
-
-// autoscaleStatus tells how much of the cluster pools take. Nothing would be adjusted: there is no
-// autoscaler yet.
-func autoscaleStatus(s *state, c *commands.Command) result {
-	rows := []autoscaleRow{}
-	for _, id := range slices.Sorted(maps.Keys(s.osdmap.Pools)) {
-		p := s.osdmap.Pools[id]
-		stored := s.pgs.Pools[id].Stats.Sum.Bytes
-		r := autoscaleRow{Bias: 1, Root: rootOf(s.osdmap, p), Logical: stored,
-			Mode: p.Autoscale.String(), Final: p.PGNum, Target: p.PGNum, ID: id,
-			Name: s.osdmap.PoolName(id), Rate: float64(p.Size),
-			Capacity: s.pgs.OSDSum.Statfs.Total}
-		r.Raw = float64(stored) * r.Rate
-		r.ActualRaw = r.Raw
-		if r.Capacity > 0 {
-			r.Ratio = r.Raw / float64(r.Capacity)
-			r.ActualRatio = r.Ratio
-		}
-		rows = append(rows, r)
-	}
-	return printed(c, func() any { return rows }, func() string { return autoscaleText(rows) })
-}
-
-// rootOf is the bucket that a pool's rule begins at.
-func rootOf(m *osdmap.Map, p *osdmap.Pool) int32 {
-	for _, root := range m.Crush.Takes(int(p.CrushRule)) {
-		return root
-	}
-	return -1
-}
-
-func autoscaleText(rows []autoscaleRow) string {
-	columns := []texttable.Column{{Heading: "POOL"}}
-	for _, h := range []string{"SIZE", "TARGET SIZE", "RATE", "RAW CAPACITY", "RATIO",
-		"TARGET RATIO", "EFFECTIVE RATIO", "BIAS", "PG_NUM", "NEW PG_NUM"} {
-		columns = append(columns, texttable.Column{Heading: h, HeadingSide: texttable.Right,
-			CellSide: texttable.Right})
-	}
-	t := texttable.New(append(columns, texttable.Column{Heading: "AUTOSCALE"},
-		texttable.Column{Heading: "BULK"})...)
-	for _, r := range rows {
-		t.Row(r.Name, short(float64(r.Logical), 6, 1024), "", fmt.Sprintf("%.1f", r.Rate),
-			short(float64(r.Capacity), 6, 1024), fmt.Sprintf("%.4f", r.Ratio), "", "",
-			fmt.Sprintf("%.1f", r.Bias), r.Target, "", r.Mode, "False")
-	}
-	return t.String()
 }
 
 // iostat is one line about the traffic of clients; the command line asks for it each second.

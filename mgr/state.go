@@ -30,6 +30,7 @@ type state struct {
 	resizing bool                    // pools are being adjusted
 	resizeAt time.Time               // not before
 	bal      balancing
+	scale    autoscaling
 	ready    bool // the statistics are those of all OSDs
 }
 
@@ -134,6 +135,7 @@ func (s *state) tick(m *Manager, now time.Time) {
 	if s.active && s.osdmap != nil {
 		m.resizePools(now)
 		m.balanceTick(now)
+		m.autoscaleTick(now)
 	}
 	if s.active && now.Sub(s.reportAt) >= s.set.Duration("mgr_stats_period") {
 		s.dirty = true
@@ -149,7 +151,8 @@ func (m *Manager) report(now time.Time) {
 	}
 	s.reportAt = now
 	s.forgetSilent(now)
-	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set, s.daemonChecks()...)
+	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set,
+		append(s.daemonChecks(), s.autoscaleChecks()...)...)
 	m.client.Send(&message.MMonMgrReport{GID: m.client.GlobalID(), Digest: digest, Health: health,
 		Partial: !s.complete(now)})
 	m.resizePools(now)
