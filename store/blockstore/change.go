@@ -88,6 +88,7 @@ func init() {
 		objectstore.OpMkColl:      (*change).mkCollOp,
 		objectstore.OpRmColl:      (*change).rmCollOp,
 		objectstore.OpSplitColl:   (*change).splitCollOp,
+		objectstore.OpMergeColl:   (*change).mergeCollOp,
 		objectstore.OpLogAppend:   (*change).logAppendOp,
 		objectstore.OpLogTrim:     (*change).logTrimOp,
 		objectstore.OpLogRewind:   (*change).logRewindOp,

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"glue/ceph"
 	"glue/store/objectstore"
 )
 
@@ -18,19 +19,52 @@ func (c *collection) owns(key []byte) bool {
 	return c.parts[i].cid == binary.BigEndian.Uint64(key)
 }
 
-// hasObjects looks at what is stored and at what the transaction made or removed.
-func (c *change) hasObjects(coll *collection) (found bool, err error) {
+// hasObjects looks at what is stored and at what the transaction made or removed; in says which
+// bit-reversed hashes count.
+func (c *change) hasObjects(coll *collection, in func(uint64) bool) (found bool, err error) {
+	counts := func(key []byte) bool { return in(uint64(binary.BigEndian.Uint32(key[16:]))) }
 	for i := range c.nodes {
-		if o := c.nodes[i].o; o.exists && coll.owns([]byte(o.key)) {
+		o := c.nodes[i].o
+		if o.exists && coll.owns([]byte(o.key)) && counts([]byte(o.key)) {
 			return true, nil
 		}
 	}
 	err = c.s.scan(coll, minObject, func(key []byte) bool {
 		o := c.s.cache.table[string(key)]
-		found = o == nil || o.exists
+		found = (o == nil || o.exists) && counts(key)
 		return !found
 	})
 	return found, err
+}
+
+// mergeCollOp hands the key ranges of a collection to another and forgets the rest of it.
+func (c *change) mergeCollOp(op *objectstore.Op) error {
+	src, err := c.collection(op.Coll)
+	if err != nil {
+		return err
+	}
+	dest, err := c.collection(op.DestColl)
+	if err != nil {
+		return err
+	}
+	lo, hi := splitRange(op.Coll.Seed, op.Bits)
+	moves := func(v uint64) bool { return lo <= v && v < hi }
+	busy, err := c.hasObjects(dest, moves)
+	if err == nil && !busy {
+		busy, err = c.hasObjects(src, func(v uint64) bool { return !moves(v) })
+	}
+	if err != nil || busy {
+		if err == nil {
+			err = ceph.ENOTEMPTY
+		}
+		return err
+	}
+	newDest := *dest
+	newDest.parts = overlay(dest.parts, src.parts, lo, hi)
+	if err := c.putColl(&newDest); err != nil {
+		return err
+	}
+	return c.forgetCollection(src)
 }
 
 // rmCollOp removes every object. Callers empty large collections first, since all of it is one
@@ -96,6 +130,11 @@ func (c *change) dropCollection(coll *collection) error {
 			}
 		}
 	}
+	return c.forgetCollection(coll)
+}
+
+// forgetCollection removes all but the objects.
+func (c *change) forgetCollection(coll *collection) error {
 	s := c.s
 	delete(s.colls, coll.id)
 	c.undo = append(c.undo, func() { s.colls[coll.id] = coll })

@@ -216,7 +216,7 @@ func (c *change) splitCollOp(op *objectstore.Op) error {
 	if err != nil {
 		return err
 	}
-	if busy, err := c.hasObjects(dest); err != nil || busy {
+	if busy, err := c.hasObjects(dest, func(uint64) bool { return true }); err != nil || busy {
 		if err == nil {
 			err = ceph.ENOTEMPTY
 		}

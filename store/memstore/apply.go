@@ -37,6 +37,7 @@ var handlers = map[objectstore.OpCode]func(*change, *objectstore.Op) error{
 	objectstore.OpMkColl:      (*change).mkColl,
 	objectstore.OpRmColl:      (*change).rmColl,
 	objectstore.OpSplitColl:   (*change).splitColl,
+	objectstore.OpMergeColl:   (*change).mergeColl,
 	objectstore.OpLogAppend:   (*change).logAppend,
 	objectstore.OpLogTrim:     (*change).logTrim,
 	objectstore.OpLogRewind:   (*change).logRewind,
@@ -330,6 +331,35 @@ func (tx *change) splitColl(op *objectstore.Op) error {
 			tx.put(dest, o, obj.clone())
 		}
 	}
+	return nil
+}
+
+func (tx *change) mergeColl(op *objectstore.Op) error {
+	src, err := tx.coll(op.Coll)
+	if err != nil {
+		return err
+	}
+	dest, err := tx.coll(op.DestColl)
+	if err != nil {
+		return err
+	}
+	for o := range dest.objects {
+		if op.MergeMoves(o.Hash) {
+			return ceph.ENOTEMPTY
+		}
+	}
+	for o := range src.objects {
+		if !op.MergeMoves(o.Hash) {
+			return ceph.ENOTEMPTY
+		}
+	}
+	for _, o := range slices.Clone(src.order) {
+		obj := src.objects[o]
+		tx.drop(src, o, obj)
+		tx.put(dest, o, obj.clone())
+	}
+	delete(tx.colls, op.Coll)
+	tx.onUndo(func() { tx.colls[op.Coll] = src })
 	return nil
 }
 

@@ -25,7 +25,7 @@ var opNames = map[OpCode]string{
 	OpClone: "clone", OpCloneRange: "clone range", OpMoveRename: "rename",
 	OpOmapSet: "omap set", OpOmapRm: "omap rm", OpOmapRmRange: "omap rm range",
 	OpOmapClear: "omap clear", OpOmapHeader: "omap header",
-	OpMkColl: "mkcoll", OpRmColl: "rmcoll", OpSplitColl: "split",
+	OpMkColl: "mkcoll", OpRmColl: "rmcoll", OpSplitColl: "split", OpMergeColl: "merge",
 	OpLogAppend: "log append", OpLogTrim: "log trim", OpLogRewind: "log rewind",
 	OpPutMeta: "put meta", OpRmMeta: "rm meta",
 }
@@ -67,7 +67,7 @@ func (op *Op) Check() error {
 		ok = ok && op.Len == uint64(len(op.Data))
 	case OpClone, OpMoveRename:
 		ok = ok && op.Object != op.Dest
-	case OpSplitColl:
+	case OpSplitColl, OpMergeColl:
 		ok = ok && op.Coll != op.DestColl
 	case OpOmapHeader, OpPutMeta, OpLogAppend:
 		ok = ok && len(op.Data) <= MaxValueBytes
@@ -100,6 +100,12 @@ func rangeOK(off, length uint64) bool {
 func nameOK(o ceph.HObject) bool {
 	return !o.Max && len(o.Name) <= MaxNameBytes && len(o.Key) <= MaxNameBytes &&
 		len(o.Namespace) <= MaxNameBytes
+}
+
+// MergeMoves says whether a hash is one of those that a merge moves.
+func (op *Op) MergeMoves(hash uint32) bool {
+	mask := uint32(uint64(1)<<op.Bits - 1)
+	return hash&mask == op.Coll.Seed&mask
 }
 
 // SplitMoves says whether a split moves an object with this hash.

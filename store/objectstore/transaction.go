@@ -34,6 +34,9 @@ const (
 	OpRmAttrs     OpCode = 22 // all attributes
 	OpMoveRename  OpCode = 23 // Object becomes Dest in the same collection; Dest must be absent
 	OpSplitColl   OpCode = 24 // objects whose hash ends in DestColl's seed (Bits bits) move there
+	// OpMergeColl moves the objects of Coll, whose hashes all end in its seed (Bits bits), to
+	// DestColl, which has no such objects, and removes Coll with its log.
+	OpMergeColl OpCode = 25
 )
 
 // An Op is one change. Which fields count depends on the code.
@@ -168,6 +171,12 @@ func (t *Transaction) RmColl(c ceph.SPG) { t.add(Op{Code: OpRmColl, Coll: c}) }
 // which exists.
 func (t *Transaction) SplitColl(c, dest ceph.SPG, bits uint32) {
 	t.add(Op{Code: OpSplitColl, Coll: c, DestColl: dest, Bits: bits})
+}
+
+// MergeColl undoes a SplitColl(dest, c, bits): all objects of c go to dest, and c is no more, with
+// its log. ENOTEMPTY if dest has objects whose hash has the low bits of c's seed, or c others.
+func (t *Transaction) MergeColl(c, dest ceph.SPG, bits uint32) {
+	t.add(Op{Code: OpMergeColl, Coll: c, DestColl: dest, Bits: bits})
 }
 
 // LogAppend adds an entry to c's log.

@@ -28,6 +28,7 @@ var cases = []struct {
 	{"rename", caseRename},
 	{"list order and paging", caseList},
 	{"split", caseSplit},
+	{"merge", caseMerge},
 	{"log", caseLog},
 	{"meta", caseMeta},
 	{"remove and recreate", caseRecreate},

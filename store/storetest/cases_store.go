@@ -89,6 +89,66 @@ func caseSplit(e *env) {
 	}
 }
 
+func caseMerge(e *env) {
+	var all []ceph.HObject
+	e.do(func(t *tx) {
+		t.MkColl(spg(0))
+		t.MkColl(spg(1))
+		for i := range 40 {
+			t.Write(spg(0), Object(i), 0, pattern(5000, byte(i)))
+			t.OmapSet(spg(0), Object(i), map[string][]byte{"k": nil})
+			all = append(all, Object(i))
+		}
+		t.LogAppend(spg(0), ceph.Eversion{Epoch: 1, Version: 5}, []byte("stays"))
+	})
+	slices.SortFunc(all, ceph.HObject.Compare)
+	e.fails(ceph.ENOTEMPTY, func(t *tx) { t.MergeColl(spg(0), spg(1), 1) })
+	e.fails(ceph.ENOENT, func(t *tx) { t.MergeColl(spg(3), spg(1), 2) })
+	e.do(func(t *tx) {
+		t.SplitColl(spg(0), spg(1), 1)
+		t.LogAppend(spg(1), ceph.Eversion{Epoch: 1, Version: 7}, []byte("goes"))
+	})
+	e.fails(ceph.EINVAL, func(t *tx) { t.MergeColl(spg(1), spg(1), 1) })
+	odd := Object(1)
+	for i := 2; odd.Hash&1 == 0; i++ {
+		odd = Object(i)
+	}
+	e.fails(ceph.ENOTEMPTY, func(t *tx) { t.Touch(spg(0), odd); t.MergeColl(spg(1), spg(0), 1) })
+	e.reopen()
+	changed := all[7]
+	home := spg(changed.Hash & 1)
+	e.do(func(t *tx) { t.Write(home, changed, 0, []byte("new")); t.MergeColl(spg(1), spg(0), 1) })
+	if list, _ := e.Collections(); !slices.Equal(list, []ceph.SPG{spg(0)}) {
+		e.Fatalf("collections after a merge: %v", list)
+	}
+	e.reopen()
+	got, err := ListAll(e, spg(0), 3)
+	if err != nil || !slices.Equal(got, all) {
+		e.Fatalf("want %v, got %v, %v", all, got, err)
+	}
+	for _, o := range got {
+		data, err := e.Read(spg(0), o, 0, 0)
+		list, err2 := collectPairs(e.OmapScan(spg(0), o, ""))
+		if err != nil || err2 != nil || len(data) != 5000 || len(list) != 1 {
+			e.Fatalf("%v: %d bytes, %v, %v, %v", o, len(data), list, err, err2)
+		}
+		if o == changed != (string(data[:3]) == "new") {
+			e.Fatalf("%v begins with %q", o, data[:3])
+		}
+	}
+	log, err := collect(e.Log(spg(0), ceph.Eversion{}))
+	if err != nil || len(log) != 1 || log[0].Version.Version != 5 {
+		e.Fatalf("log after a merge: %v, %v", log, err)
+	}
+	// Again, and the name is free.
+	e.do(func(t *tx) { t.MkColl(spg(1)); t.SplitColl(spg(0), spg(1), 1); t.Remove(home, changed) })
+	e.do(func(t *tx) { t.MergeColl(spg(1), spg(0), 1) })
+	e.reopen()
+	if got, err := ListAll(e, spg(0), 100); err != nil || len(got) != 39 {
+		e.Fatalf("%d objects, %v", len(got), err)
+	}
+}
+
 func caseLog(e *env) {
 	c := spg(0)
 	v := func(n uint64) ceph.Eversion { return ceph.Eversion{Epoch: 2, Version: n} }

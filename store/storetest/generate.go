@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 
 	"glue/ceph"
 	"glue/store/objectstore"
@@ -356,9 +357,29 @@ func (g *Generator) collections(t *objectstore.Transaction, c ceph.SPG) {
 		if g.rng.IntN(2) == 0 {
 			t.SplitColl(c, dest, 1+g.rng.Uint32N(3))
 		}
+	case len(t.Ops) > 0:
+	case g.rng.IntN(2) == 0:
+		g.merge(t, colls)
 	default:
-		if len(t.Ops) == 0 {
-			t.RmColl(c)
+		t.RmColl(c)
+	}
+}
+
+// merge undoes a split: two collections of which one has only objects with the low bits of its
+// seed, and the other none of these.
+func (g *Generator) merge(t *objectstore.Transaction, colls []ceph.SPG) {
+	for range 10 {
+		src, dest := colls[g.rng.IntN(len(colls))], colls[g.rng.IntN(len(colls))]
+		op := objectstore.Op{Coll: src, Bits: 1 + g.rng.Uint32N(3)}
+		stray := func(c ceph.SPG, in bool) bool {
+			list, _, _ := g.model.List(c, ceph.HObject{}, 1000)
+			return slices.ContainsFunc(list, func(o ceph.HObject) bool {
+				return op.MergeMoves(o.Hash) == in
+			})
+		}
+		if src != dest && !stray(src, false) && !stray(dest, true) {
+			t.MergeColl(src, dest, op.Bits)
+			return
 		}
 	}
 }
