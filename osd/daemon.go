@@ -82,6 +82,7 @@ type Daemon struct {
 	load    func() float64 // average per CPU
 	shards  []*shard
 	meeting meeting
+	merges  map[ceph.PGID]readiness // of the control goroutine
 	maps    mapStore
 	osdmap  atomic.Pointer[osdmap.Map]
 

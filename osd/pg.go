@@ -64,6 +64,8 @@ type pg struct {
 	scrub     scrub.Scrubber
 	scrubHeld []*clientOp // until their objects are scrubbed
 
+	first objectstore.Transaction // goes before what is stored next
+
 	changed   time.Time // of the state, for reports
 	since     stamps
 	reported  uint64
@@ -232,8 +234,8 @@ func (d *Daemon) loadLog(id ceph.SPG, info *pginfo.Info) (*pglog.Log, error) {
 		if err != nil {
 			return nil, fmt.Errorf("log entry %v: %w", rec.Version, err)
 		}
-		if r.Dup != nil {
-			dups = append(dups, *r.Dup)
+		if r.Entry == nil {
+			dups = append(dups, r.Dups...)
 			continue
 		}
 		entries = append(entries, *r.Entry)
@@ -320,8 +322,11 @@ func (p *pg) step(ev peering.Event) { p.apply(p.m.Step(ev)) }
 func (p *pg) apply(effects []peering.Effect) {
 	var token uint64
 	for _, e := range effects {
-		if a, ok := e.(peering.AwaitDurable); ok {
-			token = a.Token
+		switch e := e.(type) {
+		case peering.AwaitDurable:
+			token = e.Token
+		case peering.ReplicaActivated:
+			p.stats = p.m.Info().Stats // the primary's, also whether they are estimated
 		}
 	}
 	p.store(token)
@@ -333,7 +338,8 @@ func (p *pg) apply(effects []peering.Effect) {
 // store writes the machine's changes in one transaction; token, if not 0, is reported to the
 // machine when they are durable.
 func (p *pg) store(token uint64) {
-	var t objectstore.Transaction
+	t := p.first
+	p.first = objectstore.Transaction{}
 	ch := p.m.TakeChanges()
 	p.removeObjects(&t, ch.Removed)
 	p.putLog(&t)
@@ -386,10 +392,7 @@ func (p *pg) putLog(t *objectstore.Transaction) {
 	p.stats = p.m.Info().Stats
 	t.LogRewind(p.id, from)
 	if from.IsZero() {
-		for i := range l.Dups() {
-			d := &l.Dups()[i]
-			t.LogAppend(p.id, d.Version, pglog.EncodeDup(d))
-		}
+		pglog.EachDups(l.Dups(), func(v ceph.Eversion, rec []byte) { t.LogAppend(p.id, v, rec) })
 	}
 	entries := l.After(from)
 	for i := range entries {
@@ -431,7 +434,7 @@ func (p *pg) effect(e peering.Effect) {
 		p.next = p.m.Info().LastUpdate
 		p.askLease()
 	case peering.Active:
-		p.writeable, p.waits = e.Writeable, true
+		p.writeable, p.waits = e.Writeable && !p.pool.MergePending(p.id.PGID), true
 		p.serve()
 	case peering.ReplicaActivated:
 		p.next = p.m.Info().LastUpdate
@@ -499,12 +502,23 @@ func (p *pg) startDelete() {
 	p.scrub.Reset()
 	var t objectstore.Transaction
 	t.RmColl(p.id)
+	p.forgetMeta(&t)
+	p.s.submit(pending{pg: p, txn: &t})
+	p.s.flush()
+	p.remove()
+}
+
+// forgetMeta removes what the store has of the copy besides its collection.
+func (p *pg) forgetMeta(t *objectstore.Transaction) {
 	t.RmMeta(infoKey(p.id))
 	for _, o := range p.m.Missing().Objects() {
 		t.RmMeta(missingKey(p.id, o))
 	}
-	p.s.submit(pending{pg: p, txn: &t})
-	p.s.flush()
+}
+
+// remove takes the PG out of its shard.
+func (p *pg) remove() {
+	p.deleting = true
 	delete(p.s.pgs, p.id)
 	p.s.order = nil
 	p.s.count.Add(-1)

@@ -139,6 +139,8 @@ func (p *pg) state() pgstat.State {
 	case peering.ActiveState:
 		s = pgstat.Peered
 		switch {
+		case p.pool.MergePending(p.id.PGID):
+			s |= pgstat.Premerge
 		case p.waits:
 			s |= pgstat.Wait
 		case p.writeable:

@@ -4,11 +4,13 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/osd/peering"
 	"glue/store/objectstore"
+	"glue/wire/message"
 )
 
 // A PG and what it is split into may belong to different shards. So for maps that change a pool's
@@ -116,11 +118,24 @@ func (d *Daemon) advance(m *osdmap.Map) {
 				continue // it was made by this map
 			}
 			was, is := p.m.Map().Pools[p.id.Pool], m.Pools[p.id.Pool]
-			if was == nil || is == nil {
+			switch {
+			case was == nil || is == nil:
 				p.advance(m)
-				continue
+			case p.id.Seed < is.PGNum && is.PGNum < was.PGNum:
+				p.unite(m, osdmap.SplitChildren(p.id.PGID, is.PGNum, was.PGNum))
+			case p.id.Seed < is.PGNum:
+				p.split(m, osdmap.SplitChildren(p.id.PGID, was.PGNum, is.PGNum))
 			}
-			p.split(m, osdmap.SplitChildren(p.id.PGID, was.PGNum, is.PGNum))
+		}
+	}
+	for _, s := range d.shards {
+		for _, p := range slices.Clone(s.sorted()) {
+			if pool := m.Pools[p.id.Pool]; pool != nil && p.id.Seed >= pool.PGNum {
+				// What it was to be merged into is not here, so this copy was not one of those
+				// that were ready.
+				p.end(m)
+				p.startDelete()
+			}
 		}
 	}
 }
@@ -169,4 +184,103 @@ func (p *pg) makeChild(home *shard, id ceph.SPG, c peering.Copy) {
 // sends it again, perhaps elsewhere; or belongs to another PG.
 func (p *pg) movedOn(epoch ceph.Epoch, hash uint32) bool {
 	return epoch < p.m.Info().History.LastEpochSplit || p.pool.FoldSeed(hash) != p.id.Seed
+}
+
+// unite steps a PG to the next map, which merges others into it.
+func (p *pg) unite(m *osdmap.Map, sources []ceph.PGID) {
+	if len(sources) == 0 {
+		p.advance(m)
+		return
+	}
+	p.s.flush()
+	d, was := p.s.d, p.m.Map().Pools[p.id.Pool]
+	p.pool = m.Pools[p.id.Pool]
+	effects := p.m.Step(peering.MapChange{Map: m})
+	merge, live := p.pool.LastPGMerge, p.stats
+	whole := len(sources) == 1 && sources[0] == merge.Source && p.m.Whole(merge.TargetVersion)
+	var machines []*peering.Machine
+	for _, id := range sources {
+		spg := ceph.SPG{PGID: id, Shard: p.id.Shard}
+		q := d.shardOf(spg).pgs[spg]
+		if q == nil {
+			whole = false
+			continue
+		}
+		whole = whole && q.m.Whole(merge.SourceVersion)
+		live.Add(&q.stats)
+		machines = append(machines, q.m)
+		q.end(m)
+		p.first.MergeColl(spg, p.id, uint32(osdmap.SplitBits(id.Seed, was.PGNum)))
+		q.forgetMeta(&p.first)
+		q.remove()
+		for o, pr := range q.lease.promised {
+			p.promise(o, pr.upFrom, pr.until.Sub(d.now()))
+		}
+	}
+	p.m.Unite(machines, whole, live, d.config.Load().dups)
+	p.apply(effects)
+}
+
+// end gives up everything that a PG which is no more has in hand.
+func (p *pg) end(m *osdmap.Map) {
+	p.s.flush()
+	p.resetEpoch = m.Epoch // what is in flight finds nobody any more
+	p.s.bury(p.takeOps())
+	p.dropWatches()
+	p.releaseBackoffs()
+	id := p.id.PGID
+	p.s.d.post(func() { p.s.d.tempDone(id) })
+}
+
+// readiness is what a primary says of a PG that is to be merged.
+type readiness struct {
+	since           ceph.Epoch
+	version         ceph.Eversion
+	started, clean  ceph.Epoch
+	ready, hopeless bool
+}
+
+// mergePatience is after what time without getting ready a PG serves on unmerged.
+const mergePatience = 30 * time.Second
+
+// mergeTick tells whether a PG that is to be merged is ready for it: in this interval nothing was
+// written, and every copy has everything.
+func (p *pg) mergeTick() {
+	if !p.primary || !p.pool.MergePending(p.id.PGID) {
+		return
+	}
+	i := p.m.Info()
+	acting, _ := p.m.Acting()
+	r := readiness{since: i.History.SameIntervalSince, version: i.LastUpdate,
+		started: i.History.LastEpochStarted, clean: i.History.LastEpochClean,
+		ready: p.active && p.m.IsClean() && len(acting) == int(p.pool.Size)}
+	r.hopeless = !r.ready && p.s.now.Sub(p.changed) > mergePatience
+	if r.ready || r.hopeless {
+		id := p.id.PGID
+		p.s.d.post(func() { p.s.d.mergeReady(id, r) })
+	}
+}
+
+// mergeReady tells the monitors when both PGs of a merge are ready, or one won't be.
+func (d *Daemon) mergeReady(pg ceph.PGID, r readiness) {
+	pool := d.osdmap.Load().Pools[pg.Pool]
+	if pool == nil || !pool.MergePending(pg) {
+		delete(d.merges, pg)
+		return
+	}
+	if d.merges == nil {
+		d.merges = map[ceph.PGID]readiness{}
+	}
+	d.merges[pg] = r
+	source := ceph.PGID{Pool: pg.Pool, Seed: pool.PGNumPending}
+	target := osdmap.MergeTarget(source, pool.PGNumPending)
+	a, b := d.merges[source], d.merges[target]
+	if !r.hopeless && (!a.ready || !b.ready) {
+		return
+	}
+	d.mon.Send(&message.MOSDPGReadyToMerge{OSD: d.opt.ID, Source: source,
+		SourceSince: a.since, TargetSince: b.since, SourceVersion: a.version,
+		TargetVersion: b.version, LastEpochStarted: max(a.started, b.started),
+		LastEpochClean: max(a.clean, b.clean), Ready: !r.hopeless})
+	delete(d.merges, pg) // until its next word
 }

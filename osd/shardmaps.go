@@ -191,6 +191,7 @@ func (s *shard) tick() {
 		p.watchTick()
 		p.recoveryTick()
 		p.recountTick()
+		p.mergeTick()
 	}
 	s.scrubTick()
 	s.report()

@@ -17,6 +17,7 @@ import (
 	"glue/ceph"
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
+	"glue/cluster/pginfo"
 	"glue/store/memstore"
 	"glue/wire/message"
 )
@@ -30,21 +31,22 @@ var (
 // A sim is a few OSDs, a monitor and clients in one goroutine, driven by a seed: every message,
 // completion of the store, turn of a shard and fault is a choice of the generator.
 type sim struct {
-	t     testing.TB
-	rng   *rand.Rand
-	clock time.Time
-	m     *osdmap.Map
-	full  map[ceph.Epoch][]byte
-	incs  map[ceph.Epoch][]byte
-	nodes []*simNode
-	links map[[2]int32][]message.Body
-	names [][2]int32 // keys of links, for a fixed order
-	cl    []*simClient
-	port  uint16
-	temp  map[ceph.PGID][]int32
-	thru  map[int32]ceph.Epoch
-	steps int
-	quiet bool // no new faults
+	t      testing.TB
+	rng    *rand.Rand
+	clock  time.Time
+	m      *osdmap.Map
+	full   map[ceph.Epoch][]byte
+	incs   map[ceph.Epoch][]byte
+	nodes  []*simNode
+	links  map[[2]int32][]message.Body
+	names  [][2]int32 // keys of links, for a fixed order
+	cl     []*simClient
+	port   uint16
+	temp   map[ceph.PGID][]int32
+	thru   map[int32]ceph.Epoch
+	steps  int
+	merges int  // of PGs
+	quiet  bool // no new faults
 	// forward hands messages between OSDs over as they are.
 	forward bool
 	odds    odds
@@ -88,6 +90,8 @@ func (n *simNode) Send(b message.Body) {
 		}
 	case *message.MOSDPGTemp:
 		maps.Copy(n.s.temp, b.Temp)
+	case *message.MOSDPGReadyToMerge:
+		n.s.merge(b)
 	}
 }
 func (n *simNode) Subscribe(string, uint64, bool) {}
@@ -105,6 +109,9 @@ func newSim(t testing.TB, seed uint64, osds int) *sim {
 		odds:  odds{1500, 700, 400, 3000, 600, 1000},
 		grace: []string{"0.5", "2.5"}[seed%2],
 		temp:  map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{}}
+	if seed%3 == 0 { // calm enough for PGs to be merged, which takes all their copies
+		s.odds = odds{9000, 6000, 3000, 30000, 150, 6000}
+	}
 	cm, err := crush.Default(osds, "osd")
 	if err != nil {
 		t.Fatal(err)
@@ -147,6 +154,9 @@ func (s *sim) change() *osdmap.Incremental {
 }
 
 func (s *sim) commit(inc *osdmap.Incremental) {
+	if err := pginfo.AbandonMerges(s.m, inc); err != nil {
+		s.t.Fatal(err)
+	}
 	m, raw, err := s.m.Commit(inc)
 	if err != nil {
 		s.t.Fatal(err)
@@ -428,44 +438,6 @@ func (s *sim) monActions(add func(int, func())) {
 	}
 }
 
-// resize changes the numbers of PGs, as a manager does: only when all PGs have been active.
-func (s *sim) resize() {
-	p := *s.m.Pools[simPool]
-	if s.rng.IntN(3) == 0 {
-		p.PGPNum = 1 + uint32(s.rng.IntN(int(p.PGNum)))
-	} else if p.PGNum < simMaxPGs && s.created() {
-		p.PGNum += 1 + uint32(s.rng.IntN(int(simMaxPGs-p.PGNum)))
-		p.PGNumPending = p.PGNum
-	}
-	p.PGNumTarget, p.PGPNumTarget = p.PGNum, p.PGPNum
-	if *simTrace {
-		fmt.Fprintln(os.Stderr, "--- pg_num", p.PGNum, "pgp_num", p.PGPNum, "at", s.steps)
-	}
-	inc := s.change()
-	inc.NewPools = map[int64]*osdmap.Pool{simPool: &p}
-	s.commit(inc)
-}
-
-const simMaxPGs = 10
-
-// created says whether every PG has been active, so that copies of it exist.
-func (s *sim) created() bool {
-	active := map[ceph.PGID]bool{}
-	for _, n := range s.nodes {
-		if n.d == nil {
-			continue
-		}
-		for _, sh := range n.d.shards {
-			for id, p := range sh.pgs {
-				if p.m.Info().History.LastEpochStarted > 0 {
-					active[id.PGID] = true
-				}
-			}
-		}
-	}
-	return len(active) == int(s.m.Pools[simPool].PGNum)
-}
-
 // heal ends the faults and waits until every PG is clean.
 func (s *sim) heal() {
 	s.quiet = true
@@ -569,7 +541,7 @@ func (s *sim) run(steps int) {
 	s.checkLogs()
 	s.checkPlaces()
 	s.checkSlots()
-	s.t.Logf("%d steps, epoch %d", s.steps, s.m.Epoch)
+	s.t.Logf("%d steps, epoch %d, %d merges", s.steps, s.m.Epoch, s.merges)
 }
 
 // TestSim runs clusters under random faults: no acknowledged write is lost, reads are

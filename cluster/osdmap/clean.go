@@ -122,7 +122,7 @@ func (m *Map) checkUpmap(pg ceph.PGID, weights map[int]map[int32]float32) (items
 	keep bool,
 ) {
 	p := m.Pools[pg.Pool]
-	if p == nil || pg.Seed >= p.PGNumPending || pendingMerge(p, pg) {
+	if p == nil || pg.Seed >= p.PGNumPending || p.MergePending(pg) {
 		return nil, false
 	}
 	rule := m.Crush.FindRule(int(p.CrushRule), int(p.Type), int(p.Size))
@@ -161,8 +161,8 @@ func (m *Map) checkUpmap(pg ceph.PGID, weights map[int]map[int32]float32) (items
 	return items, true
 }
 
-// pendingMerge says whether a PG is about to be merged with another.
-func pendingMerge(p *Pool, pg ceph.PGID) bool {
+// MergePending says whether a PG is about to be merged with another: it takes no requests.
+func (p *Pool) MergePending(pg ceph.PGID) bool {
 	return p.PGNumPending < p.PGNum &&
 		(pg.Seed >= p.PGNumPending || len(SplitChildren(pg, p.PGNumPending, p.PGNum)) > 0)
 }

@@ -35,11 +35,7 @@ func (s *ScrubStats) Errors() int64 { return s.Shallow + s.Deep }
 // Denc is a section of our own.
 func (s *Stats) Denc(c *denc.Coder) {
 	sec := c.Begin(3, 1)
-	for _, p := range []*int64{
-		&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.OmapBytes, &s.OmapKeys, &s.ObjectsDirty,
-		&s.Reads, &s.ReadKiB, &s.Writes, &s.WrittenKiB, &s.Recovered, &s.RecoveredBytes,
-		&s.RecoveredKeys, &s.ObjectsClone,
-	} {
+	for _, p := range s.counts() {
 		c.I64(p)
 	}
 	if sec.V >= 2 {
@@ -54,22 +50,37 @@ func (s *Stats) Denc(c *denc.Coder) {
 	sec.End()
 }
 
+// counts are all numbers.
+func (s *Stats) counts() []*int64 {
+	return []*int64{
+		&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.OmapBytes, &s.OmapKeys, &s.ObjectsDirty,
+		&s.Reads, &s.ReadKiB, &s.Writes, &s.WrittenKiB, &s.Recovered, &s.RecoveredBytes,
+		&s.RecoveredKeys, &s.ObjectsClone,
+	}
+}
+
+// Add adds the counts of a PG that is merged into this one.
+func (s *Stats) Add(o *Stats) {
+	theirs := o.counts()
+	for i, n := range s.counts() {
+		*n += *theirs[i]
+	}
+	s.Estimated = s.Estimated || o.Estimated
+	s.Scrub.Shallow += o.Scrub.Shallow
+	s.Scrub.Deep += o.Scrub.Deep
+	s.Scrub.LargeOmap += o.Scrub.LargeOmap
+	s.Scrub.Repaired += o.Scrub.Repaired
+}
+
 // Share takes one of several equal parts of the counts out (object_stat_sum_t::split).
 func (s *Stats) Share(parts int) Stats {
 	s.Estimated = true
 	out := *s
 	n := int64(parts)
-	for _, v := range []struct{ from, to *int64 }{
-		{&s.Objects, &out.Objects}, {&s.Bytes, &out.Bytes},
-		{&s.ObjectsOmap, &out.ObjectsOmap}, {&s.OmapBytes, &out.OmapBytes},
-		{&s.OmapKeys, &out.OmapKeys}, {&s.ObjectsDirty, &out.ObjectsDirty},
-		{&s.Reads, &out.Reads}, {&s.ReadKiB, &out.ReadKiB},
-		{&s.Writes, &out.Writes}, {&s.WrittenKiB, &out.WrittenKiB},
-		{&s.Recovered, &out.Recovered}, {&s.RecoveredBytes, &out.RecoveredBytes},
-		{&s.RecoveredKeys, &out.RecoveredKeys}, {&s.ObjectsClone, &out.ObjectsClone},
-	} {
-		*v.to = *v.from / n
-		*v.from -= *v.to
+	mine := s.counts()
+	for i, share := range out.counts() {
+		*share = *mine[i] / n
+		*mine[i] -= *share
 	}
 	return out
 }

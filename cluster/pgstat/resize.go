@@ -27,9 +27,13 @@ type PoolPace struct {
 func (p *PGMap) ResizeSteps(m *osdmap.Map, pace PoolPace) (out []PoolStep) {
 	for _, id := range slices.Sorted(maps.Keys(m.Pools)) {
 		pool := m.Pools[id]
+		since := pool.LastChange
+		if pool.PGNumTarget < pool.PGNum && pool.PGPNum < pool.PGNum {
+			since = 0 // the primaries of the PGs to be merged look again
+		}
 		if pool.PGNum == pool.PGNumTarget && pool.PGPNum == pool.PGPNumTarget ||
 			pool.Flags.Has(osdmap.PoolNoPGChange) || pool.PGNum != pool.PGNumPending ||
-			!p.present(id, pool) {
+			!p.present(id, pool, since) {
 			continue
 		}
 		if to := p.nextPGNum(m, id, pace); to != pool.PGNum {
@@ -41,12 +45,12 @@ func (p *PGMap) ResizeSteps(m *osdmap.Map, pace PoolPace) (out []PoolStep) {
 	return out
 }
 
-// present says whether every PG of a pool is active, by a report of after the pool's last change.
-func (p *PGMap) present(id int64, pool *osdmap.Pool) bool {
+// present says whether every PG of a pool is active, by a report of epoch since or later.
+func (p *PGMap) present(id int64, pool *osdmap.Pool, since ceph.Epoch) bool {
 	for seed := range pool.PGNum {
 		pg := p.PGs[ceph.PGID{Pool: id, Seed: seed}]
 		if pg == nil || !pg.State.Has(Active) && !pg.State.Has(Peered) || pg.State.Has(Stale) ||
-			pg.ReportedEpoch < pool.LastChange {
+			pg.ReportedEpoch < since {
 			return false
 		}
 	}

@@ -89,9 +89,6 @@ func TestResizeSteps(t *testing.T) {
 	m.Pools[1].PGNumTarget, m.Pools[1].PGPNumTarget = 98, 98
 	report(100)
 	next(PoolStep{1, true, 98})
-	p.TakeMap(m, ceph.Time{})
-	next() // what is known is older than the change
-	report(100)
 	p.PGs[ceph.PGID{Pool: 1, Seed: 99}].State = Active
 	next() // not clean
 	report(100)

@@ -22,6 +22,7 @@ import (
 	"glue/ceph/denc"
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
+	"glue/cluster/pginfo"
 	"glue/internal/options"
 	"glue/mon/service"
 )
@@ -264,6 +265,9 @@ func (s *Service) Change() ([]byte, error) {
 		err := s.fillPools(s.pending)
 		if err == nil {
 			err = s.m.Clean(s.pending)
+		}
+		if err == nil {
+			err = pginfo.AbandonMerges(s.m, s.pending)
 		}
 		if err == nil {
 			m, b, err = s.m.Commit(s.pending)

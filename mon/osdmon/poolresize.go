@@ -2,7 +2,6 @@ package osdmon
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"glue/ceph"
@@ -55,10 +54,6 @@ func (s *Service) setPGNum(x *poolSetting) *service.Answer {
 	if n == int64(x.p.PGNumTarget) {
 		x.said = "unchanged"
 		return nil
-	}
-	if n < int64(x.p.PGNum) {
-		return x.fail(ceph.EOPNOTSUPP, "fewer PGs (%d now) are not available in this release of "+
-			"Glue", x.p.PGNum)
 	}
 	// pgp_num goes along, unless it was set apart.
 	if x.p.PGPNumTarget == x.p.PGNumTarget || int64(x.p.PGPNumTarget) > n {
@@ -127,66 +122,32 @@ func (s *Service) setPGPNumActual(x *poolSetting) *service.Answer {
 	return nil
 }
 
-// ReadyToMerge takes the word of the primary of a pool's last PG and of the one it is merged into
-// that all copies of both are complete and write no more, or that they can't be merged.
-func (s *Service) ReadyToMerge(now time.Time, r *message.MOSDPGReadyToMerge) {
-	p := s.m.Pools[r.Source.Pool]
-	if p == nil || p.PGNumPending != p.PGNum-1 || r.Source.Seed != p.PGNumPending ||
-		s.pending != nil && s.pending.NewPools[r.Source.Pool] != nil {
-		return
+// ReadyToMerge takes the word of an OSD about the merge that a pool has announced.
+func (s *Service) ReadyToMerge(now time.Time, b *message.MOSDPGReadyToMerge) {
+	p := s.m.Pools[b.Source.Pool]
+	if p == nil || p.PGNumPending >= p.PGNum || b.Source.Seed != p.PGNumPending ||
+		s.pending != nil && s.pending.NewPools[b.Source.Pool] != nil {
+		return // it says so again if it matters
 	}
-	from, target := r.OSD, osdmap.MergeTarget(r.Source, p.PGNumPending)
-	if !s.unmoved(r.Source, from, ceph.Epoch(r.Version)) ||
-		!s.unmoved(target, from, ceph.Epoch(r.Version)) {
-		return // it will say so again, or somebody else will
-	}
-	q := p.Clone()
-	inc := s.inc(now)
-	q.LastChange = inc.Epoch
-	q.LastForceResendPrenautilus = inc.Epoch
-	put(&inc.NewPools, r.Source.Pool, q)
-	if !r.Ready || !s.together(r.Source, target) {
-		s.opt.ClusterLog(message.LogInfo, fmt.Sprintf("osd.%d pool %s: pg %v is not ready to "+
-			"merge; reset pg_num_pending", from, s.m.PoolName(r.Source.Pool), r.Source))
+	target := osdmap.MergeTarget(b.Source, p.PGNumPending)
+	if !b.Ready {
+		if s.m.PGMapping(b.Source).ActingPrimary != b.OSD &&
+			s.m.PGMapping(target).ActingPrimary != b.OSD {
+			return
+		}
+		s.opt.ClusterLog(message.LogInfo, fmt.Sprintf("pool '%s': pg %v does not get ready to "+
+			"be merged; pg_num stays %d for now", s.m.PoolName(b.Source.Pool), b.Source, p.PGNum))
+		q := p.Clone()
 		q.PGNumPending = q.PGNum
+		q.LastForceResendPrenautilus = s.m.Epoch + 1
+		put(&s.inc(now).NewPools, b.Source.Pool, q)
 		return
 	}
-	q.PGNum = q.PGNumPending
-	q.LastPGMerge = osdmap.PGMerge{Source: r.Source, ReadyEpoch: inc.Epoch - 1,
-		LastEpochStarted: r.LastEpochStarted, LastEpochClean: r.LastEpochClean,
-		SourceVersion: r.SourceVersion, TargetVersion: r.TargetVersion}
-	for _, temp := range []ceph.PGID{r.Source, target} {
-		if _, ok := s.m.PGTemp[temp]; ok {
-			put(&inc.NewPGTemp, temp, nil)
-		}
+	r := pginfo.Readiness{Source: b.Source, Primary: b.OSD,
+		SourceSince: b.SourceSince, TargetSince: b.TargetSince,
+		SourceVersion: b.SourceVersion, TargetVersion: b.TargetVersion,
+		LastEpochStarted: b.LastEpochStarted, LastEpochClean: b.LastEpochClean}
+	if q := r.Merged(s.m, s.At); q != nil {
+		put(&s.inc(now).NewPools, b.Source.Pool, q)
 	}
-}
-
-// unmoved says whether an OSD has been the primary of a PG since an epoch, without a new interval.
-func (s *Service) unmoved(pg ceph.PGID, primary int32, since ceph.Epoch) bool {
-	is := pginfo.Place(s.m, pg)
-	if is.Mapping.ActingPrimary != primary || since > s.m.Epoch || since < s.first {
-		return false
-	}
-	for e := s.m.Epoch - 1; e >= since; e-- {
-		m, err := s.At(e)
-		if err != nil {
-			return false
-		}
-		was := pginfo.Place(m, pg)
-		if pginfo.IsNewInterval(pg, was, is) {
-			return false
-		}
-		is = was
-	}
-	return true
-}
-
-// together says whether two PGs have the same copies, as many as they should.
-func (s *Service) together(a, b ceph.PGID) bool {
-	x, y := s.m.PGMapping(a), s.m.PGMapping(b)
-	size := int(s.m.Pools[a.Pool].Size)
-	return slices.Equal(x.Acting, y.Acting) && x.ActingPrimary == y.ActingPrimary &&
-		slices.Equal(x.Up, x.Acting) && slices.Equal(y.Up, y.Acting) && len(x.Acting) == size &&
-		!slices.ContainsFunc(x.Acting, func(o int32) bool { return !s.m.IsUp(o) })
 }

@@ -82,11 +82,11 @@ func (ma *Machine) onInfo(m InfoMsg) {
 			c := ma.local()
 			c.Rewind(m.Info.LastUpdate)
 			ma.merged(c)
-			ma.info.Stats = m.Info.Stats
 		}
 		if m.Info.LastUpdate != ma.info.LastUpdate {
 			return
 		}
+		ma.info.Stats = m.Info.Stats
 		ma.mergeHistory(m.Info.History)
 		ma.activateReplica(m.Info.LastEpochStarted)
 	case ma.state == ReplicaActive && m.From == ma.primary:

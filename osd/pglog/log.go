@@ -164,6 +164,9 @@ func (l *Log) Trim(v ceph.Eversion) {
 // which the store's log may be dropped; ok is false when nothing was.
 func (l *Log) TrimDups(keep int) (upTo ceph.Eversion, ok bool) {
 	n := len(l.dups) - keep
+	for n > 0 && n < len(l.dups) && l.dups[n].Version == l.dups[n-1].Version {
+		n-- // the store forgets whole versions
+	}
 	if n <= 0 {
 		return ceph.Eversion{}, false
 	}

@@ -2,6 +2,7 @@ package pglog
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"glue/ceph"
@@ -160,15 +161,41 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Fatalf("a record cut at %d decodes", n)
 		}
 	}
-	d, err := DecodeRecord(EncodeDup(&Dup{ReqID: e.ReqID, Version: e.Version, ReturnCode: -2}))
-	if err != nil || d.Dup == nil || d.Dup.ReturnCode != -2 {
-		t.Fatalf("%+v %v", d, err)
+}
+
+// TestDupRecords: the records of requests have ascending versions, none twice, and all requests.
+func TestDupRecords(t *testing.T) {
+	var dups []Dup
+	for i := range 1000 {
+		dups = append(dups, Dup{ReqID: ceph.ReqID{TID: uint64(i + 1)}, Version: ev(1, uint64(i/3)),
+			ReturnCode: int32(i)})
+	}
+	var got []Dup
+	last := ceph.Eversion{}
+	EachDups(dups, func(v ceph.Eversion, b []byte) {
+		r, err := DecodeRecord(b)
+		if err != nil || r.Entry != nil || !last.Less(v) || r.Dups[len(r.Dups)-1].Version != v {
+			t.Fatalf("%v after %v: %v", v, last, err)
+		}
+		last = v
+		got = append(got, r.Dups...)
+	})
+	if !reflect.DeepEqual(got, dups) {
+		t.Fatal("not the same requests")
+	}
+	// What the store forgets of whole versions, the log forgets too.
+	l := New(ev(2, 0))
+	for _, d := range dups {
+		l.AddDup(d)
+	}
+	if upTo, ok := l.TrimDups(500); !ok || l.Dups()[0].Version == upTo || len(l.Dups()) > 502 {
+		t.Fatalf("%d left, from %v", len(l.Dups()), l.Dups()[0].Version)
 	}
 }
 
 func FuzzRecord(f *testing.F) {
 	e := entry(ev(3, 8), "o", ev(2, 7))
 	f.Add(EncodeEntry(&e, ev(1, 2), &pginfo.Stats{}))
-	f.Add(EncodeDup(&Dup{Version: e.Version}))
+	EachDups([]Dup{{Version: e.Version}}, func(_ ceph.Eversion, b []byte) { f.Add(b) })
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = DecodeRecord(b) })
 }

@@ -9,10 +9,10 @@ import (
 )
 
 // A Record is what the store's log keeps for one version: an entry with the fast-changing part of
-// the copy's info, so that a write stores nothing else of it; or a request below the tail.
+// the copy's info, so that a write stores nothing else of it; or requests below the tail.
 type Record struct {
 	Entry *Entry
-	Dup   *Dup
+	Dups  []Dup
 	// Of an entry: the log's tail, and the counts, after it.
 	Tail  ceph.Eversion
 	Stats pginfo.Stats
@@ -20,7 +20,8 @@ type Record struct {
 
 const (
 	recordEntry = 1
-	recordDup   = 2
+	recordDup   = 2 // one
+	recordDups  = 3
 )
 
 // EncodeEntry is the record of an entry.
@@ -33,12 +34,24 @@ func EncodeEntry(e *Entry, tail ceph.Eversion, s *pginfo.Stats) []byte {
 	return c.Bytes()
 }
 
-// EncodeDup is the record of a request below the tail.
-func EncodeDup(d *Dup) []byte {
-	c := denc.NewEncoder(nil, ceph.FeaturesAll)
-	c.U8Const(recordDup)
-	d.Denc(c)
-	return c.Bytes()
+// groupDups is how many requests below the tail one record has, or a few more.
+const groupDups = 128
+
+// EachDups calls f for the records of requests below the tail, which are ascending; their versions
+// are too, and all different, though several requests may have one version after a merge of PGs.
+func EachDups(dups []Dup, f func(v ceph.Eversion, record []byte)) {
+	for len(dups) > 0 {
+		n := min(groupDups, len(dups))
+		for n < len(dups) && dups[n].Version == dups[n-1].Version {
+			n++
+		}
+		c := denc.NewEncoder(nil, ceph.FeaturesAll)
+		c.U8Const(recordDups)
+		group := dups[:n]
+		denc.List(c, &group)
+		f(group[n-1].Version, c.Bytes())
+		dups = dups[n:]
+	}
 }
 
 // fastStats are the counts that writes change.
@@ -60,8 +73,10 @@ func DecodeRecord(b []byte) (Record, error) {
 		r.Tail.Denc(c)
 		fastStats(c, &r.Stats)
 	case recordDup:
-		r.Dup = new(Dup)
-		r.Dup.Denc(c)
+		r.Dups = make([]Dup, 1)
+		r.Dups[0].Denc(c)
+	case recordDups:
+		denc.List(c, &r.Dups)
 	default:
 		c.Invalid("log record of kind %d", kind)
 	}

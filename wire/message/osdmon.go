@@ -239,12 +239,13 @@ func (m *MOSDPGCreated) Denc(c *denc.Coder, _ uint16) {
 }
 
 // MOSDPGReadyToMerge tells the monitors that a pool's last PG and the one that it is to be merged
-// into have all they need and write no more; Paxos.Version is the epoch for which that is so. Not
-// ready means that they can't be merged.
+// into have all they need and write no more, in intervals that began in the epochs Since; or, if
+// not Ready, that they won't be.
 type MOSDPGReadyToMerge struct {
 	Paxos
 	OSD                              int32
 	Source                           ceph.PGID
+	SourceSince, TargetSince         ceph.Epoch
 	SourceVersion, TargetVersion     ceph.Eversion
 	LastEpochStarted, LastEpochClean ceph.Epoch
 	Ready                            bool
@@ -259,6 +260,8 @@ func (m *MOSDPGReadyToMerge) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) {
 		c.I32(&m.OSD)
 		m.Source.Denc(c)
+		m.SourceSince.Denc(c)
+		m.TargetSince.Denc(c)
 		m.SourceVersion.Denc(c)
 		m.TargetVersion.Denc(c)
 		m.LastEpochStarted.Denc(c)
