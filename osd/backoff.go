@@ -1,10 +1,7 @@
 package osd
 
 import (
-	"math/bits"
-
-	"glue/ceph"
-	"glue/cluster/osdmap"
+	"glue/osd/ops"
 	"glue/osd/peering"
 	"glue/wire/message"
 )
@@ -62,20 +59,7 @@ func (p *pg) releaseBackoffs() {
 }
 
 func (p *pg) sendBackoff(b *backoff, action uint8) {
-	begin, end := bounds(p.id.PGID, p.pool.PGNum)
+	begin, end := ops.Bounds(p.id.PGID, p.pool.PGNum)
 	b.conn.Send(message.New(&message.MOSDBackoff{PG: p.id, Epoch: p.s.osdmap.Epoch,
 		Action: action, ID: b.id, Begin: begin, End: end}))
-}
-
-// bounds are the first object that a PG could have and the first of the PG after it
-// (pg_t::get_hobj_start, get_hobj_end).
-func bounds(pg ceph.PGID, num uint32) (begin, end ceph.HObject) {
-	begin = ceph.HObject{Pool: pg.Pool, Hash: pg.Seed}
-	used := osdmap.SplitBits(pg.Seed, num)
-	last := uint64(bits.Reverse32(pg.Seed)) | uint64(^uint32(0))>>used
-	if last == uint64(^uint32(0)) {
-		return begin, ceph.MaxHObject()
-	}
-	return begin, ceph.HObject{Pool: pg.Pool, Snap: ceph.NoSnap,
-		Hash: bits.Reverse32(uint32(last + 1))}
 }

@@ -22,6 +22,7 @@ import (
 	"glue/osd/class/all"
 	"glue/osd/counters"
 	"glue/osd/ops"
+	"glue/osd/resize"
 	"glue/osd/sched"
 	"glue/osd/scrub"
 	"glue/store/objectstore"
@@ -82,7 +83,7 @@ type Daemon struct {
 	load    func() float64 // average per CPU
 	shards  []*shard
 	meeting meeting
-	merges  map[ceph.PGID]readiness // of the control goroutine
+	merges  resize.Merges // of the control goroutine
 	maps    mapStore
 	osdmap  atomic.Pointer[osdmap.Map]
 
@@ -179,7 +180,7 @@ func Start(ctx context.Context, opt Options) (*Daemon, error) {
 func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 	d := &Daemon{opt: opt, store: opt.Store, start: now(), now: now,
 		inbox: make(chan func(), 1024), stop: make(chan struct{}),
-		peers: map[int32]*peerConn{}}
+		merges: resize.Merges{}, peers: map[int32]*peerConn{}}
 	if d.opt.Log == nil {
 		d.opt.Log = slog.New(slog.DiscardHandler)
 	}

@@ -18,6 +18,7 @@ import (
 	"glue/osd/pglog"
 	"glue/osd/recovery"
 	"glue/osd/reserve"
+	"glue/osd/resize"
 	"glue/osd/scrub"
 	"glue/store/objectstore"
 )
@@ -55,7 +56,7 @@ type pg struct {
 	watches   map[ceph.HObject]map[ops.WatchKey]*watch
 	notifies  map[uint64]*notify
 	recovery  recoveryState
-	recount   *recount       // of objects, after a split
+	recount   *resize.Count  // of objects, after a split
 	claim     reserve.Claim  // as the primary: of the slots that recovery needs
 	lent      reserve.Effect // as a copy: the slot that its primary has here
 	retryAt   time.Time      // of a claim that is too full
@@ -106,20 +107,6 @@ func missingPrefix(id ceph.SPG) string { return metaPG + id.String() + "/missing
 
 func missingKey(id ceph.SPG, o ceph.HObject) string {
 	return missingPrefix(id) + string(denc.Marshal(&o, ceph.FeaturesAll))
-}
-
-// missingItem is the value of a missing object's key.
-type missingItem struct {
-	object ceph.HObject
-	item   pglog.Item
-}
-
-func (i *missingItem) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	i.object.Denc(c)
-	i.item.Need.Denc(c)
-	i.item.Have.Denc(c)
-	s.End()
 }
 
 // loadPGs reads all PG copies of the store, as of the maps that they had got to.
@@ -211,11 +198,11 @@ func (d *Daemon) loadMissing(id ceph.SPG) (*pglog.Missing, error) {
 		if err != nil {
 			return nil, fmt.Errorf("missing set: %w", err)
 		}
-		var it missingItem
+		var it pglog.MissingItem
 		if err := denc.Unmarshal(kv.Value, &it, ceph.FeaturesAll); err != nil {
 			return nil, fmt.Errorf("missing set: %w", err)
 		}
-		m.Set(it.object, it.item)
+		m.Set(it.Object, it.Item)
 	}
 	m.TakeDirty()
 	return m, nil
@@ -410,7 +397,7 @@ func (p *pg) putMissing(t *objectstore.Transaction) {
 			t.RmMeta(missingKey(p.id, o))
 			continue
 		}
-		v := missingItem{o, it}
+		v := pglog.MissingItem{Object: o, Item: it}
 		t.PutMeta(missingKey(p.id, o), denc.Marshal(&v, ceph.FeaturesAll))
 	}
 }

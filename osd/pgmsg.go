@@ -11,24 +11,12 @@ import (
 	"glue/wire/message"
 )
 
-// segmentRecord is the form of peering.Segment on the wire.
-type segmentRecord peering.Segment
-
-func (s *segmentRecord) Denc(c *denc.Coder) {
-	sec := c.Begin(1, 1)
-	s.Tail.Denc(c)
-	s.Head.Denc(c)
-	denc.List(c, &s.Entries)
-	denc.List(c, &s.Dups)
-	sec.End()
-}
-
 // missingRecord is the form of a missing set on the wire.
-type missingRecord []missingItem
+type missingRecord []pglog.MissingItem
 
 func (m *missingRecord) Denc(c *denc.Coder) {
 	s := c.Begin(1, 1)
-	denc.List(c, (*[]missingItem)(m))
+	denc.List(c, (*[]pglog.MissingItem)(m))
 	s.End()
 }
 
@@ -63,13 +51,12 @@ func (p *pg) encode(ev peering.Event) message.Body {
 }
 
 func (p *pg) encodeLog(m peering.LogMsg) message.Body {
-	seg := segmentRecord(m.Log)
 	var missing missingRecord
 	for o, it := range m.Missing {
-		missing = append(missing, missingItem{o, it})
+		missing = append(missing, pglog.MissingItem{Object: o, Item: it})
 	}
 	return &message.MOSDPGLog{PGHead: p.wireHead(m.Head), QueryEpoch: m.Head.Interval,
-		Info: encode(&m.Info), Log: encode(&seg), Missing: encode(&missing),
+		Info: encode(&m.Info), Log: encode(&m.Log), Missing: encode(&missing),
 		Intervals: encode(&m.Past)}
 }
 
@@ -101,15 +88,13 @@ func decode(b message.Body) (peering.Event, error) {
 		return i, err
 	case *message.MOSDPGLog:
 		l := peering.LogMsg{Head: headOf(&b.PGHead), Missing: map[ceph.HObject]pglog.Item{}}
-		var seg segmentRecord
 		var missing missingRecord
 		get(b.Info, &l.Info)
-		get(b.Log, &seg)
+		get(b.Log, &l.Log)
 		get(b.Missing, &missing)
 		get(b.Intervals, &l.Past)
-		l.Log = peering.Segment(seg)
 		for _, it := range missing {
-			l.Missing[it.object] = it.item
+			l.Missing[it.Object] = it.Item
 		}
 		return l, err
 	case *message.MOSDPGRemove:
@@ -202,7 +187,7 @@ func (s *shard) answerFor(id ceph.SPG, q peering.Query) {
 			Intervals: encode(&past)})
 		return
 	}
-	var seg segmentRecord
+	var seg peering.Segment
 	var missing missingRecord
 	var past pginfo.PastIntervals
 	s.d.sendTo(s.osdmap, q.From, &message.MOSDPGLog{PGHead: h, QueryEpoch: q.Epoch,

@@ -9,27 +9,14 @@ import (
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/osd/peering"
+	"glue/osd/resize"
 	"glue/store/objectstore"
-	"glue/wire/message"
 )
 
 // A PG and what it is split into may belong to different shards. So for maps that change a pool's
 // number of PGs the shards meet: each stops when it gets to these maps, and the last one takes all
 // PGs of the daemon through them while the others stand still. No shard ever sees a PG before its
 // objects are there, or after they are gone.
-
-// resizes says whether any of consecutive maps changes the number of PGs of a pool.
-func resizes(old *osdmap.Map, epochs []*osdmap.Map) bool {
-	for _, m := range epochs {
-		for id, p := range m.Pools {
-			if was := old.Pools[id]; was != nil && was.PGNum != p.PGNum {
-				return true
-			}
-		}
-		old = m
-	}
-	return false
-}
 
 // A meeting counts the shards that stand still.
 type meeting struct {
@@ -226,18 +213,12 @@ func (p *pg) end(m *osdmap.Map) {
 	p.s.flush()
 	p.resetEpoch = m.Epoch // what is in flight finds nobody any more
 	p.s.bury(p.takeOps())
+	p.endRecovery()
+	p.scrub.Reset()
 	p.dropWatches()
 	p.releaseBackoffs()
 	id := p.id.PGID
 	p.s.d.post(func() { p.s.d.tempDone(id) })
-}
-
-// readiness is what a primary says of a PG that is to be merged.
-type readiness struct {
-	since           ceph.Epoch
-	version         ceph.Eversion
-	started, clean  ceph.Epoch
-	ready, hopeless bool
 }
 
 // mergePatience is after what time without getting ready a PG serves on unmerged.
@@ -251,36 +232,45 @@ func (p *pg) mergeTick() {
 	}
 	i := p.m.Info()
 	acting, _ := p.m.Acting()
-	r := readiness{since: i.History.SameIntervalSince, version: i.LastUpdate,
-		started: i.History.LastEpochStarted, clean: i.History.LastEpochClean,
-		ready: p.active && p.m.IsClean() && len(acting) == int(p.pool.Size)}
-	r.hopeless = !r.ready && p.s.now.Sub(p.changed) > mergePatience
-	if r.ready || r.hopeless {
-		id := p.id.PGID
-		p.s.d.post(func() { p.s.d.mergeReady(id, r) })
+	w := resize.Word{Since: i.History.SameIntervalSince, Version: i.LastUpdate,
+		Started: i.History.LastEpochStarted, Clean: i.History.LastEpochClean,
+		Ready: p.active && p.m.IsClean() && len(acting) == int(p.pool.Size)}
+	w.Hopeless = !w.Ready && p.s.now.Sub(p.changed) > mergePatience
+	if !w.Ready && !w.Hopeless {
+		return
 	}
+	d, id := p.s.d, p.id.PGID
+	d.post(func() {
+		if m := d.merges.Say(d.opt.ID, d.osdmap.Load().Pools[id.Pool], id, w); m != nil {
+			d.mon.Send(m)
+		}
+	})
 }
 
-// mergeReady tells the monitors when both PGs of a merge are ready, or one won't be.
-func (d *Daemon) mergeReady(pg ceph.PGID, r readiness) {
-	pool := d.osdmap.Load().Pools[pg.Pool]
-	if pool == nil || !pool.MergePending(pg) {
-		delete(d.merges, pg)
+// recountObjects bounds what is counted in one tick.
+const recountObjects = 512
+
+// recountTick goes on counting while the PG is clean: then this copy has every object.
+func (p *pg) recountTick() {
+	if !p.stats.Estimated || !p.active || !p.writeable || !p.m.IsClean() {
+		p.recount = nil
 		return
 	}
-	if d.merges == nil {
-		d.merges = map[ceph.PGID]readiness{}
+	p.s.flush() // what has been counted as a change has to be in the store
+	if p.recount == nil {
+		p.recount = &resize.Count{}
 	}
-	d.merges[pg] = r
-	source := ceph.PGID{Pool: pg.Pool, Seed: pool.PGNumPending}
-	target := osdmap.MergeTarget(source, pool.PGNumPending)
-	a, b := d.merges[source], d.merges[target]
-	if !r.hopeless && (!a.ready || !b.ready) {
+	done, err := p.recount.Step(p.s.d.store, p.id, recountObjects)
+	if err != nil {
+		p.s.d.log.Error("counting objects failed", "pg", p.id, "err", err)
+		p.recount = nil
+	}
+	if err != nil || !done {
 		return
 	}
-	d.mon.Send(&message.MOSDPGReadyToMerge{OSD: d.opt.ID, Source: source,
-		SourceSince: a.since, TargetSince: b.since, SourceVersion: a.version,
-		TargetVersion: b.version, LastEpochStarted: max(a.started, b.started),
-		LastEpochClean: max(a.clean, b.clean), Ready: !r.hopeless})
-	delete(d.merges, pg) // until its next word
+	p.recount.Finish(&p.stats)
+	p.recount, p.dirty = nil, true
+	var t objectstore.Transaction
+	p.putInfo(&t)
+	p.s.submit(pending{pg: p, txn: &t})
 }

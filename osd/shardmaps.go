@@ -9,6 +9,7 @@ import (
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
 	"glue/osd/peering"
+	"glue/osd/resize"
 )
 
 // sorted are the shard's PGs in their order.
@@ -23,7 +24,7 @@ func (s *shard) sorted() []*pg {
 
 // newMaps brings every PG to the newest map, epoch by epoch, and makes the PGs that are ours now.
 func (s *shard) newMaps(ev *event) {
-	if s.osdmap != nil && resizes(s.osdmap, ev.maps) {
+	if s.osdmap != nil && resize.Changes(s.osdmap, ev.maps) {
 		s.meet(ev)
 		return
 	}

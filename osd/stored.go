@@ -15,19 +15,13 @@ import (
 // A StoredPG is what the store keeps of a PG copy besides its log and missing set.
 type StoredPG = stored
 
-// A MissingItem is an object that a PG copy misses, as the store keeps it.
-type MissingItem = missingItem
-
-// Object is which one it is.
-func (i *missingItem) Object() ceph.HObject { return i.object }
-
 // A Superblock is what a store says of the OSD that it belongs to.
 type Superblock = superblock
 
 // InfoKey is where the store has a StoredPG.
 func InfoKey(id ceph.SPG) string { return infoKey(id) }
 
-// MissingPrefix is where the store has the MissingItems of a PG copy.
+// MissingPrefix is where the store has the pglog.MissingItems of a PG copy.
 func MissingPrefix(id ceph.SPG) string { return missingPrefix(id) }
 
 // MetaPG begins all keys about PG copies.
@@ -71,6 +65,6 @@ func (d *Daemon) removeImport(id ceph.SPG) (bool, error) {
 
 // Lost is the key and value that say that a PG copy misses an object of a version.
 func Lost(id ceph.SPG, o ceph.HObject, need ceph.Eversion) (key string, value []byte) {
-	v := missingItem{o, pglog.Item{Need: need}}
+	v := pglog.MissingItem{Object: o, Item: pglog.Item{Need: need}}
 	return missingKey(id, o), denc.Marshal(&v, ceph.FeaturesAll)
 }

@@ -72,7 +72,7 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 
 // count adds what a request changed to the PG's statistics.
 func (p *pg) count(o ceph.HObject, s *ops.Stats) {
-	p.recount.change(o, s)
+	p.recount.Change(o, s)
 	p.scrub.Wrote(o, s.Objects, s.Bytes, s.ObjectsOmap, s.ObjectsDirty)
 	p.stats.Bytes += s.Bytes
 	p.stats.Objects += s.Objects

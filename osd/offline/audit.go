@@ -139,12 +139,12 @@ func (p *PG) missing(store objectstore.Store) (map[ceph.HObject]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		var it osd.MissingItem
+		var it pglog.MissingItem
 		if err := denc.Unmarshal(kv.Value, &it, ceph.FeaturesAll); err != nil {
 			p.wrongf("missing set: %v", err)
 			continue
 		}
-		out[it.Object()] = true
+		out[it.Object] = true
 	}
 	p.Missing = len(out)
 	return out, nil

@@ -127,7 +127,7 @@ func (l *lister) pgnls(op *message.OSDOp) int32 {
 	if r < 0 {
 		return r
 	}
-	first, last := pgBounds(l.env.Coll.PGID, l.env.PGNum)
+	first, last := Bounds(l.env.Coll.PGID, l.env.PGNum)
 	if (!from.Max && from.Compare(last) >= 0) || (!from.IsMin() && from.Compare(first) < 0) {
 		return ceph.EINVAL.Result()
 	}
@@ -255,8 +255,9 @@ func merge(a []ceph.HObject, b iter.Seq[ceph.HObject]) iter.Seq[ceph.HObject] {
 	}
 }
 
-// pgBounds are the first object that a PG could hold and the first beyond it.
-func pgBounds(pg ceph.PGID, pgNum uint32) (first, last ceph.HObject) {
+// Bounds are the first object that a PG could hold and the first beyond it (pg_t::get_hobj_start,
+// get_hobj_end).
+func Bounds(pg ceph.PGID, pgNum uint32) (first, last ceph.HObject) {
 	first = ceph.HObject{Pool: pg.Pool, Hash: pg.Seed}
 	start := uint64(bits.Reverse32(pg.Seed))
 	after := (start | uint64(^uint32(0)>>osdmap.SplitBits(pg.Seed, pgNum))) + 1

@@ -155,7 +155,7 @@ func TestSplitBits(t *testing.T) {
 			o := ceph.HObject{Pool: 3, Name: "x", Hash: i * 2654435761, Snap: ceph.NoSnap}
 			owners := 0
 			for seed := range pgNum {
-				first, last := pgBounds(ceph.PGID{Pool: 3, Seed: seed}, pgNum)
+				first, last := Bounds(ceph.PGID{Pool: 3, Seed: seed}, pgNum)
 				if o.Compare(first) >= 0 && o.Compare(last) < 0 {
 					owners++
 				}

@@ -2,6 +2,7 @@ package peering
 
 import (
 	"glue/ceph"
+	"glue/ceph/denc"
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
 	"glue/osd/pglog"
@@ -61,6 +62,16 @@ type Segment struct {
 	Tail, Head ceph.Eversion
 	Entries    []pglog.Entry
 	Dups       []pglog.Dup
+}
+
+// Denc is a section of our own.
+func (s *Segment) Denc(c *denc.Coder) {
+	sec := c.Begin(1, 1)
+	s.Tail.Denc(c)
+	s.Head.Denc(c)
+	denc.List(c, &s.Entries)
+	denc.List(c, &s.Dups)
+	sec.End()
 }
 
 // LogMsg is a part of a log, from a copy on request or from the primary to activate a copy

@@ -85,3 +85,18 @@ func DecodeRecord(b []byte) (Record, error) {
 	}
 	return r, nil
 }
+
+// A MissingItem is an object of a missing set with what is known of it, as it is stored and sent.
+type MissingItem struct {
+	Object ceph.HObject
+	Item   Item
+}
+
+// Denc is a section of our own.
+func (i *MissingItem) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	i.Object.Denc(c)
+	i.Item.Need.Denc(c)
+	i.Item.Have.Denc(c)
+	s.End()
+}

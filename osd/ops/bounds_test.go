@@ -1,4 +1,4 @@
-package osd
+package ops
 
 import (
 	"testing"
@@ -13,7 +13,7 @@ func TestBounds(t *testing.T) {
 		ends := map[ceph.HObject]bool{}
 		begins := map[ceph.HObject]bool{}
 		for seed := range num {
-			b, e := bounds(ceph.PGID{Pool: 1, Seed: seed}, num)
+			b, e := Bounds(ceph.PGID{Pool: 1, Seed: seed}, num)
 			if b.Compare(e) >= 0 {
 				t.Fatalf("pg_num %d: %d is [%v, %v)", num, seed, b, e)
 			}
