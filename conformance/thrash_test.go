@@ -39,7 +39,8 @@ var torments = []torment{
 	{"pause", 4, (*thrasher).pause}, {"killmon", 2, (*thrasher).killMon},
 	{"killmgr", 1, (*thrasher).killMgr}, {"out", 2, (*thrasher).out}, {"in", 2, (*thrasher).in},
 	{"reweight", 2, (*thrasher).reweight}, {"affinity", 1, (*thrasher).affinity},
-	{"size", 1, (*thrasher).size},
+	{"pgnum", 2, (*thrasher).pgNum}, {"size", 1, (*thrasher).size},
+	{"scrub", 2, (*thrasher).scrub},
 	{"down", 1, (*thrasher).down}, {"wipe", 1, (*thrasher).wipe},
 }
 
@@ -224,10 +225,22 @@ func (h *thrasher) affinity() bool {
 	return h.ceph("osd", "primary-affinity", id, w)
 }
 
+func (h *thrasher) pgNum() bool {
+	n := strconv.Itoa(8 + h.r.Intn(40))
+	h.say("pg_num %s", n)
+	return h.ceph("osd", "pool", "set", "rbd", "pg_num", n)
+}
+
 func (h *thrasher) size() bool {
 	n := strconv.Itoa(3 + h.r.Intn(2))
 	h.say("size %s", n)
 	return h.ceph("osd", "pool", "set", "rbd", "size", n)
+}
+
+func (h *thrasher) scrub() bool {
+	what := []string{"scrub", "deep-scrub"}[h.r.Intn(2)]
+	h.say("%s", what)
+	return h.ceph("osd", what, "all")
 }
 
 // down marks an OSD down that lives: it has to come back by itself.
@@ -263,7 +276,7 @@ func (h *thrasher) wipe() bool {
 	return true
 }
 
-// calm mends all that was done and waits until the cluster is clean.
+// calm mends all that was done and waits until the cluster is clean and scrubs find nothing.
 func (h *thrasher) calm() {
 	h.release(true)
 	for name := range h.dead {
@@ -281,6 +294,53 @@ func (h *thrasher) calm() {
 		h.t.Fatalf("%v\n%s", err, out)
 	}
 	h.say("clean after %v", time.Since(begin))
+	h.deepScrubbed()
+}
+
+// deepScrubbed waits until each PG was deep scrubbed after now, and nothing was found.
+func (h *thrasher) deepScrubbed() {
+	type pg struct {
+		ID    string `json:"pgid"`
+		State string `json:"state"`
+		Deep  string `json:"last_deep_scrub_stamp"`
+	}
+	stamps := func() (out []pg) {
+		var dump struct {
+			PGs []pg `json:"pg_stats"`
+		}
+		text, err := h.run("ceph", "pg", "ls", "-f", "json")
+		if err != nil || json.Unmarshal([]byte(text), &dump) != nil {
+			h.t.Fatalf("pg ls: %v\n%s", err, text)
+		}
+		return dump.PGs
+	}
+	before := map[string]string{}
+	for _, p := range stamps() {
+		before[p.ID] = p.Deep
+	}
+	h.ceph("osd", "deep-scrub", "all")
+	asked, begin := time.Now(), time.Now()
+	for {
+		left := slices.DeleteFunc(stamps(), func(p pg) bool { return p.Deep != before[p.ID] })
+		if len(left) == 0 {
+			break
+		}
+		if time.Since(begin) > 5*time.Minute {
+			h.t.Fatalf("not scrubbed: %+v", left)
+		}
+		if time.Since(asked) > 20*time.Second { // a PG that was not clean then takes no order
+			h.ceph("osd", "deep-scrub", "all")
+			asked = time.Now()
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	for _, p := range stamps() {
+		if strings.Contains(p.State, "inconsistent") {
+			out, _ := h.run("rados", "list-inconsistent-obj", p.ID)
+			h.t.Errorf("pg %s is %s: %s", p.ID, p.State, out)
+		}
+	}
+	h.say("deep scrubs of %d PGs took %v", len(before), time.Since(begin))
 }
 
 // memory is the resident memory of each kind of daemon, in MiB.
