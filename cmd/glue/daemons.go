@@ -240,7 +240,7 @@ func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Store = store
+	o.Store, o.Rotational = store, rotates(c.osdData()) == "hdd"
 	d, err := osd.Start(ctx, o)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
