@@ -40,7 +40,8 @@ func (s *subscriber) Dispatch(conn *msgr.Conn, m *message.Message) {
 }
 
 // topics is what can be subscribed to, the version to start from, and the message that comes then.
-// What comes only at times, and "mdsmap", which is checked as "fsmap" is, are not among them.
+// No "mdsmap" comes to clients while there are no file systems, and "osd_pg_creates" comes to OSDs
+// that have PGs to make.
 var topics = []struct {
 	what  string
 	start uint64
@@ -52,6 +53,8 @@ var topics = []struct {
 	{"mgrmap", 0, (*message.MMgrMap)(nil).Type()},
 	{"fsmap", 0, (*message.MFSMap)(nil).Type()},
 	{"fsmap.user", 0, (*message.MFSMapUser)(nil).Type()},
+	{"mdsmap", 0, (*message.MMDSMap)(nil).Type()},
+	{"osd_pg_creates", 0, (*message.MOSDPGCreate2)(nil).Type()},
 	{"servicemap", 0, (*message.MServiceMap)(nil).Type()},
 	{"mgrdigest", 0, (*message.MMgrDigest)(nil).Type()},
 	{"log-info", 1, (*message.MLog)(nil).Type()},

@@ -196,7 +196,7 @@ func (c *core) getVersion(e event, b *message.MMonGetVersion) {
 	case "mgrmap":
 		last = uint64(c.mgr.Map().Epoch)
 	case "mdsmap", "fsmap":
-		last = 1
+		last = uint64(fileSystems.Epoch)
 	}
 	svc, ok := map[string]string{"osdmap": "osd", "mgrmap": "mgr", "mdsmap": "mds"}[b.What]
 	if !e.s.allowed("mon", caps.R) && (!ok || !e.s.allowed(svc, caps.R)) {

@@ -90,7 +90,7 @@ func (c *core) statusJSON(now time.Time) any {
 		{Key: "monmap", Value: c.mon.Map().SummaryDump()},
 		{Key: "osdmap", Value: m},
 		{Key: "pgmap", Value: c.stats.get().Status()},
-		{Key: "fsmap", Value: cephjson.Object{{Key: "epoch", Value: 1},
+		{Key: "fsmap", Value: cephjson.Object{{Key: "epoch", Value: fileSystems.Epoch},
 			{Key: "by_rank", Value: []int{}}, {Key: "up:standby", Value: 0}}},
 		{Key: "mgrmap", Value: c.mgr.Map().Summary()},
 		{Key: "servicemap", Value: cephjson.Object{{Key: "epoch", Value: 1},

@@ -44,8 +44,8 @@ var topics = []topic{
 	{"mgrdigest", "mgr", caps.X, "", nil}, // sent by time
 	{"servicemap", "mgr", caps.R, "", sendServiceMapSub},
 	{"osd_pg_creates", "osd", caps.W, "", nil}, // OSDs make PGs from the map
-	{"fsmap", "mds", caps.R, "", sendNothing},
-	{"fsmap.user", "mds", caps.R, "", sendNothing},
+	{"fsmap", "mds", caps.R, "", sendFSMapSub},
+	{"fsmap.user", "mds", caps.R, "", sendFSMapSub},
 	{"mdsmap", "mds", caps.R, "", sendNothing},
 	{"log-", "log", caps.R, "log", sendLogSub},
 	{"kv:", "config-key", caps.R, "config-key", sendKVSub},
@@ -180,7 +180,7 @@ func sendMgrMapSub(c *core, s *session, _ string, sub *subscription) {
 	}
 }
 
-// sendNothing leaves a subscription standing: there are no file systems yet.
+// sendNothing leaves a subscription standing: who is in no file system gets no map of its servers.
 func sendNothing(*core, *session, string, *subscription) {}
 
 func sendServiceMapSub(c *core, s *session, _ string, sub *subscription) {

@@ -210,6 +210,27 @@ func (m *MFSMapUser) Denc(c *denc.Coder, _ uint16) {
 	c.Rest(&m.Map)
 }
 
+// MMDSMap carries the epoch and the encoding of one file system's map of metadata servers.
+type MMDSMap struct {
+	FSID  ceph.UUID
+	Epoch ceph.Epoch
+	Map   []byte
+	Name  string // of the file system; from version 2 on
+}
+
+// Type is CEPH_MSG_MDS_MAP.
+func (*MMDSMap) Type() Type { return 21 }
+
+// Denc follows messages/MMDSMap.h.
+func (m *MMDSMap) Denc(c *denc.Coder, v uint16) {
+	m.FSID.Denc(c)
+	m.Epoch.Denc(c)
+	c.Blob(&m.Map)
+	if v >= 2 {
+		c.Str(&m.Name)
+	}
+}
+
 // MConfig carries the options that the central configuration sets for the receiver.
 type MConfig struct{ Config map[string]string }
 

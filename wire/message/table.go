@@ -14,6 +14,7 @@ var Table = []Row{
 	{18, "MAuthReply", 1, 1, func() Body { return new(MAuthReply) }},
 	{19, "MMonGetVersion", 1, 1, func() Body { return new(MMonGetVersion) }},
 	{20, "MMonGetVersionReply", 2, 1, func() Body { return new(MMonGetVersionReply) }},
+	{21, "MMDSMap", 2, 1, func() Body { return new(MMDSMap) }},
 	{41, "MOSDMap", 4, 3, func() Body { return new(MOSDMap) }},
 	{42, "MOSDOp", 8, 3, func() Body { return new(MOSDOp) }},
 	{43, "MOSDOpReply", 8, 2, func() Body { return new(MOSDOpReply) }},
