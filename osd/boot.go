@@ -1,7 +1,6 @@
 package osd
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -46,7 +45,7 @@ func (d *Daemon) tryBoot() {
 		return
 	}
 	m := d.osdmap.Load()
-	if m == nil || m.Epoch < b.target || time.Since(b.sent) < bootEvery {
+	if m == nil || m.Epoch < b.target || d.now().Sub(b.sent) < bootEvery {
 		return
 	}
 	if !m.Exists(d.opt.ID) {
@@ -54,7 +53,7 @@ func (d *Daemon) tryBoot() {
 			d.opt.ID, m.Epoch))
 		return
 	}
-	b.sent = time.Now()
+	b.sent = d.now()
 	b.target = 0 // ask again before the next attempt
 	d.mon.Send(d.bootMessage(m))
 }
@@ -62,7 +61,10 @@ func (d *Daemon) tryBoot() {
 func (d *Daemon) bootMessage(m *osdmap.Map) *message.MOSDBoot {
 	addrs := d.addrs
 	usage, _ := d.store.Usage()
-	host, _ := os.Hostname()
+	host := d.opt.Hostname
+	if host == "" {
+		host, _ = os.Hostname()
+	}
 	return &message.MOSDBoot{
 		Paxos: message.Paxos{Version: uint64(m.Epoch)}, FSID: m.FSID, OSD: d.opt.ID,
 		UUID: d.super.UUID, BootEpoch: d.super.CleanThru, Oldest: d.super.Oldest,
@@ -86,10 +88,7 @@ func (d *Daemon) askVersion() {
 		return
 	}
 	d.boot.asking = true
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), bootLimit)
-		defer cancel()
-		newest, _, err := d.mon.GetVersion(ctx, "osdmap")
+	d.mon.AskVersion("osdmap", func(newest uint64, err error) {
 		d.post(func() {
 			d.boot.asking = false
 			if err == nil {
@@ -97,7 +96,7 @@ func (d *Daemon) askVersion() {
 				d.tryBoot()
 			}
 		})
-	}()
+	})
 }
 
 // checkMe looks at what a new map says of this OSD.
@@ -203,7 +202,7 @@ func (d *Daemon) wantUpThru(e ceph.Epoch) {
 }
 
 func (d *Daemon) sendAlive() {
-	d.boot.aliveAt = time.Now()
+	d.boot.aliveAt = d.now()
 	m := d.osdmap.Load()
 	d.mon.Send(&message.MOSDAlive{Paxos: message.Paxos{Version: uint64(m.Epoch)},
 		OSD: d.opt.ID, Want: max(d.boot.alive, m.Epoch)})

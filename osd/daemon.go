@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"glue/auth/keyring"
@@ -22,6 +23,7 @@ import (
 	"glue/osd/class/all"
 	"glue/osd/counters"
 	"glue/osd/ops"
+	"glue/osd/optrack"
 	"glue/osd/resize"
 	"glue/osd/sched"
 	"glue/osd/scrub"
@@ -51,6 +53,8 @@ type Options struct {
 	Rotational bool
 	// LogFile is where Log writes, for the commands about it; it may be nil.
 	LogFile *daemon.Log
+	// Hostname is where the OSD is in the CRUSH map; empty is what the system says.
+	Hostname string
 	// Classes are the object classes; nil has those of osd/class/all.
 	Classes *class.Registry
 	// OnFatal is called once, from a goroutine of its own, when the daemon can't go on: the store
@@ -68,12 +72,16 @@ type Daemon struct {
 	conf   *daemon.Config
 	config atomic.Pointer[config]
 	monc   *monc.Client
-	mon    monitors
+	mon    Monitors
 	net    *msgr.Messenger
 	send   func(m *osdmap.Map, osd int32, b message.Body)
-	now    func() time.Time
-	addrs  ceph.AddrVec        // ours, of the control goroutine
-	renew  func() ceph.AddrVec // makes it a new incarnation
+	// connect gives a connection to a manager or another OSD; refused says that nothing listens
+	// at an OSD's address.
+	connect func(t ceph.EntityType, to ceph.AddrVec) Link
+	refused func(to ceph.AddrVec) bool
+	now     func() time.Time
+	addrs   ceph.AddrVec        // ours, of the control goroutine
+	renew   func() ceph.AddrVec // makes it a new incarnation
 
 	clientMessages, clientBytes *msgr.Throttle // of all clients' requests in memory
 
@@ -95,6 +103,7 @@ type Daemon struct {
 	ending   atomic.Bool
 	failed   sync.Once
 	dead     atomic.Bool // failed: nothing is answered any more
+	failure  error       // set before OnFatal is called
 	benching atomic.Bool
 	sendMu   sync.Mutex
 	peers    map[int32]*peerConn
@@ -109,14 +118,6 @@ type Daemon struct {
 	notifyID atomic.Uint64
 }
 
-// monitors is what the daemon asks of the monitors' client while it runs.
-type monitors interface {
-	Send(b message.Body)
-	Subscribe(what string, start uint64, once bool)
-	Got(what string, have uint64)
-	GetVersion(ctx context.Context, what string) (newest, oldest uint64, err error)
-}
-
 // A link is where answers go: a connection.
 type link interface{ Send(m *message.Message) }
 
@@ -127,12 +128,11 @@ type config struct {
 	// of the PG log: entries of all PGs, of one at least and at most, and requests beyond
 	logTarget, logMin, logMax, dups int
 	lease                           time.Duration // of reads
-	// of the tracking of requests: from when on one is slow, what the history keeps
-	complaint, slowOp, historyFor time.Duration
-	slowOps, historyOps           int
-	reportEvery                   time.Duration // to the manager, without news
-	background                    sched.Config
-	scrub                         scrub.Options
+	complaint                       time.Duration // from when on a request is slow
+	history                         optrack.Limits
+	reportEvery                     time.Duration // to the manager, without news
+	background                      sched.Config
+	scrub                           scrub.Options
 }
 
 func newConfig(set options.Set, rotational bool) *config {
@@ -145,11 +145,13 @@ func newConfig(set options.Set, rotational bool) *config {
 		lease: time.Duration(float64(set.Duration("osd_heartbeat_grace")) *
 			set.Float("osd_pool_default_read_lease_ratio")),
 
-		complaint:  set.Duration("osd_op_complaint_time"),
-		slowOp:     set.Duration("osd_op_history_slow_op_threshold"),
-		historyFor: set.Duration("osd_op_history_duration"),
-		slowOps:    int(set.Int("osd_op_history_slow_op_size")),
-		historyOps: int(set.Int("osd_op_history_size")),
+		complaint: set.Duration("osd_op_complaint_time"),
+		history: optrack.Limits{
+			SlowOp:  set.Duration("osd_op_history_slow_op_threshold"),
+			For:     set.Duration("osd_op_history_duration"),
+			SlowOps: int(set.Int("osd_op_history_slow_op_size")),
+			Ops:     int(set.Int("osd_op_history_size")),
+		},
 
 		reportEvery: set.Duration("mgr_stats_period"),
 		background:  sched.NewConfig(set, rotational),
@@ -263,7 +265,7 @@ func (d *Daemon) listen() error {
 		OnConfig: func(c map[string]string) { d.post(func() { d.newConfig(c) }) },
 		OnActive: func() { d.post(d.monSession) },
 	})
-	d.mon = d.monc
+	d.mon = monitorClient{d.monc}
 	modes := msgr.ConfiguredModes(ceph.TypeOSD, func(name string) string {
 		return d.config.Load().set.Str(name)
 	})
@@ -276,6 +278,11 @@ func (d *Daemon) listen() error {
 		return fmt.Errorf("listen at %v: %w", d.opt.Addr, err)
 	}
 	d.addrs = d.net.Addrs()
+	d.connect = func(t ceph.EntityType, to ceph.AddrVec) Link { return d.net.Connect(t, to) }
+	d.refused = func(to ceph.AddrVec) bool {
+		c := d.net.Lookup(to)
+		return c != nil && !c.Ready() && errors.Is(c.Err(), syscall.ECONNREFUSED)
+	}
 	d.renew = func() ceph.AddrVec {
 		d.net.Renew(ceph.TypeOSD)
 		d.forgetPeers()
@@ -318,10 +325,15 @@ func (d *Daemon) join(ctx context.Context) error {
 		d.wg.Go(s.run)
 	}
 	d.wg.Go(d.control)
+	d.begun()
+	return nil
+}
+
+// begun makes the first steps of a daemon that runs.
+func (d *Daemon) begun() {
 	d.mon.Subscribe("osdmap", uint64(d.super.Newest)+1, false)
 	d.mon.Subscribe("mgrmap", 0, false)
 	d.post(d.tryBoot)
-	return nil
 }
 
 func (d *Daemon) shardCount() int {
@@ -378,6 +390,7 @@ func (d *Daemon) newConfig(central map[string]string) {
 func (d *Daemon) fail(err error) {
 	d.dead.Store(true)
 	d.failed.Do(func() {
+		d.failure = err
 		d.log.Error("the OSD stops", "err", err)
 		if d.opt.OnFatal != nil {
 			go d.opt.OnFatal(err)

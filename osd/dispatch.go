@@ -1,6 +1,9 @@
 package osd
 
 import (
+	"errors"
+	"fmt"
+
 	"glue/auth/caps"
 	"glue/ceph"
 	"glue/cluster/osdmap"
@@ -10,7 +13,16 @@ import (
 
 // Accepted makes the session of an incoming connection.
 func (d *Daemon) Accepted(c *msgr.Conn) {
-	p := c.Peer()
+	s, err := d.newSession(c, c.Peer())
+	if err != nil {
+		d.log.Warn("connection refused", "peer", c.Peer().AuthName, "err", err)
+		c.Close()
+		return
+	}
+	c.SetContext(s)
+}
+
+func (d *Daemon) newSession(c link, p msgr.Peer) (*session, error) {
 	s := &session{conn: c, peer: p}
 	if p.Name.Type == ceph.TypeClient || p.Name.Type == ceph.TypeMgr ||
 		p.Name.Type == ceph.TypeMDS || p.Name.Type == ceph.TypeMon {
@@ -20,40 +32,40 @@ func (d *Daemon) Accepted(c *msgr.Conn) {
 		}
 		parsed, err := caps.ParseOSD(text)
 		if err != nil {
-			d.log.Warn("caps do not parse", "peer", p.AuthName, "err", err)
-			c.Close()
-			return
+			return nil, fmt.Errorf("caps: %w", err)
 		}
 		s.caps, s.all = parsed, parsed.AllowAll()
 	} else if p.AuthName.Type != ceph.TypeOSD && p.AuthName.ID != "" {
-		d.log.Warn("a peer claims to be an OSD", "peer", p.AuthName)
-		c.Close()
-		return
+		return nil, errors.New("it claims to be an OSD")
 	}
-	c.SetContext(s)
+	return s, nil
 }
 
 // Connected passes the news on to the monitor client.
-func (d *Daemon) Connected(c *msgr.Conn) {
-	if d.monc.Connected(c) {
-		return
-	}
-	d.post(func() { d.peerConnected(c) })
-}
+func (d *Daemon) Connected(c *msgr.Conn) { d.monc.Connected(c) }
 
 // Dispatch routes a message: to the shard of its PG, or to the control goroutine.
 func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 	if d.monc.Dispatch(c, m) {
 		return
 	}
-	if !mayTell(c.PeerType(), m.Body) {
-		d.log.Warn("message refused", "peer", c.Peer().AuthName, "type", m.Body.Type())
+	if b, ok := m.Body.(*message.MCommand); ok {
+		d.handleCommand(c, m, b)
+		return
+	}
+	sess, _ := c.Context().(*session)
+	d.dispatch(c, c.Peer(), sess, m)
+}
+
+// dispatch routes a message of a peer, whose session may be nil if it was we who connected.
+func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Message) {
+	if !mayTell(peer.Name.Type, m.Body) {
+		d.log.Warn("message refused", "peer", peer.AuthName, "type", m.Body.Type())
 		m.Release()
 		return
 	}
 	switch b := m.Body.(type) {
 	case *message.MOSDOp:
-		sess, _ := c.Context().(*session)
 		d.route(b.PG, event{kind: evOp, sess: sess, msg: m})
 	case *message.MOSDPing:
 		d.post(func() { d.handlePing(c, b) })
@@ -62,18 +74,15 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 	case *message.MMgrMap:
 		d.post(func() { d.handleMgrMap(b) })
 	case *message.MMgrConfigure, *message.MPGStatsAck, *message.MMgrOpen:
-	case *message.MCommand:
-		d.handleCommand(c, m, b)
 	case *message.MOSDForceRecovery:
 		d.forceRecovery(b)
 	case *message.MOSDScrub2:
 		d.scrubRequest(b)
-	case *message.MOSDBackoff:
-		d.handleBackoff(c, b)
+	case *message.MOSDBackoff: // acknowledged
 	case *message.MOSDMarkMeDown, *message.MLogAck:
 	default:
-		if c.Peer().Name.Type != ceph.TypeOSD || !d.deliverPeer(m) {
-			d.log.Warn("message is not for an OSD", "peer", c.Peer().Name, "type", m.Body.Type())
+		if peer.Name.Type != ceph.TypeOSD || !d.deliverPeer(m) {
+			d.log.Warn("message is not for an OSD", "peer", peer.Name, "type", m.Body.Type())
 			m.Release()
 		}
 	}
@@ -132,12 +141,16 @@ func (d *Daemon) Reset(c *msgr.Conn) {
 		return
 	}
 	if s, ok := c.Context().(*session); ok {
-		s.closed.Store(true)
-		for _, sh := range d.shards {
-			sh.post(event{kind: evReset, sess: s})
-		}
+		d.endSession(s)
 	}
 	d.post(func() { d.mgrReset(c) })
+}
+
+func (d *Daemon) endSession(s *session) {
+	s.closed.Store(true)
+	for _, sh := range d.shards {
+		sh.post(event{kind: evReset, sess: s})
+	}
 }
 
 // RemoteReset is an OSD that has forgotten our session: it restarted, and a new map will say so.
@@ -147,7 +160,7 @@ func (d *Daemon) RemoteReset(c *msgr.Conn) {
 
 // A peerConn is the connection to an OSD of one incarnation.
 type peerConn struct {
-	conn  *msgr.Conn
+	conn  Link
 	addrs ceph.AddrVec
 }
 
@@ -162,13 +175,13 @@ func (d *Daemon) sendPeer(m *osdmap.Map, osd int32, b message.Body) {
 	d.peer(m, osd).Send(message.New(b))
 }
 
-func (d *Daemon) peer(m *osdmap.Map, osd int32) *msgr.Conn {
+func (d *Daemon) peer(m *osdmap.Map, osd int32) Link {
 	d.sendMu.Lock()
 	defer d.sendMu.Unlock()
 	addrs := m.ClusterAddrs[osd]
 	p := d.peers[osd]
 	if p == nil || !p.addrs.Equal(addrs) {
-		p = &peerConn{conn: d.net.Connect(ceph.TypeOSD, addrs), addrs: addrs}
+		p = &peerConn{conn: d.connect(ceph.TypeOSD, addrs), addrs: addrs}
 		d.peers[osd] = p
 	}
 	return p.conn

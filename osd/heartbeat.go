@@ -1,16 +1,14 @@
 package osd
 
 import (
-	"errors"
+	"maps"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/wire/message"
-	"glue/wire/msgr"
 )
 
 // heartbeats are what the control goroutine knows of other OSDs being alive.
@@ -71,7 +69,8 @@ func (d *Daemon) heartbeatTick(now time.Time) {
 		d.refreshPeers(m, now)
 	}
 	grace := set.Duration("osd_heartbeat_grace")
-	for o, p := range h.peers {
+	for _, o := range slices.Sorted(maps.Keys(h.peers)) {
+		p := h.peers[o]
 		if !m.IsUp(o) || m.Info[o].UpFrom != p.upFrom {
 			delete(h.peers, o)
 			continue
@@ -111,7 +110,7 @@ func (d *Daemon) ping(m *osdmap.Map, o int32, p *hbPeer, now time.Time) {
 // judge reports a peer that does not answer; one whose address refuses connections is dead for
 // certain.
 func (d *Daemon) judge(m *osdmap.Map, o int32, p *hbPeer, now time.Time, grace time.Duration) {
-	refused := d.refuses(m, o)
+	refused := d.refused(m.ClusterAddrs[o])
 	silent := !p.first.IsZero() && now.Sub(p.first) > grace
 	if !refused && !silent {
 		if p.failed {
@@ -132,12 +131,6 @@ func (d *Daemon) judge(m *osdmap.Map, o int32, p *hbPeer, now time.Time, grace t
 	d.reportFailure(m, o, flags, age)
 }
 
-// refuses says whether nothing listens at a peer's address.
-func (d *Daemon) refuses(m *osdmap.Map, o int32) bool {
-	c := d.net.Lookup(m.ClusterAddrs[o])
-	return c != nil && !c.Ready() && errors.Is(c.Err(), syscall.ECONNREFUSED)
-}
-
 func (d *Daemon) reportFailure(m *osdmap.Map, o int32, flags uint8, age time.Duration) {
 	d.mon.Send(&message.MOSDFailure{Paxos: message.Paxos{Version: uint64(m.Epoch)},
 		FSID: m.FSID, Reporter: d.opt.ID, Target: o, Addrs: m.ClientAddrs[o], Flags: flags,
@@ -145,7 +138,7 @@ func (d *Daemon) reportFailure(m *osdmap.Map, o int32, flags uint8, age time.Dur
 }
 
 // handlePing answers a ping, or takes an answer.
-func (d *Daemon) handlePing(c *msgr.Conn, b *message.MOSDPing) {
+func (d *Daemon) handlePing(c link, b *message.MOSDPing) {
 	m := d.osdmap.Load()
 	if m == nil || b.FSID != m.FSID {
 		return
@@ -163,10 +156,7 @@ func (d *Daemon) handlePing(c *msgr.Conn, b *message.MOSDPing) {
 		c.Send(message.New(&r))
 	case message.PingReply:
 		if p := d.hb.peers[b.OSD]; p != nil {
-			p.first, p.heard = time.Time{}, time.Now()
+			p.first, p.heard = time.Time{}, d.now()
 		}
 	}
 }
-
-// peerConnected sees that a peer's address answers again.
-func (d *Daemon) peerConnected(*msgr.Conn) {}

@@ -9,6 +9,7 @@ import (
 	"glue/cluster/osdmap"
 	"glue/osd/class"
 	"glue/osd/ops"
+	"glue/osd/optrack"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -39,10 +40,10 @@ func (s *shard) clientOp(ev *event) {
 		return
 	}
 	if s.waitMap(ev, m.PG, m.Epoch) {
-		op.mark(stMap, s.now)
+		op.Mark(optrack.ForMap, s.now)
 		return
 	}
-	op.mark(stReached, s.now)
+	op.Mark(optrack.Reached, s.now)
 	s.shareMap(sess, m.Epoch)
 	p := s.pgs[m.PG]
 	if p == nil {
@@ -85,7 +86,7 @@ func (s *shard) opWithoutPG(ev *event, m *message.MOSDOp) {
 		s.dropOp(ev.op)
 		return
 	}
-	ev.op.mark(stPeered, s.now)
+	ev.op.Mark(optrack.ForPeered, s.now)
 	s.orphans[m.PG] = append(s.orphans[m.PG], *ev)
 }
 
@@ -100,12 +101,12 @@ func (p *pg) do(op *clientOp) {
 	}
 	if !p.active || !p.writeable {
 		p.waiting = append(p.waiting, op)
-		op.mark(stPeered, p.s.now)
+		op.Mark(optrack.ForPeered, p.s.now)
 		return
 	}
 	if !p.readable() {
 		p.waiting = append(p.waiting, op)
-		op.mark(stReadable, p.s.now)
+		op.Mark(optrack.ForReadable, p.s.now)
 		return
 	}
 	if op.need.PGOp {
@@ -210,7 +211,7 @@ func (ob *object) idle() bool {
 
 func (p *pg) queue(ob *object, op *clientOp) {
 	ob.waiting = append(ob.waiting, op)
-	op.mark(stObject, p.s.now)
+	op.Mark(optrack.ForObject, p.s.now)
 }
 
 // doObject runs a request on an object that nobody waits for.
@@ -231,7 +232,7 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 	}
 	if writes && p.scrub.Holds(op.object) {
 		p.scrubHeld = append(p.scrubHeld, op)
-		op.mark(stScrub, p.s.now)
+		op.Mark(optrack.ForScrub, p.s.now)
 		return
 	}
 	if ob.state == nil {
@@ -272,7 +273,7 @@ func (p *pg) duplicate(op *clientOp) bool {
 
 // execute runs the op vector and starts what it wants.
 func (p *pg) execute(ob *object, op *clientOp) {
-	op.mark(stStarted, p.s.now)
+	op.Mark(optrack.Started, p.s.now)
 	req := ops.Request{
 		Object: op.object, Ops: op.m.Ops,
 		Flags: op.m.Flags, ReqID: op.reqid, Origin: op.from, MTime: op.m.MTime,

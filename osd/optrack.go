@@ -2,84 +2,23 @@ package osd
 
 import (
 	"fmt"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"glue/ceph"
+	"glue/osd/optrack"
 	"glue/wire/message"
 )
 
-// A stage is how far a request has come. The words are those that operators know from Ceph.
-type stage uint8
-
-const (
-	stNone    stage = iota
-	stQueued        // in the shard's queue
-	stReached       // the PG looks at it
-	stMap           // the client knows a newer map than we do
-	stPeered
-	stReadable // until the copies let us serve
-	stObject   // behind other requests for the object, or until it is recovered
-	stScrub    // until its object has been scrubbed
-	stStarted
-	stSubops // in the store and on its way to the copies
-	stCommit // durable here
-	stSent   // answered
-)
-
-var stageNames = [...]string{"", "queued_for_pg", "reached_pg", "waiting for map",
-	"waiting for peered", "waiting for readable",
-	"waiting for rw locks", "waiting for scrub", "started",
-	"waiting for subops", "op_commit", "commit_sent"}
-
-func (s stage) String() string { return stageNames[s] }
-
-// maxMarks bounds the stages that are kept of one request; a request that goes back and forth
-// between two overwrites the last.
-const maxMarks = 10
-
-// A tracking is what is kept of a request for "dump_ops_in_flight" and its kin. All requests of a
-// shard are in a list from the moment they are queued; they leave it when the shard takes its queue
-// anyway, so that tracking takes no lock of its own. The shard's goroutine writes the marks and any
-// other may read them.
+// A tracking is what is kept of a request for the dumps. All requests of a shard are in a list from
+// the moment they are queued; they leave it when the shard takes its queue anyway, so that tracking
+// takes no lock of its own. The shard's goroutine makes the marks.
 type tracking struct {
 	prev, next *clientOp // under the shard's mu
 	listed     bool      // under the shard's mu until the shard has the request
 	ended      bool      // of the shard
-	start      time.Time
 	reqid      ceph.ReqID
 	pg         ceph.SPG
-	n          int // marks; of the shard
-	marks      [maxMarks]atomic.Uint64
-}
-
-// mark notes that a request has come to a stage.
-func (t *tracking) mark(s stage, now time.Time) {
-	if t.start.IsZero() {
-		return // one of the PG's own
-	}
-	n := min(t.n, maxMarks-1)
-	t.marks[n].Store(uint64(max(0, now.Sub(t.start)))<<8 | uint64(s))
-	t.n = n + 1
-}
-
-// A mark is a stage and when it was reached, from the request's start.
-type mark struct {
-	stage stage
-	at    time.Duration
-}
-
-func (t *tracking) history() []mark {
-	var out []mark
-	for i := range t.marks {
-		v := t.marks[i].Load()
-		if v == 0 {
-			break
-		}
-		out = append(out, mark{stage(v & 0xff), time.Duration(v >> 8)})
-	}
-	return out
+	optrack.Marks
 }
 
 // An opList is the requests of a shard, oldest first.
@@ -118,25 +57,25 @@ func (l *opList) remove(op *clientOp) {
 func (d *Daemon) newOp(ev *event) *clientOp {
 	m := ev.msg.Body.(*message.MOSDOp)
 	op := &clientOp{sess: ev.sess, msg: ev.msg, m: m}
-	op.start, op.pg = d.now(), m.PG
+	op.Start, op.pg = d.now(), m.PG
 	if ev.sess != nil {
 		op.conn = ev.sess.conn
 		op.reqid = m.Request(ev.sess.name(), ev.msg.TID)
 	}
-	op.mark(stQueued, op.start)
+	op.Mark(optrack.Queued, op.Start)
 	return op
 }
 
 // endOp ends the tracking of a request; it stays in the list until the queue is taken next.
 func (s *shard) endOp(op *clientOp) {
-	if op.start.IsZero() || op.ended {
+	if op.Start.IsZero() || op.ended {
 		return
 	}
 	op.ended = true
 	s.ended = append(s.ended, op)
-	took := s.d.now().Sub(op.start)
-	if s.past.wants(took) {
-		s.past.add(s.d.config.Load(), op.describe(took), s.now)
+	took := s.d.now().Sub(op.Start)
+	if s.past.Wants(took) {
+		s.past.Add(&s.d.config.Load().history, op.describe(took), s.now)
 	}
 }
 
@@ -147,56 +86,6 @@ func (s *shard) forgetEnded() {
 	}
 	clear(s.ended)
 	s.ended = s.ended[:0]
-}
-
-// A pastOp is a request, in flight or ended, as the dumps print it.
-type pastOp struct {
-	text   string
-	reqid  ceph.ReqID
-	addr   string
-	start  time.Time
-	took   time.Duration
-	marks  []mark
-	behind []int32 // copies that a write waits for
-}
-
-// An opHistory is the slowest requests of the last while, and the newest of those that were slow.
-type opHistory struct {
-	slowest []pastOp // slowest first
-	slow    []pastOp // oldest first
-	least   time.Duration
-}
-
-// wants says whether a request that took so long is one to keep.
-func (h *opHistory) wants(took time.Duration) bool { return took > h.least }
-
-func (h *opHistory) add(c *config, op pastOp, now time.Time) {
-	if op.took >= c.slowOp {
-		h.slow = append(h.slow, op)
-		if n := len(h.slow) - c.slowOps; n > 0 {
-			h.slow = slices.Delete(h.slow, 0, n)
-		}
-	}
-	i, _ := slices.BinarySearchFunc(h.slowest, op.took, func(p pastOp, d time.Duration) int {
-		return int(d - p.took)
-	})
-	h.slowest = slices.Insert(h.slowest, i, op)
-	h.trim(c, now)
-}
-
-// trim drops what is too old or too much.
-func (h *opHistory) trim(c *config, now time.Time) {
-	h.slowest = slices.DeleteFunc(h.slowest, func(p pastOp) bool {
-		return now.Sub(p.start) > c.historyFor
-	})
-	if len(h.slowest) > c.historyOps {
-		h.slowest = slices.Delete(h.slowest, c.historyOps, len(h.slowest))
-	}
-	h.least = 0
-	if n := len(h.slowest); n > 0 && n >= c.historyOps {
-		h.least = h.slowest[n-1].took
-	}
-	h.least = min(h.least, c.slowOp-1)
 }
 
 // A slowOps is the requests of the daemon that have been under way for too long.
@@ -213,15 +102,15 @@ func (d *Daemon) slowOps(now time.Time, complaint time.Duration) slowOps {
 	for _, s := range d.shards {
 		s.mu.Lock()
 		for op := s.flying.head; op != nil; op = op.next {
-			age := now.Sub(op.start)
+			age := now.Sub(op.Start)
 			if age < complaint {
 				break // the others are younger
 			}
 			out.n++
 			out.oldest = max(out.oldest, age)
 			out.pools[op.pg.Pool]++
-			if m := op.history(); len(m) > 0 {
-				out.stages[waitsFor(m[len(m)-1].stage).String()]++
+			if m := op.History(); len(m) > 0 {
+				out.stages[m[len(m)-1].Stage.Awaits().String()]++
 			}
 		}
 		s.mu.Unlock()
@@ -229,25 +118,19 @@ func (d *Daemon) slowOps(now time.Time, complaint time.Duration) slowOps {
 	return out
 }
 
-// waitsFor is what a request waits for whose last mark is s.
-func waitsFor(s stage) stage {
-	if s == stCommit {
-		return stSubops // only the copies are left
-	}
-	return s
-}
-
 // describe is the request as the dumps print it; only the shard may ask.
-func (op *clientOp) describe(took time.Duration) pastOp {
-	p := pastOp{text: op.text(), reqid: op.reqid, start: op.start, took: took, marks: op.history()}
+func (op *clientOp) describe(took time.Duration) optrack.Op {
+	p := optrack.Op{Text: optrack.Text(op.m, op.object, op.reqid), ReqID: op.reqid,
+		Start: op.Start, Took: took, Marks: op.History()}
 	if op.sess != nil && len(op.sess.peer.Addrs) > 0 {
-		p.addr = op.sess.peer.Addrs[0].String()
+		p.Addr = op.sess.peer.Addrs[0].String()
 	}
 	return p
 }
 
 // brief is what can be said of a request from outside its shard.
-func (op *clientOp) brief(took time.Duration) (pastOp, bool) {
-	return pastOp{text: fmt.Sprintf("osd_op(%v %v; its shard does not answer)", op.reqid, op.pg),
-		reqid: op.reqid, start: op.start, took: took, marks: op.history()}, true
+func (op *clientOp) brief(took time.Duration) (optrack.Op, bool) {
+	text := fmt.Sprintf("osd_op(%v %v; its shard does not answer)", op.reqid, op.pg)
+	return optrack.Op{Text: text,
+		ReqID: op.reqid, Start: op.Start, Took: took, Marks: op.History()}, true
 }

@@ -14,7 +14,6 @@ import (
 	"glue/internal/perf"
 	"glue/osd/peering"
 	"glue/wire/message"
-	"glue/wire/msgr"
 )
 
 // stamps are the moments that reports of a PG carry.
@@ -34,7 +33,7 @@ type reporter struct {
 	urgent bool
 
 	// of the control goroutine:
-	conn  *msgr.Conn
+	conn  Link
 	addrs ceph.AddrVec
 	last  time.Time
 	retry time.Time // when to connect again
@@ -306,7 +305,7 @@ func (d *Daemon) handleMgrMap(b *message.MMgrMap) {
 // openMgr connects to the manager and reports everything.
 func (d *Daemon) openMgr() {
 	r := &d.reporter
-	r.conn = d.net.Connect(ceph.TypeMgr, r.addrs)
+	r.conn = d.connect(ceph.TypeMgr, r.addrs)
 	r.conn.Send(message.New(&message.MMgrOpen{DaemonName: d.idText()}))
 	r.last = time.Time{}
 	r.configDue.Store(true)
@@ -321,13 +320,13 @@ func (d *Daemon) openMgr() {
 }
 
 // mgrReset connects again when the manager's connection has ended.
-func (d *Daemon) mgrReset(c *msgr.Conn) {
+func (d *Daemon) mgrReset(c Link) {
 	r := &d.reporter
-	if c == nil || r.conn != c {
+	if r.conn == nil || r.conn != c {
 		return
 	}
 	r.conn = nil
-	r.retry = time.Now().Add(time.Second)
+	r.retry = d.now().Add(time.Second)
 }
 
 // reportTick sends what has changed: at once when a state did, else every few seconds.

@@ -6,7 +6,6 @@ import (
 	"glue/auth/caps"
 	"glue/ceph"
 	"glue/osd/class"
-	"glue/wire/message"
 	"glue/wire/msgr"
 )
 
@@ -50,6 +49,3 @@ func (s *shard) shareMap(sess *session, have ceph.Epoch) {
 	}
 	s.d.shareMaps(sess.conn, have, newest)
 }
-
-// handleBackoff takes a client's word about a backoff; acknowledgements need nothing.
-func (d *Daemon) handleBackoff(_ *msgr.Conn, _ *message.MOSDBackoff) {}

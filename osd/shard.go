@@ -9,6 +9,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/osd/optrack"
 	"glue/osd/sched"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -58,7 +59,7 @@ type shard struct {
 	stopped bool
 
 	ended []*clientOp // still in flying
-	past  opHistory
+	past  optrack.History
 
 	osdmap *osdmap.Map
 	pools  map[int64]poolLife
@@ -366,7 +367,7 @@ func (s *shard) durable(batch []pending) {
 		switch {
 		case p.txn == nil: // refused
 		case p.write != nil:
-			p.write.op.mark(stCommit, s.now)
+			p.write.op.Mark(optrack.Committed, s.now)
 			if p.epoch == p.pg.resetEpoch {
 				p.pg.window.Ack(s.d.opt.ID, p.write.version)
 			}

@@ -186,7 +186,7 @@ func (s *shard) tick() {
 		}
 		s.graves = s.graves[1:]
 	}
-	s.past.trim(s.d.config.Load(), s.now)
+	s.past.Trim(&s.d.config.Load().history, s.now)
 	for _, p := range s.sorted() {
 		p.leaseTick()
 		p.watchTick()

@@ -1,8 +1,6 @@
 package osd
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -94,11 +92,9 @@ func (n *simNode) Send(b message.Body) {
 		n.s.merge(b)
 	}
 }
-func (n *simNode) Subscribe(string, uint64, bool) {}
-func (n *simNode) Got(string, uint64)             {}
-func (n *simNode) GetVersion(context.Context, string) (uint64, uint64, error) {
-	return 0, 0, errors.New("not here")
-}
+func (n *simNode) Subscribe(string, uint64, bool)         {}
+func (n *simNode) Got(string, uint64)                     {}
+func (n *simNode) AskVersion(string, func(uint64, error)) {}
 
 const simPool = 1
 

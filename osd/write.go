@@ -10,6 +10,7 @@ import (
 	"glue/cluster/pginfo"
 	"glue/osd/backend"
 	"glue/osd/ops"
+	"glue/osd/optrack"
 	"glue/osd/pglog"
 	"glue/osd/recovery"
 	"glue/store/objectstore"
@@ -142,7 +143,7 @@ func (p *pg) writeTaken(pend *pending, err error) {
 		p.m.Trim(w.trim)
 	}
 	p.window.Start(w.version, w)
-	w.op.mark(stSubops, p.s.now)
+	w.op.Mark(optrack.ForCopies, p.s.now)
 	w.entry, w.rec, w.peers = nil, nil, nil
 }
 
@@ -192,12 +193,12 @@ func (p *pg) drain() {
 func (w *write) finish(p *pg) {
 	w.op.send(w.reply, w.loan)
 	now := p.s.d.now()
-	w.op.mark(stSent, now)
+	w.op.Mark(optrack.Answered, now)
 	if !w.effects.Empty() {
 		p.watchEffects(w)
 	}
 	if w.op.sess != nil {
-		p.s.d.counters.Op(w.op.m.Ops, w.reply, w.op.need.MayWrite(), now.Sub(w.op.start))
+		p.s.d.counters.Op(w.op.m.Ops, w.reply, w.op.need.MayWrite(), now.Sub(w.op.Start))
 	}
 	w.op.release(p)
 	if w.object == nil {

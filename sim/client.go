@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"glue/ceph"
 	"glue/wire/message"
 )
 
@@ -16,11 +15,7 @@ const (
 
 // A client runs one command after the other on a session with some monitor.
 type client struct {
-	w     *world
-	end   int
-	rng   *rand.Rand
-	conn  *conn
-	tries int // counts attempts to connect
+	caller
 	tid   uint64
 	op    *op    // not answered yet
 	maps  uint64 // epoch of the newest OSD map that it was sent
@@ -31,11 +26,10 @@ type client struct {
 }
 
 func newClient(w *world, end int) *client {
-	return &client{w: w, end: end, rng: rand.New(rand.NewPCG(w.opt.Seed, uint64(500+end)))}
-}
-
-func (c *client) wait(d time.Duration) time.Duration {
-	return time.Duration(c.rng.Int64N(int64(d)))
+	c := &client{caller: newCaller(w, end,
+		rand.New(rand.NewPCG(w.opt.Seed, uint64(500+end))))}
+	c.opened, c.heard, c.ended = c.connected, c.receive, c.over
+	return c
 }
 
 func (c *client) begin() {
@@ -43,34 +37,8 @@ func (c *client) begin() {
 	c.think()
 }
 
-// seek tries a monitor.
-func (c *client) seek() {
-	c.tries++
-	try := c.tries
-	h := c.w.hosts[c.rng.IntN(len(c.w.hosts))]
-	again := func() {
-		if c.tries == try && c.conn == nil && !c.w.over() {
-			c.seek()
-		}
-	}
-	c.w.net.links[c.end][h.id].send(0, func() {
-		h.accept(c, func(k *conn) {
-			switch {
-			case k == nil:
-				c.w.after(50*time.Millisecond+c.wait(100*time.Millisecond), again)
-			case c.tries != try || c.conn != nil:
-				k.leave()
-			default:
-				c.connected(k)
-			}
-		})
-	}, nil)
-	c.w.after(tryFor, again)
-}
-
 func (c *client) connected(k *conn) {
 	c.w.trace("connected", "client", c.end, "mon", k.h.name)
-	c.conn = k
 	k.submit(message.New(&message.MMonSubscribe{What: map[string]message.SubscribeItem{
 		"osdmap": {Start: c.maps + 1}}}))
 	if c.again {
@@ -90,39 +58,12 @@ func (c *client) resend() {
 	c.submit(&o)
 }
 
-// lost is told that a session is over.
-func (c *client) lost(k *conn) {
-	if c.conn != k {
-		return
-	}
+// over goes on when a session is over.
+func (c *client) over() {
 	if o := c.op; o != nil && o.removes == nil && c.w.now < o.until && c.rng.IntN(4) > 0 {
 		c.again = true
 	} else {
 		c.unanswered()
-	}
-	c.conn = nil
-	c.w.after(c.wait(50*time.Millisecond), func() {
-		if c.conn == nil {
-			c.seek()
-		}
-	})
-}
-
-// drop ends the session itself.
-func (c *client) drop() {
-	k := c.conn
-	if k == nil {
-		return
-	}
-	k.leave()
-	c.lost(k)
-}
-
-// hostGone tells that a daemon has ended. A client whose connection was broken learns it at once,
-// but for one in three, as when the machine went with it.
-func (c *client) hostGone(h *host) {
-	if k := c.conn; k != nil && k.h == h && c.rng.IntN(3) > 0 {
-		c.w.net.links[h.id][c.end].send(0, func() { c.lost(k) }, nil)
 	}
 }
 
@@ -191,13 +132,7 @@ func (c *client) receive(k *conn, m *message.Message) {
 	if c.conn != k {
 		return
 	}
-	// What a follower passes on is encoded.
-	wire := message.Wrap(m, ceph.FeaturesAll)
-	m, err := wire.Unwrap(ceph.FeaturesAll)
-	if err != nil {
-		c.w.fail("client %d is sent what it can't read: %v", c.end, err)
-		return
-	}
+	m = c.w.carried(m)
 	switch b := m.Body.(type) {
 	case *message.MMonCommandAck:
 		if a := k.asked; a == nil || a.tid != m.TID || len(b.Cmd) != 1 || b.Cmd[0] != a.text {

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"glue/ceph"
@@ -17,7 +16,7 @@ const breakSeen = 5 * time.Second
 // A conn is a client's session with a host, as both ends see it.
 type conn struct {
 	w      *world
-	c      *client
+	c      *caller
 	h      *host
 	life   int // the host's, in which it was made
 	s      *mon.Session
@@ -27,11 +26,8 @@ type conn struct {
 	asked  *op // the newest command
 }
 
-// admin is who every client is.
-var admin = ceph.AuthName{Type: ceph.TypeClient, ID: "admin"}
-
 // accept lets a client in, or not.
-func (h *host) accept(c *client, then func(*conn)) {
+func (h *host) accept(c *caller, then func(*conn)) {
 	back := h.w.net.links[h.id][c.end]
 	if h.m == nil {
 		back.send(0, func() { then(nil) }, nil)
@@ -48,11 +44,11 @@ func (h *host) accept(c *client, then func(*conn)) {
 			return nil
 		}
 		h.w.check.globalID(h, id)
-		k := &conn{w: h.w, c: c, h: h, life: h.life, open: true, peer: msgr.Peer{
-			Name:     ceph.EntityName{Type: ceph.TypeClient, Num: int64(id)},
-			AuthName: admin, GlobalID: id, Caps: "allow *", Features: ceph.FeaturesAll,
-			Socket: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 9}), uint16(c.end)),
-		}}
+		k := &conn{w: h.w, c: c, h: h, life: h.life, open: true, peer: c.peer}
+		k.peer.GlobalID = id
+		if k.peer.Name.Type == ceph.TypeClient && k.peer.Name.Num == 0 {
+			k.peer.Name.Num = int64(id)
+		}
 		var err error
 		if k.s, err = m.Accept(k); err != nil {
 			return err
@@ -68,7 +64,7 @@ func (k *conn) Send(m *message.Message) {
 		return
 	}
 	k.w.check.sent(k.h, m)
-	k.toClient(func() { k.c.receive(k, m) })
+	k.toClient(func() { k.c.heard(k, m) })
 }
 
 // Close ends the session from the host's side.
@@ -96,6 +92,9 @@ func (k *conn) toHost(do func(m *mon.Member) error) {
 }
 
 func (k *conn) onHost(do func(m *mon.Member) error) {
+	if k.h.life != k.life && k.h.m != nil && k.w.cluster != nil { // the machine says so
+		k.w.net.links[k.h.id][k.c.end].send(0, func() { k.c.lost(k) }, nil)
+	}
 	if k.h.life != k.life || k.broken {
 		return
 	}

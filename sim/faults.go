@@ -112,12 +112,15 @@ func (f *faults) next() {
 		f.heal()
 		return
 	}
-	total := 0
-	for _, x := range faultTable {
+	table, total := faultTable, 0
+	if w.cluster != nil && w.rng.IntN(5) > 0 {
+		table = osdFaults
+	}
+	for _, x := range table {
 		total += x.weight
 	}
 	pick := w.rng.IntN(total)
-	for _, x := range faultTable {
+	for _, x := range table {
 		if pick -= x.weight; pick < 0 {
 			w.trace("fault", "what", x.name)
 			x.strike(f)
@@ -154,6 +157,10 @@ func (f *faults) heal() {
 		}
 	}
 	w.net.each(func(_, _ int, l *link) { l.slow = 0 })
+	if w.cluster != nil {
+		w.cluster.heal()
+		w.cluster.watch(w.now)
+	}
 	for i, c := range w.clients { // half of them are new, as it were
 		if c.hurry = 0; i%2 == 0 {
 			c.drop()
@@ -182,12 +189,19 @@ func (f *faults) watch(healed time.Duration) {
 		for _, c := range w.clients {
 			c.quiet = true
 		}
+		if w.cluster != nil {
+			w.cluster.hush(true)
+		}
 	})
 	w.after(wellFor+restFor, func() {
 		if w.bad != nil {
 			return
 		}
 		w.check.agree()
+		if w.cluster != nil && w.bad == nil {
+			w.cluster.rest()
+			w.cluster.hush(false)
+		}
 		for _, c := range w.clients {
 			c.quiet = false
 		}

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"runtime/debug"
@@ -54,8 +55,13 @@ func (h *host) addrs() ceph.AddrVec {
 }
 
 // makeHosts makes hosts, and the stores of the first monitors.
-func (w *world) makeHosts(mons, n int) {
-	members := map[string]ceph.AddrVec{}
+func (w *world) makeHosts(mons, n, osds int) {
+	members, config := map[string]ceph.AddrVec{}, map[string]string{"mon_allow_pool_delete": "true"}
+	leaf := 0
+	if w.cluster != nil {
+		maps.Copy(config, w.cluster.monConfig())
+		leaf = 1
+	}
 	for i := range n {
 		h := &host{w: w, id: i, name: string(rune('a' + i)), disk: newDisk(),
 			rng: rand.New(rand.NewPCG(w.opt.Seed, uint64(100+i)))}
@@ -71,8 +77,8 @@ func (w *world) makeHosts(mons, n int) {
 		var err error
 		h.in = true
 		h.seal, err = mon.MkfsOn(h.disk, storeDir, mon.Bootstrap{
-			FSID: w.fsid, Name: h.name, Members: members, Keyring: ring(), Now: epoch,
-			Config: map[string]string{"mon_allow_pool_delete": "true"},
+			FSID: w.fsid, Name: h.name, Members: members, Keyring: ring(osds), Now: epoch,
+			Config: config, CrushLeafType: leaf,
 		})
 		if err != nil {
 			panic(err)
@@ -82,12 +88,16 @@ func (w *world) makeHosts(mons, n int) {
 }
 
 // ring is the keys of the new cluster.
-func ring() []byte {
+func ring(osds int) []byte {
 	var key [32]byte
 	key[0] = 1
 	chance := rand.NewChaCha8(key)
 	var text string
-	for _, n := range []string{"mon.", "client.admin", "osd.0", "osd.1", "osd.2"} {
+	names := []string{"mon.", "client.admin"}
+	for i := range max(osds, 3) {
+		names = append(names, fmt.Sprintf("osd.%d", i))
+	}
+	for _, n := range names {
 		name, err := ceph.ParseAuthName(n)
 		if err != nil {
 			panic(err)
@@ -279,6 +289,7 @@ func (h *host) crash(l loss) {
 	for _, c := range h.w.clients {
 		c.hostGone(h)
 	}
+	h.w.cluster.monGone(h)
 }
 
 // carry sends a message to another monitor: mon.Edges.

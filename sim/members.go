@@ -103,7 +103,7 @@ func (m *members) begin(h *host, monmap []byte, what string) {
 	h.disk, h.in, h.member = newDisk(), true, 0
 	var err error
 	h.seal, err = mon.MkfsJoinOn(h.disk, storeDir, mon.Joining{Name: h.name, Monmap: monmap,
-		Keyring: ring(), Member: id})
+		Keyring: ring(0), Member: id})
 	if err != nil {
 		m.w.fail("mon.%s: no store to join with: %v", h.name, err)
 		return

@@ -17,6 +17,8 @@ type Options struct {
 	Seed uint64
 	For  time.Duration // how long the clients and faults go on, of simulated time
 	Mons int           // 3 or 5 to begin with; 0: the seed chooses
+	// OSDs is whether there are OSDs and who uses them: some.
+	OSDs bool
 	// Trace gets a line for everything that happens; nil: nothing is written.
 	Trace io.Writer
 	Bug   Bug // planted, to see that it is found
@@ -46,6 +48,9 @@ type Result struct {
 	Joined, Removed, DisksLost     int
 	Registers, Unchecked           int           // histories, and those that took too long
 	SlowestHeal                    time.Duration // from the end of the faults to an answer
+	Requests, GivenUp, OSDCrashes  int           // of OSDs
+	Objects                        int           // whose histories were checked
+	SlowestClean                   time.Duration // until all PGs were active and clean
 	Hash                           uint64        // of the trace: the same for the same seed
 }
 
@@ -63,6 +68,9 @@ func (r *Result) Add(o Result) {
 	r.DisksLost += o.DisksLost
 	r.Registers, r.Unchecked = r.Registers+o.Registers, r.Unchecked+o.Unchecked
 	r.SlowestHeal = max(r.SlowestHeal, o.SlowestHeal)
+	r.Requests, r.GivenUp = r.Requests+o.Requests, r.GivenUp+o.GivenUp
+	r.OSDCrashes, r.Objects = r.OSDCrashes+o.OSDCrashes, r.Objects+o.Objects
+	r.SlowestClean = max(r.SlowestClean, o.SlowestClean)
 }
 
 // A Violation is something that must never happen.
@@ -91,6 +99,7 @@ type world struct {
 	members members
 	check   checker
 	history history
+	cluster *cluster // nil without OSDs
 	result  Result
 	bad     *Violation
 	done    bool // the last bout is over
@@ -139,10 +148,19 @@ func newWorld(o Options) *world {
 		mons = 3 + 2*w.rng.IntN(2)
 	}
 	hosts := mons + 1 + (5-mons)/2
-	w.net = newNetwork(w, hosts+clientCount)
-	w.makeHosts(mons, hosts)
+	ends, osds, users := hosts+clientCount, 0, 0
+	if o.OSDs {
+		osds, users = 4+w.rng.IntN(9), 2+w.rng.IntN(7)
+		w.cluster = newCluster(w, osds, users)
+		ends += osds + users + 1
+	}
+	w.net = newNetwork(w, ends)
+	w.makeHosts(mons, hosts, osds)
 	for i := range clientCount {
 		w.clients = append(w.clients, newClient(w, hosts+i))
+	}
+	if w.cluster != nil {
+		w.cluster.populate(hosts+clientCount, osds, users)
 	}
 	w.faults.w, w.members.w = w, w
 	return w
@@ -155,6 +173,9 @@ func (w *world) start() {
 	}
 	for _, c := range w.clients {
 		w.at(w.jitter(time.Second), c.begin)
+	}
+	if w.cluster != nil {
+		w.cluster.start()
 	}
 	w.after(stateEvery, w.check.compareStates)
 	w.faults.begin()

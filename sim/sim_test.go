@@ -95,15 +95,17 @@ func TestClock(t *testing.T) {
 
 // TestSameSeedSameRun: a failure can be replayed.
 func TestSameSeedSameRun(t *testing.T) {
-	o := Options{Seed: max(*simSeed, 7), For: *simFor / 5}
-	a, errA := Run(o)
-	b, errB := Run(o)
-	if a != b || errA != errB {
-		t.Errorf("two runs of a seed differ:\n%+v %v\n%+v %v", a, errA, b, errB)
-	}
-	o.Seed = 8
-	if c, _ := Run(o); c.Hash == a.Hash {
-		t.Error("two seeds do the same")
+	for _, o := range []Options{{For: *simFor / 5}, {For: *simFor / 12, OSDs: true}} {
+		o.Seed = max(*simSeed, 7)
+		a, errA := Run(o)
+		b, errB := Run(o)
+		if a != b || errA != errB {
+			t.Errorf("two runs of a seed differ:\n%+v %v\n%+v %v", a, errA, b, errB)
+		}
+		o.Seed = 8
+		if c, _ := Run(o); c.Hash == a.Hash {
+			t.Error("two seeds do the same")
+		}
 	}
 }
 

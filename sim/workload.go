@@ -126,6 +126,11 @@ func (w *world) newOp(c *client) *op {
 		} else {
 			o = k.make(strconv.Itoa(int(w.now/window)), c.rng.IntN(6),
 				cmd("c%d-%d", c.end, c.tid))
+			if w.cluster != nil { // which has to get well
+				for _, flag := range []string{"noin", "noup"} {
+					o.text = strings.Replace(o.text, flag, "noscrub", 1)
+				}
+			}
 		}
 		o.kind = &kinds[i]
 		return &o

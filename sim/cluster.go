@@ -1,0 +1,335 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/wire/message"
+)
+
+// cleanWithin is how soon after the end of all faults every PG is active and clean.
+const cleanWithin = 30 * time.Second
+
+// A cluster is the OSDs of a run, and who uses them.
+type cluster struct {
+	w         *world
+	rng       *rand.Rand
+	osds      []*osdHost
+	users     []*user
+	operator  *operator
+	objects   objects
+	lines     map[lineKey]*line
+	count     int
+	pool      int64
+	size      int
+	diskBytes uint64
+	perHost   int
+	osdConfig map[string]string
+	grace     string
+	window    int // counts rests
+	bad       int32
+	// tamper may change a message between OSDs, as if its sender had a bug, or lose it: true.
+	tamper func(from, to *osdHost, b message.Body) bool
+}
+
+const poolName = "p"
+
+// newCluster makes the OSDs and users of a run; their ends begin at a number.
+func newCluster(w *world, osds, users int) *cluster {
+	c := &cluster{w: w, rng: rand.New(rand.NewPCG(w.opt.Seed, 600)), lines: map[lineKey]*line{}}
+	c.objects = objects{w: w}
+	c.objects.forget()
+	c.grace = []string{"2", "5", "20"}[c.rng.IntN(3)]
+	c.perHost = 1 + c.rng.IntN(2)
+	c.size = 2 + c.rng.IntN(2)
+	if c.size > (osds+c.perHost-1)/c.perHost {
+		c.perHost = 1
+	}
+	c.osdConfig = map[string]string{"osd_heartbeat_grace": c.grace,
+		"osd_heartbeat_interval":        []string{"0.5", "2", "6"}[c.rng.IntN(3)],
+		"osd_min_pg_log_entries":        "20",
+		"osd_max_pg_log_entries":        "40",
+		"osd_pg_log_dups_tracked":       "3000",
+		"osd_backfill_retry_interval":   "2",
+		"osd_beacon_report_interval":    "30",
+		"osd_op_queue":                  []string{"mclock_scheduler", "wpq"}[c.rng.IntN(2)],
+		"osd_mclock_profile":            []string{"balanced", "high_client_ops"}[c.rng.IntN(2)],
+		"osd_max_backfills":             fmt.Sprint(1 + c.rng.IntN(2)),
+		"osd_op_num_shards":             fmt.Sprint(1 + c.rng.IntN(3)),
+		"osd_recovery_max_single_start": fmt.Sprint(1 + c.rng.IntN(2)),
+	}
+	c.osdConfig["osd_target_pg_log_entries_per_osd"] = []string{"40", "400"}[c.rng.IntN(2)]
+	return c
+}
+
+// monConfig is the central configuration.
+func (c *cluster) monConfig() map[string]string {
+	return map[string]string{"osd_heartbeat_grace": c.grace,
+		"mon_osd_down_out_interval": []string{"20", "600"}[c.rng.IntN(2)],
+		"mon_max_pg_per_osd":        "1000"}
+}
+
+// monGone tells callers that a monitor has ended.
+func (c *cluster) monGone(h *host) {
+	if c == nil {
+		return
+	}
+	for _, o := range c.osds {
+		if o.mon != nil && o.m != nil {
+			o.mon.caller.hostGone(h)
+		}
+	}
+	for _, u := range c.users {
+		u.hostGone(h)
+	}
+	c.operator.hostGone(h)
+}
+
+func (c *cluster) hostname(osd int32) string { return fmt.Sprintf("rack%d", int(osd)/c.perHost) }
+
+// populate makes the OSDs and the users at the network's ends from one on.
+func (c *cluster) populate(first, osds, users int) {
+	for i := range osds {
+		c.osds = append(c.osds, newOSDHost(c, int32(i), first+i))
+	}
+	for i := range users {
+		c.users = append(c.users, newUser(c, i, first+osds+i))
+	}
+	c.operator = newOperator(c, first+osds+users)
+}
+
+// start begins everything.
+func (c *cluster) start() {
+	for _, o := range c.osds {
+		c.w.at(c.w.now+time.Duration(c.rng.Int64N(int64(3*time.Second))), o.start)
+	}
+	c.operator.seek()
+	pgs := 1 << c.rng.IntN(4)
+	c.operator.do(cmd(`{"prefix":"osd pool create","pool":%q,"pg_num":%d,"size":%d}`, poolName,
+		pgs, c.size), func(result int32) {
+		if result != 0 {
+			c.w.fail("pool create: %d", result)
+		}
+	})
+	c.operator.do(cmd(`{"prefix":"osd dump","format":"json"}`), func(int32) {
+		m := c.newestMap()
+		c.pool, _ = m.PoolByName(poolName)
+		for _, u := range c.users {
+			u.begin()
+		}
+	})
+}
+
+// newestMap is the newest OSD map of any monitor.
+func (c *cluster) newestMap() *osdmap.Map {
+	var newest *osdmap.Map
+	for _, h := range c.w.hosts {
+		if h.m != nil && h.m.Applied() > 0 {
+			if m := h.m.OSDMap(); newest == nil || m.Epoch > newest.Epoch {
+				newest = m
+			}
+		}
+	}
+	return newest
+}
+
+// objectName is one of the few objects in use.
+func (c *cluster) objectName(rng *rand.Rand) string {
+	return fmt.Sprintf("o%d-%d-%d", c.window, c.w.now/time.Minute, rng.IntN(5))
+}
+
+// heal ends all faults of OSDs.
+func (c *cluster) heal() {
+	for _, o := range c.osds {
+		o.slow, o.stopped, o.clock.step = 0, min(o.stopped, c.w.now), 0
+		if o.m == nil {
+			o.start()
+		} else {
+			o.resume()
+		}
+	}
+	c.operator.heal()
+}
+
+// watch sees to it that all PGs get clean in time.
+func (c *cluster) watch(healed time.Duration) {
+	var look func()
+	look = func() {
+		switch took := c.w.now - healed; {
+		case c.w.bad != nil:
+		case c.clean() == "":
+			c.w.result.SlowestClean = max(c.w.result.SlowestClean, took)
+		case took > cleanWithin:
+			c.w.fail("not clean within %v of healing: %s\n%s", cleanWithin, c.clean(), c.status())
+		default:
+			c.w.after(100*time.Millisecond, look)
+		}
+	}
+	look()
+}
+
+// clean says why not all PGs are active and clean, "" if they are.
+func (c *cluster) clean() string {
+	m := c.newestMap()
+	if m == nil {
+		return "no map"
+	}
+	if why := c.operator.busy(); why != "" {
+		return why
+	}
+	count := map[ceph.PGID]bool{}
+	for _, o := range c.osds {
+		if o.m == nil || !o.m.Booted() || o.m.OSDMap().Epoch < m.Epoch {
+			return fmt.Sprintf("osd.%d is not up to date", o.id)
+		}
+		for _, p := range o.m.PGs() {
+			if p.Primary && p.Clean && !p.Stats.Estimated {
+				count[p.ID.PGID] = true
+			}
+		}
+	}
+	want := 0
+	for _, id := range m.PoolIDs() {
+		want += int(m.Pools[id].PGNum)
+	}
+	if len(count) != want {
+		return fmt.Sprintf("%d of %d PGs are clean", len(count), want)
+	}
+	return ""
+}
+
+func (c *cluster) status() string {
+	var out strings.Builder
+	if m := c.newestMap(); m != nil {
+		fmt.Fprintf(&out, "epoch %d flags %v temp %v\n", m.Epoch, m.Flags, m.PGTemp)
+	}
+	for _, o := range c.osds {
+		out.WriteString(o.status())
+	}
+	for _, u := range c.users {
+		for _, r := range u.list {
+			fmt.Fprintf(&out, "user %d tid %d %s %v since %v to %v, sent %v\n", u.n, r.tid,
+				r.object, r.in, r.call, r.to, r.sent != nil)
+		}
+	}
+	return out.String()
+}
+
+func (c *cluster) hush(yes bool) {
+	for _, u := range c.users {
+		u.quiet = yes
+	}
+}
+
+// rest is when all is well and nobody does anything: then everything can be looked at.
+func (c *cluster) rest() {
+	if why := c.clean(); why != "" {
+		c.w.fail("not clean at rest: %s\n%s", why, c.status())
+		return
+	}
+	for _, u := range c.users {
+		if len(u.list) > 0 {
+			c.w.fail("user %d waits at rest\n%s", u.n, c.status())
+			return
+		}
+	}
+	c.compareCopies()
+	if c.w.bad == nil {
+		c.objects.check(c.stored)
+	}
+	c.objects.forget()
+	c.window++
+}
+
+// An operator says commands one after the other until they are answered.
+type operator struct {
+	caller
+	c     *cluster
+	tid   uint64
+	queue []order
+	sent  bool
+	reign int // pending undos of map changes
+}
+
+type order struct {
+	text string
+	then func(result int32)
+}
+
+func newOperator(c *cluster, end int) *operator {
+	p := &operator{c: c, caller: newCaller(c.w, end,
+		rand.New(rand.NewPCG(c.w.opt.Seed, uint64(590))))}
+	p.opened = func(k *conn) {
+		p.w.trace("operator connected", "mon", k.h.name)
+		p.say()
+	}
+	p.ended = func() {
+		p.w.trace("operator's session is over")
+		p.sent = false
+	}
+	p.heard = p.receive
+	c.keepAlive(&p.caller)
+	return p
+}
+
+// do has a command said after those before it. then may be nil.
+func (p *operator) do(text string, then func(result int32)) {
+	p.queue = append(p.queue, order{text, then})
+	p.say()
+}
+
+func (p *operator) say() {
+	if p.sent || len(p.queue) == 0 || p.conn == nil {
+		return
+	}
+	p.sent = true
+	p.tid++
+	p.w.trace("order", "cmd", p.queue[0].text)
+	m := message.New(&message.MMonCommand{FSID: p.w.fsid, Cmd: []string{p.queue[0].text}})
+	m.TID = p.tid
+	p.conn.submit(m)
+}
+
+func (p *operator) receive(k *conn, m *message.Message) {
+	m = p.w.carried(m)
+	b, ok := m.Body.(*message.MMonCommandAck)
+	if !ok || p.conn != k || m.TID != p.tid || !p.sent {
+		return
+	}
+	p.sent = false
+	o := p.queue[0]
+	p.queue = p.queue[1:]
+	p.w.trace("order answered", "cmd", o.text, "result", b.Result, "text", b.Status)
+	if o.then != nil {
+		o.then(b.Result)
+	}
+	p.say()
+}
+
+// busy says what is still to be said.
+func (p *operator) busy() string {
+	if len(p.queue) == 0 {
+		return ""
+	}
+	return "the operator waits for an answer to " + p.queue[0].text
+}
+
+// heal takes back what was changed in the map.
+func (p *operator) heal() {
+	p.queue = slices.DeleteFunc(p.queue, func(o order) bool { return o.then == nil && !p.sent })
+	for _, f := range mapFlags {
+		p.do(cmd(`{"prefix":"osd unset","key":%q}`, f), func(int32) {})
+	}
+	for _, o := range p.c.osds {
+		p.do(cmd(`{"prefix":"osd in","ids":["%d"]}`, o.id), func(int32) {})
+		p.do(cmd(`{"prefix":"osd reweight","id":%d,"weight":1.0}`, o.id), func(int32) {})
+	}
+}
+
+// mapFlags are flags that faults set.
+var mapFlags = []string{"noout", "nodown", "nobackfill", "norecover", "norebalance", "pause"}

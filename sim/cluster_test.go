@@ -1,0 +1,59 @@
+package sim
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// keptClusters are the seeds of clusters that have found something, with what it was.
+var keptClusters = []struct {
+	seed  uint64
+	until time.Duration
+	what  string
+}{}
+
+func runCluster(t *testing.T, seed uint64, until time.Duration) Result {
+	t.Helper()
+	o := Options{Seed: seed, For: until, Mons: *simMons, OSDs: true}
+	if *simTrace {
+		o.Trace = os.Stderr
+	}
+	r, err := Run(o)
+	if err != nil {
+		t.Fatalf("%.20000v\nreplay: go test ./sim -run TestClusters -sim.seed %d -sim.for %v"+
+			" -sim.trace", err, seed, until)
+	}
+	return r
+}
+
+// TestClusters runs whole clusters under faults: one seed, some hours, or all seeds that ever
+// failed and some that nobody has tried.
+func TestClusters(t *testing.T) {
+	var sum Result
+	start := time.Now()
+	seed, until, more := *simSeed, *simFor, func() bool { return false }
+	switch {
+	case seed != 0:
+	case *simHours > 0:
+		seed, more = *simFrom, func() bool { return sum.Simulated.Hours() < *simHours }
+	default:
+		for _, k := range keptClusters {
+			sum.Add(runCluster(t, k.seed, k.until))
+		}
+		until = 5 * time.Minute
+		seed, more = uint64(start.UnixNano()), func() bool { return time.Since(start) < budget }
+	}
+	for ok := true; ok; ok = more() {
+		sum.Add(runCluster(t, seed, until))
+		if *simHours > 0 {
+			t.Logf("seed %d is well, %.1f hours so far", seed, sum.Simulated.Hours())
+		}
+		seed++
+	}
+	if sum.Unchecked > 0 {
+		t.Errorf("%d histories took too long to check", sum.Unchecked)
+	}
+	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
+		sum)
+}

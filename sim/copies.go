@@ -1,0 +1,130 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/anishathalye/porcupine"
+
+	"glue/ceph"
+	"glue/osd/recovery"
+)
+
+// forget begins with an empty history.
+func (h *objects) forget() {
+	h.ops, h.lost = map[string][]porcupine.Operation{}, map[string][]porcupine.Operation{}
+}
+
+// stored is an object as its primary has it.
+func (c *cluster) stored(name string) objState {
+	m := c.newestMap()
+	raw, err := m.ObjectPG(c.pool, name, "", "")
+	if err != nil {
+		c.w.fail("%s: %v", name, err)
+		return objState{}
+	}
+	pg := ceph.SPG{PGID: m.RawToPG(raw), Shard: ceph.NoShard}
+	_, _, _, primary := m.PGToUpActing(pg.PGID)
+	o := ceph.HObject{Pool: c.pool, Name: name, Hash: raw.Seed, Snap: ceph.NoSnap}
+	st := c.osds[primary].store
+	data, err := st.Read(pg, o, 0, 0)
+	if err != nil {
+		return objState{}
+	}
+	attrs, _ := st.GetAttrs(pg, o)
+	omap, _ := st.OmapGet(pg, o, []string{omapKey(0), omapKey(1), omapKey(2)})
+	return stateOf(data, attrs["_a"], omap)
+}
+
+// contents is everything that a store has of an object, as text.
+func (o *osdHost) contents(c ceph.SPG, h ceph.HObject) string {
+	data, err := o.store.Read(c, h, 0, 0)
+	if err != nil {
+		return err.Error()
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "%q", data)
+	attrs, _ := o.store.GetAttrs(c, h)
+	for _, k := range slices.Sorted(maps.Keys(attrs)) {
+		fmt.Fprintf(&out, "|%s=%x", k, attrs[k])
+	}
+	header, _ := o.store.OmapHeader(c, h)
+	fmt.Fprintf(&out, "|%x", header)
+	for p, err := range o.store.OmapScan(c, h, "") {
+		if err != nil {
+			return err.Error()
+		}
+		fmt.Fprintf(&out, "|%s:%q", p.Key, p.Value)
+	}
+	return out.String()
+}
+
+// list is what a store has in a PG.
+func (o *osdHost) list(c ceph.SPG) []ceph.HObject {
+	list, _, err := o.store.List(c, ceph.HObject{}, 1_000_000)
+	if err != nil {
+		o.w.fail("osd.%d: list %v: %v", o.id, c, err)
+	}
+	return slices.DeleteFunc(list, recovery.IsTemp)
+}
+
+// compareCopies wants all copies to be the same and complete, objects to be where they belong,
+// counts to be right, logs to be short, no request to be done twice, and no slot to be held.
+func (c *cluster) compareCopies() {
+	m := c.newestMap()
+	for _, o := range c.osds {
+		for _, p := range o.m.PGs() {
+			pool := m.Pools[p.ID.Pool]
+			if pool == nil {
+				continue
+			}
+			if n := p.Log.Len(); n > maxLog {
+				c.w.fail("osd.%d: the log of %v has %d entries", o.id, p.ID, n)
+			}
+			seen := map[ceph.ReqID]ceph.Eversion{}
+			for _, e := range p.Log.Entries() {
+				if v, ok := seen[e.ReqID]; ok {
+					c.w.fail("osd.%d %v: %v was done as %v and as %v", o.id, p.ID, e.ReqID, v,
+						e.Version)
+				}
+				seen[e.ReqID] = e.Version
+			}
+			if !p.Primary {
+				continue
+			}
+			list, bytes := o.list(p.ID), 0
+			for _, h := range list {
+				if pool.FoldSeed(h.Hash) != p.ID.Seed {
+					c.w.fail("osd.%d: %v is in %v", o.id, h, p.ID)
+				}
+				want := o.contents(p.ID, h)
+				data, _ := o.store.Read(p.ID, h, 0, 0)
+				bytes += len(data)
+				for _, other := range p.Acting {
+					if got := c.osds[other].contents(p.ID, h); got != want {
+						c.w.fail("%v on osd.%d is %s, on osd.%d %s", h, o.id, want, other, got)
+					}
+				}
+			}
+			for _, other := range p.Acting {
+				if got := c.osds[other].list(p.ID); !slices.Equal(got, list) {
+					c.w.fail("%v on osd.%d has %v, on osd.%d %v", p.ID, o.id, list, other, got)
+				}
+			}
+			if int(p.Stats.Objects) != len(list) || int(p.Stats.Bytes) != bytes {
+				c.w.fail("osd.%d: %v counts %d objects and %d bytes; it has %d and %d", o.id, p.ID,
+					p.Stats.Objects, p.Stats.Bytes, len(list), bytes)
+			}
+		}
+		if own, lent, moving := o.m.Slots(); own+lent+moving > 0 {
+			c.w.fail("osd.%d: slots are left over: own %d, lent %d, moving %d", o.id, own, lent,
+				moving)
+		}
+	}
+}
+
+// maxLog is how long a PG's log may be: its limit and what is trimmed at a time, twice, as a copy
+// that was away adds what it has missed to what it had.
+const maxLog = 2 * (40 + 128)

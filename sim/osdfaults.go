@@ -1,0 +1,147 @@
+package sim
+
+import "time"
+
+// osdFaults are the faults of OSDs, of the network around them and of the map.
+var osdFaults = []fault{
+	{"OSD ends", 10, func(f *faults) { f.killOSD(f.someOSD(), false) }},
+	{"OSD's machine ends", 10, func(f *faults) { f.killOSD(f.someOSD(), true) }},
+	{"OSD restarts at once", 8, (*faults).blinkOSD},
+	{"all OSDs end", 1, func(f *faults) {
+		for _, o := range f.w.cluster.osds {
+			f.killOSD(o, f.w.rng.IntN(2) == 0)
+		}
+	}},
+	{"OSD stops", 10, func(f *faults) { f.someOSD().stop(f.while(50*time.Millisecond, 60)) }},
+	{"OSD's disk is slow", 6, (*faults).slowOSD},
+	{"OSD's clock is set", 3, (*faults).setOSDClock},
+	{"OSDs are cut off", 15, (*faults).cutOSDs},
+	{"OSD's connections break", 6, func(f *faults) { f.w.net.reset(f.someOSD().end) }},
+	{"OSD marked down", 8, func(f *faults) {
+		f.w.cluster.operator.do(cmd(`{"prefix":"osd down","ids":["%d"]}`, f.someOSD().id), nil)
+	}},
+	{"OSD out or in", 8, (*faults).weigh},
+	{"flag", 5, (*faults).flagMap},
+	{"pool changes", 6, (*faults).changePool},
+	{"user restarts", 6, func(f *faults) {
+		f.w.cluster.users[f.w.rng.IntN(len(f.w.cluster.users))].restart()
+	}},
+}
+
+func (f *faults) someOSD() *osdHost {
+	list := f.w.cluster.osds
+	return list[f.w.rng.IntN(len(list))]
+}
+
+func (f *faults) killOSD(o *osdHost, deaf bool) {
+	o.crash(deaf)
+	f.during(f.while(100*time.Millisecond, 120), o.start)
+}
+
+func (f *faults) blinkOSD() {
+	o := f.someOSD()
+	o.crash(false)
+	f.during(f.while(5*time.Millisecond, 1), o.start)
+}
+
+func (f *faults) slowOSD() {
+	o := f.someOSD()
+	o.slow = f.while(5*time.Millisecond, 2)
+	f.during(f.while(time.Second, 60), func() { o.slow = 0 })
+}
+
+func (f *faults) setOSDClock() {
+	o := f.someOSD()
+	o.clock.step = f.w.jitter(time.Hour) - 30*time.Minute
+	f.during(f.while(5*time.Second, 120), func() { o.clock.step = 0 })
+}
+
+// cutOSDs cuts some OSDs off from the monitors, the other OSDs, the users, or several of them, in
+// one direction or both.
+func (f *faults) cutOSDs() {
+	w := f.w
+	hit := map[int]bool{}
+	for range 1 + w.rng.IntN(2) {
+		hit[f.someOSD().end] = true
+	}
+	first, last := w.cluster.osds[0].end, w.cluster.osds[len(w.cluster.osds)-1].end
+	mons, osds, users := w.rng.IntN(2) == 0, w.rng.IntN(3) > 0, w.rng.IntN(3) == 0
+	out, in := w.rng.IntN(4) > 0, w.rng.IntN(4) > 0
+	hold := w.rng.IntN(2) == 0
+	w.trace("cut", "ends", len(hit), "mons", mons, "osds", osds, "users", users, "out", out,
+		"in", in)
+	w.result.Partitions++
+	var cut []*link
+	w.net.each(func(from, to int, l *link) {
+		if !(hit[from] && out) && !(hit[to] && in) {
+			return
+		}
+		other := to
+		if hit[to] && in && !hit[from] {
+			other = from
+		}
+		if other < len(w.hosts) && mons || other >= first && other <= last && osds ||
+			other > last && users {
+			l.sever(hold)
+			cut = append(cut, l)
+		}
+	})
+	f.during(f.while(200*time.Millisecond, 60), func() {
+		for _, l := range cut {
+			l.heal()
+		}
+	})
+}
+
+func (f *faults) weigh() {
+	op, id := f.w.cluster.operator, f.someOSD().id
+	switch f.w.rng.IntN(4) {
+	case 0:
+		op.do(cmd(`{"prefix":"osd in","ids":["%d"]}`, id), nil)
+	case 1:
+		op.do(cmd(`{"prefix":"osd reweight","id":%d,"weight":%.1f}`, id,
+			float64(f.w.rng.IntN(11))/10), nil)
+	case 2:
+		op.do(cmd(`{"prefix":"osd primary-affinity","id":%d,"weight":%.1f}`, id,
+			float64(f.w.rng.IntN(3))/2), nil)
+	default:
+		op.do(cmd(`{"prefix":"osd out","ids":["%d"]}`, id), nil)
+	}
+}
+
+func (f *faults) flagMap() {
+	op, key := f.w.cluster.operator, mapFlags[f.w.rng.IntN(len(mapFlags))]
+	op.do(cmd(`{"prefix":"osd set","key":%q}`, key), nil)
+	f.during(f.while(time.Second, 60), func() {
+		op.do(cmd(`{"prefix":"osd unset","key":%q}`, key), func(int32) {})
+	})
+}
+
+// changePool changes the number of PGs, which only grows, where they are, or how many copies there
+// have to be.
+func (f *faults) changePool() {
+	c, w := f.w.cluster, f.w
+	m := c.newestMap()
+	if m == nil || m.Pools[c.pool] == nil {
+		return
+	}
+	p := m.Pools[c.pool]
+	set := func(name string, value int) {
+		c.operator.do(cmd(`{"prefix":"osd pool set","pool":%q,"var":%q,"val":"%d"}`, poolName, name,
+			value), nil)
+	}
+	switch w.rng.IntN(3) {
+	case 0:
+		if c.clean() == "" && p.PGNum < 16 { // as the manager does it
+			n := int(p.PGNum) + 1 + w.rng.IntN(int(p.PGNum))
+			set("pg_num", n)
+			set("pg_num_actual", n)
+		}
+	case 1:
+		n := 1 + w.rng.IntN(int(p.PGNum))
+		set("pgp_num", n)
+		set("pgp_num_actual", n)
+	default:
+		set("min_size", 1+w.rng.IntN(c.size))
+	}
+}

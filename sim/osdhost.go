@@ -1,0 +1,309 @@
+package sim
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"glue/ceph"
+	"glue/osd"
+	"glue/store/memstore"
+	"glue/wire/msgr"
+)
+
+const (
+	osdPort    = 6800
+	maxOSDHeld = 50_000 // steps that may wait for an OSD that is stopped
+)
+
+// An osdHost runs one OSD.
+type osdHost struct {
+	w     *world
+	c     *cluster
+	id    int32
+	end   int
+	rng   *rand.Rand
+	clock *clock
+	uuid  ceph.UUID
+	store *memstore.Store
+
+	m       *osd.Member // nil while it is down
+	mon     *monEdge
+	life    int           // counts starts and ends
+	inc     int           // counts addresses
+	deaf    bool          // the machine is off as well: nobody refuses connections
+	turns   []bool        // lanes whose turn is scheduled
+	wakes   []int         // counts the alarms of lanes
+	disking bool          // the disk works
+	slow    time.Duration // how long that takes more
+	stopped time.Duration // until then the process does nothing
+	held    []func()
+	tickDue bool
+	log     *slog.Logger
+}
+
+func newOSDHost(c *cluster, id int32, end int) *osdHost {
+	o := &osdHost{w: c.w, c: c, id: id, end: end,
+		rng: rand.New(rand.NewPCG(c.w.opt.Seed, uint64(700+id)))}
+	o.clock = newClock(&c.w.schedule, o.rng)
+	o.log = c.w.log.With("osd", id)
+	o.wipe()
+	return o
+}
+
+// wipe gives the OSD an empty disk.
+func (o *osdHost) wipe() {
+	o.uuid = ceph.UUID{2, byte(o.id), byte(o.rng.IntN(256)), byte(o.rng.IntN(256))}
+	o.store = memstore.New(memstore.Options{Manual: true, TotalBytes: o.c.diskBytes})
+}
+
+func (o *osdHost) addrs() ceph.AddrVec { return osdAddrs(o.id, o.inc) }
+
+// osdAddrs is where an OSD listens with its n-th address.
+func osdAddrs(id int32, n int) ceph.AddrVec {
+	return ceph.AddrVec{{Type: ceph.AddrMsgr2, Nonce: uint32(n), AddrPort: netip.AddrPortFrom(
+		netip.AddrFrom4([4]byte{127, 0, 2, byte(id)}), osdPort)}}
+}
+
+// osdAt finds the OSD of an address, and which of its addresses it is.
+func (c *cluster) osdAt(v ceph.AddrVec) (o *osdHost, inc int) {
+	return c.osds[v[0].AddrPort.Addr().As4()[3]], int(v[0].Nonce)
+}
+
+// peer is the OSD as others see it.
+func (o *osdHost) peer() msgr.Peer {
+	return msgr.Peer{Name: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(o.id)},
+		AuthName: ceph.AuthName{Type: ceph.TypeOSD, ID: fmt.Sprint(o.id)}, AllowAll: true,
+		Caps: "allow profile osd", Features: ceph.FeaturesAll, Addrs: o.addrs(),
+		Socket: o.addrs()[0].AddrPort}
+}
+
+// start starts the daemon on what its disk holds.
+func (o *osdHost) start() {
+	if o.m != nil || o.w.over() {
+		return
+	}
+	o.life++
+	o.w.trace("start", "osd", o.id)
+	o.renew()
+	o.held, o.tickDue, o.stopped, o.disking, o.deaf = nil, false, 0, false, false
+	o.mon = newMonEdge(o)
+	m, err := osd.OpenMember(osd.Options{ID: o.id, FSID: o.w.fsid, UUID: o.uuid, Store: o.store,
+		Log: o.log, Config: o.c.osdConfig, Hostname: o.c.hostname(o.id)},
+		osd.Edges{Now: o.clock.timeOfDay, Addrs: o.addrs(), Renew: o.renew, Mon: o.mon,
+			Connect: o.connect, Refused: o.refused})
+	if err != nil {
+		o.w.fail("osd.%d does not start: %v", o.id, err)
+		return
+	}
+	o.m = m
+	o.turns, o.wakes = make([]bool, m.Lanes()), make([]int, m.Lanes())
+	o.mon.caller.seek()
+	o.settle()
+	o.ticks(o.life, o.w.now+time.Duration(o.rng.Int64N(int64(osd.ControlTick))))
+}
+
+// renew gives the OSD another address: osd.Edges.
+func (o *osdHost) renew() ceph.AddrVec {
+	o.c.hangUp(o)
+	o.inc++
+	return o.addrs()
+}
+
+func (o *osdHost) ticks(life int, at time.Duration) {
+	o.w.at(at, func() {
+		if o.life != life || o.w.over() {
+			return
+		}
+		if o.stopped > o.w.now {
+			o.tickDue = true
+		} else {
+			o.do((*osd.Member).Tick)
+		}
+		if o.life == life {
+			o.ticks(life, at+o.clock.stretch(osd.ControlTick))
+		}
+	})
+}
+
+// do has the daemon do one step, now or when it runs again.
+func (o *osdHost) do(step func(m *osd.Member)) {
+	if o.m == nil || o.w.bad != nil {
+		return
+	}
+	if o.stopped > o.w.now {
+		if life := o.life; len(o.held) < maxOSDHeld {
+			o.held = append(o.held, func() {
+				if o.life == life {
+					o.do(step)
+				}
+			})
+		}
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			o.w.fail("osd.%d: panic: %v\n%s", o.id, p, debug.Stack())
+		}
+	}()
+	step(o.m)
+	o.settle()
+}
+
+// settle sees to what the daemon wants to do next.
+func (o *osdHost) settle() {
+	o.w.mix(uint64(o.w.now), uint64(o.end))
+	if err := o.m.Err(); err != nil {
+		o.w.fail("osd.%d stops by itself: %v", o.id, err)
+		return
+	}
+	life := o.life
+	for lane := range o.turns {
+		ready, wait := o.m.Ready(lane)
+		switch {
+		case o.turns[lane]:
+		case ready:
+			o.turns[lane] = true
+			o.w.after(o.latency(), func() { o.turn(life, lane) })
+		case wait > 0:
+			o.wakes[lane]++
+			n := o.wakes[lane]
+			o.w.after(o.clock.stretch(wait), func() {
+				if o.life == life && o.wakes[lane] == n && !o.turns[lane] {
+					o.turn(life, lane)
+				}
+			})
+		}
+	}
+	o.write()
+}
+
+// latency is how long it takes until a goroutine runs.
+func (o *osdHost) latency() time.Duration {
+	most := int64(50 * time.Microsecond)
+	if o.rng.IntN(100) == 0 {
+		most = int64(5 * time.Millisecond)
+	}
+	return time.Duration(1 + o.rng.Int64N(most))
+}
+
+func (o *osdHost) turn(life, lane int) {
+	if o.life != life {
+		return
+	}
+	o.do(func(m *osd.Member) {
+		o.turns[lane] = false
+		m.Turn(lane)
+	})
+}
+
+// write lets the disk make some of what was submitted durable.
+func (o *osdHost) write() {
+	if o.disking || o.store.Pending() == 0 {
+		return
+	}
+	o.disking = true
+	d := 50*time.Microsecond + time.Duration(o.rng.Int64N(int64(time.Millisecond)))
+	if o.slow > 0 {
+		d += time.Duration(o.rng.Int64N(int64(o.slow)))
+	}
+	life := o.life
+	o.w.after(d, func() {
+		if o.life == life {
+			o.do(func(*osd.Member) {
+				o.disking = false
+				o.store.Complete(1 + o.rng.IntN(o.store.Pending()))
+			})
+		}
+	})
+}
+
+// stop keeps the process from running for a while.
+func (o *osdHost) stop(d time.Duration) {
+	if o.m == nil {
+		return
+	}
+	life := o.life
+	o.stopped = max(o.stopped, o.w.now+d)
+	o.w.at(o.stopped, func() {
+		if o.life == life && o.stopped <= o.w.now {
+			o.resume()
+		}
+	})
+}
+
+// resume does what has come up meanwhile.
+func (o *osdHost) resume() {
+	list, due := o.held, o.tickDue
+	o.held, o.tickDue = nil, false
+	first := o.rng.IntN(2) == 0
+	if due && first {
+		o.do((*osd.Member).Tick)
+	}
+	for _, f := range list {
+		f()
+	}
+	if due && !first {
+		o.do((*osd.Member).Tick)
+	}
+}
+
+// crash ends the daemon. Some beginning of what was not durable yet became so all the same. deaf:
+// the machine goes with it, so that nobody refuses connections.
+func (o *osdHost) crash(deaf bool) {
+	if o.m == nil {
+		return
+	}
+	o.w.trace("crash", "osd", o.id, "deaf", deaf)
+	o.w.result.OSDCrashes++
+	if o.rng.IntN(3) == 0 {
+		o.store.Complete(o.rng.IntN(o.store.Pending() + 1))
+	}
+	o.store = o.store.Crash()
+	o.m, o.slow, o.deaf = nil, 0, deaf
+	o.life++
+	o.mon.gone()
+	o.c.hangUp(o)
+	for _, u := range o.c.users {
+		u.osdGone(o, deaf)
+	}
+}
+
+// refused says whether an address refuses connections: osd.Edges.
+func (o *osdHost) refused(to ceph.AddrVec) bool {
+	t, inc := o.c.osdAt(to)
+	if o.w.net.links[o.end][t.end].cut || o.w.net.links[t.end][o.end].cut {
+		return false
+	}
+	return t.m != nil && t.inc != inc || t.m == nil && !t.deaf
+}
+
+// status is what the OSD has, for people.
+func (o *osdHost) status() string {
+	if o.m == nil {
+		return fmt.Sprintf("osd.%d is not there\n", o.id)
+	}
+	e := ceph.Epoch(0)
+	if m := o.m.OSDMap(); m != nil {
+		e = m.Epoch
+	}
+	text := fmt.Sprintf("osd.%d epoch %d booted %v, %d writes pending\n", o.id, e, o.m.Booted(),
+		o.store.Pending())
+	for _, p := range o.m.PGs() {
+		if p.Primary {
+			text += fmt.Sprintf("  %v %v up %v acting %v missing %d clean %v\n", p.ID, p.State,
+				p.Up, p.Acting, p.Missing, p.Clean)
+		}
+	}
+	return text
+}
+
+// sortedEnds is for walking through lines in a fixed order.
+func sortedLines(lines map[lineKey]*line) []*line {
+	return slices.SortedFunc(maps.Values(lines), func(a, b *line) int { return a.n - b.n })
+}
