@@ -50,7 +50,9 @@ type sim struct {
 	odds    odds
 	grace   string // osd_heartbeat_grace, of which a lease is the larger part
 	// tamper changes a message on its way, as if its sender had a bug.
-	tamper func(b message.Body)
+	tamper  func(b message.Body)
+	errors  []string // in the cluster log
+	noScrub bool     // in the middle of a run
 }
 
 // odds are how rarely each fault may happen: once in so many steps of a node, or of all for out and
@@ -86,6 +88,8 @@ func (n *simNode) Send(b message.Body) {
 		if n.s.m.IsUp(n.id) && b.Addrs.Equal(n.s.m.ClientAddrs[n.id]) {
 			n.s.markDown(n.id)
 		}
+	case *message.MLog:
+		n.s.hearLog(b)
 	case *message.MOSDPGTemp:
 		maps.Copy(n.s.temp, b.Temp)
 	case *message.MOSDPGReadyToMerge:
@@ -172,6 +176,9 @@ func (s *sim) start(n *simNode) {
 		Config: map[string]string{"osd_heartbeat_grace": s.grace,
 			"osd_min_pg_log_entries": "20", "osd_max_pg_log_entries": "40",
 			"osd_target_pg_log_entries_per_osd": "40", "osd_pg_log_dups_tracked": "100",
+			"osd_scrub_min_interval": "1e6", "osd_scrub_max_interval": "1e7",
+			"osd_deep_scrub_interval": "1e7", "osd_scrub_chunk_max": "3",
+			"osd_scrub_chunk_min": "1", "osd_deep_scrub_stride": "4096",
 			"osd_backfill_retry_interval": "0.2", "osd_recovery_sleep": "0.005",
 			"osd_op_queue":       []string{"mclock_scheduler", "wpq"}[s.rng.IntN(2)],
 			"osd_mclock_profile": []string{"balanced", "high_client_ops"}[s.rng.IntN(2)],
@@ -387,6 +394,9 @@ func (s *sim) nodeActions(n *simNode, add func(int, func())) {
 	if !s.quiet && s.m.IsUp(n.id) && s.rng.IntN(s.odds.isolate) == 0 {
 		add(20, func() { s.isolate(n) })
 	}
+	if !s.quiet && !s.noScrub && s.rng.IntN(200) == 0 {
+		add(20, func() { s.scrubSome(n) })
+	}
 	if !s.quiet && s.rng.IntN(s.odds.crash) == 0 {
 		add(20, func() { s.crash(n) })
 	}
@@ -535,6 +545,7 @@ func (s *sim) run(steps int) {
 	s.heal()
 	s.check()
 	s.checkLogs()
+	s.checkScrub()
 	s.checkPlaces()
 	s.checkSlots()
 	s.t.Logf("%d steps, epoch %d, %d merges", s.steps, s.m.Epoch, s.merges)

@@ -51,8 +51,15 @@ func (i stockInfo) Denc(c *denc.Coder) {
 		})
 	c.U32(&i.Flags)
 	i.LocalMTime.Denc(c)
-	c.U32(&i.DataDigest)
-	c.U32(&i.OmapDigest)
+	data, omap := ^uint32(0), ^uint32(0)
+	if i.Flags&pginfo.ObjectDataDigest != 0 {
+		data = i.DataDigest
+	}
+	if i.Flags&pginfo.ObjectOmapDigest != 0 {
+		omap = i.OmapDigest
+	}
+	c.U32(&data)
+	c.U32(&omap)
 	c.U64(&i.ExpectedObjectSize)
 	c.U64(&i.ExpectedWriteSize)
 	c.U32(&i.AllocHintFlags)

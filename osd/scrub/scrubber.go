@@ -405,6 +405,12 @@ func (s *Scrubber) Plan() Plan {
 	return pol.Plan(st.PG.PGID, &st.Info.History, s.tries, s.asked != nil || s.forced)
 }
 
+// Asked says whether a scrub that was asked for has not begun.
+func (s *Scrubber) Asked() bool { return s.asked != nil }
+
+// Records is what the last scrub of this interval has found. Not to be modified.
+func (s *Scrubber) Records() []Record { return s.records }
+
 // Slots says whether a slot is taken for a scrub of this OSD's, or of another's.
 func (s *Scrubber) Slots() (local, remote bool) {
 	return s.slot && s.m != nil, s.slot && s.m == nil
