@@ -443,7 +443,7 @@ func (p *pg) newInterval() {
 	p.primary = p.m.IsPrimary()
 	p.next = p.m.Info().LastUpdate
 	ops := p.takeOps()
-	p.scrub.Reset()
+	p.scrub.Reset(p.primary)
 	p.window.Reset(nil, p.next)
 	p.members = nil
 	p.dropWatches()
@@ -486,7 +486,7 @@ func (p *pg) startDelete() {
 	}
 	p.deleting = true
 	p.endRecovery()
-	p.scrub.Reset()
+	p.scrub.Reset(false)
 	var t objectstore.Transaction
 	t.RmColl(p.id)
 	p.forgetMeta(&t)

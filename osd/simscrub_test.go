@@ -66,13 +66,16 @@ func (s *sim) scrubAll(repair bool) {
 			local, remote := p.scrub.Slots()
 			if h.LastDeepScrubStamp.Compare(from) <= 0 || local || remote || p.scrub.Asked() {
 				left++
+				if s.settled() && !local && !p.scrub.Asked() {
+					p.scrub.Ask(true, repair) // who was asked is not the primary any more
+				}
 			}
 		}
 		if left == 0 && s.settled() {
 			return
 		}
 		if s.steps > limit {
-			s.t.Fatalf("%d PGs are not scrubbed: %s", left, s.states())
+			s.t.Fatalf("%d PGs are not scrubbed: %s\n%s", left, s.slotsTaken(), s.states())
 		}
 	}
 }
@@ -446,5 +449,64 @@ func TestReadOfDamage(t *testing.T) {
 			t.Errorf("%q is not healed", got)
 		}
 		s.check()
+	}
+}
+
+// slotsTaken says who takes part in scrubs.
+func (s *sim) slotsTaken() (out string) {
+	for _, n := range s.nodes {
+		if n.d == nil {
+			continue
+		}
+		out += fmt.Sprintf("\nosd.%d has %d scrubs:", n.id, n.d.scrubs.n.Load())
+		n.d.sortedPGs(func(p *pg) {
+			local, remote := p.scrub.Slots()
+			out += fmt.Sprintf(" %v local %v remote %v asked %v plan %+v;", p.id, local, remote,
+				p.scrub.Asked(), p.scrub.Plan())
+		})
+	}
+	return out
+}
+
+func (d *Daemon) sortedPGs(f func(*pg)) {
+	for _, sh := range d.shards {
+		for _, p := range sh.sorted() {
+			f(p)
+		}
+	}
+}
+
+// TestScrubFindsSkippedWrites: a replica that logs a write and does not do it is found out by the
+// first scrub.
+func TestScrubFindsSkippedWrites(t *testing.T) {
+	for seed := range uint64(5) {
+		v := &verdict{TB: t}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s := newSim(v, seed+1, 3)
+			s.odds, s.noScrub = odds{1e9, 1e9, 1e9, 1e9, 1e9, 1e9}, true
+			skipped := false
+			s.tamper = func(b message.Body) {
+				if m, ok := b.(*message.MOSDRepOp); ok && !s.quiet && s.steps > 1500 {
+					m.Txn, m.Missing, skipped = nil, true, true
+				}
+			}
+			for i := range 3 {
+				s.cl = append(s.cl, &simClient{s: s, id: i})
+			}
+			for range 2000 {
+				s.step()
+			}
+			s.heal()
+			if skipped {
+				s.checkScrub()
+			} else {
+				v.failed = true
+			}
+		}()
+		if <-done; !v.failed {
+			t.Errorf("seed %d: a skipped write was not found", seed+1)
+		}
 	}
 }

@@ -73,11 +73,18 @@ type Scrubber struct {
 // Init makes the Scrubber of a PG copy.
 func (s *Scrubber) Init(h Host) { s.h = h }
 
-// Reset ends the interval; what was asked for stays.
-func (s *Scrubber) Reset() {
+// Reset ends the interval. What was asked for is begun again, if this is the primary in the next.
+func (s *Scrubber) Reset(primary bool) {
 	s.freeSlot()
-	*s = Scrubber{h: s.h, asked: s.asked, forced: s.forced, forcedDeep: s.forcedDeep,
-		failed: s.failed}
+	next := Scrubber{h: s.h}
+	if primary {
+		next.asked, next.forced, next.forcedDeep = s.asked, s.forced, s.forcedDeep
+		next.failed = s.failed
+		if s.m != nil && s.m.Job.Requested && next.asked == nil {
+			next.asked = &s.m.Job
+		}
+	}
+	*s = next
 }
 
 func (s *Scrubber) freeSlot() {
