@@ -214,7 +214,7 @@ func (p *pg) end(m *osdmap.Map) {
 	p.resetEpoch = m.Epoch // what is in flight finds nobody any more
 	p.s.bury(p.takeOps())
 	p.endRecovery()
-	p.scrub.Reset()
+	p.scrub.Reset(false)
 	p.dropWatches()
 	p.releaseBackoffs()
 	id := p.id.PGID
