@@ -28,6 +28,37 @@ var resent = []struct{ cmd, input, show string }{
 	{`{"prefix":"config set","who":"osd","name":"debug_osd","value":"5"}`, "",
 		`{"prefix":"config log"}`},
 	{`{"prefix":"config-key set","key":"k","val":"v"}`, "", `{"prefix":"config-key dump"}`},
+	{`{"prefix":"config rm","who":"osd","name":"debug_osd"}`, "", `{"prefix":"config dump"}`},
+	{`{"prefix":"config-key rm","key":"k"}`, "", `{"prefix":"config-key dump"}`},
+	{`{"prefix":"osd set","key":"noout"}`, "", `{"prefix":"osd dump"}`},
+	{`{"prefix":"osd unset","key":"noout"}`, "", `{"prefix":"osd dump"}`},
+	{`{"prefix":"osd crush move","name":"r1","args":["root=default"]}`, "",
+		`{"prefix":"osd crush dump"}`},
+	{`{"prefix":"osd crush rename-bucket","srcname":"r1","dstname":"r2"}`, "",
+		`{"prefix":"osd crush dump"}`},
+	{`{"prefix":"osd crush rule create-replicated","name":"rule","root":"default","type":"host"}`,
+		"", `{"prefix":"osd crush dump"}`},
+	{`{"prefix":"osd crush rule rename","srcname":"rule","dstname":"rule2"}`, "",
+		`{"prefix":"osd crush dump"}`},
+	{`{"prefix":"osd crush rule rm","name":"rule2"}`, "", `{"prefix":"osd crush dump"}`},
+	{`{"prefix":"osd crush rm","name":"r2"}`, "", `{"prefix":"osd crush dump"}`},
+	{`{"prefix":"osd erasure-code-profile set","name":"e","profile":["k=2","m=1"]}`, "",
+		`{"prefix":"osd erasure-code-profile ls"}`},
+	{`{"prefix":"osd erasure-code-profile rm","name":"e"}`, "",
+		`{"prefix":"osd erasure-code-profile ls"}`},
+	{`{"prefix":"osd pool application enable","pool":"q","app":"rbd"}`, "",
+		`{"prefix":"osd pool ls","detail":"detail"}`},
+	{`{"prefix":"osd pool set","pool":"q","var":"size","val":"2"}`, "",
+		`{"prefix":"osd pool get","pool":"q","var":"size"}`},
+	{`{"prefix":"osd pool set-quota","pool":"q","field":"max_objects","val":"9"}`, "",
+		`{"prefix":"osd pool get-quota","pool":"q"}`},
+	{`{"prefix":"osd reweight","id":0,"weight":0.5}`, "", `{"prefix":"osd tree"}`},
+	{`{"prefix":"osd blocklist","blocklistop":"rm","addr":"192.0.2.1:0/5"}`, "",
+		`{"prefix":"osd blocklist ls"}`},
+	{`{"prefix":"auth add","entity":"client.z","caps":["mon","allow r"]}`, "",
+		`{"prefix":"auth ls"}`},
+	{`{"prefix":"auth caps","entity":"client.z","caps":["mon","allow rw"]}`, "",
+		`{"prefix":"auth ls"}`},
 	{`{"prefix":"osd pool delete","pool":"q","pool2":"q",
 		"yes_i_really_really_mean_it":true}`, "", `{"prefix":"osd dump"}`},
 	{`{"prefix":"osd rm","ids":["0"]}`, "", `{"prefix":"osd dump"}`},
@@ -68,5 +99,23 @@ func TestResend(t *testing.T) {
 		if _, after := ask(r.show, ""); after != done {
 			t.Errorf("%s: was done twice:\n%s\n%s", r.cmd, done, after)
 		}
+	}
+}
+
+// TestResendWithoutName sends "osd create" again without a UUID: nothing tells it from a wish for
+// another, so it makes another, as stock does. Tools that may lose an answer give a UUID.
+func TestResendWithoutName(t *testing.T) {
+	w := newWorld(t)
+	var got []string
+	for range 2 {
+		s, l := w.session("client.admin", "allow *")
+		code, text, data := w.command(s, l, `{"prefix":"osd create"}`, nil)
+		if code != 0 {
+			t.Fatalf("%d %s", code, text)
+		}
+		got = append(got, data)
+	}
+	if got[0] == got[1] {
+		t.Errorf("both are %q", got[0])
 	}
 }
