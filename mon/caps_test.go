@@ -61,9 +61,9 @@ func subset(need, have string) bool {
 	return true
 }
 
-// TestSubscriptionCaps: what a session may not hear of it does not get, and nobody but the
-// administrator the config-key store.
-func TestSubscriptionCaps(t *testing.T) {
+// CVE-2026-50152: every key with "mon allow r" could read the config-key store by subscribing to
+// it. What a session may not hear of it does not get, and nobody but the administrator that store.
+func TestCVE2026_50152_SubscriptionCaps(t *testing.T) {
 	w := newWorld(t)
 	busy(w)
 	want := map[string][]string{

@@ -43,8 +43,8 @@ func challenged(t *testing.T, w *world, c *Client, now time.Time) (*ServiceServe
 	return s, more
 }
 
-// TestCVE2018_1128 and 2020-25660: an authorizer that was recorded is worth nothing on another
-// connection, neither before nor after the challenge.
+// CVE-2018-1128, and again in msgr2 CVE-2020-25660: an authorizer that was recorded opened another
+// connection. Here it is worth nothing there, neither before nor after the challenge.
 func TestCVE2018_1128_Replay(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(admin)
@@ -83,8 +83,9 @@ func TestCVE2018_1128_Replay(t *testing.T) {
 	}
 }
 
-// TestCVE2025_30156: no bit of a service's ticket or authorizer can be changed, whether the
-// ticket is the service's or the auth ticket that others are got with.
+// CVE-2025-30156: tickets were encrypted with a fixed IV and not authenticated, so that flipped
+// bits could make their holder an administrator. Here no bit of a service's ticket or authorizer
+// can be changed, nor (TestAuthTicketBitFlips) of the auth ticket that others are got with.
 func TestCVE2025_30156_BitFlips(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(guest)
@@ -138,7 +139,8 @@ func TestAuthTicketBitFlips(t *testing.T) {
 	}
 }
 
-// TestCVE2021_20288: a global id can be had back only with the ticket that was issued for it.
+// CVE-2021-20288: whoever had a key could claim the global id of another client. Here an id can be
+// had back only with the ticket that was issued for it.
 func TestCVE2021_20288_GlobalID(t *testing.T) {
 	w := newWorld(t)
 	victim, thief := w.client(admin), w.client(guest)
@@ -249,7 +251,8 @@ func TestOldClient(t *testing.T) {
 	}
 }
 
-// TestCVE2020_10736: a ticket opens its own service only.
+// CVE-2020-10736: monitors and managers let in whom they should not. Here a ticket opens its own
+// service only; what its holder may do there is held by the tests of caps.
 func TestCVE2020_10736_OtherService(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(admin)

@@ -124,6 +124,8 @@ func (x *exec) endChanged(out *Outcome, n *Need, result int32) {
 	if x.userModify {
 		at = max(max(x.req.LastUserVersion, x.info.UserVersion)+1, x.req.At.Version)
 		x.info.UserVersion = at
+		// They are of the content before.
+		x.info.Flags &^= pginfo.ObjectDataDigest | pginfo.ObjectOmapDigest
 	}
 	out.UserVersion = at
 	next := &State{Exists: x.exists}

@@ -187,8 +187,9 @@ func TestFlippedBits(t *testing.T) {
 	})
 }
 
-// TestReplayedConnection: the bytes of a whole session, sent again, open nothing.
-func TestReplayedConnection(t *testing.T) {
+// CVE-2020-25660: msgr2 let authorizers be replayed. The bytes of a whole session, sent again, open
+// nothing.
+func TestCVE2020_25660_ReplayedConnection(t *testing.T) {
 	lossyModes(t, func(t *testing.T, tune func(o *Options)) {
 		b := newEndpoint(t, 1, func(o *Options) {
 			tune(o)
@@ -372,9 +373,9 @@ func TestCutFrames(t *testing.T) {
 	}
 }
 
-// TestSealedBits changes every bit of sealed frames: none is read past the change. This is the
-// signature that crc mode does not have (CVE-2018-1129).
-func TestSealedBits(t *testing.T) {
+// CVE-2018-1129: messages could be changed on their way without the signature showing it. In secure
+// mode no bit of a frame can be: none is read past the change. Crc mode has no such protection.
+func TestCVE2018_1129_SealedBits(t *testing.T) {
 	tx, rx := sealerPair(t)
 	sealed := frames(tx)
 	for i := range len(sealed) * 8 {
@@ -397,7 +398,8 @@ func TestSealedBits(t *testing.T) {
 	}
 }
 
-// TestCVE2020_1759: no nonce is used twice, in either direction, also across a wrap of 32 bits.
+// CVE-2020-1759: secure mode used nonces again. Here none is used twice, in either direction, also
+// across a wrap of 32 bits.
 func TestCVE2020_1759_Nonces(t *testing.T) {
 	secret := make([]byte, secretBytes)
 	rand.Read(secret)

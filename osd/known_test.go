@@ -1,0 +1,221 @@
+package osd
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/cluster/pginfo"
+	"glue/wire/message"
+)
+
+// The tests named TestKnown hold Glue against faults of other stores (docs/REGRESSIONS.md).
+
+// withClients is a calm simulation whose clients do as they are told.
+func withClients(t *testing.T, seed uint64) *sim {
+	s := calm(t, seed)
+	s.quiet = true
+	for i := range 3 {
+		s.cl = append(s.cl, &simClient{s: s, id: i})
+	}
+	return s
+}
+
+// Ceph PR 28636: a primary that was replaced without knowing it answered reads with what had been
+// overwritten. A client that hears as little as the old primary gets no answer from it.
+func TestKnownReadFromReplacedPrimary(t *testing.T) {
+	s := withClients(t, 5)
+	s.put(s.cl[0], 0, "old")
+	n, _ := s.pgOf(0)
+	reader, writer := s.cl[n.id], s.cl[(n.id+1)%3]
+	if got := s.get(reader, 0); got != "old" {
+		t.Fatalf("read %q", got)
+	}
+	n.apart = s.clock.Add(time.Hour)
+	s.markDown(n.id)
+	s.put(writer, 0, "new")
+	reader.tid++
+	reader.op = &simOp{object: 0, tid: reader.tid, read: true, call: int64(s.steps)}
+	for range 2000 {
+		s.step()
+	}
+	if reader.op == nil {
+		t.Fatalf("the old primary answers %v", reader.events[len(reader.events)-1].op.Output)
+	}
+	n.apart = time.Time{}
+	s.until("read", func() bool { return reader.op == nil })
+	if got := reader.events[len(reader.events)-1].op.Output; got != "new" {
+		t.Fatalf("read %v", got)
+	}
+}
+
+// tracker 80404: after a renewal of the read lease was lost none was tried any more, and the PG
+// stayed laggy. Whatever is lost, for however long, the PG serves again once messages arrive.
+func TestKnownLostLeaseRenewal(t *testing.T) {
+	for _, lost := range []message.Type{(&message.MOSDPGLease{}).Type(),
+		(&message.MOSDPGLeaseAck{}).Type()} {
+		s := withClients(t, 6)
+		s.put(s.cl[0], 0, "value")
+		_, p := s.pgOf(0)
+		for end := s.clock.Add(4 * p.leaseTime()); s.clock.Before(end); s.step() {
+			for k, q := range s.links {
+				s.links[k] = slices.DeleteFunc(q, func(b message.Body) bool {
+					return b.Type() == lost
+				})
+			}
+		}
+		if p.s.now = s.clock; p.readable() {
+			t.Fatal("the primary serves without a lease")
+		}
+		if got := s.get(s.cl[0], 0); got != "value" {
+			t.Fatalf("read %q", got)
+		}
+	}
+}
+
+// tracker 53729: the requests that a PG remembers below its log were not trimmed any more after a
+// split and filled the memory. On every copy, in memory and in the store, before and after a
+// split, there are no more than the option says and one trim of the log adds.
+func TestKnownDupsOfSplitPG(t *testing.T) {
+	s := withClients(t, 8)
+	most := 0
+	check := func(when string) {
+		t.Helper()
+		s.until("clean", s.settled)
+		most = 0
+		for _, n := range s.nodes {
+			for _, sh := range n.d.shards {
+				for id, p := range sh.pgs {
+					l := p.m.Log()
+					most = max(most, len(l.Dups()))
+					if len(l.Dups()) > n.d.config.Load().dups+trimSlack+1 {
+						t.Errorf("%s: osd.%d %v remembers %d", when, n.id, id, len(l.Dups()))
+					}
+					stored := 0
+					for _, err := range n.store.Log(id, ceph.Eversion{}) {
+						if err != nil {
+							t.Fatal(err)
+						}
+						stored++
+					}
+					if stored > l.Len()+len(l.Dups()) {
+						t.Errorf("%s: osd.%d %v stores %d, knows %d and %d", when, n.id, id,
+							stored, l.Len(), len(l.Dups()))
+					}
+				}
+			}
+		}
+	}
+	write := func(count int) {
+		for i := range count {
+			s.put(s.cl[0], 0, fmt.Sprint("v", i))
+		}
+	}
+	write(330)
+	check("before")
+	if most < 100 {
+		t.Fatalf("only %d are remembered", most)
+	}
+	s.setPGs(16)
+	check("split")
+	write(330)
+	check("after")
+}
+
+// setPGs makes the pool's PGs more.
+func (s *sim) setPGs(n uint32) {
+	p := *s.m.Pools[simPool]
+	p.PGNum, p.PGNumPending, p.PGNumTarget = n, n, n
+	inc := s.change()
+	inc.NewPools = map[int64]*osdmap.Pool{simPool: &p}
+	s.commit(inc)
+}
+
+// tracker 37511, 24866, 38655, 45991: what a PG that was split or merged said of its history
+// depended on the OSD that was asked, on what it had been told, and in which order. Copies that get
+// the maps alone or several at a time, before or after a restart, are split into the same, before
+// any of them has heard of the others.
+func TestKnownSplitDependsOnMapsAlone(t *testing.T) {
+	for seed := range uint64(4) {
+		s := withClients(t, 10+seed)
+		for o := range simObjects {
+			s.put(s.cl[0], o, fmt.Sprint("a", o))
+			s.put(s.cl[0], o, fmt.Sprint("b", o))
+		}
+		s.until("clean", s.settled)
+		s.setPGs(7)
+		s.flags(osdmap.FlagNoRebalance)
+		s.setPGs(16)
+		n := s.nodes[2] // what it has begun with some of the maps may be lost
+		s.publish(n)
+		n.turn()
+		s.crash(n)
+		s.start(n)
+		for i, n := range s.nodes {
+			for n.epoch < s.m.Epoch {
+				if s.publish(n); i == 0 { // the others get all of them in one go
+					n.turn()
+				}
+			}
+			n.turn()
+		}
+		s.sameHistories(16)
+		s.flags(0)
+		s.until("clean", s.settled)
+		for o := range simObjects {
+			if got := s.get(s.cl[0], o); got != fmt.Sprint("b", o) {
+				t.Errorf("seed %d: object %d is %q", seed, o, got)
+			}
+		}
+	}
+}
+
+// turn lets a node's shards and its store do all that they can without the others.
+func (n *simNode) turn() {
+	for range 50 {
+		for _, sh := range n.d.shards {
+			if len(sh.in) > 0 {
+				sh.turn()
+			}
+		}
+		n.store.Complete(n.store.Pending())
+	}
+}
+
+// sameHistories compares what the copies of each PG have in common.
+func (s *sim) sameHistories(pgs uint32) {
+	s.t.Helper()
+	for seed := range pgs {
+		id := ceph.SPG{PGID: ceph.PGID{Pool: simPool, Seed: seed}, Shard: ceph.NoShard}
+		want := ""
+		for i, n := range s.nodes {
+			p := n.d.shardOf(id).pgs[id]
+			if p == nil {
+				s.t.Fatalf("osd.%d has no %v", n.id, id)
+			}
+			got := lineage(p)
+			if i == 0 {
+				want = got
+			} else if got != want {
+				s.t.Errorf("%v on osd.%d is\n%s\non osd.0\n%s", id, n.id, got, want)
+			}
+		}
+	}
+}
+
+// lineage is what a split must give every copy alike.
+func lineage(p *pg) string {
+	i, l := p.m.Info(), p.m.Log()
+	h := i.History
+	out := fmt.Sprintf("update %v created %d/%d split %d since %d/%d/%d started %d, %d dups\n",
+		i.LastUpdate, h.EpochCreated, h.EpochPoolCreated, h.LastEpochSplit, h.SameUpSince,
+		h.SameIntervalSince, h.SamePrimarySince, h.LastEpochStarted, len(l.Dups()))
+	out += fmt.Sprintf("past %+v\n", *p.m.Past())
+	for _, e := range l.Entries() {
+		out += fmt.Sprintf("%v %v %v\n", e.Version, e.Object, pginfo.LogOp(e.Op))
+	}
+	return out
+}
