@@ -36,6 +36,8 @@ func TestKnownReadFromReplacedPrimary(t *testing.T) {
 	}
 	n.apart = s.clock.Add(time.Hour)
 	s.markDown(n.id)
+	// A write that reached the old primary would block the read there.
+	s.until("map", func() bool { return writer.m.Epoch == s.m.Epoch })
 	s.put(writer, 0, "new")
 	reader.tid++
 	reader.op = &simOp{object: 0, tid: reader.tid, read: true, call: int64(s.steps)}
@@ -195,6 +197,17 @@ func (s *sim) sameHistories(pgs uint32) {
 			p := n.d.shardOf(id).pgs[id]
 			if p == nil {
 				s.t.Fatalf("osd.%d has no %v", n.id, id)
+			}
+			// The pool began with four: what a child comes from.
+			from := ceph.SPG{PGID: ceph.PGID{Pool: simPool, Seed: seed % 4}, Shard: id.Shard}
+			was, is := n.d.shardOf(from).pgs[from].m.Past(), p.m.Past()
+			if is.IsEmpty() || is.First != was.First || len(is.RW) != len(was.RW) {
+				s.t.Errorf("osd.%d: %v has the past %+v, %v has %+v", n.id, from, *was, id, *is)
+			}
+			for _, e := range p.m.Log().Entries() {
+				if s.m.Pools[simPool].FoldSeed(e.Object.Hash) != seed {
+					s.t.Errorf("osd.%d: %v has the log entry of %v", n.id, id, e.Object)
+				}
 			}
 			got := lineage(p)
 			if i == 0 {
