@@ -3,6 +3,7 @@ package osd
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"glue/auth/caps"
 	"glue/ceph"
@@ -297,9 +298,19 @@ func (p *pg) execute(ob *object, op *clientOp) {
 			return
 		}
 		p.startWrite(ob, op, &req, &out)
+	case out.Log == ops.LogError && op.sess != nil && !onlyWatches(op.m.Ops):
+		p.startWrite(ob, op, &req, &out)
 	default:
 		p.finishRead(ob, op, &out)
 	}
+}
+
+// onlyWatches says whether a request is one of those that watchers repeat all the time; doing it
+// twice is no harm.
+func onlyWatches(list []message.OSDOp) bool {
+	return !slices.ContainsFunc(list, func(o message.OSDOp) bool {
+		return o.Code != message.OpWatch
+	})
 }
 
 // finishRead answers a request that changes nothing. One that could have written is answered in

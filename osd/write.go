@@ -34,14 +34,19 @@ type write struct {
 	trim  ceph.Eversion
 }
 
-// startWrite gives a change its place in the log and adds it to the batch.
+// startWrite gives a change its place in the log and adds it to the batch. A request that failed
+// gets one as well: it must not be carried out when it comes again after others.
 func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Outcome) {
 	e := &pglog.Entry{Op: pginfo.LogModify, Object: op.object, Version: req.At,
 		PriorVersion: out.PriorVersion, UserVersion: out.UserVersion, ReqID: op.reqid,
 		MTime: op.m.MTime, ReturnCode: out.LogResult}
-	if out.Log == ops.LogDelete {
+	t := out.Transaction
+	switch {
+	case out.Log == ops.LogError:
+		e.Op, e.PriorVersion, t = pginfo.LogError, ceph.Eversion{}, &objectstore.Transaction{}
+	case out.Log == ops.LogDelete:
 		e.Op = pginfo.LogDelete
-	} else if !op.reverts { // else it is against an older version than PriorVersion
+	case !op.reverts: // else it is against an older version than PriorVersion
 		e.Changes = recovery.ChangesOf(out.Transaction, &op.object)
 	}
 	if op.need.ReturnVec {
@@ -59,10 +64,9 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 		tail = w.trim
 	}
 	w.rec = pglog.EncodeEntry(e, tail, &p.stats)
-	if len(p.members) > 0 {
+	if len(p.members) > 0 && out.Log != ops.LogError {
 		w.peers = backend.Encode(out.Transaction, &op.object)
 	}
-	t := out.Transaction
 	t.LogAppend(p.id, e.Version, w.rec)
 	p.trimStore(t, w.trim)
 	ob.state = out.State

@@ -11,7 +11,9 @@ var keptClusters = []struct {
 	seed  uint64
 	until time.Duration
 	what  string
-}{}
+}{
+	{207, 10 * time.Minute, "a request that had failed was done when it came again"},
+}
 
 func runCluster(t *testing.T, seed uint64, until time.Duration) Result {
 	t.Helper()
