@@ -151,19 +151,7 @@ func TestKnownSplitDependsOnMapsAlone(t *testing.T) {
 		s.setPGs(7)
 		s.flags(osdmap.FlagNoRebalance)
 		s.setPGs(16)
-		n := s.nodes[2] // what it has begun with some of the maps may be lost
-		s.publish(n)
-		n.turn()
-		s.crash(n)
-		s.start(n)
-		for i, n := range s.nodes {
-			for n.epoch < s.m.Epoch {
-				if s.publish(n); i == 0 { // the others get all of them in one go
-					n.turn()
-				}
-			}
-			n.turn()
-		}
+		s.catchUp(true)
 		s.sameHistories(16)
 		s.flags(0)
 		s.until("clean", s.settled)
@@ -172,6 +160,71 @@ func TestKnownSplitDependsOnMapsAlone(t *testing.T) {
 				t.Errorf("seed %d: object %d is %q", seed, o, got)
 			}
 		}
+	}
+}
+
+// The same of PGs that are merged.
+func TestKnownMergeDependsOnMapsAlone(t *testing.T) {
+	for seed := range uint64(4) {
+		s := withClients(t, 20+seed)
+		for o := range simObjects {
+			s.put(s.cl[0], o, fmt.Sprint("a", o))
+		}
+		p := *s.m.Pools[simPool]
+		p.PGPNum, p.PGPNumTarget = 3, 3
+		inc := s.change()
+		inc.NewPools = map[int64]*osdmap.Pool{simPool: &p}
+		s.commit(inc)
+		s.until("clean", s.settled)
+		p = *s.m.Pools[simPool]
+		p.PGNumPending, p.PGNumTarget = 3, 3
+		inc = s.change()
+		inc.NewPools = map[int64]*osdmap.Pool{simPool: &p}
+		s.commit(inc)
+		s.until("merged", func() bool { return s.m.Pools[simPool].PGNum == 3 })
+		ids := [2]ceph.SPG{}
+		requests, head := 0, ceph.Eversion{}
+		for i, from := range []uint32{1, 3} {
+			ids[i] = ceph.SPG{PGID: ceph.PGID{Pool: simPool, Seed: from}, Shard: ceph.NoShard}
+			l := s.nodes[0].d.shardOf(ids[i]).pgs[ids[i]].m.Log()
+			requests += l.Len() + len(l.Dups())
+			head.Epoch = max(head.Epoch, l.Head().Epoch)
+			head.Version = max(head.Version, l.Head().Version)
+		}
+		s.flags(osdmap.FlagNoRebalance)
+		s.catchUp(false)
+		s.sameHistories(3)
+		l := s.nodes[0].d.shardOf(ids[0]).pgs[ids[0]].m.Log()
+		if l.Head() != head || l.Len()+len(l.Dups()) != requests {
+			t.Errorf("seed %d: at %v with %d requests, want %v with %d", seed, l.Head(),
+				l.Len()+len(l.Dups()), head, requests)
+		}
+		s.flags(0)
+		s.until("clean", s.settled)
+		for o := range simObjects {
+			if got := s.get(s.cl[0], o); got != fmt.Sprint("a", o) {
+				t.Errorf("seed %d: object %d is %q", seed, o, got)
+			}
+		}
+	}
+}
+
+// catchUp gives all nodes the newest map, each in its way, before they hear of one another.
+func (s *sim) catchUp(restart bool) {
+	n := s.nodes[2]
+	s.publish(n)
+	n.turn()
+	if restart { // what it has begun with some of the maps may be lost
+		s.crash(n)
+		s.start(n)
+	}
+	for i, n := range s.nodes {
+		for n.epoch < s.m.Epoch {
+			if s.publish(n); i == 0 { // the others get all of them in one go
+				n.turn()
+			}
+		}
+		n.turn()
 	}
 }
 
@@ -201,7 +254,7 @@ func (s *sim) sameHistories(pgs uint32) {
 			// The pool began with four: what a child comes from.
 			from := ceph.SPG{PGID: ceph.PGID{Pool: simPool, Seed: seed % 4}, Shard: id.Shard}
 			was, is := n.d.shardOf(from).pgs[from].m.Past(), p.m.Past()
-			if is.IsEmpty() || is.First != was.First || len(is.RW) != len(was.RW) {
+			if is.First != was.First || len(is.RW) != len(was.RW) {
 				s.t.Errorf("osd.%d: %v has the past %+v, %v has %+v", n.id, from, *was, id, *is)
 			}
 			for _, e := range p.m.Log().Entries() {
@@ -226,7 +279,8 @@ func lineage(p *pg) string {
 	out := fmt.Sprintf("update %v created %d/%d split %d since %d/%d/%d started %d, %d dups\n",
 		i.LastUpdate, h.EpochCreated, h.EpochPoolCreated, h.LastEpochSplit, h.SameUpSince,
 		h.SameIntervalSince, h.SamePrimarySince, h.LastEpochStarted, len(l.Dups()))
-	out += fmt.Sprintf("past %+v\n", *p.m.Past())
+	// How far back it goes depends on when a copy heard that the PG was clean.
+	out += fmt.Sprintf("past to %d %+v\n", p.m.Past().Last, p.m.Past().RW)
 	for _, e := range l.Entries() {
 		out += fmt.Sprintf("%v %v %v\n", e.Version, e.Object, pginfo.LogOp(e.Op))
 	}

@@ -419,6 +419,9 @@ func TestCVE2020_1759_Nonces(t *testing.T) {
 			s.seal(make([]byte, 16, 64), 0)
 		}
 	}
+	if n := binary.LittleEndian.Uint64(ctx.nonce[4:]); n != 1<<32+50 {
+		t.Fatalf("after a hundred records from 2^32-50 on the counter is at %d", n)
+	}
 	if _, _, err := newSealers(secret[:39], true); err == nil {
 		t.Fatal("a short secret is taken")
 	}
