@@ -43,6 +43,7 @@ const poolName = "p"
 func newCluster(w *world, osds, users int) *cluster {
 	c := &cluster{w: w, rng: rand.New(rand.NewPCG(w.opt.Seed, 600)), lines: map[lineKey]*line{}}
 	c.objects = objects{w: w}
+	c.plant(w.opt.Bug)
 	c.objects.forget()
 	c.grace = []string{"2", "5", "20"}[c.rng.IntN(3)]
 	c.perHost = 1 + c.rng.IntN(2)
@@ -60,6 +61,7 @@ func newCluster(w *world, osds, users int) *cluster {
 		"osd_op_queue":                  []string{"mclock_scheduler", "wpq"}[c.rng.IntN(2)],
 		"osd_mclock_profile":            []string{"balanced", "high_client_ops"}[c.rng.IntN(2)],
 		"osd_max_backfills":             fmt.Sprint(1 + c.rng.IntN(2)),
+		"osd_recovery_sleep":            []string{"0", "0.02", "0.1"}[c.rng.IntN(3)],
 		"osd_op_num_shards":             fmt.Sprint(1 + c.rng.IntN(3)),
 		"osd_recovery_max_single_start": fmt.Sprint(1 + c.rng.IntN(2)),
 	}
@@ -140,7 +142,7 @@ func (c *cluster) newestMap() *osdmap.Map {
 
 // objectName is one of the few objects in use.
 func (c *cluster) objectName(rng *rand.Rand) string {
-	return fmt.Sprintf("o%d-%d-%d", c.window, c.w.now/time.Minute, rng.IntN(5))
+	return fmt.Sprintf("o%d-%d-%d", c.window, c.w.now/(20*time.Second), rng.IntN(5))
 }
 
 // heal ends all faults of OSDs.

@@ -59,3 +59,27 @@ func TestClusters(t *testing.T) {
 	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
 		sum)
 }
+
+// TestPlantedOSDBugs: the checks of clusters find what they are there to find.
+func TestPlantedOSDBugs(t *testing.T) {
+	for _, x := range []struct {
+		bug         Bug
+		first, last uint64 // seeds
+	}{
+		{OSDNotDurable, 1, 10}, {ReplicaSkips, 1, 5}, {ReplicaNoEntry, 1, 10}, {WrongLog, 1, 10},
+		{LogCut, 1, 5}, {MissingCut, 26, 40}, {PushNoAttrs, 1, 5}, {PushNoOmap, 1, 5},
+		{PushStale, 1, 5}, {AckFar, 1, 40}, {SlotLeak, 1, 5}, {LostMessage, 1, 10},
+		{OtherID, 1, 5},
+	} {
+		t.Run(string(x.bug), func(t *testing.T) {
+			for seed := x.first; seed <= x.last; seed++ {
+				_, err := Run(Options{Seed: seed, For: 5 * time.Minute, OSDs: true, Bug: x.bug})
+				if err != nil {
+					t.Logf("found by seed %d: %.300v", seed, err)
+					return
+				}
+			}
+			t.Errorf("not found by seeds %d to %d", x.first, x.last)
+		})
+	}
+}

@@ -7,7 +7,7 @@ var osdFaults = []fault{
 	{"OSD ends", 10, func(f *faults) { f.killOSD(f.someOSD(), false) }},
 	{"OSD's machine ends", 10, func(f *faults) { f.killOSD(f.someOSD(), true) }},
 	{"OSD restarts at once", 8, (*faults).blinkOSD},
-	{"all OSDs end", 1, func(f *faults) {
+	{"all OSDs end", 3, func(f *faults) {
 		for _, o := range f.w.cluster.osds {
 			f.killOSD(o, f.w.rng.IntN(2) == 0)
 		}
@@ -16,6 +16,7 @@ var osdFaults = []fault{
 	{"OSD's disk is slow", 6, (*faults).slowOSD},
 	{"OSD's clock is set", 3, (*faults).setOSDClock},
 	{"OSDs are cut off", 15, (*faults).cutOSDs},
+	{"an OSD and a user are alone", 10, (*faults).island},
 	{"OSD's connections break", 6, func(f *faults) { f.w.net.reset(f.someOSD().end) }},
 	{"OSD marked down", 8, func(f *faults) {
 		f.w.cluster.operator.do(cmd(`{"prefix":"osd down","ids":["%d"]}`, f.someOSD().id), nil)
@@ -87,6 +88,26 @@ func (f *faults) cutOSDs() {
 		}
 	})
 	f.during(f.while(200*time.Millisecond, 60), func() {
+		for _, l := range cut {
+			l.heal()
+		}
+	})
+}
+
+// island leaves an OSD and a user only each other: they hear of no other primary.
+func (f *faults) island() {
+	w := f.w
+	o, u := f.someOSD().end, w.cluster.users[w.rng.IntN(len(w.cluster.users))].end
+	on := func(end int) bool { return end == o || end == u }
+	w.result.Partitions++
+	var cut []*link
+	w.net.each(func(from, to int, l *link) {
+		if on(from) != on(to) {
+			l.sever(true)
+			cut = append(cut, l)
+		}
+	})
+	f.during(f.while(time.Second, 90), func() {
 		for _, l := range cut {
 			l.heal()
 		}

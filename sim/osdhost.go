@@ -13,6 +13,7 @@ import (
 	"glue/ceph"
 	"glue/osd"
 	"glue/store/memstore"
+	"glue/store/objectstore"
 	"glue/wire/msgr"
 )
 
@@ -93,7 +94,7 @@ func (o *osdHost) start() {
 	o.renew()
 	o.held, o.tickDue, o.stopped, o.disking, o.deaf = nil, false, 0, false, false
 	o.mon = newMonEdge(o)
-	m, err := osd.OpenMember(osd.Options{ID: o.id, FSID: o.w.fsid, UUID: o.uuid, Store: o.store,
+	m, err := osd.OpenMember(osd.Options{ID: o.id, FSID: o.w.fsid, UUID: o.uuid, Store: o.disk(),
 		Log: o.log, Config: o.c.osdConfig, Hostname: o.c.hostname(o.id)},
 		osd.Edges{Now: o.clock.timeOfDay, Addrs: o.addrs(), Renew: o.renew, Mon: o.mon,
 			Connect: o.connect, Refused: o.refused})
@@ -106,6 +107,14 @@ func (o *osdHost) start() {
 	o.mon.caller.seek()
 	o.settle()
 	o.ticks(o.life, o.w.now+time.Duration(o.rng.Int64N(int64(osd.ControlTick))))
+}
+
+// disk is the store as the daemon has it.
+func (o *osdHost) disk() objectstore.Store {
+	if o.w.opt.Bug == OSDNotDurable {
+		return hastyStore{o.store, o, o.life}
+	}
+	return o.store
 }
 
 // renew gives the OSD another address: osd.Edges.
@@ -211,6 +220,9 @@ func (o *osdHost) write() {
 	d := 50*time.Microsecond + time.Duration(o.rng.Int64N(int64(time.Millisecond)))
 	if o.slow > 0 {
 		d += time.Duration(o.rng.Int64N(int64(o.slow)))
+	}
+	if o.w.opt.Bug == OSDNotDurable {
+		d += 3 * time.Second
 	}
 	life := o.life
 	o.w.after(d, func() {

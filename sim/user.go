@@ -196,6 +196,9 @@ func (r *request) message() *message.Message {
 	m.Ops, m.Flags = r.in.ops()
 	msg := message.New(m)
 	msg.TID = r.tid
+	if u.w.opt.Bug == OtherID {
+		msg.TID += uint64(r.retry) << 32
+	}
 	return msg
 }
 
@@ -219,6 +222,7 @@ func (u *user) act() {
 }
 
 func (u *user) answered(b *message.MOSDOpReply, tid uint64) {
+	tid &= 1<<32 - 1 // what is above is a planted bug's
 	i := slices.IndexFunc(u.list, func(r *request) bool { return r.tid == tid })
 	if i < 0 {
 		return // of a request that was sent twice
