@@ -117,7 +117,8 @@ func (d *Daemon) advance(m *osdmap.Map) {
 	}
 	for _, s := range d.shards {
 		for _, p := range slices.Clone(s.sorted()) {
-			if pool := m.Pools[p.id.Pool]; pool != nil && p.id.Seed >= pool.PGNum {
+			pool := m.Pools[p.id.Pool]
+			if pool != nil && p.id.Seed >= pool.PGNum && p.m.Map().Epoch < m.Epoch {
 				// What it was to be merged into is not here, so this copy was not one of those
 				// that were ready.
 				p.end(m)
@@ -189,7 +190,7 @@ func (p *pg) unite(m *osdmap.Map, sources []ceph.PGID) {
 	for _, id := range sources {
 		spg := ceph.SPG{PGID: id, Shard: p.id.Shard}
 		q := d.shardOf(spg).pgs[spg]
-		if q == nil {
+		if q == nil || q.m.Map().Epoch >= m.Epoch { // not here, or of a later split
 			whole = false
 			continue
 		}

@@ -22,6 +22,7 @@ import (
 
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "run this seed only")
+	simFrom  = flag.Uint64("sim.from", 1, "the first seed of many")
 	simRuns  = flag.Int("sim.runs", 25, "how many seeds to run")
 	simTrace = flag.Bool("sim.trace", false, "log what the OSDs do")
 )
@@ -556,7 +557,7 @@ func (s *sim) run(steps int) {
 func TestSim(t *testing.T) {
 	seeds := *simRuns
 	for i := range uint64(seeds) {
-		seed := i + 1
+		seed := *simFrom + i
 		if *simSeed != 0 {
 			seed = *simSeed
 		}

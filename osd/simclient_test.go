@@ -59,10 +59,15 @@ func (l *simLink) Send(m *message.Message) {
 	if l.n.d == nil || l.n.addrs[0].AddrPort.Port() != l.gen {
 		return
 	}
-	if r, ok := m.Body.(*message.MOSDOpReply); ok {
-		r2 := *r
+	switch b := m.Body.(type) {
+	case *message.MOSDOpReply:
+		r2 := *b
 		r2.Retry = int32(m.TID) // not used otherwise here
 		l.c.inbox = append(l.c.inbox, &r2)
+	case *message.MOSDBackoff:
+		if c := l.c; b.Action == message.BackoffUnblock && c.op != nil && c.sentTo == b.PG.PGID {
+			c.op.sent = false
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package osd
 import (
 	"fmt"
 	"os"
+	"testing"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
@@ -81,4 +82,37 @@ func (s *sim) created() bool {
 		}
 	}
 	return len(active) == int(s.m.Pools[simPool].PGNum)
+}
+
+// TestRestartAfterSplit: an OSD that starts takes its PGs through the maps from where each of them
+// was stored last. One that was made by a split is not touched by the maps of before, which other
+// PGs have yet to go through.
+func TestRestartAfterSplit(t *testing.T) {
+	s := newSim(t, 2, 3)
+	s.odds = odds{1e9, 1e9, 1e9, 1e9, 1e9, 1e9}
+	s.noScrub = true
+	for i := range 3 {
+		s.cl = append(s.cl, &simClient{s: s, id: i})
+	}
+	busy := func() {
+		s.quiet = false
+		for range 2000 {
+			s.step()
+		}
+		s.heal()
+	}
+	busy()
+	p := *s.m.Pools[simPool]
+	p.PGNum, p.PGNumPending, p.PGNumTarget = 6, 6, 6 // two of four PGs are split
+	inc := s.change()
+	inc.NewPools = map[int64]*osdmap.Pool{simPool: &p}
+	s.commit(inc)
+	busy()
+	for _, n := range s.nodes {
+		n.store.Complete(n.store.Pending())
+		s.crash(n)
+	}
+	s.heal()
+	s.check()
+	s.checkPlaces()
 }
