@@ -238,7 +238,7 @@ func (p *pg) chunkDone(osd int32, c *recovery.Chunk) {
 	}
 	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGBackfill{PGHead: p.headTo(), Kind: kind,
 		LastBackfill: c.End})
-	p.apply(p.m.Backfilled(osd, c.End))
+	p.apply(p.settled().Backfilled(osd, c.End))
 }
 
 // backfillProgress takes the primary's word how far this copy is.

@@ -183,7 +183,7 @@ func (p *pg) giveUp(o ceph.HObject, it pglog.Item, revert bool) {
 	p.m.GotObject(o, v)
 	p.store(0)
 	p.unblock(o)
-	p.apply(p.m.Recovered())
+	p.apply(p.settled().Recovered())
 	p.recover()
 }
 

@@ -303,9 +303,16 @@ func (p *pg) putInfo(t *objectstore.Transaction) {
 }
 
 // step gives the machine an event and carries out what follows.
-func (p *pg) step(ev peering.Event) { p.apply(p.m.Step(ev)) }
+func (p *pg) step(ev peering.Event) { p.apply(p.settled().Step(ev)) }
 
-// apply stores what the machine changed and carries out its effects.
+// settled is the machine when its info is of the same writes as the statistics.
+func (p *pg) settled() *peering.Machine {
+	p.s.flush()
+	return p.m
+}
+
+// apply stores what the machine, when it was settled, changed, and carries out its effects. These
+// may begin new writes; what is sent tells the statistics of before.
 func (p *pg) apply(effects []peering.Effect) {
 	var token uint64
 	for _, e := range effects {
@@ -317,8 +324,9 @@ func (p *pg) apply(effects []peering.Effect) {
 		}
 	}
 	p.store(token)
+	stats := p.stats
 	for _, e := range effects {
-		p.effect(e)
+		p.effect(e, &stats)
 	}
 }
 
@@ -403,11 +411,11 @@ func (p *pg) putMissing(t *objectstore.Transaction) {
 }
 
 // effect carries out one effect of the machine.
-func (p *pg) effect(e peering.Effect) {
+func (p *pg) effect(e peering.Effect, stats *pginfo.Stats) {
 	d := p.s.d
 	switch e := e.(type) {
 	case peering.Send:
-		d.sendTo(p.s.osdmap, e.To, p.encode(e.Msg))
+		d.sendTo(p.s.osdmap, e.To, p.encode(e.Msg, stats))
 	case peering.WantUpThru:
 		d.post(func() { d.wantUpThru(e.Epoch) })
 	case peering.WantPGTemp:

@@ -28,21 +28,21 @@ func (p *pg) wireHead(h peering.Head) message.PGHead {
 		Epoch: h.Epoch, MinEpoch: h.Interval}
 }
 
-// encode is the message of a peering event that is sent.
-func (p *pg) encode(ev peering.Event) message.Body {
+// encode is the message of a peering event that is sent. The statistics are of the info's version.
+func (p *pg) encode(ev peering.Event, stats *pginfo.Stats) message.Body {
 	switch m := ev.(type) {
 	case peering.Query:
 		return &message.MOSDPGQuery2{PGHead: p.wireHead(m.Head), Kind: uint8(m.Kind),
 			Since: m.Since, History: encode(&m.History)}
 	case peering.Notify:
-		m.Info.Stats = p.stats
+		m.Info.Stats = *stats
 		return &message.MOSDPGNotify2{PGHead: p.wireHead(m.Head), Info: encode(&m.Info),
 			Intervals: encode(&m.Past), Leases: p.promises()}
 	case peering.InfoMsg:
-		m.Info.Stats = p.stats
+		m.Info.Stats = *stats
 		return &message.MOSDPGInfo2{PGHead: p.wireHead(m.Head), Info: encode(&m.Info)}
 	case peering.LogMsg:
-		m.Info.Stats = p.stats
+		m.Info.Stats = *stats
 		return p.encodeLog(m)
 	case peering.Remove:
 		return &message.MOSDPGRemove{PGHead: p.wireHead(m.Head)}

@@ -480,7 +480,7 @@ func (p *pg) pieceDurable(from int32, o ceph.HObject, progress message.Progress,
 		return
 	}
 	p.stats.Recovered++
-	p.apply(p.m.Recovered())
+	p.apply(p.settled().Recovered())
 	p.unblock(o)
 	p.recoverObject(o)
 	p.recover()
@@ -529,12 +529,11 @@ func (p *pg) onPushReply(from int32, r *message.PushReply) {
 	if ps.scan[from] {
 		p.backfilledObject(from, r.Object)
 	}
-	effects := p.m.PeerRecovered(from, r.Object)
+	p.apply(p.settled().PeerRecovered(from, r.Object))
 	if len(ps.to) == 0 {
 		p.endPush(r.Object)
 		p.unblock(r.Object)
 	}
-	p.apply(effects)
 	p.recover()
 }
 

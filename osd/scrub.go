@@ -153,7 +153,7 @@ func (p *pg) removeUnexpected(osd int32, r *scrub.Record) {
 // Finished stores the statistics, tells the members, and goes on with what is missing now.
 func (p scrubHost) Finished(deep, clean bool) {
 	p.recount = nil // this scrub has counted
-	p.apply(p.m.Scrubbed(deep, clean, ceph.TimeOf(p.s.now)))
+	p.apply(p.settled().Scrubbed(deep, clean, ceph.TimeOf(p.s.now)))
 	p.recover()
 }
 

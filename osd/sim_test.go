@@ -561,17 +561,33 @@ func TestSim(t *testing.T) {
 		if *simSeed != 0 {
 			seed = *simSeed
 		}
-		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			s := newSim(t, seed, 3+int(seed%3))
-			defer func() {
-				if t.Failed() {
-					t.Logf("replay: go test ./osd -run TestSim -sim.seed=%d", seed)
-				}
-			}()
-			s.run(6000)
-		})
-		if !ok || *simSeed != 0 {
+		if ok := t.Run(fmt.Sprint(seed), simulate(seed)); !ok || *simSeed != 0 {
 			return
 		}
+	}
+}
+
+// TestSimKept runs the seeds that have found faults.
+func TestSimKept(t *testing.T) {
+	for _, seed := range keptSeeds {
+		t.Run(fmt.Sprint(seed), simulate(seed))
+	}
+}
+
+var keptSeeds = []uint64{
+	479, 20125, // counts were ahead of the version that they were sent with
+	167, 10178, 10235, 20066, 30061, // a restart removed PGs that a split had made
+	20085, 30429, // a slot that was revoked left its bytes behind
+}
+
+func simulate(seed uint64) func(*testing.T) {
+	return func(t *testing.T) {
+		s := newSim(t, seed, 3+int(seed%3))
+		defer func() {
+			if t.Failed() {
+				t.Logf("replay: go test ./osd -run TestSim -sim.seed=%d", seed)
+			}
+		}()
+		s.run(6000)
 	}
 }

@@ -67,7 +67,7 @@ func (p *pg) remoteSlot(seq uint64, granted bool) {
 	_, primary := p.m.Acting()
 	p.sendReserve(primary, kind, p.lent)
 	if !granted {
-		p.lent = reserve.Effect{}
+		p.returnLent() // what it would have brought does not come
 	}
 }
 
