@@ -232,8 +232,11 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 		return
 	}
 	if writes && p.scrub.Holds(op.object) {
-		p.scrubHeld = append(p.scrubHeld, op)
+		p.queue(ob, op) // and whatever comes after it
 		op.Mark(optrack.ForScrub, p.s.now)
+		if !slices.Contains(p.scrubHeld, ob) {
+			p.scrubHeld = append(p.scrubHeld, ob)
+		}
 		return
 	}
 	if ob.state == nil {

@@ -63,7 +63,7 @@ type pg struct {
 	queued    bool           // in the shard's background work
 	forced    pgstat.State   // by operators
 	scrub     scrub.Scrubber
-	scrubHeld []*clientOp // until their objects are scrubbed
+	scrubHeld []*object // with writes that wait until they are scrubbed
 
 	first objectstore.Transaction // goes before what is stored next
 

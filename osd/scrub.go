@@ -75,8 +75,10 @@ func (p scrubHost) Slot(take bool) bool {
 func (p scrubHost) Freed() {
 	held := p.scrubHeld
 	p.scrubHeld = nil
-	for _, op := range held {
-		p.do(op)
+	for _, ob := range held {
+		if ob.inflight == 0 && !ob.blocked {
+			p.runWaiting(ob)
+		}
 	}
 }
 

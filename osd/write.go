@@ -245,7 +245,6 @@ func (p *pg) takeOps() []*clientOp {
 		out = append(out, ob.waiting...)
 		ob.waiting = nil
 	}
-	out = append(out, p.scrubHeld...)
 	out = append(out, p.waiting...)
 	p.waiting, p.scrubHeld = nil, nil
 	return out
