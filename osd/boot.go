@@ -22,7 +22,8 @@ type bootState struct {
 	beacon   time.Time
 	alive    ceph.Epoch // up_thru wanted
 	aliveAt  time.Time
-	rejoined time.Time
+	rejoin   bool                  // wanted until this OSD is seen marked down
+	rejoined time.Time             // when it was last asked for
 	temp     map[ceph.PGID][]int32 // pg_temp wanted
 	tempAt   time.Time             // of the last request for it
 	fullAt   time.Time             // of the last MOSDFull
@@ -134,6 +135,7 @@ func (d *Daemon) checkDown(m *osdmap.Map) {
 		return
 	}
 	d.log.Warn("marked down but running: booting again", "epoch", m.Epoch)
+	d.boot.rejoin = false
 	d.booted.Store(false)
 	d.addrs = d.renew()
 	d.boot.target = m.Epoch
@@ -144,8 +146,12 @@ func (d *Daemon) checkDown(m *osdmap.Map) {
 // left when messages were lost that a session should have kept.
 func (d *Daemon) rejoin() {
 	m := d.osdmap.Load()
-	if !d.booted.Load() || d.now().Sub(d.boot.rejoined) < bootLimit {
+	if !d.booted.Load() {
 		return
+	}
+	d.boot.rejoin = true
+	if d.now().Sub(d.boot.rejoined) < bootLimit {
+		return // bootTick asks again
 	}
 	d.boot.rejoined = d.now()
 	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.addrs,
@@ -167,6 +173,9 @@ func (d *Daemon) bootTick(now time.Time) {
 		return
 	}
 	b := &d.boot
+	if b.rejoin {
+		d.rejoin()
+	}
 	if b.alive != 0 && now.Sub(b.aliveAt) > bootEvery {
 		d.sendAlive()
 	}

@@ -142,7 +142,7 @@ func (p *pg) older(o ceph.HObject, have ceph.Eversion) (int32, ceph.Eversion) {
 	}
 	for _, osd := range p.m.Peers() {
 		peer := p.m.Peer(osd)
-		if peer.Missing == nil || !p.s.osdmap.IsUp(osd) || p.recovery.bad[osd][o] {
+		if peer.Missing == nil || !p.s.osdmap.IsUp(osd) || p.recovery.bad.Has(osd, o) {
 			continue
 		}
 		if it, ok := peer.Missing.Get(o); ok && have.Less(it.Have) {

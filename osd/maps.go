@@ -141,11 +141,11 @@ func (d *Daemon) notePools(old, m *osdmap.Map) {
 	}
 	for id, p := range m.Pools {
 		if old == nil || old.Pools[id] == nil {
-			d.super.Pools[id] = poolLife{m.Epoch, p.PGNum}
+			d.super.Pools[id] = poolLife{Created: m.Epoch, Fewest: p.PGNum}
 			continue
 		}
 		if l, ok := d.super.Pools[id]; ok {
-			l.fewest = min(l.fewest, p.PGNum)
+			l.Fewest = min(l.Fewest, p.PGNum)
 			d.super.Pools[id] = l
 		}
 	}

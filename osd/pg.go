@@ -50,6 +50,7 @@ type pg struct {
 
 	ackTo  ceph.Eversion // replica: what the primary may be told is durable
 	ackNow bool
+	repops objectstore.Chain // replica: a write that is refused here stops those behind it
 
 	lease     lease
 	waits     bool // activated, but an earlier primary may still serve
@@ -84,22 +85,6 @@ type object struct {
 	waiting           []*clientOp
 	blocked           bool // by recovery of this object
 	wanted            bool // by backfill, once no write is in flight
-}
-
-// stored is what the store keeps of a PG copy besides its log and missing set.
-type stored struct {
-	Info  pginfo.Info
-	Past  pginfo.PastIntervals
-	Epoch ceph.Epoch // of the map that the copy had got to
-}
-
-// Denc is a section of our own.
-func (s *stored) Denc(c *denc.Coder) {
-	sec := c.Begin(1, 1)
-	s.Info.Denc(c)
-	s.Past.Denc(c)
-	s.Epoch.Denc(c)
-	sec.End()
 }
 
 func infoKey(id ceph.SPG) string       { return metaPG + id.String() + "/info" }
@@ -433,7 +418,7 @@ func (p *pg) effect(e peering.Effect, stats *pginfo.Stats) {
 		p.serve()
 	case peering.ReplicaActivated:
 		p.next = p.m.Info().LastUpdate
-		p.ackTo, p.ackNow = p.next, false
+		p.ackTo, p.ackNow, p.repops = p.next, false, objectstore.Chain{}
 	case peering.Delete:
 		p.startDelete()
 	case peering.StateChanged:

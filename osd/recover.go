@@ -22,8 +22,10 @@ import (
 type recoveryState struct {
 	pulls  map[ceph.HObject]*pull
 	pushes map[ceph.HObject]*push
-	// bad are copies that did not have what they should: not asked again in this interval.
-	bad     map[int32]map[ceph.HObject]bool
+	// bad are copies that did not have what they should: not asked until they have been replaced.
+	bad recovery.Copies
+	// refused are copies that were sent to an OSD that did not take them: tried again later.
+	refused recovery.Copies
 	targets map[int32]*recovery.Chunk
 	copied  map[int32]int64
 	unfound map[ceph.HObject]bool // no copy that is up has them
@@ -34,7 +36,7 @@ type recoveryState struct {
 
 func (r *recoveryState) reset() {
 	*r = recoveryState{pulls: map[ceph.HObject]*pull{}, pushes: map[ceph.HObject]*push{},
-		bad: map[int32]map[ceph.HObject]bool{}, targets: map[int32]*recovery.Chunk{},
+		bad: recovery.Copies{}, refused: recovery.Copies{}, targets: map[int32]*recovery.Chunk{},
 		copied: map[int32]int64{}, unfound: map[ceph.HObject]bool{}}
 }
 
@@ -45,15 +47,6 @@ type pull struct {
 	part recovery.Part // what of it
 	// revert: need is an older version, to which the object goes back.
 	revert bool
-}
-
-// A push is an object on its way to other copies.
-type push struct {
-	version ceph.Eversion
-	to      map[int32]message.Progress
-	parts   map[int32]recovery.Part // what of it, by whom it goes to
-	// backfill targets are told apart from copies that know they lack the object.
-	scan map[int32]bool
 }
 
 // endRecovery forgets what was under way in an interval.
@@ -76,6 +69,7 @@ func (p *pg) recoveryTick() {
 	if !p.active || p.m.IsClean() {
 		return
 	}
+	clear(p.recovery.refused)
 	for o := range p.recovery.unfound {
 		if it, ok := p.m.Missing().Get(o); !ok || p.source(o, it.Need) >= 0 {
 			delete(p.recovery.unfound, o)
@@ -170,7 +164,7 @@ func (p *pg) unreadable(ob *object, op *clientOp, writes bool) bool {
 func (p *pg) startPull(o ceph.HObject) {
 	r := &p.recovery
 	it, ok := p.m.Missing().Get(o)
-	if !ok || r.pulls[o] != nil {
+	if !ok || r.pulls[o] != nil || r.refused.Has(p.s.d.opt.ID, o) {
 		return
 	}
 	from := p.source(o, it.Need)
@@ -220,7 +214,7 @@ func (p *pg) headTo() message.PGHead {
 func (p *pg) source(o ceph.HObject, need ceph.Eversion) int32 {
 	for _, osd := range p.m.Peers() {
 		peer := p.m.Peer(osd)
-		if p.recovery.bad[osd][o] || !p.s.osdmap.IsUp(osd) || peer.Info.LastUpdate.Less(need) ||
+		if p.recovery.bad.Has(osd, o) || !p.s.osdmap.IsUp(osd) || peer.Info.LastUpdate.Less(need) ||
 			o.Compare(peer.Info.LastBackfill) > 0 {
 			continue
 		}
@@ -230,80 +224,6 @@ func (p *pg) source(o ceph.HObject, need ceph.Eversion) int32 {
 		return osd
 	}
 	return -1
-}
-
-// startPush sends an object that the primary has to the copies that lack it. Writes to it wait.
-func (p *pg) startPush(o ceph.HObject) {
-	have := map[int32]ceph.Eversion{}
-	for _, osd := range p.members {
-		if peer := p.m.Peer(osd); peer != nil && peer.Missing != nil {
-			if it, ok := peer.Missing.Get(o); ok {
-				have[osd] = it.Have
-			}
-		}
-	}
-	p.push(o, have, nil)
-}
-
-// push begins a push to copies that have some versions, unless one of the object is under way or a
-// write of it is in flight.
-func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]bool) bool {
-	r := &p.recovery
-	if r.pushes[o] != nil || len(have) == 0 {
-		return false
-	}
-	ob := p.object(o)
-	if ob.inflight > 0 {
-		ob.wanted = true // the end of the write tries again
-		return false
-	}
-	st, err := ops.LoadState(p.s.d.store, p.id, o)
-	if err != nil || !st.Exists {
-		p.pushFailed(o, err)
-		return false
-	}
-	ob.blocked = true
-	ps := &push{version: st.Info.Version, to: map[int32]message.Progress{}, scan: scan,
-		parts: map[int32]recovery.Part{}}
-	r.pushes[o] = ps
-	p.s.moveBegun()
-	targets := slices.Sorted(maps.Keys(have))
-	for _, osd := range targets {
-		ps.to[osd], ps.parts[osd] = recovery.Start(), p.part(o, have[osd], ps.version)
-	}
-	for _, osd := range targets {
-		p.sendPush(o, osd, ps.to[osd])
-	}
-	return true
-}
-
-// pushFailed handles an object that should be here and is not readable: it becomes missing.
-func (p *pg) pushFailed(o ceph.HObject, err error) {
-	p.s.d.log.Error("object can't be pushed", "pg", p.id, "oid", o, "err", err)
-	if errors.Is(err, objectstore.ErrFailed) {
-		p.s.d.fail(err)
-		return
-	}
-	if v, ok := p.m.Log().Latest(o); ok {
-		p.m.MarkMissing(o, v)
-		p.store(0)
-		p.startPull(o)
-	}
-}
-
-func (p *pg) sendPush(o ceph.HObject, osd int32, from message.Progress) {
-	ps := p.recovery.pushes[o]
-	chunk, err := p.read(o, from, ps.parts[osd])
-	if err != nil || chunk.After.Error {
-		p.pushFailed(o, err)
-		return
-	}
-	chunk.Version = ps.version
-	ps.to[osd] = chunk.After
-	p.stats.RecoveredBytes += int64(len(chunk.Content))
-	p.stats.RecoveredKeys += int64(len(chunk.Omap))
-	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGPush{PGHead: p.headTo(),
-		Pushes: []message.Push{chunk}})
 }
 
 // read is the next piece of an object.
@@ -371,8 +291,7 @@ func (p *pg) onPush(from int32, ps *message.Push, msg *message.Message) {
 	if !p.hasBase(ps) {
 		msg.Release()
 		if pulled {
-			p.recovery.pulls[o].part = recovery.Part{}
-			p.sendPull(o, recovery.Start())
+			p.pullWhole(o)
 		} else {
 			p.replyPush(from, o, ceph.EAGAIN.Result())
 		}
@@ -391,15 +310,51 @@ func (p *pg) onPush(from int32, ps *message.Push, msg *message.Message) {
 		ob.state = nil
 	}
 	complete := recovery.Complete(ps)
+	was, lacks := p.m.Missing().Get(o)
 	if complete {
+		p.store(0) // so that only this object leaves the missing set with the push
 		p.recovered(&t, o, ps.Version)
 	}
-	progress := ps.After
-	p.s.submit(pending{pg: p, txn: &t, durable: func() {
+	progress, whole := ps.After, ps.Base.IsZero()
+	p.s.submit(pending{pg: p, txn: &t, done: func(err error) {
+		if err == nil {
+			return
+		}
+		msg.Release()
+		if lacks && complete {
+			p.m.MarkMissing(o, was.Need)
+		}
+		p.pieceRefused(from, o, whole, err)
+	}, durable: func() {
 		msg.Release()
 		p.pieceDurable(from, o, progress, complete, pulled)
 	}})
 	p.s.flush()
+}
+
+// pieceRefused handles a piece of an object that the store does not take. If it was to change what
+// is here, that may be damaged: the whole object is needed. Else it is tried again later.
+func (p *pg) pieceRefused(from int32, o ceph.HObject, whole bool, err error) {
+	p.s.d.log.Error("a copy of an object is not possible here", "pg", p.id, "oid", o, "err", err)
+	again := errors.Is(err, objectstore.ErrCorrupt) && !whole
+	switch {
+	case !p.primary && again:
+		p.replyPush(from, o, ceph.EAGAIN.Result())
+	case !p.primary:
+		p.replyPush(from, o, ceph.ResultOf(err))
+	case again:
+		p.pullWhole(o)
+	default:
+		p.recovery.refused.Add(p.s.d.opt.ID, o)
+		p.endPull(o)
+		p.recover()
+	}
+}
+
+// pullWhole begins a pull again, of the whole object.
+func (p *pg) pullWhole(o ceph.HObject) {
+	p.recovery.pulls[o].part = recovery.Part{}
+	p.sendPull(o, recovery.Start())
 }
 
 // hasBase says whether the version is here that a push changes.
@@ -438,10 +393,7 @@ func (p *pg) wanted(from int32, ps *message.Push) bool {
 		return true
 	}
 	p.s.d.log.Warn("a copy lacks what it should have", "pg", p.id, "oid", ps.Object, "osd", from)
-	if r.bad[from] == nil {
-		r.bad[from] = map[ceph.HObject]bool{}
-	}
-	r.bad[from][ps.Object] = true
+	r.bad.Add(from, ps.Object)
 	p.endPull(ps.Object)
 	p.startPull(ps.Object)
 	return false
@@ -490,51 +442,6 @@ func (p *pg) pieceDurable(from int32, o ceph.HObject, progress message.Progress,
 func (p *pg) endPull(o ceph.HObject) {
 	delete(p.recovery.pulls, o)
 	p.s.moveEnded(1)
-}
-
-// endPush ends a push to all copies.
-func (p *pg) endPush(o ceph.HObject) {
-	delete(p.recovery.pushes, o)
-	p.s.moveEnded(1)
-}
-
-func (p *pg) replyPush(to int32, o ceph.HObject, result int32) {
-	p.s.d.sendTo(p.s.osdmap, to, &message.MOSDPGPushReply{PGHead: p.headTo(),
-		Replies: []message.PushReply{{Object: o, Result: result}}})
-}
-
-// onPushReply goes on with a push: with its next piece, or with the next object.
-func (p *pg) onPushReply(from int32, r *message.PushReply) {
-	ps := p.recovery.pushes[r.Object]
-	if ps == nil {
-		return
-	}
-	progress, ok := ps.to[from]
-	if !ok {
-		return
-	}
-	if r.Result != 0 {
-		p.s.d.log.Error("push failed", "pg", p.id, "oid", r.Object, "osd", from,
-			"err", ceph.ErrorOf(r.Result))
-		delete(ps.parts, from)
-		p.sendPush(r.Object, from, recovery.Start())
-		return
-	}
-	if !progress.DataComplete || !progress.OmapComplete {
-		p.sendPush(r.Object, from, progress)
-		return
-	}
-	delete(ps.to, from)
-	p.stats.Recovered++
-	if ps.scan[from] {
-		p.backfilledObject(from, r.Object)
-	}
-	p.apply(p.settled().PeerRecovered(from, r.Object))
-	if len(ps.to) == 0 {
-		p.endPush(r.Object)
-		p.unblock(r.Object)
-	}
-	p.recover()
 }
 
 // unblock lets the requests for an object go on.

@@ -80,8 +80,9 @@ func (s *shard) putBack(rest []event) bool {
 func (d *Daemon) begin(newest *osdmap.Map) {
 	first := newest.Epoch
 	for id, l := range d.super.Pools {
-		if p := newest.Pools[id]; l.fewest == 0 && p != nil {
-			d.super.Pools[id] = poolLife{l.created, p.PGNum} // noted by a version without splitting
+		if p := newest.Pools[id]; l.Fewest == 0 && p != nil {
+			// noted by a version without splitting
+			d.super.Pools[id] = poolLife{Created: l.Created, Fewest: p.PGNum}
 		}
 	}
 	for _, s := range d.shards {

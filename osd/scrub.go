@@ -116,25 +116,16 @@ func (p scrubHost) Repair(records []scrub.Record) int {
 			case r.Remove:
 				p.removeUnexpected(osd, r)
 			case osd == p.s.d.opt.ID:
-				p.markBad(osd, r.Object)
+				p.recovery.bad.Add(osd, r.Object)
 				p.m.MarkMissing(r.Object, v)
 				delete(p.objects, r.Object)
 			default:
-				p.markBad(osd, r.Object)
+				p.recovery.bad.Add(osd, r.Object)
 				p.m.MarkPeerMissing(osd, r.Object, v)
 			}
 		}
 	}
 	return fixed
-}
-
-// markBad keeps a copy of an object from being asked for it in this interval.
-func (p *pg) markBad(osd int32, o ceph.HObject) {
-	r := &p.recovery
-	if r.bad[osd] == nil {
-		r.bad[osd] = map[ceph.HObject]bool{}
-	}
-	r.bad[osd][o] = true
 }
 
 // removeUnexpected removes what the log says was deleted.

@@ -280,7 +280,11 @@ func (s *shard) flush() {
 	done := s.completion(batch)
 	s.subs = s.subs[:0]
 	for i := range batch {
-		s.subs = append(s.subs, objectstore.Submission{Transaction: batch[i].txn, Done: done.one})
+		sub := objectstore.Submission{Transaction: batch[i].txn, Done: done.one}
+		if batch[i].repop != nil {
+			sub.Chain = &batch[i].pg.repops
+		}
+		s.subs = append(s.subs, sub)
 	}
 	errs := s.d.store.SubmitAll(s.subs)
 	s.d.counters.Apply.Observe(s.d.now().Sub(done.start))

@@ -88,16 +88,16 @@ func (s *shard) makePGs() {
 	for _, id := range slices.Sorted(maps.Keys(s.pools)) {
 		life := s.pools[id]
 		pool := s.osdmap.Pools[id]
-		if pool == nil || life.created == 0 {
+		if pool == nil || life.Created == 0 {
 			continue
 		}
-		for seed := range min(pool.PGNum, life.fewest) {
+		for seed := range min(pool.PGNum, life.Fewest) {
 			pg := ceph.SPG{PGID: ceph.PGID{Pool: id, Seed: seed}, Shard: ceph.NoShard}
 			if s.d.shardOf(pg) != s || s.pgs[pg] != nil {
 				continue
 			}
 			if _, _, _, primary := s.osdmap.PGToUpActing(pg.PGID); primary == s.d.opt.ID {
-				s.makePG(pg, life.created)
+				s.makePG(pg, life.Created)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/osd/records"
 	"glue/store/objectstore"
 )
 
@@ -17,56 +18,11 @@ const (
 	metaPG    = "pg/" // + PG + "/info" or "/missing/" + object
 )
 
-// A superblock is what a store says of the OSD that it belongs to (OSDSuperblock).
-type superblock struct {
-	FSID      ceph.UUID
-	UUID      ceph.UUID
-	Whoami    int32
-	Oldest    ceph.Epoch // maps kept; zero for none
-	Newest    ceph.Epoch
-	CleanThru ceph.Epoch // the newest map at a clean shutdown
-	// Pools are the pools of which all maps have been seen.
-	Pools map[int64]poolLife
-}
-
-// A poolLife is what later maps do not say of a pool.
-type poolLife struct {
-	created ceph.Epoch // when the pool appeared
-	// fewest is the smallest pg_num so far: PGs above it come from others, by splitting.
-	fewest uint32
-}
-
-// Denc is a section of our own.
-func (s *superblock) Denc(c *denc.Coder) {
-	sec := c.Begin(2, 1)
-	s.FSID.Denc(c)
-	s.UUID.Denc(c)
-	c.I32(&s.Whoami)
-	s.Oldest.Denc(c)
-	s.Newest.Denc(c)
-	s.CleanThru.Denc(c)
-	denc.MapFunc(c, &s.Pools, (*denc.Coder).I64,
-		func(c *denc.Coder, l *poolLife) { l.created.Denc(c) })
-	if sec.V >= 2 {
-		s.fewest(c)
-	}
-	sec.End()
-}
-
-// fewest is that part of the pools' lives, which came with version 2.
-func (s *superblock) fewest(c *denc.Coder) {
-	counts := map[int64]uint32{}
-	for id, l := range s.Pools {
-		counts[id] = l.fewest
-	}
-	denc.MapFunc(c, &counts, (*denc.Coder).I64, (*denc.Coder).U32)
-	if c.Encoding() {
-		return
-	}
-	for id, l := range s.Pools {
-		s.Pools[id] = poolLife{l.created, counts[id]}
-	}
-}
+type (
+	superblock = records.Superblock
+	poolLife   = records.PoolLife
+	stored     = records.PG
+)
 
 // openSuper reads the superblock, or makes one for an empty store. A store of another cluster or
 // OSD is refused.

@@ -1,6 +1,7 @@
 package osd
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -302,13 +303,11 @@ func errors0(err error) error {
 	return err
 }
 
-// repopTaken notes a replica's write. A replica that can't write what its primary has written must
-// not go on.
+// repopTaken notes a replica's write.
 func (p *pg) repopTaken(pend *pending, err error) {
 	r := pend.repop
 	if err != nil {
-		p.s.d.fail(fmt.Errorf("pg %v: write %v of the primary is not possible here: %w",
-			p.id, r.version, err))
+		p.repopRefused(r, err)
 		return
 	}
 	reads, readKiB := p.stats.Reads, p.stats.ReadKiB
@@ -325,6 +324,20 @@ func (p *pg) repopTaken(pend *pending, err error) {
 		p.m.Trim(r.trim)
 	}
 	r.entry = nil
+}
+
+// repopRefused handles a write of the primary that the store does not take, for lack of space or
+// since it changes a part of a damaged block. None behind it may be taken, so this copy is to peer
+// anew: its log lacks the write then, and it gets the object as a whole.
+func (p *pg) repopRefused(r *repop, err error) {
+	r.msg.Release()
+	if errors.Is(err, objectstore.ErrBehind) {
+		return
+	}
+	p.s.d.log.Error("a write of the primary is not possible here: peering anew", "pg", p.id,
+		"oid", r.entry.Object, "version", r.version, "err", err)
+	p.next = p.m.Info().LastUpdate
+	p.s.d.post(p.s.d.rejoin)
 }
 
 // sendAck tells the primary up to where this copy is durable.

@@ -314,15 +314,7 @@ func (s *Store) SubmitAll(batch []objectstore.Submission) []error {
 	s.q.mu.Lock()
 	s.q.corked = true
 	s.q.mu.Unlock()
-	var errs []error
-	for i, sub := range batch {
-		if err := s.Submit(sub.Transaction, sub.Done); err != nil {
-			if errs == nil {
-				errs = make([]error, len(batch))
-			}
-			errs[i] = err
-		}
-	}
+	errs := objectstore.SubmitEach(batch, s.Submit)
 	s.uncork()
 	return errs
 }

@@ -126,17 +126,17 @@ func (s *Store) Crash() *Store {
 func (s *Store) Submit(t *objectstore.Transaction, done func(error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.submit(objectstore.Submission{Transaction: t, Done: done})
+	return s.submit(t, done)
 }
 
-func (s *Store) submit(sub objectstore.Submission) error {
+func (s *Store) submit(t *objectstore.Transaction, done func(error)) error {
 	if s.closed {
 		return objectstore.ErrFailed
 	}
-	if err := s.now.apply(sub.Transaction, s.opts.TotalBytes); err != nil {
+	if err := s.now.apply(t, s.opts.TotalBytes); err != nil {
 		return err
 	}
-	s.pending = append(s.pending, sub)
+	s.pending = append(s.pending, objectstore.Submission{Transaction: t, Done: done})
 	s.wake.Signal()
 	return nil
 }
@@ -145,16 +145,7 @@ func (s *Store) submit(sub objectstore.Submission) error {
 func (s *Store) SubmitAll(batch []objectstore.Submission) []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
-	for i, sub := range batch {
-		if err := s.submit(sub); err != nil {
-			if errs == nil {
-				errs = make([]error, len(batch))
-			}
-			errs[i] = err
-		}
-	}
-	return errs
+	return objectstore.SubmitEach(batch, s.submit)
 }
 
 // object runs f on the object under the read lock.

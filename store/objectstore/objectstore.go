@@ -22,6 +22,8 @@ var (
 	ErrCorrupt = errors.New("stored data is corrupt")
 	// ErrFailed is a store that stopped because a write or sync failed. The daemon must exit.
 	ErrFailed = errors.New("store has failed")
+	// ErrBehind is a transaction that was not tried, since one before it in its chain was refused.
+	ErrBehind = errors.New("a transaction before it was refused")
 )
 
 // A Stat is the shape of an object.
@@ -49,7 +51,8 @@ type Store interface {
 	// not block. The byte slices in t must stay unchanged until then, and are not kept after it.
 	Submit(t *Transaction, done func(error)) error
 	// SubmitAll is Submit for several transactions that should share one sync. The error of entry
-	// i is in the returned slice, nil if all are accepted.
+	// i is in the returned slice, nil if all are accepted. One that is refused stops those of its
+	// chain that come after it, and no others.
 	SubmitAll(batch []Submission) []error
 
 	// Read returns length bytes at off, fewer at the end of the object; length 0 reads to the end.
@@ -104,6 +107,34 @@ type Loan struct {
 type Submission struct {
 	Transaction *Transaction
 	Done        func(error)
+	Chain       *Chain // may be nil
+}
+
+// A Chain ties submissions together, of one batch or of several: when one of them is refused, those
+// behind it are refused too, with ErrBehind. It belongs to the goroutine that submits; the zero
+// value is whole.
+type Chain struct{ broken bool }
+
+// SubmitEach is a store's SubmitAll, made of its Submit.
+func SubmitEach(batch []Submission, submit func(*Transaction, func(error)) error) []error {
+	var errs []error
+	for i := range batch {
+		sub, err := &batch[i], ErrBehind
+		if sub.Chain == nil || !sub.Chain.broken {
+			err = submit(sub.Transaction, sub.Done)
+		}
+		if err == nil {
+			continue
+		}
+		if errs == nil {
+			errs = make([]error, len(batch))
+		}
+		errs[i] = err
+		if sub.Chain != nil {
+			sub.Chain.broken = true
+		}
+	}
+	return errs
 }
 
 // An OmapPair is one key and its value.

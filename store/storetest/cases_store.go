@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -309,6 +310,49 @@ func caseDoneOrder(e *env) {
 	}
 	if err := <-ok; err != nil {
 		e.Fatal(err)
+	}
+	caseChains(e)
+}
+
+// caseChains has a refused transaction stop what is behind it in its chain, also in later batches.
+func caseChains(e *env) {
+	var one, other objectstore.Chain
+	var batch []objectstore.Submission
+	ok := make(chan error, 3)
+	add := func(o int, remove bool, c *objectstore.Chain) {
+		var t tx
+		if remove {
+			t.Remove(spg(0), Object(o))
+		} else {
+			t.Touch(spg(0), Object(o))
+		}
+		batch = append(batch, objectstore.Submission{Transaction: &t, Chain: c,
+			Done: func(err error) { ok <- err }})
+	}
+	add(30, false, &one)
+	add(31, true, &one) // there is none
+	add(32, false, &one)
+	add(33, false, &other)
+	add(34, false, nil)
+	errs := e.SubmitAll(batch)
+	if len(errs) != 5 || errs[0] != nil || !errors.Is(errs[1], ceph.ENOENT) ||
+		!errors.Is(errs[2], objectstore.ErrBehind) || errs[3] != nil || errs[4] != nil {
+		e.Fatal(errs)
+	}
+	for range 3 {
+		if err := <-ok; err != nil {
+			e.Fatal(err)
+		}
+	}
+	batch = nil
+	add(35, false, &one)
+	if errs := e.SubmitAll(batch); len(errs) != 1 || !errors.Is(errs[0], objectstore.ErrBehind) {
+		e.Fatal(errs)
+	}
+	for o, want := range map[int]bool{30: true, 32: false, 33: true, 34: true, 35: false} {
+		if _, err := e.Stat(spg(0), Object(o)); (err == nil) != want {
+			e.Errorf("object %d: %v", o, err)
+		}
 	}
 }
 

@@ -1,0 +1,167 @@
+package osd
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"glue/ceph"
+	"glue/osd/ops"
+	"glue/osd/recovery"
+	"glue/store/objectstore"
+	"glue/wire/message"
+)
+
+// A push is an object on its way to other copies.
+type push struct {
+	version ceph.Eversion
+	to      map[int32]message.Progress
+	parts   map[int32]recovery.Part // what of it, by whom it goes to
+	// backfill targets are told apart from copies that know they lack the object.
+	scan map[int32]bool
+}
+
+// startPush sends an object that the primary has to the copies that lack it. Writes to it wait.
+func (p *pg) startPush(o ceph.HObject) {
+	have := map[int32]ceph.Eversion{}
+	for _, osd := range p.members {
+		peer := p.m.Peer(osd)
+		if peer != nil && peer.Missing != nil && !p.recovery.refused.Has(osd, o) {
+			if it, ok := peer.Missing.Get(o); ok {
+				have[osd] = it.Have
+			}
+		}
+	}
+	p.push(o, have, nil)
+}
+
+// push begins a push to copies that have some versions, unless one of the object is under way or a
+// write of it is in flight.
+func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]bool) bool {
+	r := &p.recovery
+	if r.pushes[o] != nil || len(have) == 0 {
+		return false
+	}
+	ob := p.object(o)
+	if ob.inflight > 0 {
+		ob.wanted = true // the end of the write tries again
+		return false
+	}
+	st, err := ops.LoadState(p.s.d.store, p.id, o)
+	if err != nil || !st.Exists {
+		p.pushFailed(o, err)
+		return false
+	}
+	ob.blocked = true
+	ps := &push{version: st.Info.Version, to: map[int32]message.Progress{}, scan: scan,
+		parts: map[int32]recovery.Part{}}
+	r.pushes[o] = ps
+	p.s.moveBegun()
+	targets := slices.Sorted(maps.Keys(have))
+	for _, osd := range targets {
+		ps.to[osd], ps.parts[osd] = recovery.Start(), p.part(o, have[osd], ps.version)
+	}
+	for _, osd := range targets {
+		p.sendPush(o, osd, ps.to[osd])
+	}
+	return true
+}
+
+// pushFailed handles an object that should be here and is not readable: it becomes missing.
+func (p *pg) pushFailed(o ceph.HObject, err error) {
+	p.s.d.log.Error("object can't be pushed", "pg", p.id, "oid", o, "err", err)
+	if errors.Is(err, objectstore.ErrFailed) {
+		p.s.d.fail(err)
+		return
+	}
+	if v, ok := p.m.Log().Latest(o); ok {
+		p.m.MarkMissing(o, v)
+		p.store(0)
+		p.startPull(o)
+	}
+}
+
+func (p *pg) sendPush(o ceph.HObject, osd int32, from message.Progress) {
+	ps := p.recovery.pushes[o]
+	chunk, err := p.read(o, from, ps.parts[osd])
+	if err != nil || chunk.After.Error {
+		p.pushFailed(o, err)
+		return
+	}
+	chunk.Version = ps.version
+	ps.to[osd] = chunk.After
+	p.stats.RecoveredBytes += int64(len(chunk.Content))
+	p.stats.RecoveredKeys += int64(len(chunk.Omap))
+	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGPush{PGHead: p.headTo(),
+		Pushes: []message.Push{chunk}})
+}
+
+// endPush ends a push to all copies.
+func (p *pg) endPush(o ceph.HObject) {
+	delete(p.recovery.pushes, o)
+	p.s.moveEnded(1)
+}
+
+func (p *pg) replyPush(to int32, o ceph.HObject, result int32) {
+	p.s.d.sendTo(p.s.osdmap, to, &message.MOSDPGPushReply{PGHead: p.headTo(),
+		Replies: []message.PushReply{{Object: o, Result: result}}})
+}
+
+// onPushReply goes on with a push: with its next piece, or with the next object.
+func (p *pg) onPushReply(from int32, r *message.PushReply) {
+	ps := p.recovery.pushes[r.Object]
+	if ps == nil {
+		return
+	}
+	progress, ok := ps.to[from]
+	if !ok {
+		return
+	}
+	if r.Result != 0 {
+		p.s.d.log.Error("push failed", "pg", p.id, "oid", r.Object, "osd", from,
+			"err", ceph.ErrorOf(r.Result))
+		if r.Result != ceph.EAGAIN.Result() {
+			p.pushRefused(from, r.Object)
+			return
+		}
+		delete(ps.parts, from)
+		p.sendPush(r.Object, from, recovery.Start())
+		return
+	}
+	if !progress.DataComplete || !progress.OmapComplete {
+		p.sendPush(r.Object, from, progress)
+		return
+	}
+	p.stats.Recovered++
+	p.recovery.bad.Remove(from, r.Object)
+	if ps.scan[from] {
+		p.backfilledObject(from, r.Object)
+	}
+	p.apply(p.settled().PeerRecovered(from, r.Object))
+	p.pushEnded(from, r.Object)
+	p.recover()
+}
+
+// pushRefused leaves an object to be sent again later to an OSD that does not take it now.
+func (p *pg) pushRefused(osd int32, o ceph.HObject) {
+	r := &p.recovery
+	r.refused.Add(osd, o)
+	if c := r.targets[osd]; c != nil && r.pushes[o].scan[osd] {
+		c.Failed(o)
+	}
+	p.pushEnded(osd, o)
+	p.recover()
+}
+
+// pushEnded ends a push to one copy, and lets the requests for the object go on after the last.
+func (p *pg) pushEnded(osd int32, o ceph.HObject) {
+	ps := p.recovery.pushes[o]
+	if ps == nil {
+		return
+	}
+	delete(ps.to, osd)
+	if len(ps.to) == 0 {
+		p.endPush(o)
+		p.unblock(o)
+	}
+}
