@@ -53,7 +53,7 @@ func (p *pg) backfillObject(osd int32, c *recovery.Chunk) bool {
 
 // copyTo sends an object to a target, or has it removed there when it is gone here.
 func (p *pg) copyTo(osd int32, c *recovery.Chunk, o ceph.HObject) bool {
-	if p.recovery.refused.Has(osd, o) {
+	if p.recovery.refused.Has(osd, o) || p.m.Missing().Has(o) {
 		return false
 	}
 	if p.recovery.pushes[o] != nil || p.object(o).inflight > 0 {

@@ -7,6 +7,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/cluster/osdmap"
+	"glue/osd/records"
 	"glue/wire/message"
 )
 
@@ -39,29 +40,6 @@ type promise struct {
 
 // end begins another interval, in which only what was promised still holds.
 func (l *lease) end() { *l = lease{promised: l.promised, heard: map[int32]bool{}} }
-
-// A promiseRecord is a promise on the wire: the time that is left.
-type promiseRecord struct {
-	osd    int32
-	upFrom ceph.Epoch
-	leftNS int64
-}
-
-// Denc is the fields.
-func (r *promiseRecord) Denc(c *denc.Coder) {
-	c.I32(&r.osd)
-	r.upFrom.Denc(c)
-	c.I64(&r.leftNS)
-}
-
-type promiseRecords []promiseRecord
-
-// Denc is a section of our own.
-func (r *promiseRecords) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	denc.List(c, (*[]promiseRecord)(r))
-	s.End()
-}
 
 // leaseTime is how long a lease of the pool is.
 func (p *pg) leaseTime() time.Duration {
@@ -98,11 +76,12 @@ func (p *pg) promise(osd int32, upFrom ceph.Epoch, left time.Duration) {
 
 // promises are those that still hold, for another primary.
 func (p *pg) promises() []byte {
-	var out promiseRecords
+	var out records.Promises
 	now := p.s.d.now()
 	for o, pr := range p.lease.promised {
 		if now.Before(pr.until) {
-			out = append(out, promiseRecord{o, pr.upFrom, int64(pr.until.Sub(now))})
+			out = append(out, records.Promise{OSD: o, UpFrom: pr.upFrom,
+				LeftNS: int64(pr.until.Sub(now))})
 		}
 	}
 	return encode(&out)
@@ -115,14 +94,14 @@ func (p *pg) hear(b message.Body) error {
 	switch b := b.(type) {
 	case *message.MOSDPGNotify2:
 		h = &b.PGHead
-		var list promiseRecords
+		var list records.Promises
 		if len(b.Leases) > 0 {
 			if err := denc.Unmarshal(b.Leases, &list, ceph.FeaturesAll); err != nil {
 				return fmt.Errorf("leases: %w", err)
 			}
 		}
 		for _, r := range list {
-			p.promise(r.osd, r.upFrom, min(time.Duration(r.leftNS), 2*p.leaseTime()))
+			p.promise(r.OSD, r.UpFrom, min(time.Duration(r.LeftNS), 2*p.leaseTime()))
 		}
 	case *message.MOSDPGInfo2:
 		h = &b.PGHead

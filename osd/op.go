@@ -140,7 +140,7 @@ func (p *pg) check(op *clientOp) bool {
 		return false
 	}
 	op.need = need
-	if makesSnapshot(&op.need) {
+	if ops.MakesSnapshot(&op.need) {
 		p.answer(op, ceph.EOPNOTSUPP.Result())
 		return false
 	}
@@ -154,17 +154,6 @@ func (p *pg) check(op *clientOp) bool {
 		return false
 	}
 	return true
-}
-
-// makesSnapshot says whether a request gives an image a snapshot. While there are no clones, no
-// object of the image could be written after that, so the snapshot is what has to be refused.
-func makesSnapshot(n *ops.Need) bool {
-	for _, c := range n.Classes {
-		if c.Class == "rbd" && c.Method == "snapshot_add" {
-			return true
-		}
-	}
-	return false
 }
 
 // allowed asks the session's capabilities.
@@ -210,6 +199,12 @@ func (ob *object) idle() bool {
 	return ob.inflight == 0 && len(ob.waiting) == 0 && !ob.blocked
 }
 
+// queueFirst has a request wait that was before all others that wait for its object.
+func (p *pg) queueFirst(ob *object, op *clientOp) {
+	ob.waiting = slices.Insert(ob.waiting, 0, op)
+	op.Mark(optrack.ForObject, p.s.now)
+}
+
 func (p *pg) queue(ob *object, op *clientOp) {
 	ob.waiting = append(ob.waiting, op)
 	op.Mark(optrack.ForObject, p.s.now)
@@ -220,6 +215,10 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 	writes := op.need.WriteOrdered()
 	if ob.batched > 0 {
 		p.s.flush() // the log and the store have to know of what came before
+		if len(ob.waiting) > 0 || ob.blocked {
+			p.queue(ob, op) // what came before has found damage
+			return
+		}
 	}
 	if op.need.MayWrite() && op.sess != nil && p.duplicate(op) {
 		return
@@ -301,19 +300,11 @@ func (p *pg) execute(ob *object, op *clientOp) {
 			return
 		}
 		p.startWrite(ob, op, &req, &out)
-	case out.Log == ops.LogError && op.sess != nil && !onlyWatches(op.m.Ops):
+	case out.Log == ops.LogError && op.sess != nil && !ops.OnlyWatches(op.m.Ops):
 		p.startWrite(ob, op, &req, &out)
 	default:
 		p.finishRead(ob, op, &out)
 	}
-}
-
-// onlyWatches says whether a request is one of those that watchers repeat all the time; doing it
-// twice is no harm.
-func onlyWatches(list []message.OSDOp) bool {
-	return !slices.ContainsFunc(list, func(o message.OSDOp) bool {
-		return o.Code != message.OpWatch
-	})
 }
 
 // finishRead answers a request that changes nothing. One that could have written is answered in

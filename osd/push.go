@@ -62,9 +62,11 @@ func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]b
 		ps.to[osd], ps.parts[osd] = recovery.Start(), p.part(o, have[osd], ps.version)
 	}
 	for _, osd := range targets {
-		p.sendPush(o, osd, ps.to[osd])
+		if r.pushes[o] == ps {
+			p.sendPush(o, osd, ps.to[osd])
+		}
 	}
-	return true
+	return r.pushes[o] == ps
 }
 
 // pushFailed handles an object that should be here and is not readable: it becomes missing.
@@ -74,10 +76,18 @@ func (p *pg) pushFailed(o ceph.HObject, err error) {
 		p.s.d.fail(err)
 		return
 	}
-	if v, ok := p.m.Log().Latest(o); ok {
-		p.m.MarkMissing(o, v)
-		p.store(0)
-		p.startPull(o)
+	v, ok := p.m.Log().Latest(o)
+	if ps := p.recovery.pushes[o]; ps != nil {
+		v, ok = ps.version, true
+		for osd := range ps.scan {
+			if c := p.recovery.targets[osd]; c != nil {
+				c.Failed(o)
+			}
+		}
+		p.endPush(o)
+	}
+	if ok {
+		p.damaged(o, v)
 	}
 }
 

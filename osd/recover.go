@@ -142,6 +142,10 @@ func (p *pg) unreadable(ob *object, op *clientOp, writes bool) bool {
 	}
 	o := op.object
 	if p.m.Missing().Has(o) {
+		if !writes && p.spoilt(o) {
+			p.answer(op, ceph.EIO.Result())
+			return true
+		}
 		p.queue(ob, op)
 		p.startPull(o)
 		return true
@@ -395,7 +399,10 @@ func (p *pg) wanted(from int32, ps *message.Push) bool {
 	p.s.d.log.Warn("a copy lacks what it should have", "pg", p.id, "oid", ps.Object, "osd", from)
 	r.bad.Add(from, ps.Object)
 	p.endPull(ps.Object)
-	p.startPull(ps.Object)
+	if !pl.revert { // it gets the object when the primary has it
+		p.m.MarkPeerMissing(from, ps.Object, pl.need)
+	}
+	p.pullElsewhere(ps.Object)
 	return false
 }
 
@@ -432,6 +439,7 @@ func (p *pg) pieceDurable(from int32, o ceph.HObject, progress message.Progress,
 		return
 	}
 	p.stats.Recovered++
+	p.recovery.bad.Remove(p.s.d.opt.ID, o)
 	p.apply(p.settled().Recovered())
 	p.unblock(o)
 	p.recoverObject(o)
@@ -455,21 +463,52 @@ func (p *pg) unblock(o ceph.HObject) {
 	p.runWaiting(ob)
 }
 
-// repair fetches an object that is damaged here from another copy.
+// repair fetches an object that is damaged here from another copy, and keeps the request that has
+// met the damage, before all others; false when no other copy may be good.
 func (p *pg) repair(ob *object, op *clientOp) bool {
 	v, ok := p.m.Log().Latest(op.object)
 	if ob.state != nil {
 		v, ok = ob.state.Info.Version, true
 	}
-	if !ok || len(p.members) == 0 || ob.inflight > 0 {
+	if ob.inflight > 0 {
+		p.queueFirst(ob, op) // it meets the damage again when these are done
+		return true
+	}
+	if !ok || p.source(op.object, v) < 0 {
 		return false
 	}
-	p.m.MarkMissing(op.object, v)
-	p.store(0)
 	p.s.d.log.Warn("damaged object is fetched from another copy", "pg", p.id, "oid", op.object)
-	p.queue(ob, op)
-	p.startPull(op.object)
+	p.queueFirst(ob, op)
+	p.damaged(op.object, v)
 	return true
+}
+
+// damaged makes an object missing here whose copy is bad, and begins to fetch it from another.
+func (p *pg) damaged(o ceph.HObject, v ceph.Eversion) {
+	p.recovery.bad.Add(p.s.d.opt.ID, o)
+	p.m.MarkMissing(o, v)
+	p.store(0)
+	p.pullElsewhere(o)
+}
+
+// pullElsewhere pulls an object after a copy of it was found bad. When none is left that may be
+// good, the requests for it go on: reads fail.
+func (p *pg) pullElsewhere(o ceph.HObject) {
+	p.startPull(o)
+	if p.recovery.pulls[o] == nil {
+		p.unblock(o)
+	}
+	p.recover()
+}
+
+// spoilt says whether an object is lost by damage: there are copies that should have it and are
+// bad, none that may be good, and none to come.
+func (p *pg) spoilt(o ceph.HObject) bool {
+	it, ok := p.m.Missing().Get(o)
+	return ok && p.recovery.bad.Any(o) && p.source(o, it.Need) < 0 &&
+		!slices.ContainsFunc(p.sources(), func(s pginfo.UnfoundSource) bool {
+			return s.Status != "already probed"
+		})
 }
 
 // missingFrom yields the objects that the primary lacks, for listings.

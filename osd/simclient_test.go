@@ -41,6 +41,7 @@ type simOp struct {
 	tid    uint64
 	retry  int32
 	write  []message.OSDOp // instead of a value's
+	fails  bool            // its answer has to be EIO
 }
 
 type porcupineOp struct {
@@ -203,6 +204,9 @@ func (c *simClient) answer() {
 	}
 	out := ""
 	switch {
+	case op.fails && r.Result == ceph.EIO.Result():
+		c.op = nil
+		return
 	case op.read && r.Result == ceph.ENOENT.Result():
 	case op.remove && r.Result == ceph.ENOENT.Result():
 		// The delete found nothing, or it happened and the answer was lost with its log entry's

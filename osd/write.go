@@ -159,6 +159,9 @@ func (p *pg) writeRefused(w *write, err error) {
 	w.object.state = nil // as it was, from the store
 	p.count(w.hobject, &ops.Stats{Bytes: -w.delta.Bytes, Objects: -w.delta.Objects,
 		ObjectsOmap: -w.delta.ObjectsOmap, ObjectsDirty: -w.delta.ObjectsDirty})
+	if errors.Is(err, objectstore.ErrCorrupt) && p.repair(w.object, w.op) {
+		return
+	}
 	p.answer(w.op, ceph.ResultOf(err))
 }
 

@@ -1,4 +1,5 @@
-// Package records is what an OSD's daemon keeps in its store's own table, besides maps.
+// Package records is what an OSD's daemon keeps in its store's own table, besides maps, and what it
+// tells of its leases.
 //
 // Invariants: pure data; a stored form is never changed, only given a newer version of its section.
 package records
@@ -74,4 +75,28 @@ func (s *PG) Denc(c *denc.Coder) {
 	s.Past.Denc(c)
 	s.Epoch.Denc(c)
 	sec.End()
+}
+
+// A Promise is a promise on the wire: the time that is left.
+type Promise struct {
+	OSD    int32
+	UpFrom ceph.Epoch
+	LeftNS int64
+}
+
+// Denc is the fields.
+func (r *Promise) Denc(c *denc.Coder) {
+	c.I32(&r.OSD)
+	r.UpFrom.Denc(c)
+	c.I64(&r.LeftNS)
+}
+
+// Promises are those of one copy.
+type Promises []Promise
+
+// Denc is a section of our own.
+func (r *Promises) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	denc.List(c, (*[]Promise)(r))
+	s.End()
 }
