@@ -40,8 +40,9 @@ func sorted[V any](m map[int32]V) []int32 {
 
 // onNotify takes a copy's info (GetInfo::react(MNotifyRec), Active::react(MNotifyRec)).
 func (ma *Machine) onNotify(n Notify) {
-	if ma.stale(n.Head) || !ma.IsPrimary() {
-		return
+	if ma.stale(n.Head) || !ma.IsPrimary() ||
+		!ma.osdmap.IsUp(n.From) || upFrom(ma.osdmap, n.From) > n.Epoch {
+		return // not of an OSD that is up now: what this one has is still owed
 	}
 	if ma.state == GetInfo {
 		delete(ma.asked, n.From)
@@ -81,9 +82,6 @@ func (ma *Machine) peersRestart() {
 func (ma *Machine) peerInfo(n Notify) bool {
 	if p := ma.peers[n.From]; p != nil &&
 		(p.Info.LastUpdate == n.Info.LastUpdate || ma.isMember(n.From)) {
-		return false
-	}
-	if !ma.osdmap.IsUp(n.From) || upFrom(ma.osdmap, n.From) > n.Epoch {
 		return false
 	}
 	ma.peers[n.From] = &Peer{Info: n.Info}
