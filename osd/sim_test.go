@@ -17,6 +17,7 @@ import (
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
 	"glue/store/memstore"
+	"glue/store/objectstore"
 	"glue/wire/message"
 )
 
@@ -52,8 +53,9 @@ type sim struct {
 	grace   string // osd_heartbeat_grace, of which a lease is the larger part
 	// tamper changes a message on its way, as if its sender had a bug.
 	tamper  func(b message.Body)
-	errors  []string // in the cluster log
-	noScrub bool     // in the middle of a run
+	plant   func(t *objectstore.Transaction) // the same for what an OSD stores
+	errors  []string                         // in the cluster log
+	noScrub bool                             // in the middle of a run
 }
 
 // odds are how rarely each fault may happen: once in so many steps of a node, or of all for out and
@@ -173,7 +175,7 @@ func (s *sim) start(n *simNode) {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	d, err := newDaemon(Options{ID: n.id, FSID: s.m.FSID, UUID: ceph.UUID{2, byte(n.id)},
-		Store: n.store, Log: log,
+		Store: plantedStore{n.store, s.plant}, Log: log,
 		Config: map[string]string{"osd_heartbeat_grace": s.grace,
 			"osd_min_pg_log_entries": "20", "osd_max_pg_log_entries": "40",
 			"osd_target_pg_log_entries_per_osd": "40", "osd_pg_log_dups_tracked": "100",

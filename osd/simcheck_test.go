@@ -9,6 +9,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"glue/ceph"
+	"glue/osd/pglog"
 	"glue/osd/recovery"
 )
 
@@ -106,7 +107,29 @@ func (s *sim) checkLogs() {
 					}
 					seen[e.ReqID] = e.Version
 				}
+				s.checkStoredLog(n, p)
 			}
+		}
+	}
+}
+
+// checkStoredLog compares a log with the stored one, and looks for entries of other PGs.
+func (s *sim) checkStoredLog(n *simNode, p *pg) {
+	stored := map[ceph.Eversion]bool{}
+	for rec, err := range n.store.Log(p.id, ceph.Eversion{}) {
+		r, err2 := pglog.DecodeRecord(rec.Data)
+		if err != nil || err2 != nil {
+			s.t.Errorf("osd.%d %v: stored log: %v, %v", n.id, p.id, err, err2)
+			return
+		}
+		stored[rec.Version] = r.Entry != nil
+	}
+	for _, e := range p.m.Log().Entries() {
+		if !stored[e.Version] {
+			s.t.Errorf("osd.%d %v: entry %v is not stored", n.id, p.id, e.Version)
+		}
+		if s.m.Pools[simPool].FoldSeed(e.Object.Hash) != p.id.Seed {
+			s.t.Errorf("osd.%d %v: entry %v of %v is another PG's", n.id, p.id, e.Version, e.Object)
 		}
 	}
 }

@@ -2,8 +2,11 @@ package osd
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 
+	"glue/store/memstore"
+	"glue/store/objectstore"
 	"glue/wire/message"
 )
 
@@ -51,6 +54,62 @@ func TestSimFindsPlantedBugs(t *testing.T) {
 				}()
 				if <-done; v.failed {
 					t.Logf("found with seed %d", seed)
+					return
+				}
+			}
+			t.Error("not found")
+		})
+	}
+}
+
+// A plantedStore changes what an OSD stores, as if the OSD had a bug.
+type plantedStore struct {
+	*memstore.Store
+	plant func(t *objectstore.Transaction)
+}
+
+func (p plantedStore) SubmitAll(subs []objectstore.Submission) []error {
+	for i := range subs {
+		if p.plant != nil {
+			p.plant(subs[i].Transaction)
+		}
+	}
+	return p.Store.SubmitAll(subs)
+}
+
+// TestSimFindsPlantedSplits: splits that go wrong are found out within a few seeds.
+func TestSimFindsPlantedSplits(t *testing.T) {
+	isSplit := func(o objectstore.Op) bool { return o.Code == objectstore.OpSplitColl }
+	for name, plant := range map[string]func(t *objectstore.Transaction){
+		"the log is not split": func(t *objectstore.Transaction) {
+			if slices.ContainsFunc(t.Ops, isSplit) {
+				t.Ops = slices.DeleteFunc(t.Ops, func(o objectstore.Op) bool {
+					return o.Code == objectstore.OpLogAppend
+				})
+			}
+		},
+		"wrong hash bits": func(t *objectstore.Transaction) {
+			if i := slices.IndexFunc(t.Ops, isSplit); i >= 0 {
+				t.Ops[i].Bits++
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(20) {
+				v := &verdict{TB: t}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					s := newSim(v, 3*(seed+1), 3)
+					s.plant = plant
+					s.odds.resize, s.odds.crash = 150, 500
+					for _, n := range s.nodes {
+						s.crash(n)
+					}
+					s.run(6000)
+				}()
+				if <-done; v.failed {
+					t.Logf("found with seed %d", 3*(seed+1))
 					return
 				}
 			}
