@@ -27,6 +27,7 @@ var kept = []struct {
 	what  string
 }{
 	{101, 3, 46 * time.Minute, "one of three was removed while another had lost its disk"},
+	{83092, 3, 33 * time.Minute, "a removed one was gone before its removal was durable"},
 	{60, 0, 7 * time.Minute, "a restarted monitor voted although it had promised its vote"},
 }
 

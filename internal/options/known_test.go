@@ -57,10 +57,13 @@ var differs = map[string]string{
 	"run_dir": "the data folder has it", "mon_data": "named when the cluster is made",
 	"osd_data": "named when the cluster is made", "public_addr": "may be a host's name",
 	"cluster_addr": "as public_addr", "auth_client_required": "nobody is let in without a key",
-	"auth_allow_insecure_global_id_reclaim": "no client of Glue was older than the fix",
-	"osd_pool_default_pg_autoscale_mode":    "there is no autoscaler yet",
-	"osd_class_load_list":                   "all are always there",
-	"osd_class_default_list":                "all are always there",
+	"auth_allow_insecure_global_id_reclaim":   "no client of Glue was older than the fix",
+	"osd_pool_default_pg_autoscale_mode":      "a pool has the PGs it was made with, unless told else",
+	"osd_op_queue":                            "clients come first",
+	"osd_mclock_max_sequential_bandwidth_hdd": "of later releases, as the profiles are",
+	"osd_mclock_max_sequential_bandwidth_ssd": "of later releases, as the profiles are",
+	"osd_class_load_list":                     "all are always there",
+	"osd_class_default_list":                  "all are always there",
 }
 
 // TestTableAsCeph compares the table with the options of Ceph: what Glue has is of the same type,

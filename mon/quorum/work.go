@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -50,6 +52,7 @@ func (n *Node) Work() (err error) {
 // save writes what must be durable before messages leave, then sends them.
 func (n *Node) save(rd *raft.Ready) error {
 	b := n.db.NewBatch()
+	changes := false // members
 	if !raft.IsEmptySnap(rd.Snapshot) {
 		if err := n.install(b, rd.Snapshot); err != nil {
 			return err
@@ -63,12 +66,15 @@ func (n *Node) save(rd *raft.Ready) error {
 		if err = errors.Join(err, b.Set(keyHardState, hs, nil)); err != nil {
 			return fmt.Errorf("write the vote: %w", err)
 		}
+		if changes, err = n.commitsChange(rd.HardState.GetCommit()); err != nil {
+			return err
+		}
 		if err := n.ms.SetHardState(rd.HardState); err != nil {
 			return err
 		}
 	}
 	sync := pebble.NoSync
-	if rd.MustSync || !raft.IsEmptySnap(rd.Snapshot) {
+	if rd.MustSync || changes || !raft.IsEmptySnap(rd.Snapshot) {
 		sync = pebble.Sync
 	}
 	if !b.Empty() {
@@ -82,6 +88,28 @@ func (n *Node) save(rd *raft.Ready) error {
 		}
 	}
 	return n.send(rd.Messages)
+}
+
+// commitsChange says whether a change of members is committed that was not before. That has to be
+// durable before a monitor which is removed hears of it and goes: two have made the change, and the
+// one that is left could not find out alone that they had.
+func (n *Node) commitsChange(commit uint64) (bool, error) {
+	hs, _, err := n.ms.InitialState()
+	first, err2 := n.ms.FirstIndex()
+	if err = errors.Join(err, err2); err != nil {
+		return false, err
+	}
+	from := max(hs.GetCommit()+1, first)
+	if from > commit {
+		return false, nil
+	}
+	entries, err := n.ms.Entries(from, commit+1, math.MaxUint64)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(entries, func(e *pb.Entry) bool {
+		return e.GetType() != pb.EntryType_EntryNormal
+	}), nil
 }
 
 // appendEntries puts entries into the log; a conflicting tail of an earlier term goes away.
