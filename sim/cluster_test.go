@@ -13,6 +13,7 @@ var keptClusters = []struct {
 	what  string
 }{
 	{207, 10 * time.Minute, "a request that had failed was done when it came again"},
+	{30062, 10 * time.Minute, "a copy that was filled anew knew no older requests, and led"},
 }
 
 func runCluster(t *testing.T, seed uint64, until time.Duration) Result {

@@ -242,13 +242,17 @@ func (ma *Machine) segment(v ceph.Eversion) Segment {
 	return s
 }
 
-// recent copies the newest entries of the log for a copy that will be backfilled.
+// recent copies the newest entries of the log for a copy that will be backfilled, and the requests
+// of all before them: it may be the next primary.
 func (ma *Machine) recent() Segment {
 	e := ma.log.Entries()
-	if n := len(e) - ma.logEntries; n > 0 {
-		return ma.segment(e[n-1].Version)
+	n := len(e) - ma.logEntries
+	if n <= 0 {
+		return ma.segment(ma.log.Tail())
 	}
-	return ma.segment(ma.log.Tail())
+	s := ma.segment(e[n-1].Version)
+	s.Dups = ma.log.Requests(n)
+	return s
 }
 
 // Info is the copy's info. Not to be modified.

@@ -199,3 +199,25 @@ func FuzzRecord(f *testing.F) {
 	EachDups([]Dup{{Version: e.Version}}, func(_ ceph.Eversion, b []byte) { f.Add(b) })
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = DecodeRecord(b) })
 }
+
+// TestRequests: what a copy that gets only the newest entries is told of all others.
+func TestRequests(t *testing.T) {
+	l := New(ev(1, 0))
+	for i := uint64(1); i <= 10; i++ {
+		e := entry(ev(1, i), "o", ev(1, i-1))
+		e.ReqID = ceph.ReqID{TID: i}
+		l.Append(e)
+	}
+	l.Trim(ev(1, 3))
+	far := New(ev(1, 7))
+	for _, d := range l.Requests(4) {
+		far.AddDup(d)
+	}
+	for i := uint64(1); i <= 10; i++ {
+		want, _ := l.Find(ceph.ReqID{TID: i})
+		got, ok := far.Find(ceph.ReqID{TID: i})
+		if ok != (i <= 7) || ok && got.Version != want.Version {
+			t.Errorf("request %d: %v %+v, want %+v", i, ok, got, want)
+		}
+	}
+}

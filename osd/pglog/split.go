@@ -65,6 +65,18 @@ func Unite(logs []*Log, head ceph.Eversion, keep int) *Log {
 	return u
 }
 
+// Requests are those below the tail and of the n oldest entries: what has to be known of them by a
+// copy that gets only the entries above.
+func (l *Log) Requests(n int) []Dup {
+	out := slices.Clone(l.dups)
+	for i := range l.entries[:n] {
+		if d, ok := dupOf(&l.entries[i]); ok {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 // dupOf is what stays known of an entry below the tail, if it was a request's.
 func dupOf(e *Entry) (Dup, bool) {
 	return Dup{ReqID: e.ReqID, Version: e.Version, UserVersion: e.UserVersion,
