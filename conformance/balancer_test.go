@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 )
 
 // spread is the largest and the smallest number of PGs of an OSD.
@@ -69,15 +68,10 @@ func TestBalancer(t *testing.T) {
 	answer(0, "", "balancer", "pool", "rm", "many")
 	answer(0, "", "config", "set", "mgr", "mgr/balancer/sleep_interval", "1")
 	answer(0, "", "balancer", "on")
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
-		out := c.must(t, "ceph", "balancer", "status")
-		if strings.Contains(out, "distribution is already perfect") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(out)
-		}
-	}
+	waitFor(t, "the balancer is content", func() bool {
+		return strings.Contains(c.must(t, "ceph", "balancer", "status"),
+			"distribution is already perfect")
+	})
 	c.clean(t)
 	m, l := c.spread(t)
 	t.Logf("PGs of an OSD: %d to %d before, %d to %d after", least, most, l, m)

@@ -63,22 +63,17 @@ func (h *thrasher) gone(n string) bool { return h.dead[n] || !h.held[n].IsZero()
 
 // goneOf counts the daemons of a kind that do not answer.
 func (h *thrasher) goneOf(kind string) (n int) {
-	for _, m := range []map[string]bool{h.dead, keysOf(h.held)} {
-		for name := range m {
-			if strings.HasPrefix(name, kind) {
-				n++
-			}
+	for name := range h.dead {
+		if strings.HasPrefix(name, kind) {
+			n++
+		}
+	}
+	for name := range h.held {
+		if strings.HasPrefix(name, kind) {
+			n++
 		}
 	}
 	return n
-}
-
-func keysOf(m map[string]time.Time) map[string]bool {
-	out := map[string]bool{}
-	for k := range m {
-		out[k] = true
-	}
-	return out
 }
 
 func (h *thrasher) say(format string, args ...any) {

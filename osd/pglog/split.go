@@ -45,12 +45,7 @@ func (m *Missing) Split(moves func(ceph.HObject) bool) *Missing {
 func Unite(logs []*Log, head ceph.Eversion, keep int) *Log {
 	u := New(head)
 	for _, l := range logs {
-		u.dups = append(u.dups, l.dups...)
-		for i := range l.entries {
-			if d, ok := dupOf(&l.entries[i]); ok {
-				u.dups = append(u.dups, d)
-			}
-		}
+		u.dups = append(u.dups, l.Requests(l.Len())...)
 	}
 	slices.SortStableFunc(u.dups, func(a, b Dup) int { return a.Version.Compare(b.Version) })
 	seen := map[ceph.ReqID]bool{}

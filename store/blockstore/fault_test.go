@@ -45,7 +45,8 @@ func TestBitRot(t *testing.T) {
 	}
 }
 
-func workedStore(t *testing.T, w *world, o Options, rng *rand.Rand) *Store {
+// freshStore makes a store in a world.
+func freshStore(t *testing.T, w *world, o Options) *Store {
 	t.Helper()
 	if err := Format("/osd", w.options(o)); err != nil {
 		t.Fatal(err)
@@ -54,6 +55,12 @@ func workedStore(t *testing.T, w *world, o Options, rng *rand.Rand) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+func workedStore(t *testing.T, w *world, o Options, rng *rand.Rand) *Store {
+	t.Helper()
+	s := freshStore(t, w, o)
 	gen := storetest.NewGenerator(rng, s, storetest.GeneratorOptions{MaxBytes: 64 << 10})
 	for range 60 {
 		s.Submit(gen.Next(), nil)
@@ -205,13 +212,8 @@ func TestFull(t *testing.T) {
 	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 4))
 		w, o := newWorld(5<<20), crashOptions(rng)
-		if err := Format("/osd", w.options(o)); err != nil {
-			t.Fatal(err)
-		}
-		s, err := Open("/osd", w.options(o))
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := freshStore(t, w, o)
+		var err error
 		model := memstore.New(memstore.Options{})
 		both := func(f func(*objectstore.Transaction)) error {
 			var tx objectstore.Transaction

@@ -29,13 +29,7 @@ func newTail(t *testing.T) *tail {
 	o := knownOptions()
 	o.JournalBytes = 256 << 10
 	w := newWorld(o.Size)
-	if err := Format("/osd", w.options(o)); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open("/osd", w.options(o))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := freshStore(t, w, o)
 	for i := range 230 {
 		var tx objectstore.Transaction
 		if i == 0 {

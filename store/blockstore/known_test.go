@@ -153,12 +153,9 @@ func TestKnownDeferredWriteOverReusedBlock(t *testing.T) {
 	inPlace.add(dropObject(1), putObject(100, old))
 
 	for name, st := range map[string]*story{"deferred": deferred, "in place": inPlace} {
-		n, err := everyCrash(o, *st, len(*st)-1, 1)
-		for range 20 {
-			if !errors.Is(err, ceph.ENOSPC) {
-				break
-			}
-			// A store this full may refuse a write while its log lets go of what it held.
+		n, err := 0, error(ceph.ENOSPC)
+		// A store this full may refuse a write while its log lets go of what it held.
+		for tries := 0; errors.Is(err, ceph.ENOSPC) && tries < 21; tries++ {
 			n, err = everyCrash(o, *st, len(*st)-1, 1)
 		}
 		if err != nil || n < 5 {
@@ -203,13 +200,8 @@ func TestKnownDeferredAndLargeWritesOverlap(t *testing.T) {
 	o := knownOptions()
 	o.DeferBytes = 64 << 10
 	w := newWorld(o.Size)
-	if err := Format("/osd", w.options(o)); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open("/osd", w.options(o))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := freshStore(t, w, o)
+	var err error
 	defer s.Close()
 	st := newStory()
 	for range 60 {
@@ -257,13 +249,8 @@ func TestKnownDeferredWriteReplacedInCheckpoint(t *testing.T) {
 func replacedInCheckpoint(t *testing.T) int {
 	t.Helper()
 	w, o := newWorld(4<<20), knownOptions()
-	if err := Format("/osd", w.options(o)); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open("/osd", w.options(o))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := freshStore(t, w, o)
+	var err error
 	st := newStory()
 	st.add(putObject(1, 1))
 	st.add(func(t *objectstore.Transaction) {
@@ -322,13 +309,8 @@ func overlapping(rng *rand.Rand) func(t *objectstore.Transaction) {
 func TestKnownSharedBlockCounts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
 	w, o := newWorld(4<<20), knownOptions()
-	if err := Format("/osd", w.options(o)); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open("/osd", w.options(o))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := freshStore(t, w, o)
+	var err error
 	model := memstore.New(memstore.Options{})
 	defer model.Close()
 	do := func(f func(*objectstore.Transaction)) {
@@ -419,13 +401,8 @@ func TestKnownChecksumOfChangedBlock(t *testing.T) {
 	} {
 		w, o := newWorld(4<<20), knownOptions()
 		model := memstore.New(memstore.Options{})
-		if err := Format("/osd", w.options(o)); err != nil {
-			t.Fatal(err)
-		}
-		s, err := Open("/osd", w.options(o))
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := freshStore(t, w, o)
+		var err error
 		st := newStory()
 		st.add(putObject(1, 5), func(t *objectstore.Transaction) {
 			t.Write(c, obj, 0, fillOf(4, 20_000))
@@ -460,13 +437,7 @@ func TestKnownChecksumOfChangedBlock(t *testing.T) {
 func TestKnownLogOfAQuietStoreIsBounded(t *testing.T) {
 	w, o := newWorld(4<<20), knownOptions()
 	o.JournalBytes, o.MemTableBytes, o.idlePause = 256<<10, 64<<10, 50*time.Microsecond
-	if err := Format("/osd", w.options(o)); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open("/osd", w.options(o))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := freshStore(t, w, o)
 	defer s.Close()
 	for i := range 1500 {
 		var tx objectstore.Transaction
