@@ -192,16 +192,27 @@ def shape_of(out):
         return 'not JSON'
 
 
-def wait_clean(cli):
-    """Waits until all placement groups are active and clean, wherever they are mapped."""
-    end = time.monotonic() + 60
+def clean(cli):
+    """Whether all placement groups are active and clean, wherever they are mapped."""
+    _, out, _ = run(cli, ['-f', 'json', 'pg', 'stat'])
+    states = json.loads(out)['pg_summary']['num_pg_by_state']
+    return all(s['name'].startswith('active+clean') for s in states)
+
+
+def wait(cli, args):
+    """Waits until a command succeeds; without one, until all placement groups have been clean for
+    longer than it takes the manager to hear of a change."""
+    end, since = time.monotonic() + 60, time.monotonic()
     while time.monotonic() < end:
-        _, out, _ = run(cli, ['-f', 'json', 'pg', 'stat'])
-        pgs = json.loads(out)['pg_summary']
-        if all(s['name'].startswith('active+clean') for s in pgs['num_pg_by_state']):
+        if args:
+            if run(cli, args)[0] == 0:
+                return
+        elif not clean(cli):
+            since = time.monotonic()
+        elif time.monotonic() - since > 1.5:
             return
         time.sleep(0.1)
-    sys.exit('not clean after a minute: %s' % pgs)
+    sys.exit('not within a minute: %s' % (' '.join(args) or 'clean'))
 
 
 def main():
@@ -214,8 +225,8 @@ def main():
         if not line.strip() or line[0] == '#':
             continue
         word, _, rest = line.partition(' ')
-        if line == 'wait':
-            wait_clean(cli)
+        if word == 'wait':
+            wait(cli, shlex.split(rest))
             continue
         if word in ('file', 'capture'):
             name, _, text = rest.partition(' ')
