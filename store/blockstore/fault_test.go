@@ -319,11 +319,19 @@ func TestRefuses(t *testing.T) {
 		if _, err := Open("/osd", c.w.options(o)); !errors.Is(err, c.want) {
 			t.Errorf("%s: want %v, got %v", name, c.want, err)
 		}
-		a, b := make([]byte, c.w.sim.Size()), make([]byte, c.w.sim.Size())
-		if errors.Join(before.ReadAt(a, 0), c.w.sim.ReadAt(b, 0)) != nil || !bytes.Equal(a, b) {
+		if !sameDisk(t, before, c.w.sim) {
 			t.Errorf("%s: the disk was changed", name)
 		}
 	}
+}
+
+func sameDisk(t *testing.T, one, other *disk.Sim) bool {
+	t.Helper()
+	a, b := make([]byte, one.Size()), make([]byte, other.Size())
+	if err := errors.Join(one.ReadAt(a, 0), other.ReadAt(b, 0)); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Equal(a, b)
 }
 
 // A journal that was cut, anywhere before the durable LSN that the superblock knows, is refused.
@@ -351,13 +359,14 @@ func TestCutJournal(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if sameDisk(t, w.sim, cut.sim) {
+				continue // nothing was there but the zeros that a last image ends with
+			}
 			before := cut.sim.Clone()
 			if _, err := Open("/osd", cut.options(o)); !errors.Is(err, objectstore.ErrCorrupt) {
 				t.Fatalf("seed %d: journal of %d to %d cut at %d: %v", seed, from, to, off, err)
 			}
-			a, b := make([]byte, cut.sim.Size()), make([]byte, cut.sim.Size())
-			if errors.Join(before.ReadAt(a, 0), cut.sim.ReadAt(b, 0)) != nil ||
-				!bytes.Equal(a, b) {
+			if !sameDisk(t, before, cut.sim) {
 				t.Fatalf("seed %d: the disk was changed", seed)
 			}
 			tried++
