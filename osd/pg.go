@@ -142,7 +142,7 @@ func (d *Daemon) loadPG(id ceph.SPG) error {
 	if c.Missing, err = d.loadMissing(id); err != nil {
 		return err
 	}
-	if c.Log, err = d.loadLog(id, &c.Info); err != nil {
+	if c.Log, err = pglog.Load(d.store.Log(id, ceph.Eversion{}), &c.Info); err != nil {
 		return err
 	}
 	d.reconcile(id, c.Log, c.Missing)
@@ -191,61 +191,6 @@ func (d *Daemon) loadMissing(id ceph.SPG) (*pglog.Missing, error) {
 	}
 	m.TakeDirty()
 	return m, nil
-}
-
-// loadLog reads the log; its records bring the info up to date.
-func (d *Daemon) loadLog(id ceph.SPG, info *pginfo.Info) (*pglog.Log, error) {
-	var entries []pglog.Entry
-	var dups []pglog.Dup
-	tail := info.LogTail
-	for rec, err := range d.store.Log(id, ceph.Eversion{}) {
-		if err != nil {
-			return nil, fmt.Errorf("log: %w", err)
-		}
-		r, err := pglog.DecodeRecord(rec.Data)
-		if err != nil {
-			return nil, fmt.Errorf("log entry %v: %w", rec.Version, err)
-		}
-		if r.Entry == nil {
-			dups = append(dups, r.Dups...)
-			continue
-		}
-		entries = append(entries, *r.Entry)
-		if info.LastUpdate.Less(r.Entry.Version) {
-			info.LastUpdate = r.Entry.Version
-			info.LastUserVersion = max(info.LastUserVersion, r.Entry.UserVersion)
-			info.Stats.Objects, info.Stats.Bytes = r.Stats.Objects, r.Stats.Bytes
-			info.Stats.ObjectsOmap = r.Stats.ObjectsOmap
-			info.Stats.ObjectsDirty = r.Stats.ObjectsDirty
-			info.Stats.Writes, info.Stats.WrittenKiB = r.Stats.Writes, r.Stats.WrittenKiB
-		}
-		if tail.Less(r.Tail) {
-			tail = r.Tail
-		}
-	}
-	info.LogTail = tail
-	return restoreLog(tail, info.LastUpdate, entries, dups)
-}
-
-func restoreLog(tail, head ceph.Eversion, entries []pglog.Entry, dups []pglog.Dup) (
-	*pglog.Log, error,
-) {
-	start := ceph.Eversion{}
-	l := pglog.New(start)
-	for _, dup := range dups {
-		l.AddDup(dup)
-	}
-	for i := range entries {
-		if head.Less(entries[i].Version) {
-			return nil, fmt.Errorf("log entry %v is above the head %v", entries[i].Version, head)
-		}
-		l.Append(entries[i])
-	}
-	if l.Head().Less(head) {
-		l.SetHead(head)
-	}
-	l.Trim(tail)
-	return l, nil
 }
 
 // add makes the pg of a copy as of map m.

@@ -313,11 +313,7 @@ func (p *pg) repopTaken(pend *pending, err error) {
 		p.repopRefused(r, err)
 		return
 	}
-	reads, readKiB := p.stats.Reads, p.stats.ReadKiB
-	p.stats.Objects, p.stats.Bytes = r.stats.Objects, r.stats.Bytes
-	p.stats.ObjectsOmap, p.stats.ObjectsDirty = r.stats.ObjectsOmap, r.stats.ObjectsDirty
-	p.stats.Writes, p.stats.WrittenKiB = r.stats.Writes, r.stats.WrittenKiB
-	p.stats.Reads, p.stats.ReadKiB = reads, readKiB
+	pglog.SetFastStats(&p.stats, &r.stats)
 	gone := p.m.Missing().Has(r.entry.Object)
 	p.m.Wrote(r.entry)
 	if gone {

@@ -54,11 +54,23 @@ func EachDups(dups []Dup, f func(v ceph.Eversion, record []byte)) {
 	}
 }
 
-// fastStats are the counts that writes change.
+// counts are those that writes change.
+func counts(s *pginfo.Stats) [6]*int64 {
+	return [...]*int64{&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.ObjectsDirty, &s.Writes,
+		&s.WrittenKiB}
+}
+
 func fastStats(c *denc.Coder, s *pginfo.Stats) {
-	for _, p := range [...]*int64{&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.ObjectsDirty,
-		&s.Writes, &s.WrittenKiB} {
+	for _, p := range counts(s) {
 		c.I64(p)
+	}
+}
+
+// SetFastStats takes the counts that a record carries over from the statistics after a write.
+func SetFastStats(s, from *pginfo.Stats) {
+	to, was := counts(s), counts(from)
+	for i := range to {
+		*to[i] = *was[i]
 	}
 }
 
