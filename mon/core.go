@@ -80,8 +80,9 @@ type core struct {
 	own       bool                    // what is being applied is our own proposal
 	routes    map[uint64]ceph.AddrVec // where members were last heard from
 	gone      error                   // why this monitor has to stop
-	renamed   func(rank int)          // takes the monitor's rank
-	bound     netip.AddrPort          // where it listens, unless its owner sees to that
+	leaving   leaving
+	renamed   func(rank int) // takes the monitor's rank
+	bound     netip.AddrPort // where it listens, unless its owner sees to that
 }
 
 // An event is one thing for the loop to do: a message of a session, or a function.

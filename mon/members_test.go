@@ -8,7 +8,9 @@ import (
 	"slices"
 	"testing"
 
+	"glue/ceph"
 	"glue/mon/monmon"
+	"glue/wire/message"
 )
 
 // join starts a monitor with a new store that wants to join.
@@ -216,4 +218,32 @@ func TestRescue(t *testing.T) {
 	k.add("a")
 	k.add("b")
 	k.same()
+}
+
+// TestRemovedStaysUntilOthersKnow: a monitor that was removed ends only when a majority of those
+// who are left say so, with the newest map that it has heard of.
+func TestRemovedStaysUntilOthersKnow(t *testing.T) {
+	k := newCouncil(t, "a", "b", "c", "d")
+	k.leader()
+	c := k.ws["d"].c
+	reply := func(by string, epoch ceph.Epoch) {
+		m := *c.mon.Map()
+		m.Epoch += epoch
+		m.Ranks = []string{"a", "b", "c"}
+		c.probed(&message.MMonProbe{Name: by, Monmap: monmon.Encode(&m), Quorum: []int32{0, 1, 2}})
+	}
+	reply("a", 1)
+	reply("a", 1)
+	if c.gone != nil || c.leaving.why == nil {
+		t.Fatalf("one of three knows: %v, %v", c.gone, c.leaving.why)
+	}
+	reply("x", 1)
+	reply("b", 0)
+	if c.gone != nil {
+		t.Fatalf("a stranger, and one with a map of before: %v", c.gone)
+	}
+	reply("c", 2)
+	if !errors.Is(c.gone, ErrRemoved) {
+		t.Fatalf("two of three know: %v", c.gone)
+	}
 }

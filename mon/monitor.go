@@ -103,7 +103,7 @@ func Start(ctx context.Context, o Options) (*Monitor, error) {
 func (m *Monitor) listen(o Options) error {
 	c := m.core
 	rank := c.rank()
-	if rank < 0 && !c.node.Empty() {
+	if rank < 0 && !c.node.Empty() && !o.Listen.IsValid() {
 		return fmt.Errorf("%w: mon.%s is not in the monitor map", ErrRemoved, o.Name)
 	}
 	at := c.addrs().Of(ceph.AddrMsgr2).AddrPort

@@ -6,9 +6,6 @@ import (
 	"time"
 
 	"glue/ceph"
-	"glue/ceph/denc"
-	"glue/cluster/monmap"
-	"glue/mon/monmon"
 	"glue/wire/message"
 )
 
@@ -83,12 +80,12 @@ func (c *core) speak(now time.Time) {
 		c.tellQuorum(now)
 		c.checkClocks(now)
 		c.promote()
+	case c.leaving.why != nil, !led && now.Sub(c.probing.alone) >= tellEvery && c.node.Joined():
+		c.toOthers(&message.MMonProbe{FSID: c.fsid, Kind: message.ProbeAsk, Name: c.opt.Name,
+			Rank: int32(c.rank()), Member: c.node.ID()})
 	case !c.node.Joined():
 		c.toOthers(&message.MMonJoin{FSID: c.fsid, Name: c.opt.Name, Addrs: c.addrs(),
 			Member: c.node.ID()})
-	case !led && now.Sub(c.probing.alone) >= tellEvery:
-		c.toOthers(&message.MMonProbe{FSID: c.fsid, Kind: message.ProbeAsk, Name: c.opt.Name,
-			Rank: int32(c.rank()), Member: c.node.ID()})
 	}
 }
 
@@ -129,8 +126,7 @@ func (c *core) probe(e event, b *message.MMonProbe) {
 	switch b.Kind {
 	case message.ProbeAsk:
 		if c.node.Leading() || c.node.Follows() {
-			e.s.reply(e.m, &message.MMonProbe{FSID: c.fsid, Kind: message.ProbeReply,
-				Name: c.opt.Name, Monmap: monmon.Encode(c.mon.Map()), Member: c.mon.ID(b.Name)})
+			c.answerProbe(e, b)
 		}
 	case message.ProbeReply:
 		c.probed(b)
@@ -155,37 +151,14 @@ func (c *core) probe(e event, b *message.MMonProbe) {
 	}
 }
 
-// probed takes the answer of a monitor in a quorum: a newer map without us, or with another store
-// in our place, means that we were removed while we were away.
-func (c *core) probed(b *message.MMonProbe) {
-	m := &monmap.Map{}
-	if err := denc.Unmarshal(b.Monmap, m, ceph.FeaturesAll); err != nil {
-		c.log.Warn("another monitor's map can't be read", "by", b.Name, "err", err)
-		return
-	}
-	if m.FSID != c.fsid || m.Epoch < c.mon.Map().Epoch || c.node.Empty() {
-		return
-	}
-	switch {
-	case m.Rank(c.opt.Name) < 0 && m.Epoch > c.mon.Map().Epoch:
-		c.gone = fmt.Errorf("%w (map %d)", ErrRemoved, m.Epoch)
-	case m.Rank(c.opt.Name) >= 0 && b.Member != c.node.ID():
-		c.gone = fmt.Errorf("%w: another store has taken the place of mon.%s", ErrRemoved,
-			c.opt.Name)
-	}
-}
-
 // checkPlace looks at our place in a map that was just applied.
 func (c *core) checkPlace() {
 	rank := c.rank()
 	c.renamed(rank)
 	switch {
 	case c.node.Empty():
-	case rank < 0:
-		c.gone = fmt.Errorf("%w (map %d)", ErrRemoved, c.mon.Map().Epoch)
-	case c.mon.ID(c.opt.Name) != c.node.ID():
-		c.gone = fmt.Errorf("%w: another store has taken the place of mon.%s", ErrRemoved,
-			c.opt.Name)
+	case rank < 0 || c.mon.ID(c.opt.Name) != c.node.ID():
+		c.leave(c.mon.Map().Epoch, rank)
 	case c.bound.IsValid() && c.bound != c.addrs().Of(ceph.AddrMsgr2).AddrPort:
 		c.gone = fmt.Errorf("%w to %v", ErrMoved, c.addrs())
 	}

@@ -76,7 +76,7 @@ func Rescue(dir, name string) error {
 
 // removeOthers makes the map of a lone leader say that it is alone.
 func (c *core) removeOthers() error {
-	c.gone = nil
+	c.gone, c.leaving = nil, leaving{}
 	if err := c.settle(); err != nil {
 		return err
 	}

@@ -96,6 +96,7 @@ func TestMonitors(t *testing.T) {
 	x := suite{test: "TestMonitors", until: 10 * time.Minute, kept: []kept{
 		{101, 3, 46 * time.Minute, "one of three was removed while another had lost its disk"},
 		{83092, 3, 33 * time.Minute, "a removed one was gone before its removal was durable"},
+		{90056, 3, 34 * time.Minute, "a leader that was removed was gone before the others knew"},
 		{60, 0, 7 * time.Minute, "a restarted monitor voted although it had promised its vote"},
 	}}
 	x.run(t)

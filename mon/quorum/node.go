@@ -305,9 +305,9 @@ func (n *Node) Active() []uint64 {
 }
 
 // Leads says whether this member is the leader, as far as it knows, and has applied all that
-// earlier
-// leaders committed: it may propose.
-func (n *Node) Leads() bool { return n.ready && n.silent == 0 }
+// earlier leaders committed: it may propose. One that was removed goes on with the log for a
+// while, but does not lead.
+func (n *Node) Leads() bool { return n.ready && n.silent == 0 && n.Joined() }
 
 // Leading says whether this member certainly leads now, so that its state is the newest there is:
 // besides Leads, a majority has confirmed it so recently that no other can have been elected since.
