@@ -27,7 +27,7 @@ func storeCommand() *cobra.Command {
 			"folder of the OSD, such as DIR/osd.3. The store is locked meanwhile.",
 	}
 	cmd.AddCommand(storeInfoCommand(), storeListCommand(), storeFsckCommand(),
-		storeExportCommand(), storeImportCommand(), storeRemoveCommand())
+		storeExportCommand(), storeImportCommand(), storeRemoveCommand(), storeObjectCommand())
 	return cmd
 }
 
