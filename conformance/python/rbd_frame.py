@@ -3,6 +3,7 @@ import contextlib
 import ctypes
 import json
 import os
+import random
 import re
 import subprocess
 import tempfile
@@ -41,9 +42,7 @@ def case(needs=(), rows=None):
 
 def pattern(size, seed=1):
     """Bytes that differ everywhere."""
-    words = (size + 3) // 4
-    return b''.join(((i * 2654435761 + seed * 40503) & 0xffffffff).to_bytes(4, 'little')
-                    for i in range(words))[:size]
+    return random.Random(seed).randbytes(size)
 
 
 class T:

@@ -20,7 +20,7 @@ import rbd
 
 import rbd_frame
 
-SUBJECTS = ['create']
+SUBJECTS = ['create', 'io', 'resize', 'lock', 'meta']
 CASE_LIMIT = 60  # seconds
 POOLS = {'rbdsuite': 32, 'rbdsuite2': 8}
 
