@@ -66,7 +66,7 @@ type Options struct {
 // A Node is one member of the log.
 type Node struct {
 	opt     Options
-	db      *pebble.DB
+	db      database
 	ms      *raft.MemoryStorage
 	rn      *raft.RawNode
 	id      uint64
@@ -113,7 +113,7 @@ func Create(
 		b.Set(keyBase, u64s(index, term), nil),
 		b.Set(keyMember, u64s(member), nil))
 	if err == nil {
-		err = b.Commit(pebble.Sync)
+		err = db.commit(b, pebble.Sync)
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("create monitor store %s: %w", dir, err)

@@ -1,12 +1,15 @@
 package quorum
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand"
 	randv2 "math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -121,42 +124,74 @@ func TestMachineFailureIsFinal(t *testing.T) {
 	must(t, n.Close())
 }
 
-// TestFullDisk fills the disk: the member stops with an error that says so, and what it had applied
-// is there when there is room again.
-func TestFullDisk(t *testing.T) {
-	mem, full := vfs.NewMem(), false
+// TestBadDisk has the disk fail from some change on, of every kind, while logs are begun and ended:
+// the member stops with an error that says so, never with a panic, and what it had applied is there
+// when the disk works again.
+func TestBadDisk(t *testing.T) {
+	kinds := map[string][]errorfs.OpKind{
+		"full":    {errorfs.OpFileWrite},
+		"no sync": {errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo},
+		"no file": {errorfs.OpCreate, errorfs.OpReuseForWrite, errorfs.OpRename},
+		"no end":  {errorfs.OpFileClose},
+		"nothing": {errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpCreate,
+			errorfs.OpFileSyncData, errorfs.OpReuseForWrite, errorfs.OpRename,
+			errorfs.OpFileSyncTo, errorfs.OpRemove},
+	}
+	failed := 0
+	for name, ops := range kinds {
+		for after := range 12 {
+			if badDisk(t, fmt.Sprintf("%s after %d", name, after), ops, after) {
+				failed++
+			}
+		}
+	}
+	if failed < 40 {
+		t.Errorf("the disk failed in %d cases only", failed)
+	}
+}
+
+// badDisk says whether the member met the failure.
+func badDisk(t *testing.T, name string, ops []errorfs.OpKind, after int) bool {
+	mem, count := vfs.NewMem(), atomic.Int64{}
+	count.Store(math.MaxInt64)
 	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if full && op.Kind == errorfs.OpFileWrite {
+		if slices.Contains(ops, op.Kind) && count.Add(-1) < 0 {
 			return syscall.ENOSPC
 		}
 		return nil
 	}))
 	must(t, Create("mon", fs, 1, []uint64{1}, nothing))
 	n, _ := lone(t, fs)
-	must(t, n.Propose([]byte("kept")))
-	must(t, n.Work())
-	full = true
-	must(t, n.Propose([]byte("x")))
-	err := n.Work()
-	if err == nil || !strings.Contains(err.Error(), "no space left on device") {
-		t.Fatalf("with a full disk: %v", err)
+	count.Store(int64(after))
+	var kept int
+	var err error
+	for ; kept < 24 && err == nil; kept++ {
+		must(t, n.Propose(bytes.Repeat([]byte{byte(kept)}, 1<<20)))
+		err = n.Work()
+	}
+	if err == nil {
+		must(t, n.Close())
+		return false
+	}
+	if !strings.Contains(err.Error(), "no space left on device") {
+		t.Fatalf("%s: with a bad disk: %v", name, err)
 	}
 	if again := n.Work(); again != err {
-		t.Errorf("it goes on: %v", again)
+		t.Fatalf("%s: it goes on: %v", name, again)
 	}
 	if n.Close() == nil {
-		t.Error("Close hides the failure")
+		t.Fatalf("%s: Close hides the failure", name)
 	}
-	full = false
 	copied := vfs.NewMem() // the broken store holds the lock for as long as its process lives
 	if ok, err := vfs.Clone(mem, copied, "mon", "mon"); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
 	n, m := lone(t, copied)
-	if len(m.seen) == 0 || m.seen[0] != "kept" {
-		t.Errorf("after the restart there is %q", m.seen)
+	if len(m.seen) < kept-1 {
+		t.Fatalf("%s: after the restart there are %d of %d", name, len(m.seen), kept-1)
 	}
 	must(t, n.Close())
+	return true
 }
 
 // trio is three members that pass messages through a lossy network.

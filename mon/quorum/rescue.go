@@ -39,7 +39,7 @@ func Rescue(dir string, fs vfs.FS) error {
 	return nil
 }
 
-func rescue(db *pebble.DB) error {
+func rescue(db database) error {
 	id, err := getU64(db, keyMember, 1)
 	if err != nil {
 		return err
@@ -77,5 +77,5 @@ func rescue(db *pebble.DB) error {
 			return err
 		}
 	}
-	return b.Commit(pebble.Sync)
+	return db.commit(b, pebble.Sync)
 }

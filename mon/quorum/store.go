@@ -46,26 +46,35 @@ func prefixEnd(prefix []byte) []byte {
 }
 
 // openDB opens the database, which must exist unless create.
-func openDB(dir string, fs vfs.FS, create bool) (db *pebble.DB, err error) {
+func openDB(dir string, fs vfs.FS, create bool) (db database, err error) {
+	if fs == nil {
+		fs = vfs.Default
+	}
+	db.fs = newWALFS(fs)
 	defer func() {
 		if why := storeBroken(recover()); why != nil {
-			db, err = nil, fmt.Errorf("open %s: %w", dir, why)
+			err = fmt.Errorf("open %s: %w", dir, why)
 		}
 	}()
-	db, err = pebble.Open(dir, &pebble.Options{
-		FS:                    fs,
-		ErrorIfExists:         create,
-		ErrorIfNotExists:      !create,
-		MemTableSize:          8 << 20,
-		FormatMajorVersion:    pebble.FormatNewest,
-		L0CompactionThreshold: 2,
-		Logger:                quietLogger{},
+	db.DB, err = pebble.Open(dir, &pebble.Options{
+		FS:               db.fs,
+		ErrorIfExists:    create,
+		ErrorIfNotExists: !create,
+		MemTableSize:     8 << 20,
+		// A change that waited for a table would never hear that this can't be written.
+		MemTableStopWritesThreshold: 8,
+		FormatMajorVersion:          pebble.FormatNewest,
+		L0CompactionThreshold:       2,
+		Logger:                      quietLogger{db.fs},
 	})
 	switch {
 	case errors.Is(err, pebble.ErrDBDoesNotExist):
-		return nil, fmt.Errorf("open %s: %w", dir, ErrNoStore)
+		return db, fmt.Errorf("open %s: %w", dir, ErrNoStore)
 	case err != nil:
-		return nil, fmt.Errorf("open monitor store %s: %w", dir, err)
+		return db, fmt.Errorf("open monitor store %s: %w", dir, err)
+	}
+	if err := db.fs.failure(); err != nil {
+		return db, fmt.Errorf("open %s: %w", dir, err)
 	}
 	return db, nil
 }
@@ -75,7 +84,6 @@ func openDB(dir string, fs vfs.FS, create bool) (db *pebble.DB, err error) {
 type broken string
 
 // storeBroken is the error of a store that gave up with p, which was recovered; nil for none.
-// Pebble panics with the error itself where it cannot begin a new log file.
 func storeBroken(p any) error {
 	switch p := p.(type) {
 	case nil:
@@ -89,13 +97,21 @@ func storeBroken(p any) error {
 	panic(p)
 }
 
-// quietLogger drops Pebble's chatter; failures come back as errors.
-type quietLogger struct{}
+// A quietLogger drops Pebble's chatter; failures come back as errors.
+type quietLogger struct{ fs *walFS }
 
 func (quietLogger) Infof(string, ...any)  {}
 func (quietLogger) Errorf(string, ...any) {}
-func (quietLogger) Fatalf(format string, args ...any) {
-	panic(broken(fmt.Sprintf(format, args...)))
+
+// Fatalf must not return. One of Pebble's own goroutines stays here, as its panic would be the end
+// of the process; the member learns of it with its next work.
+func (l quietLogger) Fatalf(format string, args ...any) {
+	why := fmt.Sprintf(format, args...)
+	l.fs.fail(errors.New(why))
+	if !ours() {
+		select {}
+	}
+	panic(broken(why))
 }
 
 // get copies a value out, nil when there is none.
@@ -156,7 +172,7 @@ func scan(db pebble.Reader, prefix []byte, f func(key, value []byte) (bool, erro
 }
 
 // load fills a memory storage, which Raft reads from, with the log on disk.
-func load(db *pebble.DB) (*raft.MemoryStorage, uint64, error) {
+func load(db pebble.Reader) (*raft.MemoryStorage, uint64, error) {
 	base, err := getU64(db, keyBase, 2)
 	if err != nil {
 		return nil, 0, err
@@ -205,7 +221,7 @@ func load(db *pebble.DB) (*raft.MemoryStorage, uint64, error) {
 }
 
 // loadEntries reads the log after index base; a hole in it is an error.
-func loadEntries(db *pebble.DB, base uint64) ([]*pb.Entry, error) {
+func loadEntries(db pebble.Reader, base uint64) ([]*pb.Entry, error) {
 	var entries []*pb.Entry
 	err := scan(db, entryPrefix, func(key, value []byte) (bool, error) {
 		e := new(pb.Entry)

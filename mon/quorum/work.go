@@ -24,6 +24,9 @@ func (n *Node) Work() (err error) {
 			err = why
 		}
 	}()
+	if n.failed == nil {
+		n.failed = n.db.fs.failure()
+	}
 	for n.failed == nil && n.rn.HasReady() {
 		rd := n.rn.Ready()
 		if rd.SoftState != nil {
@@ -78,7 +81,7 @@ func (n *Node) save(rd *raft.Ready) error {
 		sync = pebble.Sync
 	}
 	if !b.Empty() {
-		if err := b.Commit(sync); err != nil {
+		if err := n.db.commit(b, sync); err != nil {
 			return fmt.Errorf("write the log: %w", err)
 		}
 	}
@@ -178,7 +181,7 @@ func (n *Node) apply(entries []*pb.Entry) error {
 		}
 		err := errors.Join(b.err, b.b.Set(keyApplied, u64s(e.GetIndex()), nil))
 		if err == nil {
-			err = b.b.Commit(pebble.NoSync)
+			err = n.db.commit(b.b, pebble.NoSync)
 		}
 		if err != nil {
 			return fmt.Errorf("write state of entry %d: %w", e.GetIndex(), err)
@@ -238,7 +241,7 @@ func (n *Node) compact() error {
 		b.Set(keyBase, u64s(to, term), nil),
 		n.ms.Compact(to))
 	if err == nil {
-		err = b.Commit(pebble.NoSync)
+		err = n.db.commit(b, pebble.NoSync)
 	}
 	if err != nil {
 		return fmt.Errorf("compact the log: %w", err)
