@@ -110,7 +110,7 @@ def b(s):
 
 def short(v):
     s = repr(v)
-    return s if len(s) < 400 else '%s... (%d)' % (s[:400], len(s))
+    return s if len(s) < 200 else '%s... (%d)' % (s[:200], len(s))
 
 
 SAME = object()
