@@ -23,6 +23,7 @@ const (
 	EAGAIN          = Errno(syscall.EAGAIN)
 	ENOMEM          = Errno(syscall.ENOMEM)
 	EACCES          = Errno(syscall.EACCES)
+	EOLDSNAPC       = Errno(syscall.ERESTART)
 	EBUSY           = Errno(syscall.EBUSY)
 	EEXIST          = Errno(syscall.EEXIST)
 	EXDEV           = Errno(syscall.EXDEV)

@@ -8,19 +8,20 @@ import (
 	"glue/osd/ops"
 	"glue/osd/recovery"
 	"glue/osd/reserve"
+	"glue/osd/snaps"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
 
 // beyondBackfill says whether a copy takes only the log of a write to an object, which then
-// reaches it with the object.
-func (p *pg) beyondBackfill(osd int32, o ceph.HObject) bool {
+// with it. A clone is on the same side as its head.
+func (p *pg) beyondBackfill(osd int32, o, clone ceph.HObject) bool {
 	peer := p.m.Peer(osd)
 	if peer == nil || !peer.Info.IsIncomplete() || o.Compare(peer.Info.LastBackfill) <= 0 {
 		return false
 	}
 	c := p.recovery.targets[osd]
-	return c == nil || !c.Covers(o) || !c.Wrote(o)
+	return c == nil || !c.Covers(o) || !c.Wrote(o, clone)
 }
 
 // backfillNext begins with one object, or a chunk, of a target that has something to do; false
@@ -56,8 +57,8 @@ func (p *pg) copyTo(osd int32, c *recovery.Chunk, o ceph.HObject) bool {
 	if p.recovery.refused.Has(osd, o) || p.m.Missing().Has(o) {
 		return false
 	}
-	if p.recovery.pushes[o] != nil || p.object(o).inflight > 0 {
-		p.object(o).wanted = true
+	if ob := p.object(o.Head()); p.recovery.pushes[o] != nil || ob.inflight > 0 {
+		ob.wanted = true
 		return false
 	}
 	st, err := ops.LoadState(p.s.d.store, p.id, o)
@@ -75,15 +76,20 @@ func (p *pg) copyTo(osd int32, c *recovery.Chunk, o ceph.HObject) bool {
 	return true
 }
 
-// pushWanted goes on with an object that could not be sent while writes of it were in flight.
-func (p *pg) pushWanted(o ceph.HObject) {
+// pushWanted goes on with an object and its clones that could not be sent while writes of it were
+// in flight.
+func (p *pg) pushWanted(head ceph.HObject) {
 	for _, osd := range p.m.BackfillTargets() {
 		c := p.recovery.targets[osd]
-		if c == nil || c.Scanning() || !slices.Contains(c.Todo(), o) {
+		if c == nil || c.Scanning() {
 			continue
 		}
-		p.copyTo(osd, c, o)
-		p.chunkDone(osd, c)
+		for _, o := range slices.Clone(c.Todo()) {
+			if o.Head() == head && p.recovery.targets[osd] == c {
+				p.copyTo(osd, c, o)
+				p.chunkDone(osd, c)
+			}
+		}
 	}
 }
 
@@ -130,17 +136,17 @@ func (p *pg) listAfter(begin ceph.HObject) ([]ceph.HObject, ceph.HObject, error)
 	if from.IsMin() {
 		from = ceph.HObject{Pool: p.id.Pool}
 	}
-	list, _, err := p.s.d.store.List(p.id, from, recovery.ChunkObjects+2)
+	list, next, err := snaps.List(p.s.d.store, p.id, from, recovery.ChunkObjects+1)
 	if err != nil {
 		return nil, begin, fmt.Errorf("list %v: %w", p.id, err)
 	}
 	if len(list) > 0 && list[0] == begin {
 		list = list[1:]
 	}
-	if len(list) <= recovery.ChunkObjects {
+	if next.Max || len(list) == 0 {
 		return list, ceph.MaxHObject(), nil
 	}
-	return list[:recovery.ChunkObjects], list[recovery.ChunkObjects-1], nil
+	return list, list[len(list)-1].Head(), nil
 }
 
 // backfillMessage takes a message of a backfill.

@@ -26,6 +26,9 @@ func (s *shard) enqueue(p *pg) {
 		class = sched.Recovery
 	}
 	size := float64(b.ChunkBytes)
+	if p.m.IsClean() {
+		size = 0 // trimming moves no data
+	}
 	if n := p.stats.Objects; n > 0 {
 		size = min(size, float64(p.stats.Bytes)/float64(n))
 	}

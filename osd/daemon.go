@@ -109,6 +109,7 @@ type Daemon struct {
 	peers    map[int32]*peerConn
 
 	hb       heartbeats
+	trims    trimSlots
 	reporter reporter
 	boot     bootState
 	counters counters.Set

@@ -22,7 +22,7 @@ func (d *Daemon) fullTick(now time.Time) {
 	}
 	d.boot.fullAt = now
 	failsafe := float32(d.config.Load().set.Float("osd_failsafe_full_ratio"))
-	want := fullState(m, float32(u.Total-u.Available)/float32(u.Total), failsafe)
+	want := m.Fullness(float32(u.Total-u.Available)/float32(u.Total), failsafe)
 	have := m.State[d.opt.ID] &
 		(osdmap.OSDFull | osdmap.OSDBackfillfull | osdmap.OSDNearfull)
 	if want == have {
@@ -32,21 +32,4 @@ func (d *Daemon) fullTick(now time.Time) {
 		"available", u.Available, "total", u.Total)
 	d.mon.Send(&message.MOSDFull{Paxos: message.Paxos{Version: uint64(m.Epoch)},
 		OSD: d.opt.ID, Addrs: d.addrs, State: uint32(want)})
-}
-
-// fullState is what a used share of the store means under the map's ratios. A ratio that is below
-// the one before it counts as that one.
-func fullState(m *osdmap.Map, used, failsafe float32) osdmap.State {
-	near := m.NearfullRatio
-	backfill := max(m.BackfillfullRatio, near)
-	full := min(max(m.FullRatio, backfill), failsafe)
-	switch {
-	case full > 0 && used > full:
-		return osdmap.OSDFull
-	case backfill > 0 && used > backfill:
-		return osdmap.OSDBackfillfull
-	case near > 0 && used > near:
-		return osdmap.OSDNearfull
-	}
-	return 0
 }

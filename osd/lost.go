@@ -119,7 +119,7 @@ func (p *pg) markLost(revert bool) (any, error) {
 		case revert && from == p.s.d.opt.ID:
 			p.giveUp(o, it, true)
 		case revert && from >= 0:
-			p.object(o).blocked = true
+			p.block(o)
 			p.s.moveBegun()
 			p.recovery.pulls[o] = &pull{from: from, need: it.Have, revert: true}
 			p.sendPull(o, message.Progress{First: true})
@@ -163,7 +163,7 @@ func (p *pg) giveUp(o ceph.HObject, it pglog.Item, revert bool) {
 	op := &clientOp{object: o, m: &message.MOSDOp{PG: p.id, Hash: o.Hash, Object: o.Name,
 		MTime: ceph.TimeOf(p.s.now)}, reverts: revert}
 	out := ops.Outcome{Log: ops.LogDelete, PriorVersion: it.Need,
-		Transaction: &objectstore.Transaction{}, State: &ops.State{}}
+		Transaction: &objectstore.Transaction{}, State: &ops.State{}, At: v}
 	t := out.Transaction
 	if revert {
 		info := st.Info
@@ -178,7 +178,7 @@ func (p *pg) giveUp(o ceph.HObject, it pglog.Item, revert bool) {
 	}
 	p.stats.Estimated = true // what was lost is not known
 	delete(p.recovery.unfound, o)
-	p.startWrite(ob, op, &ops.Request{At: v}, &out)
+	p.startWrite(ob, op, &out)
 	p.s.flush()
 	p.m.GotObject(o, v)
 	p.store(0)

@@ -3,6 +3,7 @@ package osd
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 
 	"glue/auth/caps"
@@ -11,6 +12,7 @@ import (
 	"glue/osd/class"
 	"glue/osd/ops"
 	"glue/osd/optrack"
+	"glue/osd/snaps"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -28,6 +30,7 @@ type clientOp struct {
 	checked bool
 	// reverts: an unfound object goes back to an older version. Others get the log's entry only.
 	reverts bool
+	trim    bool // the PG's own: object is a clone, from which removed snapshots are taken off
 	tracking
 }
 
@@ -114,8 +117,8 @@ func (p *pg) do(op *clientOp) {
 		p.list(op)
 		return
 	}
-	ob := p.object(op.object.Head()) // a listing of snapshots is about the head
-	if len(ob.waiting) > 0 || ob.blocked {
+	ob := p.object(op.object.Head()) // clones are read in their order with the head's requests
+	if len(ob.waiting) > 0 || ob.isBlocked() {
 		p.queue(ob, op)
 		return
 	}
@@ -140,10 +143,6 @@ func (p *pg) check(op *clientOp) bool {
 		return false
 	}
 	op.need = need
-	if ops.MakesSnapshot(&op.need) {
-		p.answer(op, ceph.EOPNOTSUPP.Result())
-		return false
-	}
 	if !op.sess.all && !p.allowed(op) {
 		p.answer(op, ceph.EPERM.Result())
 		return false
@@ -196,8 +195,11 @@ func (p *pg) forgetObjects() {
 }
 
 func (ob *object) idle() bool {
-	return ob.inflight == 0 && len(ob.waiting) == 0 && !ob.blocked
+	return ob.inflight == 0 && len(ob.waiting) == 0 && !ob.isBlocked()
 }
+
+// isBlocked says whether the object, or a clone of it, is being recovered.
+func (ob *object) isBlocked() bool { return len(ob.blocked) > 0 }
 
 // queueFirst has a request wait that was before all others that wait for its object.
 func (p *pg) queueFirst(ob *object, op *clientOp) {
@@ -212,10 +214,10 @@ func (p *pg) queue(ob *object, op *clientOp) {
 
 // doObject runs a request on an object that nobody waits for.
 func (p *pg) doObject(ob *object, op *clientOp) {
-	writes := op.need.WriteOrdered()
+	writes, head := op.need.WriteOrdered(), op.object.Head()
 	if ob.batched > 0 {
 		p.s.flush() // the log and the store have to know of what came before
-		if len(ob.waiting) > 0 || ob.blocked {
+		if len(ob.waiting) > 0 || ob.isBlocked() {
 			p.queue(ob, op) // what came before has found damage
 			return
 		}
@@ -223,14 +225,14 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 	if op.need.MayWrite() && op.sess != nil && p.duplicate(op) {
 		return
 	}
-	if p.unreadable(ob, op, writes) {
+	if p.unreadable(ob, op, head, writes) {
 		return
 	}
 	if ob.inflight > 0 && (!writes || ob.wanted) {
 		p.queue(ob, op)
 		return
 	}
-	if writes && p.scrub.Holds(op.object) {
+	if writes && p.scrub.Holds(head) {
 		p.queue(ob, op) // and whatever comes after it
 		op.Mark(optrack.ForScrub, p.s.now)
 		if !slices.Contains(p.scrubHeld, ob) {
@@ -239,15 +241,63 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 		return
 	}
 	if ob.state == nil {
-		st, err := ops.LoadState(p.s.d.store, p.id, op.object)
+		st, err := ops.LoadState(p.s.d.store, p.id, head)
 		if err != nil {
-			p.readFailed(ob, op, err)
+			p.readFailed(ob, op, head, err)
 			return
 		}
 		ob.state = st
-		p.adoptWatches(op.object, st)
+		p.adoptWatches(head, st)
 	}
-	p.execute(ob, op)
+	at, back := ops.Rollback(op.m.Ops)
+	switch {
+	case op.trim:
+		p.trimClone(ob, op)
+	case snaps.IsClone(op.object):
+		p.readAt(ob, op, op.object.Snap)
+	case back && !p.ready(ob, op, at):
+	default:
+		p.execute(ob, op, op.object, ob.state)
+	}
+}
+
+// readAt runs a request that reads the object as it was at a snapshot.
+func (p *pg) readAt(ob *object, op *clientOp, at ceph.SnapID) {
+	id, ok := ops.FindSnap(&p.env, ob.state.Info.Snaps, at)
+	switch {
+	case !ok:
+		p.answer(op, ceph.ENOENT.Result())
+		return
+	case id == ceph.NoSnap:
+		p.execute(ob, op, op.object.Head(), ob.state)
+		return
+	}
+	clone := op.object
+	clone.Snap = id
+	if p.unreadable(ob, op, clone, false) {
+		return
+	}
+	st, err := ops.LoadState(p.s.d.store, p.id, clone)
+	if err == nil && !st.Exists {
+		err = fmt.Errorf("clone %v is not there: %w", clone, objectstore.ErrCorrupt)
+	}
+	if err != nil {
+		p.readFailed(ob, op, clone, err)
+		return
+	}
+	p.execute(ob, op, clone, st)
+}
+
+// ready says whether every copy has the clone to which a request rolls its object back; else the
+// request waits for that.
+func (p *pg) ready(ob *object, op *clientOp, at ceph.SnapID) bool {
+	id, ok := ops.FindSnap(&p.env, ob.state.Info.Snaps, at)
+	if !ok || id == ceph.NoSnap {
+		return true
+	}
+	clone := op.object
+	clone.Snap = id
+	return !p.unreadable(ob, op, clone, true)
 }
 
 // duplicate answers a request that has been done already, once that is durable.
@@ -274,13 +324,13 @@ func (p *pg) duplicate(op *clientOp) bool {
 	return true
 }
 
-// execute runs the op vector and starts what it wants.
-func (p *pg) execute(ob *object, op *clientOp) {
+// execute runs the op vector on an object and starts what it wants.
+func (p *pg) execute(ob *object, op *clientOp, o ceph.HObject, st *ops.State) {
 	op.Mark(optrack.Started, p.s.now)
 	req := ops.Request{
-		Object: op.object, Ops: op.m.Ops,
+		Object: o, Ops: op.m.Ops,
 		Flags: op.m.Flags, ReqID: op.reqid, Origin: op.from, MTime: op.m.MTime,
-		SnapSeq: op.m.SnapSeq, Snaps: op.m.Snaps, State: ob.state,
+		SnapSeq: op.m.SnapSeq, Snaps: op.m.Snaps, State: st,
 		At:              ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch},
 		LastUserVersion: p.m.Info().LastUserVersion, LastUpdate: p.m.Info().LastUpdate,
 		Now: ceph.TimeOf(p.s.now),
@@ -290,8 +340,10 @@ func (p *pg) execute(ob *object, op *clientOp) {
 	}
 	out := ops.Execute(&p.env, &req, &op.need)
 	switch {
+	case out.Failure != nil && out.From != ceph.HObject{}:
+		p.readFailed(ob, op, out.From, out.Failure)
 	case out.Failure != nil:
-		p.readFailed(ob, op, out.Failure)
+		p.readFailed(ob, op, o, out.Failure)
 	case out.Drop:
 		op.release(p)
 	case out.Log == ops.LogModify || out.Log == ops.LogDelete:
@@ -299,9 +351,9 @@ func (p *pg) execute(ob *object, op *clientOp) {
 			p.refuseFull(op)
 			return
 		}
-		p.startWrite(ob, op, &req, &out)
+		p.startWrite(ob, op, &out)
 	case out.Log == ops.LogError && op.sess != nil && !ops.OnlyWatches(op.m.Ops):
-		p.startWrite(ob, op, &req, &out)
+		p.startWrite(ob, op, &out)
 	default:
 		p.finishRead(ob, op, &out)
 	}
@@ -320,7 +372,7 @@ func (p *pg) finishRead(ob *object, op *clientOp, out *ops.Outcome) {
 		return
 	}
 	ob.inflight++
-	w.object, w.hobject = ob, op.object
+	w.object, w.hobject = ob, op.object.Head()
 	p.window.Start(p.next, w)
 }
 
@@ -392,13 +444,13 @@ func (p *pg) list(op *clientOp) {
 }
 
 // readFailed handles a store that could not be read: a damaged object is fetched from another copy.
-func (p *pg) readFailed(ob *object, op *clientOp, err error) {
+func (p *pg) readFailed(ob *object, op *clientOp, o ceph.HObject, err error) {
 	if errors.Is(err, objectstore.ErrFailed) {
 		p.s.d.fail(err)
 		return
 	}
-	p.s.d.log.Error("read failed", "pg", p.id, "oid", op.object, "err", err)
-	if errors.Is(err, objectstore.ErrCorrupt) && p.repair(ob, op) {
+	p.s.d.log.Error("read failed", "pg", p.id, "oid", o, "err", err)
+	if errors.Is(err, objectstore.ErrCorrupt) && p.repair(ob, op, o) {
 		return
 	}
 	p.answer(op, ceph.EIO.Result())
@@ -410,7 +462,7 @@ func (p *pg) setEnv() {
 	m := p.s.osdmap
 	p.env = ops.Env{Store: d.store, Coll: p.id, Limits: &d.config.Load().limits,
 		Classes: d.opt.Classes, Epoch: m.Epoch, PGNum: p.pool.PGNum,
-		PoolSnaps:       len(p.pool.Snaps) > 0,
+		Removed:         m.RemovedSnapsQueue[p.id.Pool],
 		Full:            p.pool.Flags.Has(osdmap.PoolFull),
 		FullQuota:       p.pool.Flags.Has(osdmap.PoolFullQuota),
 		MinCompatClient: uint8(m.RequireMinCompatClient),
@@ -418,5 +470,9 @@ func (p *pg) setEnv() {
 		NotifyID:        func() uint64 { return d.notifyID.Add(1) },
 		WatchConnected:  p.watchConnected,
 		ScrubList:       p.scrub.List,
+	}
+	if p.pool.Flags.Has(osdmap.PoolPoolSnaps) {
+		c := snaps.PoolContext(p.pool)
+		p.env.PoolSnaps = &c
 	}
 }

@@ -88,17 +88,8 @@ func (s *shard) forgetEnded() {
 	s.ended = s.ended[:0]
 }
 
-// A slowOps is the requests of the daemon that have been under way for too long.
-type slowOps struct {
-	n      int
-	oldest time.Duration
-	stages map[string]int // by the last stage
-	pools  map[int64]int
-}
-
 // slowOps looks at the requests in flight without the help of the shards, one of which may hang.
-func (d *Daemon) slowOps(now time.Time, complaint time.Duration) slowOps {
-	out := slowOps{stages: map[string]int{}, pools: map[int64]int{}}
+func (d *Daemon) slowOps(now time.Time, complaint time.Duration) (out optrack.Slow) {
 	for _, s := range d.shards {
 		s.mu.Lock()
 		for op := s.flying.head; op != nil; op = op.next {
@@ -106,12 +97,7 @@ func (d *Daemon) slowOps(now time.Time, complaint time.Duration) slowOps {
 			if age < complaint {
 				break // the others are younger
 			}
-			out.n++
-			out.oldest = max(out.oldest, age)
-			out.pools[op.pg.Pool]++
-			if m := op.History(); len(m) > 0 {
-				out.stages[m[len(m)-1].Stage.Awaits().String()]++
-			}
+			out.Add(age, op.pg.Pool, op.History())
 		}
 		s.mu.Unlock()
 	}

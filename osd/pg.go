@@ -20,6 +20,7 @@ import (
 	"glue/osd/reserve"
 	"glue/osd/resize"
 	"glue/osd/scrub"
+	"glue/osd/snaptrim"
 	"glue/store/objectstore"
 )
 
@@ -57,7 +58,8 @@ type pg struct {
 	watches   map[ceph.HObject]map[ops.WatchKey]*watch
 	notifies  map[uint64]*notify
 	recovery  recoveryState
-	recount   *resize.Count  // of objects, after a split
+	recount   *resize.Count // of objects, after a split
+	trim      snaptrim.Trimmer
 	claim     reserve.Claim  // as the primary: of the slots that recovery needs
 	lent      reserve.Effect // as a copy: the slot that its primary has here
 	retryAt   time.Time      // of a claim that is too full
@@ -69,22 +71,23 @@ type pg struct {
 	first objectstore.Transaction // goes before what is stored next
 
 	changed   time.Time // of the state, for reports
-	since     stamps
+	since     pgstat.Stamps
 	reported  uint64
 	dirty     bool // statistics changed since the last report
 	persisted ceph.Epoch
 	lastState pgstat.State // as last reported
 }
 
-// An object is what the PG keeps in memory of an object that was used lately.
+// An object is what the PG keeps in memory of an object that was used lately, under the name of its
+// head. Clones have none of their own.
 type object struct {
 	state *ops.State
 	// inflight counts writes that are not durable everywhere; batched, those of them that have not
 	// been submitted yet.
 	inflight, batched int
 	waiting           []*clientOp
-	blocked           bool // by recovery of this object
-	wanted            bool // by backfill, once no write is in flight
+	blocked           []ceph.HObject // the object and clones of it that are being recovered
+	wanted            bool           // by backfill, once no write is in flight
 }
 
 func infoKey(id ceph.SPG) string       { return metaPG + id.String() + "/info" }
@@ -199,12 +202,13 @@ func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 		watches: map[ceph.HObject]map[ops.WatchKey]*watch{}, notifies: map[uint64]*notify{},
 		changed: s.d.now(), next: c.Info.LastUpdate, persisted: m.Epoch}
 	p.scrub.Init(scrubHost{p})
+	p.trim.Init(trimHost{p})
 	keep := s.d.config.Load().logMin
 	p.m = peering.New(id, s.d.opt.ID, c, m, keep)
 	p.resetEpoch = p.m.LastReset()
 	p.primary = p.m.IsPrimary()
 	p.pool = m.Pools[id.Pool]
-	p.since.init(p.changed)
+	p.since.Init(p.changed)
 	p.lease = lease{promised: map[int32]promise{}, heard: map[int32]bool{}}
 	s.pgs[id] = p
 	s.order = nil
@@ -388,6 +392,7 @@ func (p *pg) newInterval() {
 	p.releaseBackoffs()
 	p.objects = map[ceph.HObject]*object{}
 	p.endRecovery()
+	p.trim.Reset()
 	p.forced = 0
 	p.recount = nil
 	if p.primary {

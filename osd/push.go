@@ -42,7 +42,7 @@ func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]b
 	if r.pushes[o] != nil || len(have) == 0 {
 		return false
 	}
-	ob := p.object(o)
+	ob := p.object(o.Head())
 	if ob.inflight > 0 {
 		ob.wanted = true // the end of the write tries again
 		return false
@@ -52,7 +52,7 @@ func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]b
 		p.pushFailed(o, err)
 		return false
 	}
-	ob.blocked = true
+	p.block(o)
 	ps := &push{version: st.Info.Version, to: map[int32]message.Progress{}, scan: scan,
 		parts: map[int32]recovery.Part{}}
 	r.pushes[o] = ps

@@ -136,11 +136,10 @@ func (p *pg) recoverObject(o ceph.HObject) {
 
 // unreadable starts the recovery of an object that a request needs and keeps the request until
 // then; false when there is nothing to wait for.
-func (p *pg) unreadable(ob *object, op *clientOp, writes bool) bool {
+func (p *pg) unreadable(ob *object, op *clientOp, o ceph.HObject, writes bool) bool {
 	if p.m.IsClean() {
 		return false
 	}
-	o := op.object
 	if p.m.Missing().Has(o) {
 		if !writes && p.spoilt(o) {
 			p.answer(op, ceph.EIO.Result())
@@ -177,7 +176,7 @@ func (p *pg) startPull(o ceph.HObject) {
 		return
 	}
 	delete(r.unfound, o)
-	p.object(o).blocked = true
+	p.block(o)
 	p.s.moveBegun()
 	r.pulls[o] = &pull{from: from, need: it.Need, part: p.part(o, it.Have, it.Need)}
 	p.sendPull(o, recovery.Start())
@@ -452,34 +451,45 @@ func (p *pg) endPull(o ceph.HObject) {
 	p.s.moveEnded(1)
 }
 
+// block holds back the requests for an object that is being recovered, or that has such a clone.
+func (p *pg) block(o ceph.HObject) {
+	if ob := p.object(o.Head()); !slices.Contains(ob.blocked, o) {
+		ob.blocked = append(ob.blocked, o)
+	}
+}
+
 // unblock lets the requests for an object go on.
 func (p *pg) unblock(o ceph.HObject) {
-	ob := p.objects[o]
+	ob := p.objects[o.Head()]
 	if ob == nil {
 		return
 	}
-	ob.blocked = false
+	ob.blocked = slices.DeleteFunc(ob.blocked, func(b ceph.HObject) bool { return b == o })
 	ob.state = nil
-	p.runWaiting(ob)
+	if !ob.isBlocked() {
+		p.runWaiting(ob)
+	}
 }
 
 // repair fetches an object that is damaged here from another copy, and keeps the request that has
 // met the damage, before all others; false when no other copy may be good.
-func (p *pg) repair(ob *object, op *clientOp) bool {
-	v, ok := p.m.Log().Latest(op.object)
-	if ob.state != nil {
+func (p *pg) repair(ob *object, op *clientOp, o ceph.HObject) bool {
+	v, ok := p.m.Log().Latest(o)
+	if o.Snap == ceph.NoSnap && ob.state != nil {
 		v, ok = ob.state.Info.Version, true
+	} else if st, err := ops.LoadState(p.s.d.store, p.id, o); err == nil && st.Exists {
+		v, ok = st.Info.Version, true
 	}
 	if ob.inflight > 0 {
 		p.queueFirst(ob, op) // it meets the damage again when these are done
 		return true
 	}
-	if !ok || p.source(op.object, v) < 0 {
+	if !ok || p.source(o, v) < 0 {
 		return false
 	}
-	p.s.d.log.Warn("damaged object is fetched from another copy", "pg", p.id, "oid", op.object)
+	p.s.d.log.Warn("damaged object is fetched from another copy", "pg", p.id, "oid", o)
 	p.queueFirst(ob, op)
-	p.damaged(op.object, v)
+	p.damaged(o, v)
 	return true
 }
 

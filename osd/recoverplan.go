@@ -87,6 +87,10 @@ func (p *pg) stuck() bool {
 
 // workOn does the next piece of what the PG has its slots for.
 func (p *pg) workOn() {
+	if p.m.IsClean() {
+		p.trimNext()
+		return
+	}
 	if p.claim.State() != reserve.Held {
 		return
 	}

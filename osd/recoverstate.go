@@ -89,11 +89,6 @@ func (p *pg) lacking() (degraded, misplaced int64) {
 	return degraded + int64(max(0, holes))*p.stats.Objects, misplaced
 }
 
-// claimNames are the states of Ceph's machine that a claim stands for.
-var claimNames = map[reserve.State]string{reserve.Idle: "none",
-	reserve.WaitLocal: "WaitLocalReserved", reserve.WaitRemote: "WaitRemoteReserved",
-	reserve.Held: "reserved", reserve.TooFull: "too full"}
-
 func (p *pg) progress() any {
 	if !p.active {
 		return nil
@@ -117,6 +112,6 @@ func (p *pg) progress() any {
 	slices.Sort(pr.Pulling)
 	slices.Sort(pr.Pushing)
 	pr.Left = len(p.recovery.todo)
-	pr.Claim, pr.Prio = claimNames[p.claim.State()], p.claim.Priority()
+	pr.Claim, pr.Prio = p.claim.State().String(), p.claim.Priority()
 	return out
 }

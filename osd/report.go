@@ -16,20 +16,11 @@ import (
 	"glue/wire/message"
 )
 
-// stamps are the moments that reports of a PG carry.
-type stamps struct {
-	active, peered, clean, undegraded, fullsized, becameActive, becamePeered time.Time
-}
-
-func (s *stamps) init(now time.Time) {
-	*s = stamps{now, now, now, now, now, now, now}
-}
-
 // A reporter keeps the connection to the active manager and what the shards want to tell it.
 type reporter struct {
 	mu     sync.Mutex
-	stats  map[ceph.PGID]pgstat.PG // changed since the last report
-	space  map[*shard]poolSpace    // what the copies here hold
+	stats  map[ceph.PGID]pgstat.PG     // changed since the last report
+	space  map[*shard]pgstat.PoolSpace // what the copies here hold
 	urgent bool
 
 	// of the control goroutine:
@@ -60,7 +51,7 @@ func (s *shard) report() {
 	var out map[ceph.PGID]pgstat.PG
 	urgent, every := false, s.d.config.Load().reportEvery
 	for _, p := range s.sorted() {
-		if !p.primary || !p.dirty && s.now.Sub(p.since.active) < every {
+		if !p.primary || !p.dirty && s.now.Sub(p.since.Active()) < every {
 			continue
 		}
 		if out == nil {
@@ -75,7 +66,7 @@ func (s *shard) report() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.space == nil {
-		r.space = map[*shard]poolSpace{}
+		r.space = map[*shard]pgstat.PoolSpace{}
 	}
 	r.space[s] = space
 	if out == nil {
@@ -90,22 +81,12 @@ func (s *shard) report() {
 	r.urgent = r.urgent || urgent
 }
 
-// poolSpace is how much of each pool is in some copies.
-type poolSpace map[int64]pgstat.Statfs
-
 // poolSpace sums up the copies of the shard, without what they are missing.
-func (s *shard) poolSpace() poolSpace {
-	out := poolSpace{}
+func (s *shard) poolSpace() pgstat.PoolSpace {
+	out := pgstat.PoolSpace{}
 	for _, p := range s.pgs {
-		sum := out[p.id.Pool]
-		if n := p.stats.Objects; n > 0 && !p.m.Info().IsIncomplete() {
-			have := max(0, n-int64(p.m.Missing().Len()))
-			bytes := int64(float64(p.stats.Bytes) * float64(have) / float64(n))
-			sum.DataStored += bytes
-			sum.Allocated += bytes
-			sum.OmapAllocated += p.stats.OmapBytes
-		}
-		out[p.id.Pool] = sum
+		f := p.m.Info().Space(&p.stats, int64(p.m.Missing().Len()))
+		out.Add(p.id.Pool, &f)
 	}
 	return out
 }
@@ -114,12 +95,10 @@ func (s *shard) poolSpace() poolSpace {
 func (r *reporter) poolSections() map[int64]message.Section {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sums := poolSpace{}
+	sums := pgstat.PoolSpace{}
 	for _, space := range r.space {
 		for pool, f := range space {
-			sum := sums[pool]
-			sum.Add(&f)
-			sums[pool] = sum
+			sums.Add(pool, &f)
 		}
 	}
 	out := make(map[int64]message.Section, len(sums))
@@ -172,7 +151,7 @@ func (p *pg) state() pgstat.State {
 	if p.active {
 		s |= p.activeState()
 	}
-	return s | p.scrub.State()
+	return s | p.scrub.State() | p.trim.State()
 }
 
 const osdmapNone = 0x7fffffff
@@ -185,18 +164,11 @@ func (p *pg) statistics() pgstat.PG {
 	up, upPrimary := p.m.Up()
 	acting, primary := p.m.Acting()
 	p.reported++
-	p.since.update(st, now)
 	h := &i.History
 	out := pgstat.PG{
 		Version: i.LastUpdate, ReportedSeq: p.reported, ReportedEpoch: p.s.osdmap.Epoch,
 		State: st, LastFresh: ceph.TimeOf(now), LastChange: ceph.TimeOf(p.changed),
-		LastActive: ceph.TimeOf(p.since.active), LastPeered: ceph.TimeOf(p.since.peered),
-		LastClean: ceph.TimeOf(p.since.clean), LastUnstale: ceph.TimeOf(now),
-		LastUndegraded:   ceph.TimeOf(p.since.undegraded),
-		LastFullsized:    ceph.TimeOf(p.since.fullsized),
-		LastBecameActive: ceph.TimeOf(p.since.becameActive),
-		LastBecamePeered: ceph.TimeOf(p.since.becamePeered),
-		LogStart:         i.LogTail, OndiskLogStart: i.LogTail,
+		LogStart: i.LogTail, OndiskLogStart: i.LogTail,
 		LogSize: int64(p.m.Log().Len()), OndiskLogSize: int64(p.m.Log().Len()),
 		Created: h.EpochCreated, LastEpochClean: h.LastEpochClean,
 		LastScrub: h.LastScrub, LastScrubStamp: h.LastScrubStamp,
@@ -204,8 +176,10 @@ func (p *pg) statistics() pgstat.PG {
 		LastCleanScrubStamp: h.LastCleanScrubStamp,
 		Up:                  up, Acting: acting, UpPrimary: upPrimary, ActingPrimary: primary,
 		BlockedBy: p.m.BlockedBy(), MappingEpoch: h.SameIntervalSince,
-		AvailNoMissing: p.whole(),
+		AvailNoMissing: p.whole(), SnapTrimQueueLen: p.trim.Len(),
+		PurgedSnaps: p.trim.Purged(),
 	}
+	p.since.Update(&out, now)
 	p.countObjects(&out.Stats.Sum)
 	return out
 }
@@ -237,7 +211,7 @@ func (p *pg) whole() []ceph.PGShard {
 func (p *pg) countObjects(s *pgstat.Sum) {
 	st := &p.stats
 	s.Objects, s.Bytes, s.ObjectsOmap = st.Objects, st.Bytes, st.ObjectsOmap
-	s.ObjectsDirty = st.ObjectsDirty
+	s.ObjectsDirty, s.ObjectClones, s.Whiteouts = st.ObjectsDirty, st.ObjectsClone, st.Whiteouts
 	s.Reads, s.ReadKB, s.Writes, s.WriteKB = st.Reads, st.ReadKiB, st.Writes, st.WrittenKiB
 	s.ObjectsRecovered, s.BytesRecovered = st.Recovered, st.RecoveredBytes
 	s.KeysRecovered = st.RecoveredKeys
@@ -252,31 +226,6 @@ func (p *pg) countObjects(s *pgstat.Sum) {
 	s.ObjectsMissingOnPrimary, s.ObjectsMissing = missing, missing
 	s.ObjectsUnfound = int64(len(p.recovery.unfound))
 	s.ObjectsDegraded, s.ObjectsMisplaced = p.lacking()
-}
-
-// update moves the stamps to now as far as the state says.
-func (s *stamps) update(st pgstat.State, now time.Time) {
-	active := st.Has(pgstat.Active)
-	peered := active || st.Has(pgstat.Peered)
-	if active {
-		s.active = now
-	} else {
-		s.becameActive = now
-	}
-	if peered {
-		s.peered = now
-	} else {
-		s.becamePeered = now
-	}
-	if st.Has(pgstat.Clean) {
-		s.clean = now
-	}
-	if !st.Has(pgstat.Degraded) {
-		s.undegraded = now
-	}
-	if !st.Has(pgstat.Undersized) {
-		s.fullsized = now
-	}
 }
 
 // handleMgrMap follows the active manager.

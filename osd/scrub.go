@@ -76,7 +76,7 @@ func (p scrubHost) Freed() {
 	held := p.scrubHeld
 	p.scrubHeld = nil
 	for _, ob := range held {
-		if ob.inflight == 0 && !ob.blocked {
+		if ob.inflight == 0 && !ob.isBlocked() {
 			p.runWaiting(ob)
 		}
 	}
@@ -172,6 +172,7 @@ func (p *pg) hearScrub(i *pginfo.Info) {
 	if i.LastUpdate == p.m.Info().LastUpdate {
 		p.stats.Objects, p.stats.Bytes = s.Objects, s.Bytes
 		p.stats.ObjectsOmap, p.stats.ObjectsDirty = s.ObjectsOmap, s.ObjectsDirty
+		p.stats.ObjectsClone, p.stats.Whiteouts = s.ObjectsClone, s.Whiteouts
 	}
 }
 

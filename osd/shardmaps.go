@@ -192,6 +192,7 @@ func (s *shard) tick() {
 		p.watchTick()
 		p.recoveryTick()
 		p.recountTick()
+		p.trim.Tick()
 		p.mergeTick()
 	}
 	s.scrubTick()

@@ -16,6 +16,7 @@ import (
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
+	"glue/osd/snaps"
 	"glue/store/memstore"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -56,6 +57,9 @@ type sim struct {
 	plant   func(t *objectstore.Transaction) // the same for what an OSD stores
 	errors  []string                         // in the cluster log
 	noScrub bool                             // in the middle of a run
+	noSnaps bool
+	snaps   snaps.Context        // of the clients that begin something now
+	gone    map[ceph.SnapID]bool // snapshots that were removed
 }
 
 // odds are how rarely each fault may happen: once in so many steps of a node, or of all for out and
@@ -111,7 +115,8 @@ func newSim(t testing.TB, seed uint64, osds int) *sim {
 		links: map[[2]int32][]message.Body{}, port: 7000,
 		odds:  odds{1500, 700, 400, 3000, 600, 1000},
 		grace: []string{"0.5", "2.5"}[seed%2],
-		temp:  map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{}}
+		temp:  map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{},
+		gone: map[ceph.SnapID]bool{}}
 	if seed%3 == 0 { // calm enough for PGs to be merged, which takes all their copies
 		s.odds = odds{9000, 6000, 3000, 30000, 150, 6000}
 	}
@@ -427,6 +432,7 @@ func (s *sim) monActions(add func(int, func())) {
 			s.commit(inc)
 		})
 	}
+	s.snapActions(add)
 	if !s.quiet && s.rng.IntN(s.odds.resize) == 0 {
 		add(20, s.resize)
 	}
@@ -507,7 +513,7 @@ func (s *sim) settled() bool {
 			return false
 		}
 	}
-	return clean == int(s.m.Pools[simPool].PGNum)
+	return clean == int(s.m.Pools[simPool].PGNum) && len(s.m.RemovedSnapsQueue[simPool]) == 0
 }
 
 func (s *sim) states() string {
@@ -550,6 +556,7 @@ func (s *sim) run(steps int) {
 	s.checkLogs()
 	s.checkScrub()
 	s.checkPlaces()
+	s.checkSnaps()
 	s.checkSlots()
 	s.t.Logf("%d steps, epoch %d, %d merges", s.steps, s.m.Epoch, s.merges)
 }
@@ -566,31 +573,5 @@ func TestSim(t *testing.T) {
 		if ok := t.Run(fmt.Sprint(seed), simulate(seed)); !ok || *simSeed != 0 {
 			return
 		}
-	}
-}
-
-// TestSimKept runs the seeds that have found faults.
-func TestSimKept(t *testing.T) {
-	for _, seed := range keptSeeds {
-		t.Run(fmt.Sprint(seed), simulate(seed))
-	}
-}
-
-var keptSeeds = []uint64{
-	479, 20125, // counts were ahead of the version that they were sent with
-	167, 10178, 10235, 20066, 30061, // a restart removed PGs that a split had made
-	20085, 30429, // a slot that was revoked left its bytes behind
-	11212, // a notify of before an OSD came up counted as its answer: a shorter log was chosen
-}
-
-func simulate(seed uint64) func(*testing.T) {
-	return func(t *testing.T) {
-		s := newSim(t, seed, 3+int(seed%3))
-		defer func() {
-			if t.Failed() {
-				t.Logf("replay: go test ./osd -run TestSim -sim.seed=%d", seed)
-			}
-		}()
-		s.run(6000)
 	}
 }

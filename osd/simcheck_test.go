@@ -26,16 +26,20 @@ func (s *sim) check() {
 		spg := ceph.SPG{PGID: pg, Shard: ceph.NoShard}
 		var want string
 		for i, osd := range acting {
-			got := s.nodes[osd].contents(spg, h)
+			got := ""
+			for _, f := range s.nodes[osd].family(spg, h) {
+				got += fmt.Sprintf("%v: %s\n", f, s.nodes[osd].contents(spg, f))
+			}
 			if i > 0 && got != want {
 				s.t.Errorf("%v on osd.%d is %q, on osd.%d %q", h, osd, got, acting[0], want)
 			}
 			want = got
 		}
-		data, _ := s.nodes[acting[0]].store.Read(spg, h, 0, simValueLen)
-		all = append(all, porcupineOp{o, porcupine.Operation{ClientId: 99,
-			Input: registerInput{read: true}, Call: final, Output: string(data),
-			Return: final + 1}})
+		n := s.nodes[acting[0]]
+		all = append(all, s.final(o, final, n.at(spg, h, 0)))
+		for _, id := range s.snaps.Snaps {
+			all = append(all, s.final(o, final, n.at(spg, h, id), id))
+		}
 	}
 	for _, c := range s.cl {
 		all = append(all, c.events...)
@@ -47,7 +51,7 @@ func (s *sim) check() {
 				ops = append(ops, e.op)
 			}
 		}
-		if res := porcupine.CheckOperationsTimeout(register, ops, 10*time.Second); res ==
+		if res := porcupine.CheckOperationsTimeout(registers(s.gone), ops, 10*time.Second); res ==
 			porcupine.Illegal {
 			slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 			for _, op := range ops {
@@ -75,6 +79,9 @@ func (s *sim) checkPlaces() {
 			}
 			bytes := 0
 			list = slices.DeleteFunc(list, recovery.IsTemp)
+			if len(s.snaps.Snaps)+len(s.gone) > 0 {
+				bytes = n.shared(id, list)
+			}
 			for _, o := range list {
 				if pool.FoldSeed(o.Hash) != id.Seed {
 					s.t.Errorf("osd.%d: %v of hash %x is in %v", n.id, o, o.Hash, id)
@@ -101,7 +108,7 @@ func (s *sim) checkLogs() {
 			for _, p := range sh.pgs {
 				seen := map[ceph.ReqID]ceph.Eversion{}
 				for _, e := range p.m.Log().Entries() {
-					if v, ok := seen[e.ReqID]; ok {
+					if v, ok := seen[e.ReqID]; ok && e.ReqID != (ceph.ReqID{}) {
 						s.t.Errorf("osd.%d %v: %v was done as %v and as %v", n.id, p.id,
 							e.ReqID, v, e.Version)
 					}

@@ -12,6 +12,7 @@ import (
 	"glue/ceph/denc"
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
+	"glue/osd/snaps"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -24,6 +25,7 @@ type simClient struct {
 	tid    uint64
 	seq    int
 	op     *simOp
+	old    snaps.Context // what it knew of the last time
 	acting []int32
 	upFrom ceph.Epoch
 	sentTo ceph.PGID
@@ -40,6 +42,8 @@ type simOp struct {
 	sent   bool
 	tid    uint64
 	retry  int32
+	at     ceph.SnapID     // the snapshot that is read, or rolled back to; 0 for none
+	snaps  snaps.Context   // that a write knows of
 	write  []message.OSDOp // instead of a value's
 	fails  bool            // its answer has to be EIO
 }
@@ -146,9 +150,19 @@ func (c *simClient) invoke() {
 		op.read = true
 	case r == 9:
 		op.remove = true
+	case r == 8 && len(c.s.snaps.Snaps) > 0 && c.s.rng.IntN(2) == 0:
+		op.at = c.s.anySnap()
 	default:
 		op.value = simValue(c.id, c.seq)
 	}
+	if op.read && len(c.s.snaps.Snaps) > 0 && c.s.rng.IntN(2) == 0 {
+		op.at = c.s.anySnap()
+	}
+	op.snaps = c.s.snaps
+	if c.s.rng.IntN(8) == 0 { // of a writer that has not heard of the newest
+		op.snaps = c.old
+	}
+	c.old = c.s.snaps
 	c.op = op
 }
 
@@ -170,7 +184,11 @@ func (c *simClient) send() {
 		Retry: c.op.retry}
 	m.Ops = []message.OSDOp{{Code: message.OpRead}}
 	m.Ops[0].SetExtent(0, simValueLen)
+	if c.op.read && c.op.at > 0 {
+		m.Snap = c.op.at
+	}
 	if !c.op.read {
+		m.SnapSeq, m.Snaps = c.op.snaps.Seq, c.op.snaps.Snaps
 		m.Flags = message.FlagWrite
 		m.Ops = c.op.ops()
 		if c.op.write != nil {
@@ -178,6 +196,10 @@ func (c *simClient) send() {
 		}
 		if c.op.remove {
 			m.Ops = []message.OSDOp{{Code: message.OpDelete}}
+		}
+		if c.op.at > 0 {
+			m.Ops = []message.OSDOp{{Code: message.OpRollback}}
+			m.Ops[0].SetSnapID(c.op.at)
 		}
 	}
 	c.op.retry++
@@ -216,7 +238,9 @@ func (c *simClient) answer() {
 	case op.read:
 		out = string(r.Ops[0].Out)
 	}
-	c.record(op, out, int64(c.s.steps))
+	if !op.read || !c.s.gone[op.at] { // what is being removed may be there or not
+		c.record(op, out, int64(c.s.steps))
+	}
 	c.op = nil
 }
 
@@ -224,22 +248,74 @@ func (c *simClient) answer() {
 type registerInput struct {
 	read  bool
 	value string
+	at    ceph.SnapID
+	snaps snaps.Context
 }
 
 func (c *simClient) record(op *simOp, out string, ret int64) {
 	c.events = append(c.events, porcupineOp{op.object, porcupine.Operation{
-		ClientId: c.id, Input: registerInput{op.read, op.value}, Call: op.call, Output: out,
-		Return: ret}})
+		ClientId: c.id, Input: registerInput{op.read, op.value, op.at, op.snaps}, Call: op.call,
+		Output: out, Return: ret}})
 }
 
-var register = porcupine.Model{
-	Init: func() any { return "" },
-	Step: func(state, in, out any) (bool, any) {
-		if r := in.(registerInput); !r.read {
-			return true, r.value
+// A registerState is an object as a fool would keep it: a whole copy for every snapshot.
+type registerState struct {
+	head string
+	seq  ceph.SnapID
+	at   [simSnaps + 1]string
+}
+
+// registers is the model of an object with snapshots, of which some were removed during the run. An
+// object that is gone, at every snapshot that there is too, may have been forgotten: then it takes
+// a writer who does not know of its last snapshot for one of before it.
+func registers(gone map[ceph.SnapID]bool) porcupine.Model {
+	return (&porcupine.NondeterministicModel{
+		Init: func() []any { return []any{registerState{}} },
+		Step: func(state, in, out any) (next []any) {
+			s, r := state.(registerState), in.(registerInput)
+			next = s.step(r, out, nil)
+			if s.forgettable(gone) {
+				next = registerState{}.step(r, out, next)
+			}
+			return next
+		},
+	}).ToModel()
+}
+
+func (s registerState) forgettable(gone map[ceph.SnapID]bool) bool {
+	for id, v := range s.at {
+		if v != "" && !gone[ceph.SnapID(id)] {
+			return false
 		}
-		return state == out, state
-	},
+	}
+	return s.head == "" && s != registerState{}
+}
+
+// step adds the states that an operation may lead to.
+func (s registerState) step(r registerInput, out any, next []any) []any {
+	sees, was := s.head, s
+	if r.at > 0 && r.at <= s.seq {
+		sees = s.at[r.at]
+	}
+	if r.read {
+		if sees != out {
+			return next
+		}
+		return append(next, s)
+	}
+	for _, id := range r.snaps.Snaps {
+		if id > s.seq {
+			s.at[id] = s.head
+		}
+	}
+	s.seq = max(s.seq, r.snaps.Seq)
+	if s.head = r.value; r.at > 0 {
+		s.head = sees
+	}
+	if next = append(next, s); was.head == "" && s.head == "" && was != s {
+		next = append(next, was) // there was nothing to do
+	}
+	return next
 }
 
 const simValueLen = 9

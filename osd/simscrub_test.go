@@ -200,7 +200,7 @@ func (f *faultStore) SubmitAll(batch []objectstore.Submission) []error {
 func whole(t *testing.T, seed uint64) *sim {
 	s := newSim(t, seed, 3)
 	s.odds = odds{1e9, 1e9, 1e9, 1e9, 1e9, 1e9}
-	s.noScrub = true
+	s.noScrub, s.noSnaps = true, true
 	for i := range 3 {
 		s.cl = append(s.cl, &simClient{s: s, id: i})
 	}

@@ -27,18 +27,24 @@ type write struct {
 	loan    objectstore.Loan // the reply's data
 	object  *object
 	hobject ceph.HObject
-	// until it is submitted:
-	entry *pglog.Entry
-	rec   []byte
-	peers [][]byte // the transaction for the replicas
-	delta ops.Stats
-	trim  ceph.Eversion
+	// clone was made, trimmed, or is what a rollback reads; the zero value for none.
+	clone ceph.HObject
+	// until it is submitted: the entry of the log and, before it, that of the clone
+	entry, cloneEntry *pglog.Entry
+	recs              [][]byte
+	peers             [][]byte // the transaction for the replicas
+	delta             ops.Stats
+	trim              ceph.Eversion
 }
 
 // startWrite gives a change its place in the log and adds it to the batch. A request that failed
 // gets one as well: it must not be carried out when it comes again after others.
-func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Outcome) {
-	e := &pglog.Entry{Op: pginfo.LogModify, Object: op.object, Version: req.At,
+func (p *pg) startWrite(ob *object, op *clientOp, out *ops.Outcome) {
+	o := op.object
+	if op.trim {
+		o = o.Head()
+	}
+	e := &pglog.Entry{Op: pginfo.LogModify, Object: o, Version: out.At,
 		PriorVersion: out.PriorVersion, UserVersion: out.UserVersion, ReqID: op.reqid,
 		MTime: op.m.MTime, ReturnCode: out.LogResult}
 	t := out.Transaction
@@ -48,7 +54,7 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 	case out.Log == ops.LogDelete:
 		e.Op = pginfo.LogDelete
 	case !op.reverts: // else it is against an older version than PriorVersion
-		e.Changes = recovery.ChangesOf(out.Transaction, &op.object)
+		e.Changes = recovery.ChangesOf(out.Transaction, &o)
 	}
 	if op.need.ReturnVec {
 		for i := range out.Ops {
@@ -56,19 +62,27 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 			e.Results = append(e.Results, pginfo.OpResult{Rval: o.Result, Out: o.Out})
 		}
 	}
-	p.next = req.At
-	p.count(op.object, &out.Stats)
-	w := &write{version: req.At, op: op, reply: p.replyOf(op, out), effects: out.Effects,
-		object: ob, hobject: op.object, entry: e, delta: out.Stats, trim: p.trimTo()}
+	p.next = out.At
+	p.count(o, &out.Stats)
+	w := &write{version: out.At, op: op, reply: p.replyOf(op, out), effects: out.Effects,
+		object: ob, hobject: o, entry: e, cloneEntry: out.Clone, clone: out.From,
+		delta: out.Stats, trim: p.trimTo()}
 	tail := p.m.Log().Tail()
 	if tail.Less(w.trim) {
 		tail = w.trim
 	}
-	w.rec = pglog.EncodeEntry(e, tail, &p.stats)
-	if len(p.members) > 0 && out.Log != ops.LogError {
-		w.peers = backend.Encode(out.Transaction, &op.object)
+	if c := out.Clone; c != nil {
+		w.clone = c.Object
+		w.recs = [][]byte{pglog.EncodeEntry(c, tail, &p.stats)}
 	}
-	t.LogAppend(p.id, e.Version, w.rec)
+	w.recs = append(w.recs, pglog.EncodeEntry(e, tail, &p.stats))
+	if len(p.members) > 0 && out.Log != ops.LogError {
+		w.peers = backend.Encode(out.Transaction, &o)
+	}
+	if out.Clone != nil {
+		t.LogAppend(p.id, out.Clone.Version, w.recs[0])
+	}
+	t.LogAppend(p.id, e.Version, w.recs[len(w.recs)-1])
 	p.trimStore(t, w.trim)
 	ob.state = out.State
 	ob.inflight++
@@ -79,11 +93,13 @@ func (p *pg) startWrite(ob *object, op *clientOp, req *ops.Request, out *ops.Out
 // count adds what a request changed to the PG's statistics.
 func (p *pg) count(o ceph.HObject, s *ops.Stats) {
 	p.recount.Change(o, s)
-	p.scrub.Wrote(o, s.Objects, s.Bytes, s.ObjectsOmap, s.ObjectsDirty)
+	p.scrub.Wrote(o, s)
 	p.stats.Bytes += s.Bytes
 	p.stats.Objects += s.Objects
 	p.stats.ObjectsOmap += s.ObjectsOmap
 	p.stats.ObjectsDirty += s.ObjectsDirty
+	p.stats.ObjectsClone += s.Clones
+	p.stats.Whiteouts += s.Whiteouts
 	p.stats.Reads += s.Reads
 	p.stats.ReadKiB += s.ReadKiB
 	p.stats.Writes += s.Writes
@@ -143,13 +159,16 @@ func (p *pg) writeTaken(pend *pending, err error) {
 	for _, osd := range p.members {
 		p.s.d.sendTo(p.s.osdmap, osd, p.repOpFor(osd, w))
 	}
+	if w.cloneEntry != nil {
+		p.m.Wrote(w.cloneEntry)
+	}
 	p.m.Wrote(w.entry)
 	if !w.trim.IsZero() {
 		p.m.Trim(w.trim)
 	}
 	p.window.Start(w.version, w)
 	w.op.Mark(optrack.ForCopies, p.s.now)
-	w.entry, w.rec, w.peers = nil, nil, nil
+	w.entry, w.cloneEntry, w.recs, w.peers = nil, nil, nil, nil
 }
 
 // writeRefused answers a write that the store can't take, for example for lack of space.
@@ -158,8 +177,13 @@ func (p *pg) writeRefused(w *write, err error) {
 	w.object.inflight--
 	w.object.state = nil // as it was, from the store
 	p.count(w.hobject, &ops.Stats{Bytes: -w.delta.Bytes, Objects: -w.delta.Objects,
-		ObjectsOmap: -w.delta.ObjectsOmap, ObjectsDirty: -w.delta.ObjectsDirty})
-	if errors.Is(err, objectstore.ErrCorrupt) && p.repair(w.object, w.op) {
+		ObjectsOmap: -w.delta.ObjectsOmap, ObjectsDirty: -w.delta.ObjectsDirty,
+		Clones: -w.delta.Clones, Whiteouts: -w.delta.Whiteouts})
+	if errors.Is(err, objectstore.ErrCorrupt) && p.repair(w.object, w.op, w.hobject) {
+		return
+	}
+	if w.op.trim {
+		p.trimFailed(w.op, err)
 		return
 	}
 	p.answer(w.op, ceph.ResultOf(err))
@@ -172,9 +196,9 @@ func (p *pg) repOpFor(osd int32, w *write) *message.MOSDRepOp {
 		PGHead: p.headTo(),
 		ReqID:  w.op.reqid, Object: w.hobject, Version: w.version, Prev: p.m.Info().LastUpdate,
 		TrimTo:     w.trim,
-		MinDurable: p.window.Durable(), Entries: [][]byte{w.rec},
+		MinDurable: p.window.Durable(), Entries: w.recs,
 	}
-	if p.beyondBackfill(osd, w.hobject) || w.op.reverts {
+	if p.beyondBackfill(osd, w.hobject, w.clone) || w.op.reverts {
 		m.Missing = true
 	} else {
 		m.Txn = w.peers
@@ -209,6 +233,9 @@ func (w *write) finish(p *pg) {
 		p.s.d.counters.Op(w.op.m.Ops, w.reply, w.op.need.MayWrite(), now.Sub(w.op.Start))
 	}
 	w.op.release(p)
+	if w.op.trim {
+		p.trimmed(w.op)
+	}
 	if w.object == nil {
 		return
 	}
@@ -218,7 +245,7 @@ func (w *write) finish(p *pg) {
 			w.object.wanted = false
 			p.pushWanted(w.hobject)
 		}
-		if !w.object.blocked {
+		if !w.object.isBlocked() {
 			p.runWaiting(w.object)
 		}
 	}
@@ -230,7 +257,7 @@ func (p *pg) runWaiting(ob *object) {
 	ob.waiting = nil
 	for i, op := range queue {
 		p.doObject(ob, op)
-		if len(ob.waiting) > 0 || ob.blocked {
+		if len(ob.waiting) > 0 || ob.isBlocked() {
 			ob.waiting = append(ob.waiting, queue[i+1:]...)
 			return
 		}
@@ -257,7 +284,7 @@ func (p *pg) takeOps() []*clientOp {
 // A repop is what a replica keeps of the primary's write until it is submitted.
 type repop struct {
 	version ceph.Eversion
-	entry   *pglog.Entry
+	entries [2]*pglog.Entry // the last is that of the object, before it that of a clone, if any
 	trim    ceph.Eversion
 	stats   pginfo.Stats
 	msg     *message.Message // holds the transaction's data
@@ -267,7 +294,7 @@ type repop struct {
 func (p *pg) repOp(ev *event) {
 	m := ev.msg.Body.(*message.MOSDRepOp)
 	p.s.d.counters.Subops.Add(1)
-	if !p.m.IsReplicaOf(m.From.OSD) || len(m.Entries) != 1 {
+	if !p.m.IsReplicaOf(m.From.OSD) || len(m.Entries) == 0 || len(m.Entries) > 2 {
 		ev.msg.Release()
 		return
 	}
@@ -278,11 +305,19 @@ func (p *pg) repOp(ev *event) {
 		p.s.d.post(p.s.d.rejoin)
 		return
 	}
-	rec, err := pglog.DecodeRecord(m.Entries[0])
-	if err != nil || rec.Entry == nil || !p.next.Less(rec.Entry.Version) {
-		p.s.d.fail(fmt.Errorf("pg %v: entry %v of osd.%d does not follow %v: %w", p.id,
-			m.Version, m.From.OSD, p.next, errors0(err)))
-		return
+	r := &repop{version: m.Version, trim: m.TrimTo, msg: ev.msg}
+	var err error
+	for last, i := p.next, 0; i < len(m.Entries); i++ {
+		var rec pglog.Record
+		rec, err = pglog.DecodeRecord(m.Entries[i])
+		if err != nil || rec.Entry == nil || !last.Less(rec.Entry.Version) ||
+			i == len(m.Entries)-1 && rec.Entry.Version != m.Version {
+			p.s.d.fail(fmt.Errorf("pg %v: entry %v of osd.%d does not follow %v: %w", p.id,
+				m.Version, m.From.OSD, p.next, errors0(err)))
+			return
+		}
+		last, r.stats = rec.Entry.Version, rec.Stats
+		r.entries[2-len(m.Entries)+i] = rec.Entry
 	}
 	t := &objectstore.Transaction{}
 	if !m.Missing && len(m.Txn) == 1 {
@@ -292,11 +327,12 @@ func (p *pg) repOp(ev *event) {
 			return
 		}
 	}
-	t.LogAppend(p.id, m.Version, m.Entries[0])
+	for i, raw := range m.Entries {
+		t.LogAppend(p.id, r.entries[2-len(m.Entries)+i].Version, raw)
+	}
 	p.trimStore(t, m.TrimTo)
 	p.next = m.Version
-	p.s.submit(pending{pg: p, txn: t, epoch: p.resetEpoch, repop: &repop{version: m.Version,
-		entry: rec.Entry, trim: m.TrimTo, stats: rec.Stats, msg: ev.msg}})
+	p.s.submit(pending{pg: p, txn: t, epoch: p.resetEpoch, repop: r})
 }
 
 func errors0(err error) error {
@@ -314,15 +350,20 @@ func (p *pg) repopTaken(pend *pending, err error) {
 		return
 	}
 	pglog.SetFastStats(&p.stats, &r.stats)
-	gone := p.m.Missing().Has(r.entry.Object)
-	p.m.Wrote(r.entry)
+	gone := false
+	for _, e := range r.entries {
+		if e != nil {
+			gone = gone || p.m.Missing().Has(e.Object)
+			p.m.Wrote(e)
+		}
+	}
 	if gone {
 		p.store(0) // the object was given up
 	}
 	if !r.trim.IsZero() && p.m.Log().Tail().Less(r.trim) {
 		p.m.Trim(r.trim)
 	}
-	r.entry = nil
+	r.entries = [2]*pglog.Entry{}
 }
 
 // repopRefused handles a write of the primary that the store does not take, for lack of space or
@@ -334,7 +375,7 @@ func (p *pg) repopRefused(r *repop, err error) {
 		return
 	}
 	p.s.d.log.Error("a write of the primary is not possible here: peering anew", "pg", p.id,
-		"oid", r.entry.Object, "version", r.version, "err", err)
+		"oid", r.entries[1].Object, "version", r.version, "err", err)
 	p.next = p.m.Info().LastUpdate
 	p.s.d.post(p.s.d.rejoin)
 }

@@ -172,7 +172,7 @@ func (m *Map) applySnaps(inc *Incremental) {
 		m.RemovedSnapsQueue[pool] = unionSnaps(m.RemovedSnapsQueue[pool], r)
 	}
 	for pool, r := range inc.NewPurgedSnaps {
-		left := subtractSnaps(m.RemovedSnapsQueue[pool], r)
+		left := SubtractSnaps(m.RemovedSnapsQueue[pool], r)
 		if len(left) == 0 {
 			delete(m.RemovedSnapsQueue, pool)
 		} else {

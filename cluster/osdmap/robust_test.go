@@ -286,7 +286,7 @@ func TestSnapRanges(t *testing.T) {
 				ranges = AddSnap(ranges, s)
 				set[s] = true
 			} else {
-				ranges = subtractSnaps(ranges, []SnapRange{{s, uint64(r.IntN(4))}})
+				ranges = SubtractSnaps(ranges, []SnapRange{{s, uint64(r.IntN(4))}})
 				set = map[ceph.SnapID]bool{}
 				for k := range ceph.SnapID(40) {
 					if ContainsSnap(ranges, k) {

@@ -41,8 +41,8 @@ func unionSnaps(a, b []SnapRange) []SnapRange {
 	return out
 }
 
-// subtractSnaps is the snapshots of a that are not in b.
-func subtractSnaps(a, b []SnapRange) []SnapRange {
+// SubtractSnaps is the snapshots of a that are not in b.
+func SubtractSnaps(a, b []SnapRange) []SnapRange {
 	out := slices.Clone(a)
 	for _, cut := range b {
 		if cut.Len == 0 {

@@ -26,10 +26,7 @@ func (x *Changes) Denc(c *denc.Coder) {
 	s := c.Begin(1, 1)
 	c.Bool(&x.Known)
 	c.Bool(&x.Omap)
-	denc.ListFunc(c, &x.Ranges, func(c *denc.Coder, r *Range) {
-		c.U64(&r.Begin)
-		c.U64(&r.End)
-	})
+	denc.ListFunc(c, &x.Ranges, dencRange)
 	s.End()
 }
 

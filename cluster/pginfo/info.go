@@ -3,19 +3,22 @@ package pginfo
 import (
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/pgstat"
 )
 
 // Stats are the counts of one PG's objects and operations (object_stat_sum_t, as far as it is kept
 // with the PG).
 type Stats struct {
-	Objects, Bytes              int64
-	ObjectsOmap                 int64
-	OmapBytes, OmapKeys         int64
-	ObjectsDirty                int64
-	Reads, ReadKiB              int64
-	Writes, WrittenKiB          int64
-	Recovered, RecoveredBytes   int64
-	RecoveredKeys, ObjectsClone int64
+	Objects, Bytes            int64
+	ObjectsOmap               int64
+	OmapBytes, OmapKeys       int64
+	ObjectsDirty              int64
+	Reads, ReadKiB            int64
+	Writes, WrittenKiB        int64
+	Recovered, RecoveredBytes int64
+	RecoveredKeys             int64
+	// Of Objects: how many are clones, and how many are there for their clones only.
+	ObjectsClone, Whiteouts int64
 	// Estimated says that the counts of objects were shared out when the PG was split: its primary
 	// counts anew.
 	Estimated bool
@@ -34,8 +37,8 @@ func (s *ScrubStats) Errors() int64 { return s.Shallow + s.Deep }
 
 // Denc is a section of our own.
 func (s *Stats) Denc(c *denc.Coder) {
-	sec := c.Begin(3, 1)
-	for _, p := range s.counts() {
+	sec := c.Begin(4, 1)
+	for _, p := range s.counts()[:firstCounts] {
 		c.I64(p)
 	}
 	if sec.V >= 2 {
@@ -47,15 +50,21 @@ func (s *Stats) Denc(c *denc.Coder) {
 		c.I64(&s.Scrub.LargeOmap)
 		c.I64(&s.Scrub.Repaired)
 	}
+	if sec.V >= 4 {
+		c.I64(&s.Whiteouts)
+	}
 	sec.End()
 }
+
+// firstCounts is how many of counts there were in version 1.
+const firstCounts = 14
 
 // counts are all numbers.
 func (s *Stats) counts() []*int64 {
 	return []*int64{
 		&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.OmapBytes, &s.OmapKeys, &s.ObjectsDirty,
 		&s.Reads, &s.ReadKiB, &s.Writes, &s.WrittenKiB, &s.Recovered, &s.RecoveredBytes,
-		&s.RecoveredKeys, &s.ObjectsClone,
+		&s.RecoveredKeys, &s.ObjectsClone, &s.Whiteouts,
 	}
 }
 
@@ -191,3 +200,14 @@ func (i *Info) IsIncomplete() bool { return !i.LastBackfill.Max }
 
 // HasMissing says whether the copy lacks objects of its log.
 func (i *Info) HasMissing() bool { return i.LastComplete != i.LastUpdate }
+
+// Space is about how much a copy with these counts takes that lacks some of its objects.
+func (i *Info) Space(s *Stats, missing int64) (f pgstat.Statfs) {
+	if s.Objects <= 0 || i.IsIncomplete() {
+		return f
+	}
+	have := max(0, s.Objects-missing)
+	f.DataStored = int64(float64(s.Bytes) * float64(have) / float64(s.Objects))
+	f.Allocated, f.OmapAllocated = f.DataStored, s.OmapBytes
+	return f
+}

@@ -41,6 +41,9 @@ type ObjectInfo struct {
 	// Checksums (crc32c from -1) of all data and of the omap, as far as Flags says that they are
 	// known.
 	DataDigest, OmapDigest uint32
+
+	// Snaps is what a head knows of its snapshots; nil for nothing, and in clones.
+	Snaps *SnapSet
 }
 
 // A WatchKey names a watch of an object.
@@ -62,7 +65,7 @@ type WatchInfo struct {
 
 // Denc is a section of our own.
 func (o *ObjectInfo) Denc(c *denc.Coder) {
-	s := c.Begin(2, 1)
+	s := c.Begin(3, 1)
 	o.Object.Denc(c)
 	o.Version.Denc(c)
 	o.PriorVersion.Denc(c)
@@ -90,8 +93,25 @@ func (o *ObjectInfo) Denc(c *denc.Coder) {
 		c.U32(&o.DataDigest)
 		c.U32(&o.OmapDigest)
 	}
+	if s.V >= 3 {
+		o.dencSnaps(c)
+	}
 	s.End()
 }
+
+func (o *ObjectInfo) dencSnaps(c *denc.Coder) {
+	some := o.Snaps != nil
+	if c.Bool(&some); !some {
+		return
+	}
+	if !c.Encoding() {
+		o.Snaps = new(SnapSet)
+	}
+	o.Snaps.Denc(c)
+}
+
+// IsWhiteout says whether the object is there for its snapshots only: clients do not see it.
+func (o *ObjectInfo) IsWhiteout() bool { return o.Flags&ObjectWhiteout != 0 }
 
 // IsOmap says whether the object has or had omap data.
 func (o *ObjectInfo) IsOmap() bool { return o.Flags&ObjectOmap != 0 }

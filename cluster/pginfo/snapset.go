@@ -5,29 +5,26 @@ import (
 	"glue/ceph/denc"
 )
 
-// A SnapSet is the clones of an object (SnapSet).
+// A SnapSet is what an object's head knows of its snapshots (SnapSet). One that has been handed out
+// is never changed. An object that was never written under a snapshot context has none.
 type SnapSet struct {
+	// Seq is the newest snapshot that a writer of the object knew of.
 	Seq    ceph.SnapID
-	Snaps  []ceph.SnapID // descending
-	Clones []Clone       // ascending
+	Clones []Clone // ascending
 }
 
 // A Clone is the content of an object at some snapshots.
 type Clone struct {
-	ID      ceph.SnapID // of the newest snapshot that it stands for
-	Size    uint64
-	Snaps   []ceph.SnapID // descending; which snapshots it stands for
-	Overlap []Extent      // what it has in common with the next newer one
+	ID      ceph.SnapID   // names the clone's object; the writer's Seq when it was made
+	Size    uint64        // bytes
+	Snaps   []ceph.SnapID // descending; which snapshots it is the content at
+	Overlap []Range       // what it has in common with the next newer one, or the head
 }
-
-// An Extent is a run of bytes.
-type Extent struct{ Offset, Length uint64 }
 
 // Denc is a section of our own.
 func (s *SnapSet) Denc(c *denc.Coder) {
 	f := c.Begin(1, 1)
 	s.Seq.Denc(c)
-	denc.List(c, &s.Snaps)
 	denc.List(c, &s.Clones)
 	f.End()
 }
@@ -37,11 +34,10 @@ func (n *Clone) Denc(c *denc.Coder) {
 	n.ID.Denc(c)
 	c.U64(&n.Size)
 	denc.List(c, &n.Snaps)
-	denc.List(c, &n.Overlap)
+	denc.ListFunc(c, &n.Overlap, dencRange)
 }
 
-// Denc is the offset and the length.
-func (e *Extent) Denc(c *denc.Coder) {
-	c.U64(&e.Offset)
-	c.U64(&e.Length)
+func dencRange(c *denc.Coder, r *Range) {
+	c.U64(&r.Begin)
+	c.U64(&r.End)
 }

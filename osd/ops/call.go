@@ -6,6 +6,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/osd/class"
+	"glue/osd/snaps"
 	"glue/wire/message"
 )
 
@@ -69,7 +70,7 @@ func (c *context) SnapSetSeq() (uint64, error) {
 	if !c.x.exists {
 		return 0, ceph.ENOENT
 	}
-	return 0, nil
+	return uint64(snaps.Seq(c.x.old.Info.Snaps)), nil
 }
 
 func (c *context) Stat() (uint64, ceph.Time, error) {

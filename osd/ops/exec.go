@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/pginfo"
+	"glue/osd/snaps"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -26,7 +27,11 @@ type exec struct {
 	txn        *objectstore.Transaction
 	touched    bool // something was written, if only the info
 	userModify bool // the change counts for the user version
-	reads      int  // ops that looked at the object, to hold methods to their flags
+	context    snaps.Context
+	at         ceph.Eversion  // of the change
+	from       ceph.HObject   // a clone that the transaction reads
+	rolled     []pginfo.Range // what a rollback changes of the head
+	reads      int            // ops that looked at the object, to hold methods to their flags
 	writes     int
 	subOp      int
 	stats      Stats
@@ -106,13 +111,18 @@ func (x *exec) create() {
 		return
 	}
 	x.exists = true
-	x.stats.Objects++
+	if x.info.IsWhiteout() {
+		x.info.Flags &^= pginfo.ObjectWhiteout
+		x.stats.Whiteouts--
+	} else {
+		x.stats.Objects++
+	}
 	c, o := x.object()
 	x.t().Touch(c, o)
 }
 
 // inStore says whether the object was there before the vector, which is what reads see.
-func (x *exec) inStore() bool { return x.old.Exists }
+func (x *exec) inStore() bool { return x.old.Visible() }
 
 // readKiB counts one read of n bytes.
 func (x *exec) readKiB(n int) {

@@ -16,28 +16,25 @@ var le = binary.LittleEndian
 // Execute runs a vector of object ops. The caller has used Inspect and Check, knows that the
 // request is no duplicate, and sets r.State.
 func Execute(env *Env, r *Request, n *Need) Outcome {
-	out := Outcome{State: r.State, PriorVersion: r.State.Info.Version, Ops: echo(r.Ops)}
-	if !r.State.Exists && !n.MayWrite() && !n.Cache {
+	out := Outcome{State: r.State, PriorVersion: r.State.Info.Version, Ops: echo(r.Ops), At: r.At}
+	visible := r.State.Visible()
+	if !visible && !n.MayWrite() && !n.Cache &&
+		!(r.State.Exists && r.Object.Snap == ceph.SnapDir) {
 		out.Result = ceph.ENOENT.Result()
 		return out
 	}
-	if n.MayWrite() && !validSnaps(r.SnapSeq, r.Snaps) {
-		out.Result = ceph.EINVAL.Result()
-		return out
-	}
-	if n.MayWrite() && (len(r.Snaps) > 0 || env.PoolSnaps) {
-		// There are no clones yet: the write would change what a snapshot is to keep.
-		out.Result = ceph.EOPNOTSUPP.Result()
-		return out
-	}
-	x := &exec{env: env, req: r, old: r.State, exists: r.State.Exists, info: r.State.Info}
+	x := &exec{env: env, req: r, old: r.State, exists: visible, info: r.State.Info, at: r.At}
 	if n.MayWrite() {
 		x.txn = newTransaction()
+		if e := x.takeContext(); e != 0 {
+			out.Result = e.Result()
+			return out
+		}
 	}
 	result := x.run(out.Ops)
 	switch {
 	case x.failure != nil:
-		out.Result, out.Failure = result, x.failure
+		out.Result, out.Failure, out.From = result, x.failure, x.from
 	case x.touched && !n.MayWrite() && result >= 0:
 		// A method that is not marked as writing wrote, and the client waved its error through.
 		x.endFailed(&out, n, ceph.EIO.Result())
@@ -74,18 +71,6 @@ func echo(ops []message.OSDOp) []message.OSDOp {
 	return out
 }
 
-// validSnaps says whether a snap context is well formed: ids above 0, newest first, none above seq.
-func validSnaps(seq ceph.SnapID, snaps []ceph.SnapID) bool {
-	last := seq
-	for i, s := range snaps {
-		if s == 0 || s > last || (i > 0 && s == last) {
-			return false
-		}
-		last = s
-	}
-	return true
-}
-
 // endFailed ends a vector of which an op failed: nothing happens, and if it could have written the
 // log remembers the answer.
 func (x *exec) endFailed(out *Outcome, n *Need, result int32) {
@@ -119,17 +104,19 @@ func (x *exec) endChanged(out *Outcome, n *Need, result int32) {
 	if !x.checkFull(out) || !x.bindReplies(out, n, &result) {
 		return
 	}
-	x.countFlags()
+	x.keepSnaps(out)
+	stored := x.exists || x.info.IsWhiteout()
+	x.countFlags(stored)
 	at := x.old.Info.UserVersion
 	if x.userModify {
-		at = max(max(x.req.LastUserVersion, x.info.UserVersion)+1, x.req.At.Version)
+		at = max(max(x.req.LastUserVersion, x.info.UserVersion)+1, x.at.Version)
 		x.info.UserVersion = at
 		// They are of the content before.
 		x.info.Flags &^= pginfo.ObjectDataDigest | pginfo.ObjectOmapDigest
 	}
 	out.UserVersion = at
-	next := &State{Exists: x.exists}
-	if x.exists {
+	next := &State{Exists: stored}
+	if stored {
 		x.stamp()
 		next.Info = x.info
 		c, o := x.object()
@@ -144,7 +131,8 @@ func (x *exec) endChanged(out *Outcome, n *Need, result int32) {
 		out.LogResult = result
 	}
 	out.Effects, out.Stats = x.effects, x.stats
-	out.setReplay(x.req.At)
+	out.At, out.From = x.at, x.from
+	out.setReplay(x.at)
 }
 
 // infoBytes is what an encoded info takes, names aside.
@@ -153,6 +141,9 @@ const infoBytes = 320
 func (x *exec) encodeInfo() []byte {
 	o := &x.req.Object
 	size := infoBytes + len(o.Name) + len(o.Key) + len(o.Namespace) + 96*len(x.info.Watchers)
+	if s := x.info.Snaps; s != nil {
+		size += 64 + 96*len(s.Clones)
+	}
 	c := denc.NewEncoder(make([]byte, 0, size), ceph.FeaturesAll)
 	x.info.Denc(c)
 	return c.Bytes()
@@ -162,7 +153,7 @@ func (x *exec) encodeInfo() []byte {
 func (x *exec) stamp() {
 	x.info.Object = x.req.Object
 	x.info.PriorVersion = x.old.Info.Version
-	x.info.Version = x.req.At
+	x.info.Version = x.at
 	x.info.LastReqID = x.req.ReqID
 	if x.req.MTime != (ceph.Time{}) {
 		x.info.MTime = x.req.MTime
@@ -210,14 +201,14 @@ func (x *exec) bindReplies(out *Outcome, n *Need, result *int32) bool {
 }
 
 // countFlags keeps the info's dirty flag and counts objects by flag.
-func (x *exec) countFlags() {
-	was, is := x.old.Exists && x.old.Info.IsOmap(), x.exists && x.info.IsOmap()
+func (x *exec) countFlags(stored bool) {
+	was, is := x.old.Exists && x.old.Info.IsOmap(), stored && x.info.IsOmap()
 	x.stats.ObjectsOmap += one(is) - one(was)
 	wasDirty := x.old.Exists && x.old.Info.IsDirty()
-	if x.exists {
+	if stored {
 		x.info.Flags |= pginfo.ObjectDirty
 	}
-	x.stats.ObjectsDirty += one(x.exists) - one(wasDirty)
+	x.stats.ObjectsDirty += one(stored) - one(wasDirty)
 }
 
 func one(b bool) int64 {

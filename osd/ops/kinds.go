@@ -3,18 +3,18 @@ package ops
 import (
 	"slices"
 
+	"glue/ceph"
 	"glue/wire/message"
 )
 
-// MakesSnapshot says whether a request gives an image a snapshot. While there are no clones, no
-// object of the image could be written after that, so the snapshot is what has to be refused.
-func MakesSnapshot(n *Need) bool {
-	for _, c := range n.Classes {
-		if c.Class == "rbd" && c.Method == "snapshot_add" {
-			return true
+// Rollback is the snapshot that a request rolls its object back to; ok is false for none.
+func Rollback(list []message.OSDOp) (to ceph.SnapID, ok bool) {
+	for i := range list {
+		if list[i].Code == message.OpRollback {
+			return list[i].SnapID(), true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // OnlyWatches says whether a request is one of those that watchers repeat all the time; doing it

@@ -102,7 +102,7 @@ func TestSparse(t *testing.T) {
 func TestUnknownAndUnsupported(t *testing.T) {
 	p := newPG(t)
 	p.want(p.do("o", write(0, "x")), 0)
-	for _, code := range []message.OpCode{message.OpRollback, message.OpCopyFrom, 0x22ff,
+	for _, code := range []message.OpCode{message.OpCopyFrom, 0x22ff,
 		message.OpCacheFlush, 0x12ff, message.OpSetXattrs} {
 		p.want(p.do("o", message.OSDOp{Code: code}), ceph.EOPNOTSUPP.Result())
 	}

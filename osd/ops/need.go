@@ -115,9 +115,6 @@ func Check(l *Limits, n *Need, r *Request) error {
 	case n.MayWrite() && l.WriteSize > 0 && inputBytes(r.Ops) > l.WriteSize:
 		return ceph.EMSGSIZE
 	}
-	if o.Snap != ceph.NoSnap && o.Snap != ceph.SnapDir {
-		return ceph.EOPNOTSUPP // there are no clones yet, and the head is not what was asked for
-	}
 	for i := range r.Ops {
 		if (r.Ops[i].Code == message.OpListSnaps) != (o.Snap == ceph.SnapDir) {
 			return ceph.EINVAL

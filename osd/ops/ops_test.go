@@ -389,43 +389,6 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestSnapshotsAreRefused(t *testing.T) {
-	p := newPG(t)
-	r := p.request(head("a"), 0, []message.OSDOp{write(0, "x")})
-	r.SnapSeq, r.Snaps, r.State = 4, []ceph.SnapID{4, 2}, &State{}
-	n, _ := Inspect(p.env.Classes, 0, r.Ops)
-	if out := Execute(p.env, r, &n); out.Result != ceph.EOPNOTSUPP.Result() {
-		t.Errorf("a write with snapshots gives %d", out.Result)
-	}
-	r.Snaps = []ceph.SnapID{2, 4}
-	if out := Execute(p.env, r, &n); out.Result != ceph.EINVAL.Result() {
-		t.Errorf("an invalid snap context gives %d", out.Result)
-	}
-	r.Snaps, p.env.PoolSnaps = nil, true
-	if out := Execute(p.env, r, &n); out.Result != ceph.EOPNOTSUPP.Result() {
-		t.Errorf("a write to a pool with snapshots gives %d", out.Result)
-	}
-	p.env.PoolSnaps = false
-	at := p.request(head("a"), 0, []message.OSDOp{read(0, 0)})
-	at.Object.Snap = 4
-	n, _ = Inspect(p.env.Classes, 0, at.Ops)
-	if err := Check(p.env.Limits, &n, at); err != ceph.EOPNOTSUPP {
-		t.Errorf("a read at a snapshot gives %v", err)
-	}
-	p.want(p.do("a", write(0, "abc")), 0)
-	list := p.request(head("a"), 0, []message.OSDOp{plain(message.OpListSnaps)})
-	list.Object.Snap = ceph.SnapDir
-	n, _ = Inspect(p.env.Classes, 0, list.Ops)
-	if err := Check(p.env.Limits, &n, list); err != nil {
-		t.Fatal(err)
-	}
-	list.State, _ = LoadState(p.store, testColl, list.Object)
-	out := Execute(p.env, list, &n)
-	if out.Result != 0 || len(out.Ops[0].Out) != 6+4+6+8+4+4+8+8 {
-		t.Errorf("LIST_SNAPS: %d, % x", out.Result, out.Ops[0].Out)
-	}
-}
-
 func TestStats(t *testing.T) {
 	p := newPG(t)
 	p.want(p.do("a", write(0, "0123456789")), 0)

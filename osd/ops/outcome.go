@@ -30,6 +30,11 @@ type Outcome struct {
 	// Drop is a request to be neither executed nor answered: the client resends it (pool full).
 	Drop bool
 	Log  Log
+	// At is the log version of the change, and Clone the entry for a clone that was made, which
+	// comes before it; nil for none. From is a clone that the transaction reads.
+	At    ceph.Eversion
+	Clone *pginfo.LogEntry
+	From  ceph.HObject
 	// Transaction holds every change of the object, its info included, for LogModify and LogDelete.
 	Transaction *objectstore.Transaction
 	// State is the object after the request, to be cached once the transaction is submitted; the
@@ -109,6 +114,7 @@ type Stats struct {
 	Bytes, Objects     int64
 	ObjectsOmap        int64
 	ObjectsDirty       int64
+	Clones, Whiteouts  int64
 	Reads, ReadKiB     int64
 	Writes, WrittenKiB int64
 }

@@ -233,29 +233,3 @@ func opIsDirty(x *exec, op *message.OSDOp) int32 {
 	op.Out = c.Bytes()
 	return 0
 }
-
-// opListSnaps answers with the head alone, as there are no clones yet
-// (obj_list_snap_response_t).
-func opListSnaps(x *exec, op *message.OSDOp) int32 {
-	x.reads++
-	x.stats.Reads++
-	c := denc.NewEncoder(nil, 0)
-	s := c.Begin(2, 1)
-	n := uint32(0)
-	if x.exists {
-		n = 1
-	}
-	c.U32(&n)
-	if x.exists {
-		clone := c.Begin(1, 1)
-		c.U64Const(uint64(ceph.NoSnap))
-		c.U32Const(0) // snaps
-		c.U32Const(0) // overlap
-		c.U64(&x.info.Size)
-		clone.End()
-	}
-	c.U64Const(0) // seq
-	s.End()
-	op.Out = c.Bytes()
-	return 0
-}

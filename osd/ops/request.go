@@ -4,7 +4,9 @@ import (
 	"iter"
 
 	"glue/ceph"
+	"glue/cluster/osdmap"
 	"glue/osd/class"
+	"glue/osd/snaps"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -65,10 +67,13 @@ type Env struct {
 	Limits  *Limits
 	Classes *class.Registry
 
-	Epoch           ceph.Epoch
-	PGNum           uint32 // of the pool, for listings
-	StripeWidth     uint64
-	PoolSnaps       bool  // the pool has snapshots of its own, which apply to every write
+	Epoch       ceph.Epoch
+	PGNum       uint32 // of the pool, for listings
+	StripeWidth uint64
+	// PoolSnaps is the context of a pool that has snapshots of its own; else it is the request's.
+	PoolSnaps *snaps.Context
+	// Removed are the snapshots of the pool that are being removed.
+	Removed         []osdmap.SnapRange
 	Full            bool  // the pool's FULL flag
 	FullQuota       bool  // ... because of its quota
 	MinCompatClient uint8 // require_min_compat_client, release number

@@ -21,6 +21,9 @@ type State struct {
 	Info   pginfo.ObjectInfo
 }
 
+// Visible says whether clients see the object: it is there, and not for its snapshots only.
+func (s *State) Visible() bool { return s.Exists && !s.Info.IsWhiteout() }
+
 // LoadState reads an object's state from its info attribute; the state of the snapshot directory
 // is the head's. An object that is not there is a
 // State that does not exist; an info that does not decode is objectstore.ErrCorrupt.

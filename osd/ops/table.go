@@ -17,7 +17,7 @@ type Row struct {
 }
 
 // Table has every op on an object. A code that is not here is EOPNOTSUPP, as are those that need
-// snapshots or cache tiers (COPY_FROM, CACHE_*, SET_REDIRECT, …).
+// copies between objects or cache tiers (COPY_FROM, CACHE_*, SET_REDIRECT, …).
 var Table = []Row{
 	// Data, reading.
 	{Code: message.OpRead, extent: true, run: opRead},
@@ -76,8 +76,9 @@ var Table = []Row{
 	{Code: message.OpListWatchers, run: opListWatchers},
 	{Code: message.OpCall, run: opCall},
 
-	// Known but not built: snapshots, copies between objects, cache tiers, manifests.
-	{Code: message.OpRollback, run: unsupported},
+	{Code: message.OpRollback, run: opRollback},
+
+	// Known but not built: copies between objects, cache tiers, manifests.
 	{Code: message.OpCopyGet, run: unsupported},
 	{Code: message.OpCopyFrom, keepsUserVersion: true, run: unsupported},
 	{Code: message.OpCopyFrom2, keepsUserVersion: true, run: unsupported},

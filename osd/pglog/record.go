@@ -22,15 +22,17 @@ const (
 	recordEntry = 1
 	recordDup   = 2 // one
 	recordDups  = 3
+	// recordEntry2 has the counts of clones and whiteouts besides.
+	recordEntry2 = 4
 )
 
 // EncodeEntry is the record of an entry.
 func EncodeEntry(e *Entry, tail ceph.Eversion, s *pginfo.Stats) []byte {
 	c := denc.NewEncoder(make([]byte, 0, 384), ceph.FeaturesAll)
-	c.U8Const(recordEntry)
+	c.U8Const(recordEntry2)
 	e.Denc(c)
 	tail.Denc(c)
-	fastStats(c, s)
+	fastStats(c, s, recordEntry2)
 	return c.Bytes()
 }
 
@@ -55,13 +57,18 @@ func EachDups(dups []Dup, f func(v ceph.Eversion, record []byte)) {
 }
 
 // counts are those that writes change.
-func counts(s *pginfo.Stats) [6]*int64 {
+func counts(s *pginfo.Stats) [8]*int64 {
 	return [...]*int64{&s.Objects, &s.Bytes, &s.ObjectsOmap, &s.ObjectsDirty, &s.Writes,
-		&s.WrittenKiB}
+		&s.WrittenKiB, &s.ObjectsClone, &s.Whiteouts}
 }
 
-func fastStats(c *denc.Coder, s *pginfo.Stats) {
-	for _, p := range counts(s) {
+func fastStats(c *denc.Coder, s *pginfo.Stats, kind uint8) {
+	all := counts(s)
+	some := all[:]
+	if kind == recordEntry {
+		some = all[:6]
+	}
+	for _, p := range some {
 		c.I64(p)
 	}
 }
@@ -79,11 +86,11 @@ func DecodeRecord(b []byte) (Record, error) {
 	c := denc.NewDecoder(b, ceph.FeaturesAll)
 	var r Record
 	switch kind := c.U8Const(0); kind {
-	case recordEntry:
+	case recordEntry, recordEntry2:
 		r.Entry = new(Entry)
 		r.Entry.Denc(c)
 		r.Tail.Denc(c)
-		fastStats(c, &r.Stats)
+		fastStats(c, &r.Stats, kind)
 	case recordDup:
 		r.Dups = make([]Dup, 1)
 		r.Dups[0].Denc(c)

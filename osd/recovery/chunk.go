@@ -39,15 +39,35 @@ func (c *Chunk) Covers(o ceph.HObject) bool {
 // Scanning says whether the target has not yet answered.
 func (c *Chunk) Scanning() bool { return c.scanning }
 
-// Wrote takes a write to an object of the chunk and says whether the target gets it too, or only
-// its entry of the log.
-func (c *Chunk) Wrote(o ceph.HObject) bool {
+// Wrote takes a write to an object of the chunk, and to a clone of it if one is given, and says
+// whether the target gets it too, or only its entries of the log: it needs both as they were for
+// that.
+func (c *Chunk) Wrote(o, clone ceph.HObject) bool {
+	if clone == (ceph.HObject{}) {
+		clone = o
+	}
 	if c.scanning {
-		c.changed[o] = true
+		c.changed[o], c.changed[clone] = true, true
 		return false
 	}
+	if !c.behind(o) && !c.behind(clone) {
+		return true
+	}
+	c.add(o)
+	c.add(clone)
+	return false
+}
+
+// behind says whether an object is still to be copied, or on its way.
+func (c *Chunk) behind(o ceph.HObject) bool {
 	_, waits := c.find(o)
-	return !waits && !c.pushing[o]
+	return waits || c.pushing[o]
+}
+
+func (c *Chunk) add(o ceph.HObject) {
+	if i, found := c.find(o); !found && !c.pushing[o] {
+		c.todo = slices.Insert(c.todo, i, o)
+	}
 }
 
 // Scanned compares the chunk with what the target has. It returns how many objects are the same

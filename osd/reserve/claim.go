@@ -24,6 +24,12 @@ const (
 	TooFull          // refused by a full OSD: to be tried again later
 )
 
+var stateNames = [...]string{Idle: "none", WaitLocal: "WaitLocalReserved",
+	WaitRemote: "WaitRemoteReserved", Held: "reserved", TooFull: "too full"}
+
+// String is the state of Ceph's machine that it stands for.
+func (s State) String() string { return stateNames[s] }
+
 // A Plan is what a PG wants to do: a kind, its priority, and the other OSDs that take part.
 type Plan struct {
 	Kind     Kind

@@ -7,6 +7,7 @@ import (
 	"glue/cluster/pginfo"
 	"glue/osd/ops"
 	"glue/osd/recovery"
+	"glue/osd/snaps"
 )
 
 // A Count counts the objects of a PG whose counts were shared out by a split, a few at a time
@@ -25,7 +26,7 @@ type View interface {
 
 // Step counts up to n more objects; done says that these were the last.
 func (r *Count) Step(v View, pg ceph.SPG, n int) (done bool, err error) {
-	list, next, err := v.List(pg, r.next, n)
+	list, next, err := snaps.List(v, pg, r.next, n)
 	for i := 0; err == nil && i < len(list); i++ {
 		if !recovery.IsTemp(list[i]) {
 			err = r.add(v, pg, list[i])
@@ -44,7 +45,12 @@ func (r *Count) add(v View, pg ceph.SPG, o ceph.HObject) error {
 		return err
 	}
 	r.sum.Objects++
-	r.sum.Bytes += int64(st.Info.Size)
+	if snaps.IsClone(o) {
+		r.sum.ObjectsClone++ // its bytes are counted with the head, which knows them
+	} else {
+		r.sum.Bytes += int64(st.Info.Size) + snaps.AllBytes(st.Info.Snaps)
+	}
+	r.sum.Whiteouts += one(st.Info.IsWhiteout())
 	r.sum.ObjectsOmap += one(st.Info.IsOmap())
 	r.sum.ObjectsDirty += one(st.Info.IsDirty())
 	return nil
@@ -66,11 +72,14 @@ func (r *Count) Change(o ceph.HObject, s *ops.Stats) {
 	r.sum.Bytes += s.Bytes
 	r.sum.ObjectsOmap += s.ObjectsOmap
 	r.sum.ObjectsDirty += s.ObjectsDirty
+	r.sum.ObjectsClone += s.Clones
+	r.sum.Whiteouts += s.Whiteouts
 }
 
 // Finish puts the counts where the estimates were.
 func (r *Count) Finish(s *pginfo.Stats) {
 	s.Objects, s.Bytes = r.sum.Objects, r.sum.Bytes
 	s.ObjectsOmap, s.ObjectsDirty = r.sum.ObjectsOmap, r.sum.ObjectsDirty
+	s.ObjectsClone, s.Whiteouts = r.sum.ObjectsClone, r.sum.Whiteouts
 	s.Estimated = false
 }

@@ -13,7 +13,7 @@ type Config struct {
 	Mclock                               bool
 	Shares                               Shares
 	BytesPerIO                           float64
-	Sleep, Delay                         time.Duration
+	Sleep, Delay, TrimSleep              time.Duration
 	ChunkBytes, ChunkKeys                int
 }
 
@@ -21,6 +21,7 @@ type Config struct {
 var byDisk = []struct{ ssd, hdd string }{
 	diskActive: {"osd_recovery_max_active_ssd", "osd_recovery_max_active_hdd"},
 	diskSleep:  {"osd_recovery_sleep_ssd", "osd_recovery_sleep_hdd"},
+	diskTrim:   {"osd_snap_trim_sleep_ssd", "osd_snap_trim_sleep_hdd"},
 	diskIOPS:   {"osd_mclock_max_capacity_iops_ssd", "osd_mclock_max_capacity_iops_hdd"},
 	diskBandwidth: {"osd_mclock_max_sequential_bandwidth_ssd",
 		"osd_mclock_max_sequential_bandwidth_hdd"},
@@ -29,6 +30,7 @@ var byDisk = []struct{ ssd, hdd string }{
 const (
 	diskActive = iota
 	diskSleep
+	diskTrim
 	diskIOPS
 	diskBandwidth
 )
@@ -70,6 +72,10 @@ func NewConfig(set options.Set, rotational bool) Config {
 		b.Sleep = set.Duration("osd_recovery_sleep")
 		if b.Sleep == 0 {
 			b.Sleep = set.Duration(disk(diskSleep))
+		}
+		b.TrimSleep = set.Duration("osd_snap_trim_sleep")
+		if b.TrimSleep == 0 {
+			b.TrimSleep = set.Duration(disk(diskTrim))
 		}
 		return b
 	}

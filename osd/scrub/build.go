@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/internal/crc32c"
+	"glue/osd/snaps"
 	"glue/store/objectstore"
 )
 
@@ -77,13 +78,14 @@ func (b *Builder) Step() (done bool, err error) {
 		if n := len(b.out.Names); n > 0 && len(b.todo) > 0 &&
 			(b.read >= b.limits.Bytes || b.held >= b.limits.MapBytes) &&
 			b.todo[0].Head() != b.out.Names[n-1].Head() {
-			b.out.End, b.todo = b.todo[0], nil
+			b.out.End, b.todo = snaps.First(b.todo[0]), nil
 		}
 	}
 	return len(b.todo) == 0, nil
 }
 
-// list finds the objects of the chunk. It ends between the clones of two objects, never within.
+// list finds the objects of the chunk. It ends between the clones of two objects, never within, nor
+// where a clone may yet come.
 func (b *Builder) list() error {
 	for n := b.limits.Objects; ; n *= 2 {
 		list, _, err := b.view.List(b.coll, b.begin, n+1)
@@ -103,7 +105,7 @@ func (b *Builder) list() error {
 		}
 		for k := n; k > 0; k-- {
 			if list[k].Head() != list[k-1].Head() {
-				b.out.End, b.todo = list[k], list[:k]
+				b.out.End, b.todo = snaps.First(list[k]), list[:k]
 				return nil
 			}
 		}

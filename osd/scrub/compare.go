@@ -60,6 +60,7 @@ func (r *Record) Disputed() bool { return r.Auth < 0 && !r.Remove }
 // Counts sum up what has been scrubbed. Of each object, the right copy counts.
 type Counts struct {
 	Objects, Bytes, Omap, Dirty int64
+	Clones, Whiteouts           int64
 	OmapKeys, OmapBytes         int64
 	LargeOmap                   int64
 	Shallow, Deep               int64 // errors
@@ -71,6 +72,8 @@ func (c *Counts) add(d *Counts) {
 	c.Bytes += d.Bytes
 	c.Omap += d.Omap
 	c.Dirty += d.Dirty
+	c.Clones += d.Clones
+	c.Whiteouts += d.Whiteouts
 	c.OmapKeys += d.OmapKeys
 	c.OmapBytes += d.OmapBytes
 	c.LargeOmap += d.LargeOmap

@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"fmt"
+	"glue/osd/snaps"
 	"strings"
 
 	"glue/ceph"
@@ -34,7 +35,14 @@ func (c *Comparer) countObject(r *Record, group []int, out *Comparison) {
 		return
 	}
 	n.Objects++
-	n.Bytes += int64(s.info.Size)
+	if snaps.IsClone(r.Object) {
+		n.Clones++ // its bytes are counted with the head, which knows them
+	} else {
+		n.Bytes += int64(s.info.Size) + snaps.AllBytes(s.info.Snaps)
+	}
+	if s.info.IsWhiteout() {
+		n.Whiteouts++
+	}
 	if s.info.IsOmap() {
 		n.Omap++
 	}

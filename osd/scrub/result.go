@@ -28,16 +28,18 @@ func (m *Machine) Mend(s *pginfo.Stats) (mismatch string) {
 		s.OmapBytes, s.OmapKeys, s.Scrub.LargeOmap = c.OmapBytes, c.OmapKeys, c.LargeOmap
 	}
 	if c.Objects != s.Objects || c.Bytes != s.Bytes || c.Omap != s.ObjectsOmap ||
-		c.Dirty != s.ObjectsDirty {
-		mismatch = fmt.Sprintf("%s : stat mismatch, got %d/%d objects, 0/0 clones, %d/%d dirty, "+
-			"%d/%d omap, 0/0 pinned, 0/0 hit_set_archive, 0/0 whiteouts, %d/%d bytes, "+
+		c.Dirty != s.ObjectsDirty || c.Clones != s.ObjectsClone || c.Whiteouts != s.Whiteouts {
+		mismatch = fmt.Sprintf("%s : stat mismatch, got %d/%d objects, %d/%d clones, %d/%d dirty, "+
+			"%d/%d omap, 0/0 pinned, 0/0 hit_set_archive, %d/%d whiteouts, %d/%d bytes, "+
 			"0/0 manifest objects, 0/0 hit_set_archive bytes.", m.Job.Name(), c.Objects,
-			s.Objects, c.Dirty, s.ObjectsDirty, c.Omap, s.ObjectsOmap, c.Bytes, s.Bytes)
+			s.Objects, c.Clones, s.ObjectsClone, c.Dirty, s.ObjectsDirty, c.Omap, s.ObjectsOmap,
+			c.Whiteouts, s.Whiteouts, c.Bytes, s.Bytes)
 	}
 	if s.Estimated {
 		mismatch = ""
 	}
 	s.Objects, s.Bytes, s.ObjectsOmap, s.ObjectsDirty = c.Objects, c.Bytes, c.Omap, c.Dirty
+	s.ObjectsClone, s.Whiteouts = c.Clones, c.Whiteouts
 	s.Estimated = false
 	return mismatch
 }

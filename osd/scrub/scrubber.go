@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"fmt"
+	"glue/osd/ops"
 	"time"
 
 	"glue/ceph"
@@ -273,10 +274,11 @@ func (s *Scrubber) Holds(o ceph.HObject) bool {
 	return true
 }
 
-// Wrote accounts for a write while a scrub runs.
-func (s *Scrubber) Wrote(o ceph.HObject, objects, bytes, omap, dirty int64) {
+// Wrote accounts for a write to an object, or its clones, while a scrub runs.
+func (s *Scrubber) Wrote(o ceph.HObject, d *ops.Stats) {
 	if s.m != nil {
-		s.m.Changed(o, &Counts{Objects: objects, Bytes: bytes, Omap: omap, Dirty: dirty})
+		s.m.Changed(o, &Counts{Objects: d.Objects, Bytes: d.Bytes, Omap: d.ObjectsOmap,
+			Dirty: d.ObjectsDirty, Clones: d.Clones, Whiteouts: d.Whiteouts})
 	}
 }
 

@@ -150,6 +150,9 @@ func (c *change) encode() error {
 		} else if n.exists {
 			err = c.batch.Delete(key, nil)
 		}
+		if err == nil {
+			err = c.encodeTags(n)
+		}
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"glue/ceph"
 	"glue/store/objectstore"
@@ -104,6 +105,9 @@ func (f *fsck) metadata(ctx context.Context) error {
 	if err := f.onodes(ctx, owned); err != nil {
 		return err
 	}
+	if err := f.tags(ctx); err != nil {
+		return err
+	}
 	if err := f.extents(ctx); err != nil {
 		return err
 	}
@@ -141,11 +145,32 @@ func (f *fsck) onodes(ctx context.Context, owned func([]byte) bool) error {
 		if err := body.decode(value); err != nil {
 			f.r.errorf("onode %q: %v", key, err)
 		}
+		for id := range slices.Chunk(body.tags(), 8) {
+			_, found, err := f.s.kv.Get(nil, tagKey(nil, string(key), id))
+			if !found || err != nil {
+				f.r.errorf("tag %x of onode %q is not in the index (%v)", id, key, err)
+			}
+		}
 		if _, _, err := decodeObject(key); err != nil || !owned(key) {
 			f.r.errorf("onode %q is in no collection (%v)", key, err)
 		}
 		if o := f.s.cache.table[string(key)]; o != nil && !o.exists {
 			f.r.errorf("onode %q is stored and cached as absent", key)
+		}
+	})
+}
+
+// tags looks for keys of the index that are of no object's attribute.
+func (f *fsck) tags(ctx context.Context) error {
+	return f.each(ctx, keyTag, func(key, _ []byte) {
+		id, object, ok := cutTag(key)
+		var body onodeBody
+		if ok {
+			value, found, err := f.s.kv.Get(nil, prefixed(keyOnode, string(object)))
+			ok = found && err == nil && body.decode(value) == nil
+		}
+		if !ok || !hasTag(body.tags(), id) {
+			f.r.errorf("tag key %q is of no object that has it", key)
 		}
 	})
 }

@@ -22,6 +22,7 @@ const (
 	keyMeta   = 'P' // + name: the OSD's table
 	keyLog    = 'L' // + u64 collection id + u64 sequence: chunk of a PG log
 	keyLogTip = 'G' // + u64 collection id: state of a PG log
+	keyTag    = 'T' // + u64 collection id + u64 tag + the rest of an object's key
 )
 
 var (

@@ -117,6 +117,9 @@ func (c *change) scanFail(err error) {
 // dropCollection removes the keys and the log.
 func (c *change) dropCollection(coll *collection) error {
 	pools, err := c.s.pools(coll)
+	if err == nil {
+		err = c.dropTags(coll)
+	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@
 package memstore
 
 import (
+	"encoding/binary"
 	"iter"
 	"slices"
 	"strings"
@@ -313,6 +314,36 @@ func (s *Store) List(
 		next = coll.order[j]
 	}
 	return slices.Clone(coll.order[i:j]), next, nil
+}
+
+// Tagged lists objects by an id of their tag attribute.
+func (s *Store) Tagged(c ceph.SPG, tag uint64, from ceph.HObject, limit int) (
+	list []ceph.HObject, err error,
+) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, objectstore.ErrFailed
+	}
+	coll, ok := s.now.colls[c]
+	if !ok {
+		return nil, ceph.ENOENT
+	}
+	from.Pool = c.Pool
+	i, _ := coll.find(from)
+	for _, o := range coll.order[i:] {
+		if len(list) >= limit {
+			break
+		}
+		v := coll.objects[o].attrs[objectstore.TagAttr]
+		for ; o.Pool == c.Pool && len(v) >= 8; v = v[8:] {
+			if binary.BigEndian.Uint64(v) == tag {
+				list = append(list, o)
+				break
+			}
+		}
+	}
+	return list, nil
 }
 
 // Collections returns all collections, ascending.

@@ -26,6 +26,10 @@ var (
 	ErrBehind = errors.New("a transaction before it was refused")
 )
 
+// TagAttr is an attribute by which objects are found: a list of ids, 8 bytes each, most significant
+// first. See Store.Tagged.
+const TagAttr = "snaps"
+
 // A Stat is the shape of an object.
 type Stat struct {
 	Size uint64 // bytes
@@ -77,6 +81,9 @@ type Store interface {
 	// List returns up to max objects of c that are >= from, in HObject order, and the object to
 	// continue from (MaxHObject at the end).
 	List(c ceph.SPG, from ceph.HObject, max int) ([]ceph.HObject, ceph.HObject, error)
+	// Tagged returns up to limit objects of c's own pool that are >= from and have tag among the
+	// ids of their TagAttr, in their order. It follows from the attributes, whatever has set them.
+	Tagged(c ceph.SPG, tag uint64, from ceph.HObject, limit int) ([]ceph.HObject, error)
 	// Collections returns all collections, ascending.
 	Collections() ([]ceph.SPG, error)
 

@@ -42,11 +42,37 @@ func compareColl(want, got objectstore.Store, c ceph.SPG, page int) error {
 			return fmt.Errorf("object %v: %w", o, err)
 		}
 	}
+	if err := compareTags(want, got, c); err != nil {
+		return err
+	}
 	la, err1 := collect(want.Log(c, ceph.Eversion{}))
 	lb, err2 := collect(got.Log(c, ceph.Eversion{}))
 	if err1 != nil || err2 != nil || !slices.EqualFunc(la, lb, sameEntry) {
 		return fmt.Errorf("log: want %v (%v), got %v (%v)",
 			versions(la), err1, versions(lb), err2)
+	}
+	return nil
+}
+
+// compareTags looks objects up by their tags, page by page.
+func compareTags(want, got objectstore.Store, c ceph.SPG) error {
+	for tag := range uint64(Tags) {
+		a, err1 := want.Tagged(c, tag, ceph.HObject{}, 1000)
+		var b []ceph.HObject
+		for from := (ceph.HObject{}); ; {
+			page, err := got.Tagged(c, tag, from, 2)
+			if len(page) == 0 || err != nil {
+				if err1 != nil || err != nil || !slices.Equal(a, b) {
+					return fmt.Errorf("tag %d: want %v (%v), got %v (%v)", tag, a, err1, b, err)
+				}
+				break
+			}
+			b = append(b, page...)
+			from = page[len(page)-1]
+			if from.Snap++; from.Snap == 0 {
+				break // the last name that there is
+			}
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -248,12 +249,23 @@ func (g *Generator) key() string {
 }
 
 func (g *Generator) setAttrs(t *objectstore.Transaction, c ceph.SPG) {
-	t.SetAttrs(c, g.any(), g.pairs())
+	pairs := g.pairs()
+	if g.rng.IntN(2) == 0 {
+		tags := make([]byte, 0, 32)
+		for range g.rng.IntN(4) {
+			tags = binary.BigEndian.AppendUint64(tags, g.rng.Uint64N(Tags))
+		}
+		pairs[objectstore.TagAttr] = tags
+	}
+	t.SetAttrs(c, g.any(), pairs)
 }
+
+// Tags is how many different ones the generator uses.
+const Tags = 5
 
 func (g *Generator) rmAttr(t *objectstore.Transaction, c ceph.SPG) {
 	if o := g.existing(c); g.present(c, o) {
-		t.RmAttr(c, o, g.key())
+		t.RmAttr(c, o, []string{g.key(), objectstore.TagAttr}[g.rng.IntN(2)])
 	}
 }
 

@@ -164,6 +164,12 @@ func (o *OSDOp) Checksum() (off, length uint64, chunk uint32, kind uint8) {
 	return o.u64(0), o.u64(8), o.u32(16), o.Union[20]
 }
 
+// SnapID is the argument of ROLLBACK.
+func (o *OSDOp) SnapID() ceph.SnapID { return ceph.SnapID(o.u64(0)) }
+
+// SetSnapID sets it.
+func (o *OSDOp) SetSnapID(s ceph.SnapID) { o.put64(0, uint64(s)) }
+
 // CopyFrom reads the arguments of OpCopyFrom and OpCopyFrom2.
 func (o *OSDOp) CopyFrom() (snap ceph.SnapID, version uint64, flags uint8, fadvise uint32) {
 	return ceph.SnapID(o.u64(0)), o.u64(8), o.Union[16], o.u32(17)
