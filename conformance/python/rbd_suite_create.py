@@ -64,8 +64,8 @@ def features_refused(t, asked, errno):
 
 
 @case(rows=[
-    ('16k_x_4', 16 * KIB, 4), ('64k_x_16', 64 * KIB, 16), ('1m_x_3', MIB, 3), ('4m_x_2', 4 * MIB, 2),
-    ('512_x_2', 512, 2),
+    ('16k_x_4', 16 * KIB, 4), ('64k_x_16', 64 * KIB, 16), ('1m_x_3', MIB, 3),
+    ('4m_x_2', 4 * MIB, 2), ('512_x_2', 512, 2),
 ])
 def striping(t, unit, count):
     image = t.image(size=24 * MIB, features=LAYERING | STRIPING, stripe_unit=unit,
@@ -359,8 +359,8 @@ def remove(t):
     t.rbd.remove(t.io, t.name, on_progress=progress)
     t.ok(percent and percent == sorted(percent), percent)
     t.raises(rbd.ImageNotFound, t.open)
-    left = [o.key for o in t.io.list_objects() if number in o.key or prefix in o.key]
-    t.eq(left + ['rbd_id.' + t.name for o in t.io.list_objects() if o.key == 'rbd_id.' + t.name], [])
+    t.eq([o.key for o in t.io.list_objects()
+          if number in o.key or prefix in o.key or o.key == 'rbd_id.' + t.name], [])
 
 
 @case()
@@ -430,10 +430,12 @@ def info_in_xml(t):
     t.has(t.cli('info', t.name, '--format', 'xml'), f'<name>{t.name}</name>')
 
 
-@case(rows=[('info', 'info'), ('rm', 'rm'), ('status', 'status'), ('resize', 'resize', '--size', '1M'),
-            ('snap_ls', 'snap', 'ls'), ('trash_mv', 'trash', 'mv'), ('children', 'children'),
-            ('lock_ls', 'lock', 'ls'), ('feature', 'feature', 'enable'), ('bench', 'bench', '--io-type',
-            'read'), ('diff', 'diff'), ('flatten', 'flatten'), ('sparsify', 'sparsify'),
+@case(rows=[('info', 'info'), ('rm', 'rm'), ('status', 'status'),
+            ('resize', 'resize', '--size', '1M'), ('snap_ls', 'snap', 'ls'),
+            ('trash_mv', 'trash', 'mv'), ('children', 'children'),
+            ('lock_ls', 'lock', 'ls'), ('feature', 'feature', 'enable'),
+            ('bench', 'bench', '--io-type', 'read'), ('diff', 'diff'),
+            ('flatten', 'flatten'), ('sparsify', 'sparsify'),
             ('object_map', 'object-map', 'rebuild'), ('meta', 'image-meta', 'list'),
             ('du', 'du'), ('journal', 'journal', 'info'), ('watch', 'watch')])
 def missing_by_command(t, *words):

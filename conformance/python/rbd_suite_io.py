@@ -221,8 +221,8 @@ def aio_write_read(t):
 def aio_discard_zeroes_flush(t):
     image = t.image()
     image.write(pattern(8 * MIB), 0)
-    ops = [image.aio_discard(0, MIB, lambda c: None), image.aio_write_zeroes(MIB, 5, lambda c: None),
-           image.aio_flush(lambda c: None)]
+    ops = [image.aio_discard(0, MIB, lambda c: None),
+           image.aio_write_zeroes(MIB, 5, lambda c: None), image.aio_flush(lambda c: None)]
     for op in ops:
         op.wait_for_complete_and_cb()
         t.eq(op.get_return_value(), 0)
@@ -252,7 +252,8 @@ def aio_same_place(t):
 def c_writesame(t):
     t.create()
     c = C(t)
-    t.eq(c.writesame(3 * MIB, 2 * MIB, b'abcd' * 128, ctypes.c_size_t(512), ctypes.c_int(0)), 2 * MIB)
+    t.eq(c.writesame(3 * MIB, 2 * MIB, b'abcd' * 128, ctypes.c_size_t(512), ctypes.c_int(0)),
+         2 * MIB)
     c.flush()
     t.eq(t.open(read_only=True).read(3 * MIB - 1, 2 * MIB + 2),
          b'\0' + b'abcd' * (MIB // 2) + b'\0')

@@ -27,10 +27,10 @@ os._exit(0)
 '''
 
 
-def owner(t, code, later='pass'):
+def owner(t, code, later='pass', **options):
     """A process that has the image open and has run the code; with a line of input it runs the
     rest and prints how that went. It is stopped at the end."""
-    t.create()
+    t.create(**options)
     p = subprocess.Popen([sys.executable, '-c', OWNER, t.pool, t.name, code, later],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     t.stack.callback(p.stdout.close)

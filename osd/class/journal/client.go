@@ -54,13 +54,13 @@ func clientRegister(ctx class.Context, in []byte) ([]byte, error) {
 // batchClients is how many clients slowest looks at together (JOURNAL_MAX_RETURN).
 const batchClients = 256
 
-// slowest is the least of the connected clients' positions. A client that has committed nothing
-// ends the search in its batch of clients, as it does in Ceph.
+// slowest is the least of the connected clients' positions; the image itself is the client "". A
+// client that has committed nothing ends the search in its batch of clients, as it does in Ceph.
 func slowest(ctx class.Context) (positions, error) {
 	var found positions
 	var first position
 	valid := false
-	for after := clientPrefix; ; {
+	for after := ""; ; {
 		batch, err := clients(ctx, after, batchClients)
 		if err != nil || len(batch) == 0 {
 			return found, err
