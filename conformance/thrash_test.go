@@ -481,3 +481,50 @@ func TestThrash(t *testing.T) {
 		}
 	}
 }
+
+// TestResizeUnderKills: the PGs of a pool are split and merged while OSDs die in the middle, under
+// the same client.
+func TestResizeUnderKills(t *testing.T) {
+	h := &thrasher{t: t, r: rand.New(rand.NewSource(time.Now().UnixNano())), osds: 4,
+		dead: map[string]bool{}, cluster: startFor(t, "--split", "--osds", "4",
+			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
+			"--set", "mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.2",
+			"--set", "osd_pool_default_pg_autoscale_mode=off")}
+	end := h.model(t, 1)
+	for _, n := range []int{16, 6} {
+		h.ceph("osd", "pool", "set", "rbd", "pg_num", strconv.Itoa(n))
+		kills, begin := 0, time.Now()
+		for !h.resized(n) {
+			if time.Since(begin) > 4*time.Minute {
+				t.Fatalf("pg_num %d is not reached: %s", n, h.must(t, "ceph", "osd", "pool", "ls",
+					"detail"))
+			}
+			if kills == 4 {
+				time.Sleep(200 * time.Millisecond)
+				continue
+			}
+			time.Sleep(time.Duration(h.r.Intn(1500)) * time.Millisecond)
+			if !h.resized(n) && h.kill() {
+				kills++
+				time.Sleep(time.Duration(h.r.Intn(2500)) * time.Millisecond)
+				h.revive()
+			}
+		}
+		if err := h.waitClean(2 * time.Minute); err != nil {
+			t.Fatalf("%v\n%s", err, h.must(t, "ceph", "health", "detail"))
+		}
+		h.say("pg_num %d after %v and %d kills -9", n, time.Since(begin), kills)
+		if kills == 0 {
+			t.Errorf("pg_num %d was reached before anything could be killed", n)
+		}
+		h.deepScrubbed()
+	}
+	end()
+}
+
+// resized says whether a pool has as many PGs, and places them so.
+func (h *thrasher) resized(n int) bool {
+	out, err := h.run("ceph", "osd", "pool", "ls", "detail")
+	return err == nil && strings.Contains(out, fmt.Sprintf(" pg_num %d pgp_num %d ", n, n)) &&
+		!strings.Contains(out, "_target ")
+}
