@@ -56,6 +56,9 @@ func (m *Manager) autoscaleTick(now time.Time) {
 		name := s.osdmap.PoolName(r.Pool)
 		m.log.Info("pool should have another number of PGs", "pool", name, "is", r.Now,
 			"will", r.Final)
+		if s.kept.loaded {
+			s.kept.progress.Adjust(now, s.osdmap, r.Pool, r.Final)
+		}
 		cmds = append(cmds, map[string]string{"prefix": "osd pool set", "pool": name,
 			"var": "pg_num", "val": fmt.Sprint(r.Final)})
 	}

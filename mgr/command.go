@@ -23,6 +23,8 @@ type result struct {
 	// ([]any). Its answer is this one's, unless there is out: then only its error counts.
 	relay any
 	quiet bool // only the error of the relayed commands counts
+	// undo runs on the loop if the relayed commands have failed.
+	undo func(*state)
 }
 
 // A handler answers one command; it runs on the loop.
@@ -77,13 +79,29 @@ func (m *Manager) onCommand(
 			"See http://docs.ceph.com/en/latest/mgr/administrator/#client-authentication"))
 		return
 	}
-	m.post(func(m *Manager) {
-		if r := m.state.run(c); r.relay != nil {
-			m.relay(r, answer)
-		} else {
-			answer(r)
-		}
-	})
+	c.Input = msg.Data
+	m.post(func(m *Manager) { m.onLoop(c, answer, time.Now().Add(loadPatience)) })
+}
+
+// loadPatience is how long a command waits for a manager that has just become active to read what
+// it needs.
+const loadPatience = 10 * time.Second
+
+// onLoop runs a command, when what it needs is there.
+func (m *Manager) onLoop(c *commands.Command, answer func(result), until time.Time) {
+	if m.state.mustWait(c.Prefix) && time.Now().Before(until) && m.relayed.Load() < maxRelayed {
+		m.relayed.Add(1)
+		time.AfterFunc(100*time.Millisecond, func() {
+			m.relayed.Add(-1)
+			m.post(func(m *Manager) { m.onLoop(c, answer, until) })
+		})
+		return
+	}
+	if r := m.state.run(c); r.relay != nil {
+		m.relay(r, answer)
+	} else {
+		answer(r)
+	}
 }
 
 const (
@@ -117,6 +135,9 @@ func (m *Manager) relay(r result, answer func(result)) {
 		var refused *monc.CommandError
 		if err != nil && !errors.As(err, &refused) {
 			r.err, r.status = ceph.EIO, fmt.Sprintf("the monitors did not answer: %v", err)
+		}
+		if err != nil && r.undo != nil {
+			m.post(func(m *Manager) { r.undo(&m.state) })
 		}
 		answer(r)
 	})

@@ -17,6 +17,7 @@ var handlers = func() map[string]handler {
 	out := maps.Clone(moduleHandlers)
 	maps.Copy(out, ownHandlers)
 	maps.Copy(out, balancerHandlers)
+	maps.Copy(out, keptHandlers)
 	return out
 }()
 

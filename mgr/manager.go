@@ -32,6 +32,9 @@ type Options struct {
 	LogFile  *daemon.Log       // where Log writes, for the commands about it; may be nil
 	Hostname string
 	Metadata map[string]string // what "ceph mgr metadata" says of this machine
+	// Crashes calls post for each report of a crash that lies on this machine, and takes those
+	// away for which it has returned nil; may be nil.
+	Crashes func(post func(meta []byte) error) error
 }
 
 // queueLimit bounds the events that wait for the loop; readers block on a full queue, which the

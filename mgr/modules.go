@@ -11,6 +11,7 @@ import (
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
 	"glue/internal/cephjson"
+	"glue/internal/options"
 	"glue/internal/texttable"
 )
 
@@ -20,8 +21,6 @@ var moduleHandlers = map[string]handler{
 	"osd status":                osdStatus,
 	"osd pool autoscale-status": autoscaleStatus,
 	"iostat":                    iostat,
-	"progress":                  progress,
-	"progress json":             progressJSON,
 	"service dump":              serviceDump,
 	"service status":            constant("{}\n"),
 	"device ls":                 devices("DEVICE", "HOST:DEV", "DAEMONS", "WEAR", lifeExpectancy),
@@ -37,6 +36,7 @@ var moduleHandlers = map[string]handler{
 	"orch host ls":              noOrchestrator,
 	"orch device ls":            noOrchestrator,
 	"telemetry status":          telemetryStatus,
+	"telemetry on":              telemetryOn,
 	"telemetry off":             constant(""),
 }
 
@@ -59,9 +59,44 @@ func noFileSystem(_ *state, c *commands.Command) result {
 	return printed(c, func() any { return struct{}{} }, func() string { return "" })
 }
 
-func telemetryStatus(*state, *commands.Command) result {
-	return result{out: cephjson.Marshal(cephjson.Object{{Key: "enabled", Value: false},
-		{Key: "last_upload", Value: nil}}, true)}
+func telemetryStatus(s *state, _ *commands.Command) result {
+	out := cephjson.Object{}
+	for _, name := range []string{"channel_basic", "channel_crash", "channel_device",
+		"channel_ident", "contact", "description", "device_url", "enabled", "interval",
+		"last_opt_revision", "last_upload", "leaderboard", "log_level", "log_to_cluster",
+		"log_to_cluster_level", "log_to_file", "organization", "proxy", "url"} {
+		out = append(out, cephjson.Member{Key: name, Value: s.telemetry(name)})
+	}
+	return result{out: cephjson.Marshal(out, true)}
+}
+
+// telemetry is the value of one of the module's options.
+func (s *state) telemetry(name string) any {
+	o, ok := options.Lookup("mgr/telemetry/" + name)
+	if !ok {
+		return nil // last_upload: never
+	}
+	v := s.set.Str("mgr/telemetry/" + name)
+	switch {
+	case o.Kind == options.Bool:
+		return v == "true"
+	case o.Kind == options.Int:
+		return s.set.Int("mgr/telemetry/" + name)
+	case v == "None":
+		return nil
+	}
+	return v
+}
+
+// telemetryOn asks for the licence as the stock module does. There is nobody to report to.
+func telemetryOn(_ *state, c *commands.Command) result {
+	if c.Str("license") != "sharing-1-0" {
+		return refuse(ceph.EPERM, "Telemetry data is licensed under the Community Data License "+
+			"Agreement - Sharing - Version 1.0 (https://cdla.io/sharing-1-0/).\nTo enable, add "+
+			"'--license sharing-1-0' to the 'ceph telemetry on' command.")
+	}
+	return refuse(ceph.EOPNOTSUPP, "Telemetry is not available in this release of Glue: it "+
+		"reports to nobody")
 }
 
 // serviceDump is the service map while nothing registers in it.
@@ -185,36 +220,3 @@ func iostat(s *state, c *commands.Command) result {
 }
 
 func perSecond(n int64) string { return pgstat.FormatBytes(uint64(max(0, n))) + "/s" }
-
-// clean is how many PGs are as they should be, of how many.
-func (s *state) clean() (n, all int) {
-	for st, count := range s.pgs.ByState {
-		all += int(count)
-		if st.Has(pgstat.Active) && st.Has(pgstat.Clean) {
-			n += int(count)
-		}
-	}
-	return n, all
-}
-
-func progress(s *state, c *commands.Command) result {
-	n, all := s.clean()
-	if n == all {
-		return result{status: "Nothing in progress"}
-	}
-	const wide = 30
-	done := wide * n / all
-	return text(fmt.Sprintf("Global Recovery Event\n    [%s%s] %d of %d PGs are active+clean\n",
-		strings.Repeat("=", done), strings.Repeat(".", wide-done), n, all))
-}
-
-func progressJSON(s *state, _ *commands.Command) result {
-	events := []any{}
-	if n, all := s.clean(); n < all {
-		events = append(events, cephjson.Object{{Key: "id", Value: "global-recovery"},
-			{Key: "message", Value: "Global Recovery Event"}, {Key: "refs", Value: []string{}},
-			{Key: "progress", Value: cephjson.Float(float64(n) / float64(all))}})
-	}
-	return result{out: cephjson.Marshal(cephjson.Object{{Key: "completed", Value: []any{}},
-		{Key: "events", Value: events}}, true)}
-}

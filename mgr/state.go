@@ -1,6 +1,7 @@
 package mgr
 
 import (
+	"slices"
 	"time"
 
 	"glue/ceph"
@@ -31,6 +32,7 @@ type state struct {
 	resizeAt time.Time               // not before
 	bal      balancing
 	scale    autoscaling
+	kept     kept
 	ready    bool // the statistics are those of all OSDs
 }
 
@@ -73,6 +75,7 @@ func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
 // forget drops what OSDs have reported: they report to another manager now.
 func (s *state) forget() {
 	s.pgs, s.daemons = pgstat.NewPGMap(), map[string]*daemonState{}
+	s.kept = kept{}
 	if s.osdmap != nil {
 		s.pgs.TakeMap(s.osdmap, ceph.TimeOf(time.Now()))
 	}
@@ -136,6 +139,7 @@ func (s *state) tick(m *Manager, now time.Time) {
 		m.resizePools(now)
 		m.balanceTick(now)
 		m.autoscaleTick(now)
+		m.keptTick(now)
 	}
 	if s.active && now.Sub(s.reportAt) >= s.set.Duration("mgr_stats_period") {
 		s.dirty = true
@@ -152,8 +156,8 @@ func (m *Manager) report(now time.Time) {
 	s.reportAt = now
 	s.forgetSilent(now)
 	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set,
-		append(s.daemonChecks(), s.autoscaleChecks()...)...)
+		slices.Concat(s.daemonChecks(), s.autoscaleChecks(), s.crashChecks(now))...)
 	m.client.Send(&message.MMonMgrReport{GID: m.client.GlobalID(), Digest: digest, Health: health,
-		Partial: !s.complete(now)})
+		Partial: !s.complete(now), Progress: s.kept.progress.Report()})
 	m.resizePools(now)
 }

@@ -19,6 +19,7 @@ type stats struct {
 	digest     *pgstat.Digest
 	checks     pgstat.Checks
 	serviceMap []byte
+	progress   []message.ProgressEvent
 	at         time.Time
 }
 
@@ -36,7 +37,7 @@ func (s *stats) take(b *message.MMonMgrReport) error {
 			return fmt.Errorf("health: %w", err)
 		}
 	}
-	s.digest, s.checks = d, k
+	s.digest, s.checks, s.progress = d, k, b.Progress
 	if len(b.ServiceMap) > 0 {
 		s.serviceMap = b.ServiceMap
 	}
@@ -175,4 +176,29 @@ func (c *core) poolStats(e event, b *message.MGetPoolStats) {
 		r.Pools[name] = denc.Marshal(&p, ceph.FeaturesAll)
 	}
 	e.s.reply(e.m, r)
+}
+
+// progressText is the part of "ceph -s" about what is under way; empty if it has none.
+func (s *stats) progressText() string {
+	out := ""
+	for i := range s.progress {
+		if e := &s.progress[i]; e.Status {
+			out += "    " + e.Message + "\n"
+		}
+	}
+	if out != "" {
+		out = "  progress:\n" + out + " \n"
+	}
+	return out
+}
+
+func (s *stats) progressJSON() cephjson.Object {
+	out := cephjson.Object{}
+	for i := range s.progress {
+		e := &s.progress[i]
+		out = append(out, cephjson.Member{Key: e.ID, Value: cephjson.Object{
+			{Key: "message", Value: e.Message}, {Key: "progress", Value: cephjson.Float(e.Done)},
+			{Key: "add_to_ceph_s", Value: e.Status}}})
+	}
+	return out
 }

@@ -61,6 +61,7 @@ func (c *core) statusText(now time.Time) string {
 	fmt.Fprintf(&b, "    mgr: %s\n", c.mgr.Map().SummaryText(t))
 	fmt.Fprintf(&b, "    osd: %s \n", c.osd.Map().StatText(t, "         ", false))
 	fmt.Fprintf(&b, "  data:\n%s \n", c.stats.get().StatusText())
+	b.WriteString(c.stats.progressText())
 	return b.String()
 }
 
@@ -96,7 +97,7 @@ func (c *core) statusJSON(now time.Time) any {
 		{Key: "servicemap", Value: cephjson.Object{{Key: "epoch", Value: 1},
 			{Key: "modified", Value: c.mon.Map().Created.String()},
 			{Key: "services", Value: cephjson.Object{}}}},
-		{Key: "progress_events", Value: cephjson.Object{}},
+		{Key: "progress_events", Value: c.stats.progressJSON()},
 	}
 }
 

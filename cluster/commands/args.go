@@ -15,6 +15,7 @@ import (
 // returns. It belongs to one goroutine.
 type Command struct {
 	Prefix string
+	Input  []byte // what came along with it: ceph COMMAND -i FILE
 	args   map[string]any
 	err    error
 }

@@ -23,9 +23,6 @@ var absent = []missing{
 	{"Watching disks and predicting when they fail", "watch them with smartctl", []string{
 		"smart", "device set-life-expectancy", "device rm-life-expectancy",
 		"device get-health-metrics", "device monitoring on", "device check-health"}},
-	{"Collecting the daemons' crashes", "a daemon that crashes leaves its reason in its log",
-		[]string{"crash ls", "crash ls-new", "crash stat", "crash info", "crash archive",
-			"crash archive-all"}},
 	{"Telemetry", "Glue reports to nobody", []string{"telemetry show", "telemetry on"}},
 	{"CephFS", "", []string{
 		"fs authorize", "fs compat show", "fs new", "fs fail", "fs rm", "fs reset", "fs get",

@@ -139,6 +139,7 @@ func confText(l layout, s *spec) string {
 		line("auth "+who+" required", "cephx")
 	}
 	line("run dir", l.path("run"))
+	line("crash dir", l.path("crash"))
 	b.WriteString("[mon]\n")
 	line("mon data", l.path("mon.$id"))
 	b.WriteString("[osd]\n")

@@ -201,6 +201,9 @@ func startMgr(ctx context.Context, c *daemonConf) (*runner, error) {
 		return nil, err
 	}
 	o.Metadata = hostMetadata(o.Hostname)
+	o.Crashes = func(post func(meta []byte) error) error {
+		return crashReports(c.set.Str("crash_dir"), post)
+	}
 	m, err := mgr.Start(ctx, o)
 	if err != nil {
 		return nil, err
@@ -282,6 +285,7 @@ func runDaemon(ctx context.Context, typ, id, data, conf string) error {
 	if err != nil {
 		return err
 	}
+	watchCrashes(c.set.Str("crash_dir"), c.name.String(), c.log)
 	d, err := startDaemon(ctx, c)
 	if errors.Is(err, mon.ErrRemoved) {
 		c.log.Warn("the monitor ends", "err", err)

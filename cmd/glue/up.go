@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"time"
@@ -124,6 +125,7 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 	}
 	defer os.Remove(l.pid("glue"))
 	tuneRuntime()
+	watchCrashes(l.path("crash"), "glue", slog.Default())
 	var c inProcess
 	if err := c.start(ctx, l, s, out); err != nil {
 		return errors.Join(err, c.stop())

@@ -300,6 +300,23 @@ type MMonMgrReport struct {
 	ServiceMap []byte
 	Digest     []byte
 	Partial    bool
+	Progress   []ProgressEvent
+}
+
+// A ProgressEvent is something under way that takes a while: two lines of text and how much of it
+// is done. Status says that "ceph -s" shows the text.
+type ProgressEvent struct {
+	ID, Message string
+	Done        float64 // 0 to 1
+	Status      bool
+}
+
+// Denc is our own layout.
+func (e *ProgressEvent) Denc(c *denc.Coder) {
+	c.Str(&e.ID)
+	c.Str(&e.Message)
+	c.F64(&e.Done)
+	c.Bool(&e.Status)
 }
 
 // Type is MSG_MON_MGR_REPORT.
@@ -314,6 +331,7 @@ func (m *MMonMgrReport) Denc(c *denc.Coder, _ uint16) {
 		c.Blob(&m.ServiceMap)
 		c.Blob(&m.Digest)
 		c.Bool(&m.Partial)
+		denc.List(c, &m.Progress)
 	})
 }
 
