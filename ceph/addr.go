@@ -184,8 +184,34 @@ func ParseAddr(s string, def AddrType) (Addr, error) {
 	return a, nil
 }
 
-// MonPort is where monitors listen when nothing else was said (CEPH_MON_PORT_IANA).
-const MonPort = 3300
+// MonPort is where monitors listen when nothing else was said (CEPH_MON_PORT_IANA), and
+// MonPortLegacy where they speak msgr v1.
+const (
+	MonPort       = 3300
+	MonPortLegacy = 6789
+)
+
+// ParseAddrVec reads the addresses of one daemon: one, or [v2:IP:PORT,v1:IP:PORT]. One without a
+// prefix is of msgr2. There has to be one of msgr2, and at most one of each type.
+func ParseAddrVec(s string) (AddrVec, error) {
+	var v AddrVec
+	for _, part := range strings.Split(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), ",") {
+		a, err := ParseAddr(strings.TrimSpace(part), AddrMsgr2)
+		switch {
+		case err != nil:
+			return nil, err
+		case a.Type != AddrMsgr2 && a.Type != AddrLegacy || v.Of(a.Type) != (Addr{}):
+			return nil, fmt.Errorf("%q: say [v2:IP:PORT,v1:IP:PORT], or one of v2 alone", s)
+		case len(v) > 0 && v[0].AddrPort == a.AddrPort:
+			return nil, fmt.Errorf("%q: v1 and v2 need ports of their own", s)
+		}
+		v = append(v, a)
+	}
+	if v.Of(AddrMsgr2) == (Addr{}) {
+		return nil, fmt.Errorf("%q has no msgr2 address, such as v2:IP:%d", s, MonPort)
+	}
+	return v, nil
+}
 
 // An AddrVec is the addresses of one entity (entity_addrvec_t), best first.
 type AddrVec []Addr

@@ -2,9 +2,9 @@ package mgr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +26,7 @@ type Options struct {
 	FSID     ceph.UUID
 	MonAddrs []ceph.AddrVec
 	Key      keyring.Key
-	Addr     netip.AddrPort // to bind; port 0 takes a free one
+	Addrs    ceph.AddrVec // to bind; port 0 takes a free one
 	Log      *slog.Logger
 	Config   map[string]string // option values of the file and the command line
 	LogFile  *daemon.Log       // where Log writes, for the commands about it; may be nil
@@ -84,14 +84,16 @@ func Start(ctx context.Context, o Options) (*Manager, error) {
 		},
 		OnActive: func() { m.post((*Manager).beacon) },
 	})
-	modes := msgr.ConfiguredModes(ceph.TypeMgr, conf.Set().Str)
+	option := func(name string) string { return conf.Set().Str(name) }
+	modes := msgr.ConfiguredModes(ceph.TypeMgr, option)
 	m.msgr = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeMgr, Num: -1}, Log: o.Log,
 		Client: m.client, Server: monc.NewServiceAuth(m.client, ceph.TypeMgr, false),
 		Policy: policy, ClientModes: modes, ServerModes: modes,
+		Sign: msgr.ConfiguredSigning(option),
 	})
-	if err := m.msgr.Bind(o.Addr); err != nil {
-		return nil, err
+	if err := m.msgr.BindAll(o.Addrs, option, true); err != nil {
+		return nil, errors.Join(err, m.msgr.Close())
 	}
 	m.wg.Go(m.loop)
 	m.msgr.Start(m)

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -82,7 +81,7 @@ type core struct {
 	gone      error                   // why this monitor has to stop
 	leaving   leaving
 	renamed   func(rank int) // takes the monitor's rank
-	bound     netip.AddrPort // where it listens, unless its owner sees to that
+	bound     ceph.AddrVec   // where it listens, unless its owner sees to that
 }
 
 // An event is one thing for the loop to do: a message of a session, or a function.

@@ -130,6 +130,10 @@ func (g *gate) Methods(ceph.EntityType) []uint32 { return []uint32{cephx.MethodC
 
 // Accept starts the authentication of a connection.
 func (g *gate) Accept(ceph.EntityType, netip.AddrPort) msgr.ServerHandshake {
+	return g.accept()
+}
+
+func (g *gate) accept() *handshake {
 	keys, conf := g.keys.Load(), g.conf.Load()
 	var monKey keyring.Key
 	if e, ok := keys.Entity(monName); ok {

@@ -34,20 +34,25 @@ func (c *core) memberCommands() []service.Row {
 	}
 }
 
-// msgr2Addr is an address as "mon add" takes it: without a port the stock one.
-func msgr2Addr(text string) (ceph.AddrVec, error) {
-	a, err := ceph.ParseAddr(text, ceph.AddrMsgr2)
+// newAddrs are the addresses that "mon add" takes: without a port, or with the one of msgr v1, the
+// stock ones of both protocols; another port is msgr2's.
+func newAddrs(text string) (ceph.AddrVec, error) {
+	a, err := ceph.ParseAddr(text, ceph.AddrAny)
 	if err != nil {
 		return nil, err
 	}
-	if a.Type != ceph.AddrMsgr2 && a.Type != ceph.AddrAny {
-		return nil, fmt.Errorf("'%s': monitors speak msgr2 only, say v2:ADDRESS:PORT", text)
+	ip, port := a.AddrPort.Addr(), a.AddrPort.Port()
+	if port == 0 || port == ceph.MonPortLegacy && a.Type != ceph.AddrMsgr2 {
+		return ceph.AddrVec{
+			{Type: ceph.AddrMsgr2, AddrPort: netip.AddrPortFrom(ip, ceph.MonPort)},
+			{Type: ceph.AddrLegacy, AddrPort: netip.AddrPortFrom(ip, ceph.MonPortLegacy)},
+		}, nil
 	}
-	a.Type, a.Nonce = ceph.AddrMsgr2, 0
-	if a.AddrPort.Port() == 0 {
-		a.AddrPort = netip.AddrPortFrom(a.AddrPort.Addr(), ceph.MonPort)
+	if a.Type == ceph.AddrLegacy {
+		return nil, fmt.Errorf("'%s': monitors need an address of msgr2, say v2:ADDRESS:PORT; "+
+			"\"mon set-addrs\" gives one of v1 besides", text)
 	}
-	return ceph.AddrVec{a}, nil
+	return ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: a.AddrPort}}, nil
 }
 
 // holder is the monitor that has an address, "" for none.
@@ -66,7 +71,7 @@ func holder(m *monmap.Map, addrs ceph.AddrVec) string {
 
 func (c *core) cmdMonAdd(r *service.Request) service.Answer {
 	name, text, m := r.Need("name"), r.Need("addr"), c.mon.Map()
-	addrs, err := msgr2Addr(text)
+	addrs, err := newAddrs(text)
 	if err != nil {
 		return service.Fail(ceph.EINVAL, "addr %s does not parse: %v", text, err)
 	}
@@ -168,17 +173,16 @@ func (c *core) cmdMonSetAddrs(r *service.Request) service.Answer {
 	if m.Rank(name) < 0 {
 		return service.Fail(ceph.ENOENT, "mon.%s does not exist", name)
 	}
-	a, err := ceph.ParseAddr(strings.Trim(text, "[]"), ceph.AddrMsgr2)
-	switch {
-	case err != nil:
-		return service.Fail(ceph.EINVAL, "failed to parse addrs '%s'", text)
-	case a.Type != ceph.AddrMsgr2:
-		return service.Fail(ceph.EINVAL, "monitors speak msgr2 only, not %v", a)
-	case a.AddrPort.Port() == 0:
-		return service.Fail(ceph.EINVAL, "monitor must bind to a non-zero port, not %v", a)
+	addrs, err := ceph.ParseAddrVec(text)
+	if err != nil {
+		return service.Fail(ceph.EINVAL, "failed to parse addrs '%s': %v", text, err)
 	}
-	a.Nonce = 0
-	addrs := ceph.AddrVec{a}
+	for i, a := range addrs {
+		if a.AddrPort.Port() == 0 {
+			return service.Fail(ceph.EINVAL, "monitor must bind to a non-zero port, not %v", a)
+		}
+		addrs[i].Nonce = 0
+	}
 	if other := holder(m, addrs); other != "" && other != name {
 		return service.Fail(ceph.EEXIST, "mon.%s already exists at address %v", other, addrs)
 	}

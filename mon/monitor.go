@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -53,9 +52,9 @@ type Bootstrap struct {
 type Options struct {
 	Dir  string // of the store, as Mkfs made it
 	Name string // the monitor's id
-	// Listen is the address of a monitor that joins; one that is in the quorum's map listens where
-	// the map says.
-	Listen netip.AddrPort
+	// Listen are the addresses of a monitor that joins; one that is in the quorum's map listens
+	// where the map says.
+	Listen ceph.AddrVec
 	Log    *slog.Logger
 	// Config are option values of the file and the command line, by Ceph's names; they go over
 	// the central configuration.
@@ -103,19 +102,20 @@ func Start(ctx context.Context, o Options) (*Monitor, error) {
 func (m *Monitor) listen(o Options) error {
 	c := m.core
 	rank := c.rank()
-	if rank < 0 && !c.node.Empty() && !o.Listen.IsValid() {
+	if rank < 0 && !c.node.Empty() && len(o.Listen) == 0 {
 		return fmt.Errorf("%w: mon.%s is not in the monitor map", ErrRemoved, o.Name)
 	}
-	at := c.addrs().Of(ceph.AddrMsgr2).AddrPort
+	addrs := c.addrs()
+	at := addrs.Of(ceph.AddrMsgr2).AddrPort
 	if !at.IsValid() {
 		return fmt.Errorf("mon.%s has no msgr2 address: name one with --addr, or public addr in "+
 			"ceph.conf", o.Name)
 	}
-	if o.Listen.IsValid() && o.Listen != at {
+	if len(o.Listen) > 0 && !o.Listen.Equal(addrs) {
 		o.Log.Warn("the address in the configuration is not the monitor map's, which counts",
-			"configured", o.Listen, "map", at)
+			"configured", o.Listen, "map", addrs)
 	}
-	c.bound = at
+	c.bound = addrs
 	m.net = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeMon, Num: int64(rank)},
 		Log:    o.Log,
@@ -129,7 +129,7 @@ func (m *Monitor) listen(o Options) error {
 			return msgr.StatelessServer
 		},
 	})
-	if err := m.net.Bind(at); err != nil {
+	if err := m.net.BindAll(addrs, c.conf.Set().Str, false); err != nil {
 		return errors.Join(err, m.net.Close())
 	}
 	c.renamed = func(rank int) {

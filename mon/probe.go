@@ -92,8 +92,8 @@ func (c *core) speak(now time.Time) {
 // addrs is where this monitor listens, or wants to when it joins.
 func (c *core) addrs() ceph.AddrVec {
 	in := c.mon.Map().Addrs(c.rank())
-	if at := c.opt.Listen; at.IsValid() && (c.node.Empty() || len(in) == 0) {
-		return ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: at}}
+	if at := c.opt.Listen; len(at) > 0 && (c.node.Empty() || len(in) == 0) {
+		return at
 	}
 	return in
 }
@@ -159,7 +159,7 @@ func (c *core) checkPlace() {
 	case c.node.Empty():
 	case rank < 0 || c.mon.ID(c.opt.Name) != c.node.ID():
 		c.leave(c.mon.Map().Epoch, rank)
-	case c.bound.IsValid() && c.bound != c.addrs().Of(ceph.AddrMsgr2).AddrPort:
+	case len(c.bound) > 0 && !c.bound.Equal(c.addrs()):
 		c.gone = fmt.Errorf("%w to %v", ErrMoved, c.addrs())
 	}
 }

@@ -51,7 +51,7 @@ func (k *council) open(n, dir string) *world {
 	k.t.Helper()
 	w := &world{t: k.t, dir: dir, gid: 5000, time: k.start.Add(k.clock)}
 	c, err := newCore(Options{Dir: dir, Name: n, Log: discard(), Hostname: "host-" + n,
-		Listen:    testAddr(port(n), 0)[0].AddrPort,
+		Listen:    testAddr(port(n), 0),
 		monotonic: func() time.Duration { return w.time.Sub(k.start) }})
 	must(k.t, err)
 	w.close = sync.OnceValue(c.node.Close)

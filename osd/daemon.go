@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -43,9 +42,9 @@ type Options struct {
 	MonAddrs []ceph.AddrVec
 	// Key is osd.ID's secret as a keyring has it: base64. Empty is authentication by nothing.
 	Key string
-	// Addr is where to listen; port 0 takes a free one.
-	Addr netip.AddrPort
-	Log  *slog.Logger
+	// Addrs are where to listen; port 0 takes a free one.
+	Addrs ceph.AddrVec
+	Log   *slog.Logger
 	// Config overrides options by Ceph's names; the rest come from the table's defaults and the
 	// monitors' configuration database.
 	Config map[string]string
@@ -267,16 +266,16 @@ func (d *Daemon) listen() error {
 		OnActive: func() { d.post(d.monSession) },
 	})
 	d.mon = monitorClient{d.monc}
-	modes := msgr.ConfiguredModes(ceph.TypeOSD, func(name string) string {
-		return d.config.Load().set.Str(name)
-	})
+	option := func(name string) string { return d.config.Load().set.Str(name) }
+	modes := msgr.ConfiguredModes(ceph.TypeOSD, option)
 	d.net = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(d.opt.ID)}, Log: d.log,
 		Server: monc.NewServiceAuth(d.monc, ceph.TypeOSD, false), Client: d.monc,
 		Policy: d.policy(), ClientModes: modes, ServerModes: modes,
+		Sign: msgr.ConfiguredSigning(option),
 	})
-	if err := d.net.Bind(d.opt.Addr); err != nil {
-		return fmt.Errorf("listen at %v: %w", d.opt.Addr, err)
+	if err := d.net.BindAll(d.opt.Addrs, option, true); err != nil {
+		return errors.Join(err, d.net.Close())
 	}
 	d.addrs = d.net.Addrs()
 	d.connect = func(t ceph.EntityType, to ceph.AddrVec) Link { return d.net.Connect(t, to) }

@@ -127,7 +127,7 @@ func (h *host) start() {
 	}
 	m, err := mon.OpenMember(mon.Options{
 		Dir: storeDir, Name: h.name, Log: h.w.log.With("mon", h.name), Hostname: "host-" + h.name,
-		Listen: h.addrs()[0].AddrPort,
+		Listen: h.addrs(),
 	}, mon.Edges{
 		FS: h.disk, Seal: h.seal, Now: h.clock.timeOfDay, Monotonic: h.clock.monotonic,
 		Arm: h.arm, Carry: h.carry, Dial: h.dial,

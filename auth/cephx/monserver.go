@@ -59,6 +59,9 @@ const (
 // AllowInsecureReclaim permits.
 func (s *MonServer) Insecure() bool { return s.insecure }
 
+// GlobalID is the id that the peer has asked for or was given, 0 before the first step.
+func (s *MonServer) GlobalID() uint64 { return s.globalID }
+
 // NewMonServer starts a machine.
 func NewMonServer(opt MonOptions) *MonServer { return &MonServer{opt: opt} }
 

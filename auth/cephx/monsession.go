@@ -21,12 +21,16 @@ func (c *Client) NewMonSession() *MonSession { return &MonSession{c: c} }
 
 // Request is the payload of AUTH_REQUEST.
 func (s *MonSession) Request() []byte {
+	s.globalID = s.c.globalID
+	return HelloPayload(s.c.opt.Name, s.globalID)
+}
+
+// HelloPayload is the payload of the AUTH_REQUEST of who wants a global id, 0 for a new one.
+func HelloPayload(name ceph.AuthName, globalID uint64) []byte {
 	e := denc.NewEncoder(nil, 0)
 	e.U8Const(ModeMon)
-	name := s.c.opt.Name
 	name.Denc(e)
-	s.globalID = s.c.globalID
-	e.U64Const(s.globalID)
+	e.U64Const(globalID)
 	return e.Bytes()
 }
 

@@ -151,7 +151,7 @@ func confText(l layout, s *spec) string {
 	}
 	for _, name := range s.Mons {
 		fmt.Fprintf(&b, "[mon.%s]\n", name)
-		line("public addr", s.monAddr(name))
+		line("public addr", addrText(s.monAddr(name)))
 	}
 	fmt.Fprintf(&b, "[mgr.%s]\n", s.Mgr)
 	line("public addr", s.addr(mgrPort))

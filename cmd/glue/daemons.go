@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -95,17 +94,13 @@ func (c *daemonConf) fsid() (ceph.UUID, error) {
 	return u, nil
 }
 
-// addr is the address to bind; port 0 if none is fixed.
-func (c *daemonConf) addr() (netip.AddrPort, error) {
-	text := c.set.Str("public_addr")
-	if text == "" {
-		text = "127.0.0.1:0"
-	}
-	a, err := ceph.ParseAddr(text, ceph.AddrMsgr2)
+// addrs are the addresses to bind; port 0 if none is fixed.
+func (c *daemonConf) addrs() (ceph.AddrVec, error) {
+	v, err := ceph.ParseAddrVec(or(c.set.Str("public_addr"), "127.0.0.1:0"))
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("public addr in ceph.conf: %w", err)
+		return nil, fmt.Errorf("public addr in ceph.conf: %w", err)
 	}
-	return a.AddrPort, nil
+	return v, nil
 }
 
 // key is the daemon's secret from its keyring.
@@ -188,7 +183,7 @@ func startMgr(ctx context.Context, c *daemonConf) (*runner, error) {
 	if o.FSID, err = c.fsid(); err != nil {
 		return nil, err
 	}
-	if o.Addr, err = c.addr(); err != nil {
+	if o.Addrs, err = c.addrs(); err != nil {
 		return nil, err
 	}
 	if o.Key, err = c.key(); err != nil {
@@ -222,7 +217,7 @@ func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
 	if o.FSID, err = c.fsid(); err != nil {
 		return nil, err
 	}
-	if o.Addr, err = c.addr(); err != nil {
+	if o.Addrs, err = c.addrs(); err != nil {
 		return nil, err
 	}
 	k, err := c.key()

@@ -124,7 +124,7 @@ func (s *spec) saveConf(l layout) error {
 	text := monHostLine.ReplaceAllLiteralString(string(b), "\tmon host = "+s.monHost())
 	for _, name := range s.Mons {
 		if sec := "[mon." + name + "]\n"; !strings.Contains(text, sec) {
-			text += fmt.Sprintf("%s\tpublic addr = %v\n", sec, s.monAddr(name))
+			text += fmt.Sprintf("%s\tpublic addr = %v\n", sec, addrText(s.monAddr(name)))
 		}
 	}
 	for _, o := range s.OSDs {

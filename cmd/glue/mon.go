@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +29,7 @@ func monCommand() *cobra.Command {
 		"Without --join it goes on with the store that it has."
 	cmd.Flags().BoolVar(&join, "join", false, "make a store and join the quorum")
 	cmd.Flags().StringVar(&addr, "addr", "", "where a monitor that joins listens, as IP:PORT "+
-		"(default: public addr in ceph.conf)")
+		"or [v2:IP:PORT,v1:IP:PORT] (default: public addr in ceph.conf)")
 	cmd.Flags().StringVarP(&ring, "keyring", "k", "", "keyring file for --join (default: what "+
 		"ceph.conf says for client.admin)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -64,9 +63,9 @@ func joinQuorum(ctx context.Context, id, data, conf, addr, ring string) error {
 		return err
 	}
 	if addr != "" {
-		at, err := netip.ParseAddrPort(addr)
+		at, err := ceph.ParseAddrVec(addr)
 		if err != nil {
-			return fmt.Errorf("--addr %s: say IP:PORT", addr)
+			return fmt.Errorf("--addr: %w", err)
 		}
 		addr = at.String()
 	}
@@ -121,16 +120,16 @@ func makeJoiner(ctx context.Context, conf, id, dir, ring string) error {
 	return mon.MkfsJoin(dir, mon.Joining{Name: id, Monmap: monmap, Keyring: keys})
 }
 
-// monAddr is the address that a monitor was given, if any: the quorum's map has its own.
-func (c *daemonConf) monAddr() (netip.AddrPort, error) {
+// monAddrs are the addresses that a monitor was given, if any: the quorum's map has its own.
+func (c *daemonConf) monAddrs() (ceph.AddrVec, error) {
 	b, err := os.ReadFile(filepath.Join(c.set.Str("mon_data"), joinFile))
 	if err == nil {
-		return netip.ParseAddrPort(strings.TrimSpace(string(b)))
+		return ceph.ParseAddrVec(strings.TrimSpace(string(b)))
 	}
 	if c.set.Str("public_addr") == "" {
-		return netip.AddrPort{}, nil
+		return nil, nil
 	}
-	return c.addr()
+	return c.addrs()
 }
 
 // A monRun is one monitor over its restarts.
@@ -141,7 +140,7 @@ type monRun struct {
 }
 
 func startMon(ctx context.Context, c *daemonConf) (*runner, error) {
-	at, err := c.monAddr()
+	at, err := c.monAddrs()
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type spec struct {
 	OSDs     []osdSpec         `json:"osds"`
 	Addr     string            `json:"addr,omitempty"` // the daemons' IP; none: loopback
 	PortBase int               `json:"port_base"`
+	Msgr1    bool              `json:"msgr1,omitempty"` // monitors have addresses of msgr v1
 	Split    bool              `json:"split"`
 	Prepared bool              `json:"prepared"`          // OSDs are known, the first pool is there
 	Joining  []string          `json:"joining,omitempty"` // monitors that are to be added
@@ -46,7 +47,10 @@ const (
 	mgrPort      = 9
 	firstOSDPort = 10
 	maxMons      = 9
-	maxOSDs      = 500
+	// legacyPorts is where monitors' ports of msgr v1 begin: 6789 where the others are from 3300.
+	// Other daemons take free ones.
+	legacyPorts = ceph.MonPortLegacy - ceph.MonPort
+	maxOSDs     = 500
 )
 
 var errNoCluster = errors.New("there is no cluster in this folder")
@@ -98,19 +102,43 @@ func (s *spec) fsid() ceph.UUID {
 func (s *spec) monAddrs() map[string]ceph.AddrVec {
 	out := map[string]ceph.AddrVec{}
 	for _, name := range s.Mons {
-		out[name] = ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: s.monAddr(name)}}
+		out[name] = s.monAddr(name)
 	}
 	return out
 }
 
-// monAddr is a monitor's address: the first is a, the next b, …
-func (s *spec) monAddr(name string) netip.AddrPort { return s.addr(int(name[0] - 'a')) }
+// monAddr are a monitor's addresses: the first is a, the next b, …
+func (s *spec) monAddr(name string) ceph.AddrVec {
+	rank := int(name[0] - 'a')
+	v := ceph.AddrVec{{Type: ceph.AddrMsgr2, AddrPort: s.addr(rank)}}
+	if s.Msgr1 {
+		v = append(v, ceph.Addr{Type: ceph.AddrLegacy, AddrPort: s.addr(s.legacyOffset() + rank)})
+	}
+	return v
+}
+
+// legacyOffset is the offset of the first port of msgr v1 from the port base.
+func (s *spec) legacyOffset() int {
+	if s.PortBase+legacyPorts+maxMons > 65535 {
+		return -legacyPorts
+	}
+	return legacyPorts
+}
+
+// addrText is addresses as ceph.conf has them: without nonces.
+func addrText(v ceph.AddrVec) string {
+	parts := make([]string, len(v))
+	for i, a := range v {
+		parts[i] = a.Type.String() + ":" + a.HostPort()
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}
 
 // monHost is the monitors' addresses as mon_host takes them.
 func (s *spec) monHost() string {
 	var hosts []string
 	for _, name := range s.Mons {
-		hosts = append(hosts, fmt.Sprintf("[v2:%s]", s.monAddr(name)))
+		hosts = append(hosts, addrText(s.monAddr(name)))
 	}
 	return strings.Join(hosts, ",")
 }
@@ -120,6 +148,9 @@ func (s *spec) checkPorts(l layout) error {
 	offsets := []int{mgrPort}
 	for _, name := range append(slices.Clone(s.Mons), s.Joining...) {
 		offsets = append(offsets, int(name[0]-'a'))
+		if s.Msgr1 {
+			offsets = append(offsets, s.legacyOffset()+int(name[0]-'a'))
+		}
 	}
 	for _, o := range s.OSDs {
 		if alive(l, osdName(o.ID)) == 0 {
@@ -202,7 +233,7 @@ func (r request) newSpec(newUUID func() string) (*spec, error) {
 	}
 	fewCopies(config, osds)
 	s := &spec{Format: specFormat, FSID: newUUID(), Mons: monNames(mons), Mgr: "x",
-		Addr: addr, PortBase: base, Split: r.split, Config: config}
+		Addr: addr, PortBase: base, Msgr1: true, Split: r.split, Config: config}
 	for i := range osds {
 		s.OSDs = append(s.OSDs, osdSpec{ID: i, UUID: newUUID(), Bytes: bytes})
 	}

@@ -86,6 +86,9 @@ func (c *Conn) fault(l *link, err error) {
 
 // read dispatches frames until the link ends.
 func (c *Conn) read(l *link) error {
+	if l.legacy != nil {
+		return c.read1(l)
+	}
 	for {
 		if err := l.rd.next(); err != nil {
 			return err
@@ -133,7 +136,7 @@ func (c *Conn) readControl(l *link) error {
 	return nil
 }
 
-// readMessage reads, decodes and dispatches one message.
+// readMessage reads one message and delivers it.
 func (c *Conn) readMessage(l *link) error {
 	var h messageHead
 	if err := l.rd.head(l.head[:]); err != nil {
@@ -153,11 +156,16 @@ func (c *Conn) readMessage(l *link) error {
 	if !l.lossy && h.ack > l.acked {
 		c.acked(l, h.ack)
 	}
+	return c.deliver(l, &h, &seg, hold, size)
+}
+
+// deliver decodes and dispatches a message that was read.
+func (c *Conn) deliver(l *link, h *messageHead, seg *segments, hold hold, size int64) error {
 	m := &message.Message{
 		TID: h.tid, Priority: h.priority, Version: h.version, Compat: h.compat, Seq: h.seq,
 		Middle: seg.middle, Data: seg.data,
 	}
-	c.ownBuffers(m, &seg, hold)
+	c.ownBuffers(m, seg, hold)
 	if ok, err := c.take(l, h.seq, size); !ok || err != nil {
 		m.Release()
 		return err
@@ -319,6 +327,10 @@ func (l *link) flush(batch []outgoing) error {
 }
 
 func (c *Conn) writeControl(l *link, p pending) {
+	if l.legacy != nil {
+		c.writeControl1(l, p)
+		return
+	}
 	control := func(t tag, v denc.Value) { l.wr.control(t, denc.Marshal(v, 0)) }
 	if p.keepalive {
 		control(tagKeepalive2, &keepalive{ceph.TimeOf(time.Now())})

@@ -1,5 +1,6 @@
 // Package msgr carries messages between daemons and clients over TCP: Ceph's msgr 2.1 in both
 // roles, crc and secure modes, with sessions that survive their socket where the policy says so.
+// Besides, it serves clients that speak msgr v1, whose formats are in wire/msgr1.
 //
 // A Messenger has one address, one name and the connections to its peers. A Conn is a session:
 // on a lossless one every message is dispatched exactly once and in order, whatever happens to

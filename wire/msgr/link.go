@@ -37,6 +37,7 @@ type link struct {
 	acked    uint64     // last acknowledgement seen; the reader's
 	features uint64     // of the session; set before it is served
 	lossy    bool       // the session is
+	legacy   *legacy    // nil: the link speaks msgr2
 
 	once  sync.Once
 	cause error         // why it was closed; set before dead is closed
@@ -52,9 +53,7 @@ func newLink(nc net.Conn, opt *Options) *link {
 	}
 	l.rd = frameReader{
 		src: nc, buf: make([]byte, readBufferBytes), record: &l.rcvd, active: &l.active,
-		limits: limits{
-			control: controlBytes, front: opt.MaxFront, middle: opt.MaxMiddle, data: opt.MaxData,
-		},
+		limits: readLimits(opt),
 	}
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		ap := a.AddrPort()
@@ -147,22 +146,31 @@ func (l *link) greet(self ceph.EntityType) (hello, error) {
 	return theirs, l.expect(tagHello, &theirs)
 }
 
-// readBanner checks the peer's banner as far as it has come, so that whoever speaks another
-// protocol is told apart by its first byte.
-func (l *link) readBanner() error {
-	b := make([]byte, bannerBytes)
-	for i := range banner {
+// readLiteral checks a banner as far as it has come, so that whoever speaks another protocol is
+// told apart by its first byte.
+func (l *link) readLiteral(want string) error {
+	b := make([]byte, len(want))
+	for i := range want {
 		if err := l.rd.full(b[i : i+1]); err != nil {
 			return err
 		}
-		if b[i] != banner[i] {
+		if b[i] != want[i] {
 			return fmt.Errorf("%w: banner starts with %q", errFrame, b[:i+1])
 		}
 	}
-	if err := l.rd.full(b[len(banner):]); err != nil {
+	return nil
+}
+
+// readBanner checks the peer's banner and its features.
+func (l *link) readBanner() error {
+	if err := l.readLiteral(banner); err != nil {
 		return err
 	}
-	n := int(binary.LittleEndian.Uint16(b[len(banner):]))
+	b := make([]byte, 2)
+	if err := l.rd.full(b); err != nil {
+		return err
+	}
+	n := int(binary.LittleEndian.Uint16(b))
 	if n < bannerFeatures || n > 1024 {
 		return fmt.Errorf("%w: banner payload of %d bytes", errFrame, n)
 	}

@@ -43,16 +43,20 @@ type Messenger struct {
 	log *slog.Logger
 
 	// mu guards the registry. It is taken before a Conn's locks, never the other way round.
-	mu        sync.Mutex
-	name      ceph.EntityName
-	self      ceph.Addr
-	listener  net.Listener
-	conns     map[*Conn]struct{}
-	sessions  map[ceph.Addr]*Conn // by peer: outgoing ones, and incoming lossless ones
-	shaking   map[*link]struct{}  // accepted and not yet part of a Conn
-	failures  map[netip.AddrPort]failure
-	globalSeq uint64
-	closed    bool
+	mu       sync.Mutex
+	name     ceph.EntityName
+	self     ceph.Addr
+	listener net.Listener
+	// legacyListener is for clients that speak msgr v1, at legacyAt; nil: they are not served
+	legacyListener net.Listener
+	legacyAt       netip.AddrPort
+	legacyFirst    bool
+	conns          map[*Conn]struct{}
+	sessions       map[ceph.Addr]*Conn // by peer: outgoing ones, and incoming lossless ones
+	shaking        map[*link]struct{}  // accepted and not yet part of a Conn
+	failures       map[netip.AddrPort]failure
+	globalSeq      uint64
+	closed         bool
 
 	unauthenticated atomic.Int64
 	stop            chan struct{}
@@ -81,18 +85,9 @@ func New(opt Options) *Messenger {
 // Bind listens at an address, which must not be the unspecified one, since it goes into the maps;
 // port 0 picks a free one. Call it before Start.
 func (m *Messenger) Bind(at netip.AddrPort) error {
-	if !at.Addr().IsValid() || at.Addr().IsUnspecified() {
-		return fmt.Errorf("bind to %v: peers need an address that they can connect to", at)
-	}
-	if m.opt.Server == nil {
-		return fmt.Errorf("bind to %v: no way to authenticate peers", at)
-	}
-	ln, err := m.opt.Listen(at)
+	ln, at, err := m.open(at)
 	if err != nil {
-		return fmt.Errorf("listen at %v: %w", at, err)
-	}
-	if a, ok := ln.Addr().(*net.TCPAddr); ok && at.Port() == 0 {
-		at = netip.AddrPortFrom(at.Addr(), uint16(a.Port))
+		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -101,23 +96,58 @@ func (m *Messenger) Bind(at netip.AddrPort) error {
 	return nil
 }
 
+// open listens, and says where when the port was 0.
+func (m *Messenger) open(at netip.AddrPort) (net.Listener, netip.AddrPort, error) {
+	if !at.Addr().IsValid() || at.Addr().IsUnspecified() {
+		return nil, at, fmt.Errorf("bind to %v: peers need an address that they can connect to", at)
+	}
+	if m.opt.Server == nil {
+		return nil, at, fmt.Errorf("bind to %v: no way to authenticate peers", at)
+	}
+	ln, err := m.opt.Listen(at)
+	if err != nil {
+		return nil, at, fmt.Errorf("listen at %v: %w", at, err)
+	}
+	if a, ok := ln.Addr().(*net.TCPAddr); ok && at.Port() == 0 {
+		at = netip.AddrPortFrom(at.Addr(), uint16(a.Port))
+	}
+	return ln, at, nil
+}
+
 // BindRange listens at the first free port of lo..hi.
 func (m *Messenger) BindRange(ip netip.Addr, lo, hi uint16) error {
+	return bindRange(m.Bind, ip, lo, hi)
+}
+
+func bindRange(bind func(netip.AddrPort) error, ip netip.Addr, lo, hi uint16) error {
 	var last error
 	for port := int(lo); port <= int(hi); port++ {
-		if last = m.Bind(netip.AddrPortFrom(ip, uint16(port))); last == nil {
+		if last = bind(netip.AddrPortFrom(ip, uint16(port))); last == nil {
 			return nil
 		}
 	}
 	return fmt.Errorf("no free port in %d-%d: %w", lo, hi, last)
 }
 
-// Addrs is our own address with its nonce, as it must stand in the maps. Before Bind it is of
-// type any with port 0; a client learns its IP from the first peer.
+// Addrs is our own addresses with their nonce, as they must stand in the maps: of msgr2 and, if
+// that is served, msgr v1, in the order of Bind and BindLegacy. Before Bind it is one of type any
+// with port 0; a client learns its IP from the first peer.
 func (m *Messenger) Addrs() ceph.AddrVec {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return ceph.AddrVec{m.self}
+	return m.addrs()
+}
+
+// addrs is Addrs. Callers hold m.mu.
+func (m *Messenger) addrs() ceph.AddrVec {
+	if m.legacyListener == nil {
+		return ceph.AddrVec{m.self}
+	}
+	v1 := ceph.Addr{Type: ceph.AddrLegacy, Nonce: m.self.Nonce, AddrPort: m.legacyAt}
+	if m.legacyFirst {
+		return ceph.AddrVec{v1, m.self}
+	}
+	return ceph.AddrVec{m.self, v1}
 }
 
 // Renew makes us a new incarnation at the same port: another nonce, and no session with a peer of
@@ -175,7 +205,10 @@ func (m *Messenger) Start(d Dispatcher) {
 	defer m.mu.Unlock()
 	m.wg.Go(m.tick)
 	if m.listener != nil {
-		m.wg.Go(m.listen)
+		m.wg.Go(func() { m.listen(m.listener, m.incoming) })
+	}
+	if m.legacyListener != nil {
+		m.wg.Go(func() { m.listen(m.legacyListener, m.incomingLegacy) })
 	}
 }
 
@@ -271,8 +304,10 @@ func (m *Messenger) Close() error {
 	}
 	m.closed = true
 	close(m.stop)
-	if m.listener != nil {
-		m.listener.Close()
+	for _, ln := range []net.Listener{m.listener, m.legacyListener} {
+		if ln != nil {
+			ln.Close()
+		}
 	}
 	for l := range m.shaking {
 		l.close(errClosed)
@@ -286,9 +321,9 @@ func (m *Messenger) Close() error {
 }
 
 // listen accepts sockets until the listener is closed.
-func (m *Messenger) listen() {
+func (m *Messenger) listen(ln net.Listener, serve func(*link)) {
 	for {
-		nc, err := m.listener.Accept()
+		nc, err := ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -312,7 +347,7 @@ func (m *Messenger) listen() {
 			nc.Close()
 			return
 		}
-		m.wg.Go(func() { m.incoming(l) })
+		m.wg.Go(func() { serve(l) })
 	}
 }
 
@@ -341,6 +376,17 @@ func (m *Messenger) incoming(l *link) {
 	if err == nil {
 		v, err = m.establish(l)
 	}
+	m.begun(l, v, err)
+}
+
+// incomingLegacy is incoming for msgr v1.
+func (m *Messenger) incomingLegacy(l *link) {
+	v, err := m.acceptLegacy(l)
+	m.begun(l, v, err)
+}
+
+// begun serves the session that a handshake has led to.
+func (m *Messenger) begun(l *link, v verdict, err error) {
 	m.untrack(l)
 	if err != nil {
 		m.log.Debug("incoming connection failed", "peer", l.peer.Socket, "err", err)

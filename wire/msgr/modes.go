@@ -21,6 +21,16 @@ func ConfiguredModes(
 	}
 }
 
+// ConfiguredSigning says whether messages of msgr v1 are signed, as cephx_sign_messages has it.
+// Where signatures are required they are made and checked whatever that says.
+func ConfiguredSigning(option func(name string) string) func() bool {
+	return func() bool {
+		return option("cephx_sign_messages") != "false" ||
+			option("cephx_require_signatures") == "true" ||
+			option("cephx_service_require_signatures") == "true"
+	}
+}
+
 var (
 	secureFirst = []Mode{ModeSecure, ModeCRC}
 	crcFirst    = []Mode{ModeCRC, ModeSecure}

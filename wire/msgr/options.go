@@ -65,6 +65,10 @@ type Options struct {
 	ClientModes func(server ceph.EntityType) []Mode
 	ServerModes func(client ceph.EntityType) []Mode
 
+	// Sign says whether messages of msgr v1 are signed, and refused without signatures, where the
+	// peer has a session key. nil: they are. See ConfiguredSigning.
+	Sign func() bool
+
 	// Dial replaces the TCP dialer, Listen the TCP listener; for tests and simulation.
 	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	Listen func(at netip.AddrPort) (net.Listener, error)
@@ -79,6 +83,11 @@ type Options struct {
 	MaxFront           int           // bytes of a front or control segment; 64 MiB
 	MaxMiddle          int           // bytes of a middle segment; 16 MiB
 	MaxData            int           // bytes of a data segment; 256 MiB
+}
+
+// readLimits are the longest segments that a link reads.
+func readLimits(o *Options) limits {
+	return limits{control: controlBytes, front: o.MaxFront, middle: o.MaxMiddle, data: o.MaxData}
 }
 
 func (o *Options) defaults() {
@@ -104,6 +113,9 @@ func (o *Options) defaults() {
 	bound(&o.MaxData, 256<<20)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Sign == nil {
+		o.Sign = func() bool { return true }
 	}
 	if o.Dial == nil {
 		o.Dial = dialTCP

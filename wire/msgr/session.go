@@ -192,7 +192,7 @@ func (m *Messenger) begin(l *link, id *clientIdent, v verdict, gs uint64) verdic
 	c.inSeq.Store(0)
 	c.renew()
 	ident := &serverIdent{
-		Addrs: ceph.AddrVec{m.self}, Num: m.name.Num, GlobalSeq: gs,
+		Addrs: m.addrs(), Num: m.name.Num, GlobalSeq: gs,
 		Supported: c.policy.Supported, Required: c.policy.Required,
 	}
 	if c.policy.Lossy {

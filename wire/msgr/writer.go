@@ -20,6 +20,7 @@ type frameWriter struct {
 	held   []*buffer // that the arena grew into
 	own    []byte    // the arena before that
 	tx     *sealer   // nil in crc mode
+	legacy *legacy   // of msgr v1
 }
 
 const (
@@ -71,6 +72,10 @@ func (f *frameWriter) zeros(n int) { f.arena = append(f.arena, zeroBytes[:n]...)
 
 // message appends a message.
 func (f *frameWriter) message(m *message.Message, features, ack uint64) {
+	if f.legacy != nil {
+		f.legacyMessage(m, features)
+		return
+	}
 	start := len(f.arena)
 	reserved := preambleBytes + messageHeadBytes + crcBytes
 	if f.tx != nil {
