@@ -105,6 +105,9 @@ func (f *Footer) Parse(b []byte) {
 // Check compares a received message with its footer. Signatures are wanted if s is there. A
 // message that its sender gave up ends the connection, as it does with stock servers.
 func (f *Footer) Check(h *Header, s *Signer, front, middle, data []byte) error {
+	if f.Flags&^(flagComplete|flagNoCRC|flagSigned) != 0 {
+		return fmt.Errorf("%w: flags %#x of message %d", ErrFormat, f.Flags, h.Seq)
+	}
 	if f.Flags&flagComplete == 0 {
 		return fmt.Errorf("%w: message %d was given up by its sender", ErrFormat, h.Seq)
 	}
@@ -113,6 +116,10 @@ func (f *Footer) Check(h *Header, s *Signer, front, middle, data []byte) error {
 	}
 	if f.Flags&flagNoCRC == 0 && crc32c.Update(0, data) != f.Data {
 		return fmt.Errorf("%w: data of message %d", ErrCRC, h.Seq)
+	}
+	// Signatures cover the checksum and not this flag, so who sets it may not have one.
+	if f.Flags&flagNoCRC != 0 && f.Data != 0 {
+		return fmt.Errorf("%w: data of message %d has no checksum and has one", ErrFormat, h.Seq)
 	}
 	if s != nil && (f.Flags&flagSigned == 0 || s.Sign(h, f) != f.Sig) {
 		return fmt.Errorf("%w: message %d", ErrSigned, h.Seq)
