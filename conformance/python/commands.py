@@ -122,6 +122,7 @@ NORMAL = [
     (re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}'), 'UUID'),
     (re.compile(r'\d{4}-\d\d-\d\d[T ][0-9:.]+([+-]\d{4}|Z)?'), 'TIME'),
     (re.compile(r'\d+\.\d+\.\d+\.\d+:\d+(/\d+)?'), 'ADDR'),
+    (re.compile(r'\[v2:ADDR,v1:ADDR\]'), 'v2:ADDR'),  # the recorded cluster had no msgr v1
     (re.compile(r'ceph version [^"]*\((stable|dev|rc)\)'), 'VERSION'),
     (re.compile(r'\b(hdd|ssd|nvme)\b'), 'CLASS'),
     (re.compile(r'-?\d+(\.\d+)?(e[+-]\d+)?'), 'N'),
