@@ -12,6 +12,8 @@ var table = []Option{
 		Help: "path to a keyring file"},
 	{Name: "key", Kind: Str, Level: "advanced", Services: "common", Startup: true, Secret: true,
 		Help: "authentication key"},
+	{Name: "crash_dir", Kind: Str, Level: "advanced", Default: "/var/lib/ceph/crash",
+		Services: "mon osd mgr", Startup: true, Help: "folder of the reports of crashes"},
 	{Name: "run_dir", Kind: Str, Level: "advanced", Services: "common", Startup: true,
 		Unused: true, Help: "directory of pid files and admin sockets"},
 	{Name: "admin_socket", Kind: Str, Level: "advanced", Services: "common", Startup: true,
