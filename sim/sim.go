@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	randv2 "math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"glue/ceph"
@@ -117,6 +118,7 @@ func Run(o Options) (Result, error) {
 
 	w := newWorld(o)
 	defer w.close()
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // most is garbage soon
 	w.start()
 	for w.bad == nil && len(w.heap) > 0 {
 		w.next().run()

@@ -106,12 +106,9 @@ func (u *user) newMaps(b *message.MOSDMap) {
 		var m *osdmap.Map
 		var err error
 		if raw, ok := b.Maps[e]; ok {
-			m, err = osdmap.Decode(raw)
+			m, err = u.c.mapOf(raw, osdmap.Decode)
 		} else if raw, ok := b.Incrementals[e]; ok && u.m != nil && u.m.Epoch == e-1 {
-			var inc *osdmap.Incremental
-			if inc, err = osdmap.DecodeIncremental(raw); err == nil {
-				m, err = u.m.Apply(inc)
-			}
+			m, err = u.c.mapOf(raw, u.m.Next)
 		}
 		if err != nil {
 			u.w.fail("user %d: map %d: %v", u.n, e, err)
@@ -122,6 +119,18 @@ func (u *user) newMaps(b *message.MOSDMap) {
 		}
 	}
 	u.pump()
+}
+
+// mapOf makes a map of what monitors have sent, once for all users.
+func (c *cluster) mapOf(raw []byte, read func([]byte) (*osdmap.Map, error)) (*osdmap.Map, error) {
+	if m := c.maps[string(raw)]; m != nil {
+		return m, nil
+	}
+	m, err := read(raw)
+	if err == nil {
+		c.maps[string(raw)] = m
+	}
+	return m, err
 }
 
 func (u *user) newMap(m *osdmap.Map) {
@@ -315,9 +324,17 @@ func (p *pipe) close() {
 			}
 		}
 	}
-	p.over = true
-	p.toOSD(func(m *osd.Member) { p.end(m) })
+	if p.over = true; p.broken {
+		return
+	}
 	p.broken = true
+	hear := func() {
+		if p.o.inc == p.inc {
+			p.o.do(p.end)
+		}
+	}
+	u := p.u
+	u.w.net.links[u.end][p.o.end].send(0, hear, func() { u.w.after(u.wait(breakSeen), hear) })
 }
 
 func (p *pipe) end(m *osd.Member) {
