@@ -339,6 +339,8 @@ var table = []Option{
 		Default: "200000", Services: "osd", Help: "keys from which on an omap is large"},
 	{Name: "osd_deep_scrub_large_omap_object_value_sum_threshold", Kind: Size,
 		Level: "advanced", Default: "1G", Services: "osd", Help: "bytes, likewise"},
+	{Name: "mon_max_snap_prune_per_epoch", Kind: Uint, Level: "advanced", Default: "100",
+		Services: "mon", Help: "removed snapshots that a map forgets at most, 0: any number"},
 	{Name: "osd_max_trimming_pgs", Kind: Uint, Level: "advanced", Default: "2", Services: "osd",
 		Help: "PGs that an OSD takes removed snapshots' clones out of at a time"},
 	{Name: "osd_pg_max_concurrent_snap_trims", Kind: Uint, Level: "advanced", Default: "2",
