@@ -338,9 +338,9 @@ func (h *thrasher) deepScrubbed() {
 	h.say("deep scrubs of %d PGs took %v", len(before), time.Since(begin))
 }
 
-// memory is the resident memory of each kind of daemon, in MiB.
+// memory is the resident memory of each kind of daemon, in MiB. That of each daemon it logs.
 func (h *thrasher) memory() map[string]int {
-	out := map[string]int{}
+	out, each := map[string]int{}, map[string]int{}
 	files, _ := filepath.Glob(filepath.Join(h.dir, "run", "*.pid"))
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".pid")
@@ -351,8 +351,10 @@ func (h *thrasher) memory() map[string]int {
 		}
 		pages, _ := strconv.Atoi(strings.Fields(string(b))[1])
 		kind, _, _ := strings.Cut(name, ".")
-		out[kind] += pages * os.Getpagesize() >> 20
+		each[name] = pages * os.Getpagesize() >> 20
+		out[kind] += each[name]
 	}
+	h.say("resident MiB: %v, of each: %v", out, each)
 	return out
 }
 
@@ -455,6 +457,7 @@ func TestThrash(t *testing.T) {
 	rounds := 0
 	wg.Go(func() { rounds = h.disks(ctx) })
 	var first map[string]int
+	h.memory()
 	begin, calmed := time.Now(), time.Now()
 	for time.Since(begin) < *thrashTime && !t.Failed() {
 		h.release(false)
@@ -462,8 +465,8 @@ func TestThrash(t *testing.T) {
 		time.Sleep(time.Duration(h.r.Intn(2000)) * time.Millisecond)
 		if time.Since(calmed) > 3*time.Minute {
 			h.calm()
-			if first == nil {
-				first = h.memory()
+			if now := h.memory(); first == nil {
+				first = now
 			}
 			calmed = time.Now()
 		}
