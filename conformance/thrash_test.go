@@ -358,11 +358,12 @@ func (h *thrasher) memory() map[string]int {
 	return out
 }
 
-// model runs python/model.py until the returned function is called, which gives its result.
-func (c *cluster) model(t *testing.T, seed int64) (end func()) {
+// model runs python/model.py on a pool until the returned function is called, which gives its
+// result.
+func (c *cluster) model(t *testing.T, pool string, seed int64) (end func()) {
 	t.Helper()
 	script := filepath.Join(root(), "conformance", "python", "model.py")
-	cmd := c.command(context.Background(), "/usr/bin/python3", script, "rbd", fmt.Sprint(seed))
+	cmd := c.command(context.Background(), "/usr/bin/python3", script, pool, fmt.Sprint(seed))
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	in, err := cmd.StdinPipe()
@@ -441,8 +442,7 @@ func TestThrash(t *testing.T) {
 		held: map[string]time.Time{}, outs: map[int]bool{}, done: map[string]int{},
 		cluster: startFor(t, "--split", "--mons", "3", "--osds", "6",
 			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
-			"--set", "mon_osd_down_out_interval=20",
-			"--set", "osd_pool_default_pg_autoscale_mode=off")}
+			"--set", "mon_osd_down_out_interval=20")}
 	t.Cleanup(func() {
 		if t.Failed() && *thrashKeep != "" {
 			h.release(true)
@@ -451,7 +451,7 @@ func TestThrash(t *testing.T) {
 			t.Logf("kept in %s: %v %s", *thrashKeep, err, out)
 		}
 	})
-	end := h.model(t, seed)
+	end := h.model(t, "rbd", seed)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	rounds := 0
@@ -491,9 +491,8 @@ func TestResizeUnderKills(t *testing.T) {
 	h := &thrasher{t: t, r: rand.New(rand.NewSource(time.Now().UnixNano())), osds: 4,
 		dead: map[string]bool{}, cluster: startFor(t, "--split", "--osds", "4",
 			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
-			"--set", "mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.2",
-			"--set", "osd_pool_default_pg_autoscale_mode=off")}
-	end := h.model(t, 1)
+			"--set", "mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.2")}
+	end := h.model(t, "rbd", 1)
 	for _, n := range []int{16, 6} {
 		h.ceph("osd", "pool", "set", "rbd", "pg_num", strconv.Itoa(n))
 		kills, begin := 0, time.Now()
