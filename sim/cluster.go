@@ -30,6 +30,7 @@ type cluster struct {
 	size      int
 	diskBytes uint64
 	perHost   int
+	calm      bool // nothing is changed by itself
 	osdConfig map[string]string
 	grace     string
 	bad       int32
@@ -125,6 +126,7 @@ func (c *cluster) start() {
 		for _, u := range c.users {
 			u.begin()
 		}
+		c.resizes()
 	})
 }
 
@@ -150,6 +152,7 @@ func (c *cluster) objectName(rng *rand.Rand) string {
 
 // heal ends all faults of OSDs.
 func (c *cluster) heal() {
+	c.calm = true
 	for _, o := range c.osds {
 		o.slow, o.stopped, o.clock.step = 0, min(o.stopped, c.w.now), 0
 		if o.m == nil {
@@ -201,6 +204,9 @@ func (c *cluster) clean() string {
 	want := 0
 	for _, id := range m.PoolIDs() {
 		want += int(m.Pools[id].PGNum)
+		if m.Pools[id].PGNumPending < m.Pools[id].PGNum {
+			return "two PGs are to be merged"
+		}
 	}
 	if len(count) != want {
 		return fmt.Sprintf("%d of %d PGs are clean", len(count), want)

@@ -65,8 +65,9 @@ type objState struct {
 // An objOutput is what an operation gave.
 type objOutput struct {
 	result int32
-	state  objState // of a read
-	anyway bool     // it is not known
+	state  objState   // of a read
+	anyway bool       // it is not known
+	epoch  ceph.Epoch // of the map with which it was first sent
 }
 
 func newInput(rng *rand.Rand, tag string) objInput {
@@ -271,13 +272,14 @@ var objModel = porcupine.Model{
 type objects struct {
 	w      *world
 	ops    map[string][]porcupine.Operation
-	lost   map[string][]porcupine.Operation
+	lost   map[string][]lostOp
 	before map[string]objState // at the last rest
 	rested time.Duration       // when that was
 }
 
 // known records an answered request.
 func (h *objects) known(r *request, out objOutput) {
+	out.epoch = r.epoch
 	h.ops[r.object] = append(h.ops[r.object], porcupine.Operation{ClientId: r.u.n, Input: r.in,
 		Call: int64(r.call), Output: out, Return: int64(h.w.now)})
 }
@@ -285,10 +287,15 @@ func (h *objects) known(r *request, out objOutput) {
 // unknown records one that was given up: it may be done at any later time, or never.
 func (h *objects) unknown(r *request) {
 	if r.in.kind != readAll {
-		h.lost[r.object] = append(h.lost[r.object], porcupine.Operation{ClientId: r.u.n,
-			Input: r.in, Call: int64(r.call), Output: objOutput{anyway: true}})
+		h.lost[r.object] = append(h.lost[r.object], lostOp{porcupine.Operation{
+			ClientId: r.u.n, Input: r.in, Call: int64(r.call),
+			Output: objOutput{anyway: true}}, r.u.fence})
 	}
 }
+
+// checkObjectFor bounds the search for an order of one object's operations: where many requests
+// waited at once and users gave up, there are too many orders.
+const checkObjectFor = 10 * time.Second
 
 // check wants an order in which the operations of each object since the last rest make sense, from
 // what it was then to what is stored now. What was never answered may be in it or not.
@@ -309,14 +316,18 @@ func (h *objects) check(stored func(object string) objState) {
 			Return: int64(h.rested) - 1}}, h.ops[name]...)
 		ops = append(ops, porcupine.Operation{ClientId: 1000, Input: objInput{}, Call: end,
 			Output: objOutput{result: resultOf(now), state: now}, Return: end + 1})
-		for i, o := range h.lost[name] {
-			o.ClientId, o.Return = 2000+i, end+2
-			ops = append(ops, o)
-		}
 		h.w.result.Objects++
-		switch porcupine.CheckOperationsTimeout(objModel, ops, checkFor) {
+		verdict, orders := porcupine.Illegal, h.orders(name, ops, end+2)
+		for _, ops := range orders {
+			verdict = porcupine.CheckOperationsTimeout(objModel, ops, checkObjectFor)
+			if verdict != porcupine.Illegal {
+				break
+			}
+		}
+		switch verdict {
 		case porcupine.Illegal:
-			h.w.fail("the history of %s makes no sense:\n%s", name, objStory(ops))
+			h.w.fail("the history of %s makes no sense:\n%s", name,
+				objStory(orders[len(orders)-1]))
 			return
 		case porcupine.Unknown:
 			h.w.result.Unchecked++
