@@ -151,10 +151,9 @@ func (c *core) probe(e event, b *message.MMonProbe) {
 	}
 }
 
-// checkPlace looks at our place in a map that was just applied, and shows it to the gate.
+// checkPlace looks at our place in a map that was just applied.
 func (c *core) checkPlace() {
 	rank := c.rank()
-	c.gate.monmap.Store(c.mon.Map())
 	c.renamed(rank)
 	switch {
 	case c.node.Empty():

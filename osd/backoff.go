@@ -1,10 +1,6 @@
 package osd
 
 import (
-	"cmp"
-	"maps"
-	"slices"
-
 	"glue/osd/ops"
 	"glue/osd/peering"
 	"glue/wire/message"
@@ -48,7 +44,10 @@ func (p *pg) backOffWaiting() {
 	waiting := p.waiting
 	p.waiting = nil
 	for _, op := range waiting {
-		if op.sess != nil {
+		switch {
+		case op.copier():
+			p.waiting = append(p.waiting, op) // an OSD knows no backoffs
+		case op.sess != nil:
 			p.backOff(op)
 		}
 	}
@@ -56,9 +55,7 @@ func (p *pg) backOffWaiting() {
 
 // releaseBackoffs lets the clients send again.
 func (p *pg) releaseBackoffs() {
-	list := slices.SortedFunc(maps.Values(p.backoffs),
-		func(a, b *backoff) int { return cmp.Compare(a.id, b.id) })
-	for _, b := range list {
+	for _, b := range p.backoffs {
 		p.sendBackoff(b, message.BackoffUnblock)
 	}
 	p.backoffs = nil

@@ -24,6 +24,7 @@ import (
 	"glue/osd/ops"
 	"glue/osd/optrack"
 	"glue/osd/resize"
+	"glue/osd/room"
 	"glue/osd/sched"
 	"glue/osd/scrub"
 	"glue/store/objectstore"
@@ -84,7 +85,7 @@ type Daemon struct {
 
 	clientMessages, clientBytes *msgr.Throttle // of all clients' requests in memory
 
-	room    room
+	room    room.Room
 	slots   slots
 	scrubs  scrubSlots
 	load    func() float64 // average per CPU

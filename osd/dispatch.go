@@ -69,6 +69,10 @@ func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Mess
 		d.route(b.PG, event{kind: evOp, sess: sess, msg: m})
 	case *message.MOSDPing:
 		d.post(func() { d.handlePing(c, b) })
+	case *message.MOSDCopyGet:
+		d.copyGet(b)
+	case *message.MOSDCopyPiece:
+		d.copyPiece(b)
 	case *message.MOSDMap:
 		d.post(func() { d.handleMaps(b) })
 	case *message.MMgrMap:
@@ -100,7 +104,7 @@ func mayTell(peer ceph.EntityType, b message.Body) bool {
 		return peer == ceph.TypeMgr
 	case *message.MOSDScrub2:
 		return peer == ceph.TypeMgr || peer == ceph.TypeMon
-	case *message.MOSDPing:
+	case *message.MOSDPing, *message.MOSDCopyGet, *message.MOSDCopyPiece:
 		return peer == ceph.TypeOSD
 	}
 	return true

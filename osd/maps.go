@@ -8,6 +8,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/osd/records"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -21,8 +22,6 @@ type mapStore struct {
 	cache map[ceph.Epoch]*osdmap.Map
 	incs  map[ceph.Epoch][]byte // encoded increments, for sharing
 }
-
-func mapKey(prefix string, e ceph.Epoch) string { return fmt.Sprintf("%s%08x", prefix, uint32(e)) }
 
 func (ms *mapStore) add(m *osdmap.Map, inc []byte) {
 	ms.mu.Lock()
@@ -49,7 +48,7 @@ func (d *Daemon) mapAt(e ceph.Epoch) (*osdmap.Map, error) {
 	if m != nil {
 		return m, nil
 	}
-	raw, err := d.store.Meta(mapKey(metaFull, e))
+	raw, err := d.store.Meta(records.MapKey(e))
 	if err != nil {
 		return nil, fmt.Errorf("read osdmap %d: %w", e, err)
 	}
@@ -82,9 +81,9 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 			e-- // the loop adds one
 			continue
 		}
-		t.PutMeta(mapKey(metaFull, e), m.Encode())
+		t.PutMeta(records.MapKey(e), m.Encode())
 		if inc != nil {
-			t.PutMeta(mapKey(metaInc, e), inc)
+			t.PutMeta(records.IncrementalKey(e), inc)
 		}
 		d.notePools(cur, m)
 		d.maps.add(m, inc)
@@ -109,7 +108,11 @@ func decodeNext(cur *osdmap.Map, e ceph.Epoch, b *message.MOSDMap) (*osdmap.Map,
 	if !ok || cur == nil || cur.Epoch != e-1 {
 		return nil, nil, nil
 	}
-	m, err := cur.Next(raw)
+	inc, err := osdmap.DecodeIncremental(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := cur.Apply(inc)
 	return m, raw, err
 }
 
@@ -158,8 +161,8 @@ func (d *Daemon) takeMaps(t *objectstore.Transaction, taken []*osdmap.Map, oldes
 		s.Oldest = taken[0].Epoch
 	}
 	for keep := min(oldest, max(newest.Epoch, keptMaps)-keptMaps); s.Oldest < keep; s.Oldest++ {
-		t.RmMeta(mapKey(metaFull, s.Oldest))
-		t.RmMeta(mapKey(metaInc, s.Oldest))
+		t.RmMeta(records.MapKey(s.Oldest))
+		t.RmMeta(records.IncrementalKey(s.Oldest))
 	}
 	s.Newest = newest.Epoch
 	d.putSuper(t)
@@ -219,7 +222,7 @@ func (d *Daemon) incAt(e ceph.Epoch) []byte {
 	raw := d.maps.incs[e]
 	d.maps.mu.Unlock()
 	if raw == nil {
-		raw, _ = d.store.Meta(mapKey(metaInc, e))
+		raw, _ = d.store.Meta(records.IncrementalKey(e))
 	}
 	return raw
 }

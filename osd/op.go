@@ -28,6 +28,7 @@ type clientOp struct {
 	from   class.Entity
 	// checked: need, caps and limits have been looked at.
 	checked bool
+	copies  map[int]*ops.Copied // what it copies, once that has been fetched
 	// reverts: an unfound object goes back to an older version. Others get the log's entry only.
 	reverts bool
 	trim    bool // the PG's own: object is a clone, from which removed snapshots are taken off
@@ -96,15 +97,10 @@ func (s *shard) opWithoutPG(ev *event, m *message.MOSDOp) {
 
 // do takes a request as far as it gets now: to its answer, its transaction, or a queue.
 func (p *pg) do(op *clientOp) {
-	// Also one that has waited: whoever had its client blocklisted counts on it.
-	if op.sess != nil && p.s.osdmap.BlocklistedAny(op.sess.peer.Addrs) {
-		p.answer(op, ceph.EBLOCKLISTED.Result())
-		return
-	}
 	if !op.checked && !p.check(op) {
 		return
 	}
-	if op.sess != nil && p.backsOff() {
+	if op.sess != nil && !op.copier() && p.backsOff() {
 		p.backOff(op)
 		return
 	}
@@ -125,6 +121,9 @@ func (p *pg) do(op *clientOp) {
 	ob := p.object(op.object.Head()) // clones are read in their order with the head's requests
 	if len(ob.waiting) > 0 || ob.isBlocked() {
 		p.queue(ob, op)
+		if op.copier() {
+			p.runCopyGets(ob)
+		}
 		return
 	}
 	p.doObject(ob, op)
@@ -137,6 +136,10 @@ func (p *pg) check(op *clientOp) bool {
 	if op.sess == nil {
 		op.need, _ = ops.Inspect(d.opt.Classes, op.m.Flags, op.m.Ops)
 		return true
+	}
+	if p.s.osdmap.BlocklistedAny(op.sess.peer.Addrs) {
+		p.answer(op, ceph.EBLOCKLISTED.Result())
+		return false
 	}
 	need, err := ops.Inspect(d.opt.Classes, op.m.Flags, op.m.Ops)
 	if err != nil {
@@ -199,8 +202,9 @@ func (ob *object) idle() bool {
 	return ob.inflight == 0 && len(ob.waiting) == 0 && !ob.isBlocked()
 }
 
-// isBlocked says whether the object, or a clone of it, is being recovered.
-func (ob *object) isBlocked() bool { return len(ob.blocked) > 0 }
+// isBlocked says whether the object, or a clone of it, is being recovered, or a copy is made of
+// another.
+func (ob *object) isBlocked() bool { return len(ob.blocked) > 0 || ob.copying != nil }
 
 // queueFirst has a request wait that was before all others that wait for its object.
 func (p *pg) queueFirst(ob *object, op *clientOp) {
@@ -334,13 +338,15 @@ func (p *pg) execute(ob *object, op *clientOp, o ceph.HObject, st *ops.State) {
 		SnapSeq: op.m.SnapSeq, Snaps: op.m.Snaps, State: st,
 		At:              ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch},
 		LastUserVersion: p.m.Info().LastUserVersion, LastUpdate: p.m.Info().LastUpdate,
-		Now: ceph.TimeOf(p.s.now),
+		Now: ceph.TimeOf(p.s.now), Copies: op.copies,
 	}
 	if op.sess != nil {
 		req.Features = op.sess.peer.Features
 	}
 	out := ops.Execute(&p.env, &req, &op.need)
 	switch {
+	case out.Source != nil:
+		p.startCopy(ob, op, out.Source)
 	case out.Failure != nil && out.From != ceph.HObject{}:
 		p.readFailed(ob, op, out.From, out.Failure)
 	case out.Failure != nil:

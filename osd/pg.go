@@ -13,9 +13,11 @@ import (
 	"glue/cluster/pgstat"
 	"glue/osd/backend"
 	"glue/osd/bench"
+	"glue/osd/copies"
 	"glue/osd/ops"
 	"glue/osd/peering"
 	"glue/osd/pglog"
+	"glue/osd/records"
 	"glue/osd/recovery"
 	"glue/osd/reserve"
 	"glue/osd/resize"
@@ -88,13 +90,7 @@ type object struct {
 	waiting           []*clientOp
 	blocked           []ceph.HObject // the object and clones of it that are being recovered
 	wanted            bool           // by backfill, once no write is in flight
-}
-
-func infoKey(id ceph.SPG) string       { return metaPG + id.String() + "/info" }
-func missingPrefix(id ceph.SPG) string { return metaPG + id.String() + "/missing/" }
-
-func missingKey(id ceph.SPG, o ceph.HObject) string {
-	return missingPrefix(id) + string(denc.Marshal(&o, ceph.FeaturesAll))
+	copying           *copies.Copy   // what the first of waiting waits for
 }
 
 // loadPGs reads all PG copies of the store, as of the maps that they had got to.
@@ -133,7 +129,7 @@ func (d *Daemon) loadPGs() error {
 }
 
 func (d *Daemon) loadPG(id ceph.SPG) error {
-	raw, err := d.store.Meta(infoKey(id))
+	raw, err := d.store.Meta(records.InfoKey(id))
 	if err != nil {
 		return fmt.Errorf("info: %w", err)
 	}
@@ -182,7 +178,7 @@ func (d *Daemon) removeTemps(id ceph.SPG) error {
 
 func (d *Daemon) loadMissing(id ceph.SPG) (*pglog.Missing, error) {
 	m := pglog.NewMissing()
-	for kv, err := range d.store.MetaScan(missingPrefix(id)) {
+	for kv, err := range d.store.MetaScan(records.MissingPrefix(id)) {
 		if err != nil {
 			return nil, fmt.Errorf("missing set: %w", err)
 		}
@@ -232,7 +228,7 @@ func (s *shard) create(id ceph.SPG, c peering.Copy) *pg {
 func (p *pg) putInfo(t *objectstore.Transaction) {
 	st := stored{Info: *p.m.Info(), Past: *p.m.Past(), Epoch: p.m.Map().Epoch}
 	st.Info.Stats = p.stats
-	t.PutMeta(infoKey(p.id), denc.Marshal(&st, ceph.FeaturesAll))
+	t.PutMeta(records.InfoKey(p.id), denc.Marshal(&st, ceph.FeaturesAll))
 	p.persisted = st.Epoch
 }
 
@@ -336,11 +332,11 @@ func (p *pg) putMissing(t *objectstore.Transaction) {
 	for _, o := range m.TakeDirty() {
 		it, ok := m.Get(o)
 		if !ok {
-			t.RmMeta(missingKey(p.id, o))
+			t.RmMeta(records.MissingKey(p.id, o))
 			continue
 		}
 		v := pglog.MissingItem{Object: o, Item: it}
-		t.PutMeta(missingKey(p.id, o), denc.Marshal(&v, ceph.FeaturesAll))
+		t.PutMeta(records.MissingKey(p.id, o), denc.Marshal(&v, ceph.FeaturesAll))
 	}
 }
 
@@ -440,9 +436,9 @@ func (p *pg) startDelete() {
 
 // forgetMeta removes what the store has of the copy besides its collection.
 func (p *pg) forgetMeta(t *objectstore.Transaction) {
-	t.RmMeta(infoKey(p.id))
+	t.RmMeta(records.InfoKey(p.id))
 	for _, o := range p.m.Missing().Objects() {
-		t.RmMeta(missingKey(p.id, o))
+		t.RmMeta(records.MissingKey(p.id, o))
 	}
 }
 

@@ -469,6 +469,7 @@ func (p *pg) unblock(o ceph.HObject) {
 	if !ob.isBlocked() {
 		p.runWaiting(ob)
 	}
+	p.runCopyGets(ob)
 }
 
 // repair fetches an object that is damaged here from another copy, and keeps the request that has

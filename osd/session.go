@@ -15,6 +15,7 @@ type session struct {
 	peer   msgr.Peer
 	caps   *caps.OSD     // nil for OSDs
 	all    bool          // everything is allowed
+	copier bool          // an OSD that copies an object
 	epoch  atomic.Uint32 // the newest map that the client is known to have
 	closed atomic.Bool
 }

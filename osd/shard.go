@@ -9,6 +9,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/osd/copies"
 	"glue/osd/optrack"
 	"glue/osd/sched"
 	"glue/store/objectstore"
@@ -71,6 +72,7 @@ type shard struct {
 	orphans  map[ceph.SPG][]event // requests for a PG that is about to be made
 	graves   []grave
 	backoffs uint64 // the last id
+	copies   *copies.Copies
 	batch    []pending
 	subs     []objectstore.Submission
 	now      time.Time
@@ -93,9 +95,11 @@ type pending struct {
 }
 
 func newShard(d *Daemon, index int) *shard {
-	return &shard{d: d, index: index, wake: make(chan struct{}, 1),
+	s := &shard{d: d, index: index, wake: make(chan struct{}, 1),
 		pgs: map[ceph.SPG]*pg{}, waiting: map[ceph.SPG][]event{},
 		orphans: map[ceph.SPG][]event{}}
+	s.copies = copies.New(copyHost{s})
+	return s
 }
 
 // post hands over an event.

@@ -79,6 +79,7 @@ func (s *shard) arrived() {
 		s.resume(id)
 	}
 	s.resumeOrphans()
+	s.copies.MapChanged()
 }
 
 // makePGs makes the PGs whose primary we are and that are not here, if it is known since when they

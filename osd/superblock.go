@@ -10,14 +10,6 @@ import (
 	"glue/store/objectstore"
 )
 
-// Keys of the store's own table.
-const (
-	metaSuper = "osd/superblock"
-	metaFull  = "osdmap/full/" // + epoch, 8 hexadecimal digits
-	metaInc   = "osdmap/inc/"
-	metaPG    = "pg/" // + PG + "/info" or "/missing/" + object
-)
-
 type (
 	superblock = records.Superblock
 	poolLife   = records.PoolLife
@@ -27,7 +19,7 @@ type (
 // openSuper reads the superblock, or makes one for an empty store. A store of another cluster or
 // OSD is refused.
 func (d *Daemon) openSuper() error {
-	raw, err := d.store.Meta(metaSuper)
+	raw, err := d.store.Meta(records.SuperblockKey)
 	if errors.Is(err, ceph.ENOENT) {
 		colls, err := d.store.Collections()
 		if err != nil {
@@ -62,7 +54,7 @@ func (d *Daemon) openSuper() error {
 }
 
 func (d *Daemon) putSuper(t *objectstore.Transaction) {
-	t.PutMeta(metaSuper, denc.Marshal(&d.super, ceph.FeaturesAll))
+	t.PutMeta(records.SuperblockKey, denc.Marshal(&d.super, ceph.FeaturesAll))
 }
 
 // writeSuper stores the superblock; everything that the store gets later is behind it.
@@ -73,4 +65,16 @@ func (d *Daemon) writeSuper() error {
 		return fmt.Errorf("write superblock: %w", err)
 	}
 	return nil
+}
+
+// removeImport removes a PG copy whose import was interrupted; it says whether there is one.
+func (d *Daemon) removeImport(id ceph.SPG) (bool, error) {
+	if _, err := d.store.Meta(records.ImportKey(id)); err != nil {
+		return false, nil
+	}
+	d.log.Warn("removing a PG whose import was interrupted", "pg", id)
+	var t objectstore.Transaction
+	t.RmColl(id)
+	t.RmMeta(records.ImportKey(id))
+	return true, d.store.Submit(&t, d.storeDone)
 }

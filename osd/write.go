@@ -248,6 +248,7 @@ func (w *write) finish(p *pg) {
 		if !w.object.isBlocked() {
 			p.runWaiting(w.object)
 		}
+		p.runCopyGets(w.object)
 	}
 }
 
@@ -259,6 +260,7 @@ func (p *pg) runWaiting(ob *object) {
 		p.doObject(ob, op)
 		if len(ob.waiting) > 0 || ob.isBlocked() {
 			ob.waiting = append(ob.waiting, queue[i+1:]...)
+			p.runCopyGets(ob)
 			return
 		}
 	}
@@ -391,7 +393,7 @@ func (p *pg) sendAck() {
 // repReply takes a replica's word.
 func (p *pg) repReply(ev *event) {
 	m := ev.msg.Body.(*message.MOSDRepOpReply)
-	p.s.d.heardRoom(m.From.OSD, m.Room)
+	p.s.d.room.Heard(m.From.OSD, m.Room)
 	if p.active && p.window.Ack(m.From.OSD, m.Version) {
 		p.drain()
 	}

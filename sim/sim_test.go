@@ -84,8 +84,8 @@ func (x *suite) run(t *testing.T) {
 		}
 		seed++
 	}
-	if all := sum.Registers + sum.Objects; 100*sum.Unchecked > all {
-		t.Errorf("%d of %d histories took too long to check", sum.Unchecked, all)
+	if sum.Unchecked > 0 {
+		t.Errorf("%d histories took too long to check", sum.Unchecked)
 	}
 	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
 		sum)

@@ -263,10 +263,8 @@ func (c *Cluster) OpenPool(ctx context.Context, name string) (*IOCtx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.OpenPoolID(id), nil
+	return &IOCtx{c: c, pool: id}, nil
 }
 
 // OpenPoolID opens a pool by number.
-func (c *Cluster) OpenPoolID(id int64) *IOCtx {
-	return &IOCtx{c: c, pool: id, flight: &flight{}}
-}
+func (c *Cluster) OpenPoolID(id int64) *IOCtx { return &IOCtx{c: c, pool: id} }

@@ -21,7 +21,6 @@ type radosRun struct {
 	lock    lockFlags
 	bench   benchFlags
 
-	snap      string
 	inputFile string
 	offset    byteSize
 	forceFull bool
@@ -35,8 +34,7 @@ func radosCommand() *cobra.Command {
 	f.StringVarP(&r.namespace, "namespace", "N", "", "namespace of the objects")
 	f.StringVar(&r.locator, "object-locator", "", "key that places the object")
 	f.VarP(&r.opBytes, "block-size", "b", "size of reads and writes")
-	r.snapFlags(cmd)
-	for _, v := range append(r.verbs(), r.snapVerbs()...) {
+	for _, v := range r.verbs() {
 		cmd.AddCommand(r.command(v))
 	}
 	cmd.AddCommand(r.lockCommand())
@@ -87,7 +85,7 @@ func (r *radosRun) openIO(ctx context.Context) (*rados.IOCtx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.atSnap(ctx, x.WithLocator(r.locator))
+	return x.WithLocator(r.locator), nil
 }
 
 func (r *radosRun) lspools(context.Context, []string) error {
@@ -237,9 +235,6 @@ func (r *radosRun) ls(ctx context.Context, _ []string) error {
 	}
 	if r.all {
 		x = x.WithNamespace(rados.AllNamespaces)
-	}
-	if x, err = r.atSnap(ctx, x); err != nil {
-		return err
 	}
 	sep := "["
 	for o, err := range x.List(ctx) {

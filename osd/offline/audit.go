@@ -9,9 +9,10 @@ import (
 	"glue/ceph/denc"
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
-	"glue/osd"
+	"glue/osd/bench"
 	"glue/osd/ops"
 	"glue/osd/pglog"
+	"glue/osd/records"
 	"glue/store/objectstore"
 )
 
@@ -39,7 +40,7 @@ func (p *PG) wrongf(format string, args ...any) {
 
 // An Audit is what a store has and what is wrong with it.
 type Audit struct {
-	Super    osd.Superblock
+	Super    records.Superblock
 	HasSuper bool // false: no daemon has opened the store yet
 	PGs      []PG
 	Wrong    []string // beyond PGs
@@ -50,7 +51,7 @@ type Audit struct {
 func Look(store objectstore.Store, each func(pg ceph.SPG, n, of int) error) (*Audit, error) {
 	a := &Audit{}
 	var err error
-	if a.Super, err = osd.ReadSuperblock(store); err != nil && !errors.Is(err, ceph.ENOENT) {
+	if a.Super, err = records.ReadSuperblock(store); err != nil && !errors.Is(err, ceph.ENOENT) {
 		return nil, err
 	}
 	a.HasSuper = err == nil
@@ -61,20 +62,20 @@ func Look(store objectstore.Store, each func(pg ceph.SPG, n, of int) error) (*Au
 	a.maps(store)
 	known := map[string]bool{}
 	for i, c := range colls {
-		if !osd.IsPG(c) {
+		if !bench.IsPG(c) {
 			continue
 		}
 		if err := each(c, i, len(colls)); err != nil {
 			return nil, err
 		}
-		known[osd.InfoKey(c)] = true
+		known[records.InfoKey(c)] = true
 		p := PG{ID: c}
 		if err := p.look(store); err != nil {
 			return nil, fmt.Errorf("PG %v: %w", c, err)
 		}
 		a.PGs = append(a.PGs, p)
 	}
-	for kv, err := range store.MetaScan(osd.MetaPG) {
+	for kv, err := range store.MetaScan(records.MetaPG) {
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +92,7 @@ func (a *Audit) maps(store objectstore.Store) {
 		return
 	}
 	for e := a.Super.Oldest; e <= a.Super.Newest; e++ {
-		raw, err := osd.ReadMap(store, e)
+		raw, err := records.ReadMap(store, e)
 		if err == nil && e == a.Super.Newest {
 			_, err = osdmap.Decode(raw)
 		}
@@ -103,15 +104,15 @@ func (a *Audit) maps(store objectstore.Store) {
 
 // look fills p. An error is of the store; what is wrong with the PG goes into p.
 func (p *PG) look(store objectstore.Store) error {
-	if _, err := store.Meta(osd.ImportKey(p.ID)); err == nil {
+	if _, err := store.Meta(records.ImportKey(p.ID)); err == nil {
 		p.Importing = true
 		return nil
 	}
-	raw, err := store.Meta(osd.InfoKey(p.ID))
+	raw, err := store.Meta(records.InfoKey(p.ID))
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return err
 	}
-	var st osd.StoredPG
+	var st records.PG
 	if err == nil {
 		err = denc.Unmarshal(raw, &st, ceph.FeaturesAll)
 	}
@@ -135,7 +136,7 @@ func (p *PG) look(store objectstore.Store) error {
 
 func (p *PG) missing(store objectstore.Store) (map[ceph.HObject]bool, error) {
 	out := map[ceph.HObject]bool{}
-	for kv, err := range store.MetaScan(osd.MissingPrefix(p.ID)) {
+	for kv, err := range store.MetaScan(records.MissingPrefix(p.ID)) {
 		if err != nil {
 			return nil, err
 		}
@@ -188,7 +189,7 @@ func (p *PG) log(store objectstore.Store) error {
 // objects checks that each object is of this PG and is what its info says.
 func (p *PG) objects(store objectstore.Store, missing map[ceph.HObject]bool) error {
 	var pool *osdmap.Pool
-	if raw, err := osd.ReadMap(store, p.Epoch); err == nil {
+	if raw, err := records.ReadMap(store, p.Epoch); err == nil {
 		if m, err := osdmap.Decode(raw); err == nil {
 			pool = m.Pools[p.ID.Pool]
 		}

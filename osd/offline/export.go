@@ -9,8 +9,9 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/cluster/pginfo"
-	"glue/osd"
+	"glue/osd/bench"
 	"glue/osd/ops"
+	"glue/osd/records"
 	"glue/osd/recovery"
 	"glue/store/objectstore"
 )
@@ -25,7 +26,7 @@ func Find(store objectstore.Store, name string) (ceph.SPG, error) {
 		return ceph.SPG{}, err
 	}
 	for _, c := range colls {
-		if osd.IsPG(c) && c.String() == name {
+		if bench.IsPG(c) && c.String() == name {
 			return c, nil
 		}
 	}
@@ -53,7 +54,7 @@ func Export(w io.Writer, store objectstore.Store, pg ceph.SPG,
 		return Totals{}, err
 	}
 	x := &exporter{store: store, pg: pg, w: out, skip: skip}
-	if _, err := store.Meta(osd.ImportKey(pg)); err == nil {
+	if _, err := store.Meta(records.ImportKey(pg)); err == nil {
 		return x.sum, fmt.Errorf("PG %v is an import that was interrupted", pg)
 	}
 	for _, part := range []func() error{x.head, x.missing, x.log, x.objects} {
@@ -68,20 +69,20 @@ func Export(w io.Writer, store objectstore.Store, pg ceph.SPG,
 }
 
 func (x *exporter) head() error {
-	super, err := osd.ReadSuperblock(x.store)
+	super, err := records.ReadSuperblock(x.store)
 	if err != nil {
 		return err
 	}
-	raw, err := x.store.Meta(osd.InfoKey(x.pg))
+	raw, err := x.store.Meta(records.InfoKey(x.pg))
 	if err != nil {
 		return fmt.Errorf("info: %w", err)
 	}
-	var st osd.StoredPG
+	var st records.PG
 	if err := denc.Unmarshal(raw, &st, ceph.FeaturesAll); err != nil {
 		return fmt.Errorf("info: %w", err)
 	}
 	epoch := max(st.Epoch, super.Oldest)
-	m, err := osd.ReadMap(x.store, epoch)
+	m, err := records.ReadMap(x.store, epoch)
 	if err != nil {
 		return fmt.Errorf("OSD map %d: %w", epoch, err)
 	}
@@ -90,7 +91,7 @@ func (x *exporter) head() error {
 }
 
 func (x *exporter) missing() error {
-	for kv, err := range x.store.MetaScan(osd.MissingPrefix(x.pg)) {
+	for kv, err := range x.store.MetaScan(records.MissingPrefix(x.pg)) {
 		if err != nil {
 			return fmt.Errorf("missing set: %w", err)
 		}
@@ -166,7 +167,7 @@ func (x *exporter) leaveOut(o ceph.HObject, why error) error {
 		return err
 	}
 	x.sum.Damaged++
-	key, value := osd.Lost(x.pg, o, info.Version)
+	key, value := records.Lost(x.pg, o, info.Version)
 	if _, err := x.store.Meta(key); err == nil {
 		return nil // it is missing already
 	}

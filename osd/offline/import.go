@@ -9,7 +9,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/cluster/osdmap"
-	"glue/osd"
+	"glue/osd/records"
 	"glue/store/objectstore"
 )
 
@@ -103,7 +103,7 @@ func Import(r io.ReadSeeker, store objectstore.Store, force bool) (Head, Totals,
 
 // mayImport says why a store can't take an export.
 func mayImport(store objectstore.Store, h *Head, force bool) error {
-	super, err := osd.ReadSuperblock(store)
+	super, err := records.ReadSuperblock(store)
 	if errors.Is(err, ceph.ENOENT) {
 		return errors.New("this OSD has never run: start it once, so that it gets maps")
 	}
@@ -122,7 +122,7 @@ func mayImport(store objectstore.Store, h *Head, force bool) error {
 			"%d, and with them who has written since; only if no copy of the PG is left that "+
 			"may be newer, add --force", h.Epoch, super.Oldest)
 	}
-	raw, err := osd.ReadMap(store, super.Newest)
+	raw, err := records.ReadMap(store, super.Newest)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func mayImport(store objectstore.Store, h *Head, force bool) error {
 	if m.Pools[h.PG.Pool] == nil {
 		return fmt.Errorf("pool %d of the export does not exist any more", h.PG.Pool)
 	}
-	if _, err := store.Meta(osd.ImportKey(h.PG)); err == nil {
+	if _, err := store.Meta(records.ImportKey(h.PG)); err == nil {
 		return nil // the rest of an import that was interrupted
 	}
 	if _, err := Find(store, h.PG.String()); err == nil {
@@ -155,11 +155,11 @@ func do(store objectstore.Store, t *objectstore.Transaction) error {
 // begin makes an empty collection with the mark of an import.
 func (x *importer) begin() error {
 	var t objectstore.Transaction
-	if _, err := x.store.Meta(osd.ImportKey(x.pg)); err == nil {
+	if _, err := x.store.Meta(records.ImportKey(x.pg)); err == nil {
 		t.RmColl(x.pg)
 	}
 	t.MkColl(x.pg)
-	t.PutMeta(osd.ImportKey(x.pg), nil)
+	t.PutMeta(records.ImportKey(x.pg), nil)
 	return do(x.store, &t)
 }
 
@@ -173,7 +173,7 @@ func (x *importer) frame(k kind, payload []byte) error {
 		if err := take(payload, &p); err != nil {
 			return err
 		}
-		if !strings.HasPrefix(p.key, osd.MissingPrefix(x.pg)) {
+		if !strings.HasPrefix(p.key, records.MissingPrefix(x.pg)) {
 			return fmt.Errorf("%w: a missing object of another PG", ErrDamaged)
 		}
 		x.final.PutMeta(p.key, p.value)
@@ -216,15 +216,15 @@ func (x *importer) frame(k kind, payload []byte) error {
 
 // end makes the copy whole: with its info it is a PG.
 func (x *importer) end() error {
-	var st osd.StoredPG
+	var st records.PG
 	if err := take(x.info, &st); err != nil {
 		return err
 	}
 	if st.Info.PGID != x.pg {
 		return fmt.Errorf("%w: the info of another PG", ErrDamaged)
 	}
-	x.final.PutMeta(osd.InfoKey(x.pg), denc.Marshal(&st, ceph.FeaturesAll))
-	x.final.RmMeta(osd.ImportKey(x.pg))
+	x.final.PutMeta(records.InfoKey(x.pg), denc.Marshal(&st, ceph.FeaturesAll))
+	x.final.RmMeta(records.ImportKey(x.pg))
 	return do(x.store, &x.final)
 }
 
@@ -232,12 +232,12 @@ func (x *importer) end() error {
 func Remove(store objectstore.Store, pg ceph.SPG) error {
 	var t objectstore.Transaction
 	t.RmColl(pg)
-	for kv, err := range store.MetaScan(osd.MetaPG + pg.String() + "/") {
+	for kv, err := range store.MetaScan(records.MetaPG + pg.String() + "/") {
 		if err != nil {
 			return err
 		}
 		t.RmMeta(kv.Key)
 	}
-	t.RmMeta(osd.ImportKey(pg))
+	t.RmMeta(records.ImportKey(pg))
 	return do(store, &t)
 }

@@ -2,20 +2,21 @@ package offline
 
 import (
 	"glue/ceph"
-	"glue/osd"
+	"glue/osd/bench"
+	"glue/osd/records"
 	"glue/store/objectstore"
 )
 
 // Summary is a store's superblock and its number of PGs.
-func Summary(store objectstore.Store) (osd.Superblock, int, error) {
-	super, err := osd.ReadSuperblock(store)
+func Summary(store objectstore.Store) (records.Superblock, int, error) {
+	super, err := records.ReadSuperblock(store)
 	if err != nil {
 		return super, 0, err
 	}
 	colls, err := store.Collections()
 	n := 0
 	for _, c := range colls {
-		if osd.IsPG(c) {
+		if bench.IsPG(c) {
 			n++
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
-	"glue/osd"
 	"glue/osd/pglog"
+	"glue/osd/records"
 	"glue/store/memstore"
 	"glue/store/objectstore"
 )
@@ -33,7 +33,8 @@ func anOSD(t *testing.T, id int32, fsid ceph.UUID) objectstore.Store {
 	t.Cleanup(func() { s.Close() })
 	m := &osdmap.Map{FSID: fsid, Epoch: 5, Crush: crush.New(), Pools: map[int64]*osdmap.Pool{
 		1: {Type: 1, Size: 3, PGNum: 1, PGPNum: 1}}}
-	super := osd.Superblock{FSID: fsid, UUID: ceph.UUID{byte(id)}, Whoami: id, Oldest: 5, Newest: 5}
+	super := records.Superblock{FSID: fsid, UUID: ceph.UUID{byte(id)}, Whoami: id, Oldest: 5,
+		Newest: 5}
 	var tr objectstore.Transaction
 	tr.PutMeta("osd/superblock", denc.Marshal(&super, ceph.FeaturesAll))
 	tr.PutMeta("osdmap/full/00000005", m.Encode())
@@ -70,8 +71,8 @@ func fill(t *testing.T, s objectstore.Store, n int) {
 		e := pglog.Entry{Op: pginfo.LogModify, Object: o, Version: v}
 		tr.LogAppend(thePG, v, pglog.EncodeEntry(&e, ceph.Eversion{}, &stats))
 	}
-	st := osd.StoredPG{Info: pginfo.Info{PGID: thePG, LastBackfill: ceph.MaxHObject()}, Epoch: 5}
-	tr.PutMeta(osd.InfoKey(thePG), denc.Marshal(&st, ceph.FeaturesAll))
+	st := records.PG{Info: pginfo.Info{PGID: thePG, LastBackfill: ceph.MaxHObject()}, Epoch: 5}
+	tr.PutMeta(records.InfoKey(thePG), denc.Marshal(&st, ceph.FeaturesAll))
 	if err := do(s, &tr); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func contents(t *testing.T, s objectstore.Store) map[string]string {
 	for e, err := range s.Log(thePG, ceph.Eversion{}) {
 		out["log "+e.Version.String()] = fmt.Sprint(e.Data, err)
 	}
-	for kv, err := range s.MetaScan(osd.MetaPG) {
+	for kv, err := range s.MetaScan(records.MetaPG) {
 		out["meta "+kv.Key] = fmt.Sprint(kv.Value, err)
 	}
 	return out
@@ -168,7 +169,7 @@ func contents2(s objectstore.Store) (out []string) {
 	for _, c := range colls {
 		out = append(out, c.String())
 	}
-	for kv := range s.MetaScan(osd.MetaPG) {
+	for kv := range s.MetaScan(records.MetaPG) {
 		out = append(out, kv.Key)
 	}
 	for kv := range s.MetaScan("import/") {
@@ -263,7 +264,7 @@ func TestLookFinds(t *testing.T) {
 			tr.PutMeta("pg/1.7/info", nil)
 		},
 		"OSD map 5": func(tr *objectstore.Transaction) { tr.RmMeta("osdmap/full/00000005") },
-		"info: ":    func(tr *objectstore.Transaction) { tr.RmMeta(osd.InfoKey(thePG)) },
+		"info: ":    func(tr *objectstore.Transaction) { tr.RmMeta(records.InfoKey(thePG)) },
 		"missing set": func(tr *objectstore.Transaction) {
 			tr.PutMeta("pg/1.0/missing/x", []byte("x"))
 		},

@@ -37,7 +37,10 @@ type exec struct {
 	stats      Stats
 	effects    Effects
 	loan       objectstore.Loan
-	failure    error // of the store
+	failure    error       // of the store
+	source     *CopySource // to be fetched before the vector can run
+	copied     bool        // the object has the time and the version of another
+	undirty    bool
 }
 
 // run executes a vector in place and returns its result.

@@ -33,6 +33,9 @@ func Execute(env *Env, r *Request, n *Need) Outcome {
 	}
 	result := x.run(out.Ops)
 	switch {
+	case x.source != nil:
+		out.Source = x.source
+		return out
 	case x.failure != nil:
 		out.Result, out.Failure, out.From = result, x.failure, x.from
 	case x.touched && !n.MayWrite() && result >= 0:
@@ -107,7 +110,7 @@ func (x *exec) endChanged(out *Outcome, n *Need, result int32) {
 	x.keepSnaps(out)
 	stored := x.exists || x.info.IsWhiteout()
 	x.countFlags(stored)
-	at := x.old.Info.UserVersion
+	at := x.info.UserVersion
 	if x.userModify {
 		at = max(max(x.req.LastUserVersion, x.info.UserVersion)+1, x.at.Version)
 		x.info.UserVersion = at
@@ -155,7 +158,7 @@ func (x *exec) stamp() {
 	x.info.PriorVersion = x.old.Info.Version
 	x.info.Version = x.at
 	x.info.LastReqID = x.req.ReqID
-	if x.req.MTime != (ceph.Time{}) {
+	if x.req.MTime != (ceph.Time{}) && !x.copied {
 		x.info.MTime = x.req.MTime
 		x.info.LocalMTime = x.req.Now
 	}
@@ -205,10 +208,10 @@ func (x *exec) countFlags(stored bool) {
 	was, is := x.old.Exists && x.old.Info.IsOmap(), stored && x.info.IsOmap()
 	x.stats.ObjectsOmap += one(is) - one(was)
 	wasDirty := x.old.Exists && x.old.Info.IsDirty()
-	if stored {
+	if stored && !x.undirty {
 		x.info.Flags |= pginfo.ObjectDirty
 	}
-	x.stats.ObjectsDirty += one(stored) - one(wasDirty)
+	x.stats.ObjectsDirty += one(stored && x.info.IsDirty()) - one(wasDirty)
 }
 
 func one(b bool) int64 {

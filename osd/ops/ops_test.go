@@ -21,6 +21,8 @@ type pg struct {
 	user  uint64
 	now   uint32
 	last  Outcome
+
+	copies map[int]*Copied // what the next requests copy
 }
 
 var testColl = ceph.SPG{PGID: ceph.PGID{Pool: 3}, Shard: ceph.NoShard}
@@ -52,6 +54,7 @@ func (p *pg) request(o ceph.HObject, flags uint32, ops []message.OSDOp) *Request
 	return &Request{Object: o, Ops: ops, Flags: flags,
 		ReqID:  ceph.ReqID{Name: ceph.EntityName{Type: ceph.TypeClient, Num: 4100}, TID: p.ver},
 		Origin: class.Entity{Name: ceph.EntityName{Type: ceph.TypeClient, Num: 4100}},
+		Copies: p.copies,
 		MTime:  ceph.Time{Sec: p.now}, Now: ceph.Time{Sec: p.now}, Features: ceph.FeaturesAll,
 		At: ceph.Eversion{Epoch: 5, Version: p.ver}, LastUserVersion: p.user,
 		LastUpdate: ceph.Eversion{Epoch: 5, Version: p.ver - 1}}

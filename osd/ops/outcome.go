@@ -29,7 +29,10 @@ type Outcome struct {
 	Failure error
 	// Drop is a request to be neither executed nor answered: the client resends it (pool full).
 	Drop bool
-	Log  Log
+	// Source is an object to be fetched: the request runs again with it in its Copies. Nothing else
+	// counts then.
+	Source *CopySource
+	Log    Log
 	// At is the log version of the change, and Clone the entry for a clone that was made, which
 	// comes before it; nil for none. From is a clone that the transaction reads.
 	At    ceph.Eversion

@@ -110,4 +110,7 @@ type Request struct {
 	LastUserVersion uint64
 	LastUpdate      ceph.Eversion
 	Now             ceph.Time
+
+	// Copies are the objects that the vector copies, by op, as far as they have been fetched.
+	Copies map[int]*Copied
 }

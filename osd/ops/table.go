@@ -16,8 +16,8 @@ type Row struct {
 	run func(x *exec, op *message.OSDOp) int32
 }
 
-// Table has every op on an object. A code that is not here is EOPNOTSUPP, as are those that need
-// copies between objects or cache tiers (COPY_FROM, CACHE_*, SET_REDIRECT, …).
+// Table has every op on an object. A code that is not here is EOPNOTSUPP, as are those that
+// make manifests (SET_REDIRECT, SET_CHUNK).
 var Table = []Row{
 	// Data, reading.
 	{Code: message.OpRead, extent: true, run: opRead},
@@ -78,22 +78,26 @@ var Table = []Row{
 
 	{Code: message.OpRollback, run: opRollback},
 
-	// Known but not built: copies between objects, cache tiers, manifests.
-	{Code: message.OpCopyGet, run: unsupported},
-	{Code: message.OpCopyFrom, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpCopyFrom2, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpUndirty, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpCachePin, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpCacheUnpin, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpCacheFlush, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpCacheTryFlush, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpCacheEvict, keepsUserVersion: true, run: unsupported},
+	// Copies between objects.
+	{Code: message.OpCopyGet, run: opCopyGet},
+	{Code: message.OpCopyFrom, keepsUserVersion: true, run: opCopyFrom},
+	{Code: message.OpCopyFrom2, keepsUserVersion: true, run: opCopyFrom},
+
+	// Cache tiers and manifests.
+	{Code: message.OpUndirty, keepsUserVersion: true, run: opUndirty},
+	{Code: message.OpCachePin, keepsUserVersion: true, run: opNoTier},
+	{Code: message.OpCacheUnpin, keepsUserVersion: true, run: opNoTier},
+	{Code: message.OpCacheFlush, keepsUserVersion: true, run: opNoTier},
+	{Code: message.OpCacheTryFlush, keepsUserVersion: true, run: opNoTier},
+	{Code: message.OpCacheEvict, keepsUserVersion: true, run: opNoTier},
+	{Code: message.OpTierPromote, keepsUserVersion: true, run: opNoManifest},
+	{Code: message.OpTierFlush, keepsUserVersion: true, run: opNoManifest},
+	{Code: message.OpTierEvict, keepsUserVersion: true, run: opTierEvict},
+	{Code: message.OpUnsetManifest, run: opUnsetManifest},
+
+	// Known but not built.
 	{Code: message.OpSetRedirect, keepsUserVersion: true, run: unsupported},
 	{Code: message.OpSetChunk, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpTierPromote, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpTierFlush, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpTierEvict, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpUnsetManifest, run: unsupported},
 }
 
 var table = make(map[message.OpCode]*Row)

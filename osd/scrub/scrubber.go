@@ -119,11 +119,7 @@ func (s *Scrubber) Tick() (job Job, due bool) {
 	if s.forcedDeep {
 		pol.DeepInterval = 0
 	}
-	last := h.LastScrubStamp.Go()
-	if st.Now.Before(last.Add(pol.MinInterval)) {
-		return Job{}, false // not yet, whatever chance adds
-	}
-	return pol.Decide(st.Now, last, h.LastDeepScrubStamp.Go(),
+	return pol.Decide(st.Now, h.LastScrubStamp.Go(), h.LastDeepScrubStamp.Go(),
 		Random(st.PG.PGID, h, s.tries), st.Load)
 }
 

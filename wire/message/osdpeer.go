@@ -273,3 +273,52 @@ func (*MRecoveryReserve) Type() Type { return 150 }
 
 // Denc is our own layout.
 func (m *MRecoveryReserve) Denc(c *denc.Coder, _ uint16) { m.Reserve.denc(c) }
+
+// MOSDCopyGet asks the primary of an object for a piece of it, for a copy that another OSD makes.
+// It and its answer are ours alone.
+type MOSDCopyGet struct {
+	ID      uint64 // of the answer
+	OSD     int32  // who asks
+	Epoch   ceph.Epoch
+	PG      ceph.SPG
+	Object  ceph.HObject
+	Version uint64 // the user version that it has to have; 0 for any
+	Get     []byte // the payload of a COPY_GET
+}
+
+// Type is a number that Ceph does not use.
+func (*MOSDCopyGet) Type() Type { return 0x7f0 }
+
+// Denc is our own layout.
+func (m *MOSDCopyGet) Denc(c *denc.Coder, _ uint16) {
+	own(c, func(c *denc.Coder) {
+		c.U64(&m.ID)
+		c.I32(&m.OSD)
+		m.Epoch.Denc(c)
+		m.PG.Denc(c)
+		m.Object.Denc(c)
+		c.U64(&m.Version)
+		c.Blob(&m.Get)
+	})
+}
+
+// MOSDCopyPiece is the answer: what COPY_GET gives.
+type MOSDCopyPiece struct {
+	ID      uint64
+	Result  int32
+	Version uint64 // the object's user version
+	Piece   []byte
+}
+
+// Type is a number that Ceph does not use.
+func (*MOSDCopyPiece) Type() Type { return 0x7f1 }
+
+// Denc is our own layout.
+func (m *MOSDCopyPiece) Denc(c *denc.Coder, _ uint16) {
+	own(c, func(c *denc.Coder) {
+		c.U64(&m.ID)
+		c.I32(&m.Result)
+		c.U64(&m.Version)
+		c.Blob(&m.Piece)
+	})
+}

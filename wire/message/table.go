@@ -91,4 +91,6 @@ var Table = []Row{
 	{0x708, "MMgrClose", 1, 1, func() Body { return new(MMgrClose) }},
 	{0x709, "MMgrCommand", 1, 1, func() Body { return new(MMgrCommand) }},
 	{0x70a, "MMgrCommandReply", 1, 1, func() Body { return new(MMgrCommandReply) }},
+	{0x7f0, "MOSDCopyGet", 1, 1, func() Body { return new(MOSDCopyGet) }},
+	{0x7f1, "MOSDCopyPiece", 1, 1, func() Body { return new(MOSDCopyPiece) }},
 }

@@ -389,21 +389,17 @@ type wordAuth struct{ osdAuth }
 
 func (wordAuth) Login(netip.AddrPort) ServerLogin { return wordAuth{} }
 
-func (wordAuth) Auth(m *message.MAuth) (s LoginStep, err error) {
-	r := &message.MAuthReply{}
-	s.Replies = []message.Body{r}
+func (wordAuth) Auth(m *message.MAuth) (*message.MAuthReply, AuthStep, error) {
 	switch string(m.Payload) {
 	case "open":
-		s.Done, s.GlobalID, r.GlobalID = true, 12, 12
-		s.Name = ceph.AuthName{Type: ceph.TypeClient, ID: "x"}
+		return &message.MAuthReply{GlobalID: 12}, AuthStep{Done: true, GlobalID: 12,
+			Name: ceph.AuthName{Type: ceph.TypeClient, ID: "x"}}, nil
 	case "nobody":
-		s.Done = true
+		return &message.MAuthReply{}, AuthStep{Done: true}, nil
 	case "busy":
-		err = ceph.EBUSY
-	default:
-		s.Refused, r.Result = ceph.EACCES, ceph.EACCES.Result()
+		return nil, AuthStep{}, ceph.EBUSY
 	}
-	return s, err
+	return &message.MAuthReply{Result: ceph.EACCES.Result()}, AuthStep{}, nil
 }
 
 func auth(word string) *message.Message {
