@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,6 +89,11 @@ func TestReplaceDisk(t *testing.T) {
 	if r, err := c.exec("", "ceph", "osd", "destroy", "2"); err != nil || r.code == 0 {
 		t.Errorf("destroy without --force: %+v %v", r, err)
 	}
+	// The new disk's daemon learns the maps from many on, in which the number is the old disk's.
+	for i := range 60 {
+		c.must(t, "ceph", "osd", "primary-affinity", "1", fmt.Sprint(0.5+float64(i%2)/10))
+	}
+	c.must(t, "ceph", "osd", "primary-affinity", "1", "1")
 	place := c.must(t, "ceph", "osd", "crush", "tree")
 	c.must(t, "ceph", "osd", "destroy", "2", "--force")
 	has(t, c.must(t, "ceph", "osd", "tree"), "osd.2  destroyed")

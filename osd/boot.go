@@ -54,8 +54,10 @@ func (d *Daemon) tryBoot() {
 			d.opt.ID, m.Epoch))
 		return
 	}
-	b.sent = d.now()
-	b.target = 0 // ask again before the next attempt
+	if !d.isMine(m) {
+		return
+	}
+	b.sent, b.target = d.now(), 0 // ask again before the next attempt
 	d.mon.Send(d.bootMessage(m))
 }
 
@@ -111,19 +113,28 @@ func (d *Daemon) checkMe(m *osdmap.Map) {
 		d.booted.Store(false)
 		return
 	}
-	if u := m.UUIDs[id]; !u.IsZero() && d.super.UUID != u {
-		if !d.super.UUID.IsZero() {
-			d.fail(fmt.Errorf("osd.%d is now OSD %v, this store belongs to %v", id, u,
-				d.super.UUID))
-			return
-		}
-		d.super.UUID = u
+	if d.booted.Load() && !d.isMine(m) {
+		return
 	}
 	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs)
 	if !d.booted.Swap(up) && up {
 		d.log.Info("up in the map", "epoch", m.Epoch,
 			"after", d.now().Sub(d.start).Round(time.Millisecond))
 	}
+}
+
+// isMine says whether the number still is this store's in a map; if not, the OSD ends. An old map
+// on the way to the newest says nothing: in it the number may be that of a disk before this one.
+func (d *Daemon) isMine(m *osdmap.Map) bool {
+	u := m.UUIDs[d.opt.ID]
+	if d.super.UUID.IsZero() {
+		d.super.UUID = u
+	}
+	if u.IsZero() || u == d.super.UUID {
+		return true
+	}
+	d.fail(fmt.Errorf("osd.%d is now OSD %v, this store belongs to %v", d.opt.ID, u, d.super.UUID))
+	return false
 }
 
 // checkDown sees that this OSD was marked down while it runs. It comes back as another incarnation:
@@ -138,8 +149,7 @@ func (d *Daemon) checkDown(m *osdmap.Map) {
 	d.boot.rejoin = false
 	d.booted.Store(false)
 	d.addrs = d.renew()
-	d.boot.target = m.Epoch
-	d.boot.sent = time.Time{}
+	d.boot.target, d.boot.sent = m.Epoch, time.Time{}
 }
 
 // rejoin has this OSD marked down, after which it boots again: every PG peers anew. It is what is
