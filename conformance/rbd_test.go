@@ -217,19 +217,6 @@ func TestFio(t *testing.T) {
 	rbd(t, "rm", "--no-progress", "fio")
 }
 
-// TestSnapshotsAreRefused: until there are clones a snapshot is refused, and the image stays as it
-// was. A cluster that has them makes one.
-func TestSnapshotsAreRefused(t *testing.T) {
-	if shared.dir == "" {
-		t.Skip("GLUE_TEST_CONF names a foreign cluster, which may have snapshots")
-	}
-	rbd(t, "create", "--size", "8M", "snapless")
-	fails(t, 95, "Operation not supported", "rbd", "-p", pool, "snap", "create", "--no-progress",
-		"snapless@s")
-	rbd(t, "bench", "--io-type", "write", "--io-total", "1M", "snapless")
-	rbd(t, "rm", "--no-progress", "snapless")
-}
-
 func TestRBDPython(t *testing.T) { python(t, "rbd_api.py") }
 
 func need(t *testing.T, tools ...string) {
