@@ -92,7 +92,8 @@ def pick():
 def refusals(log):
     """What the OSD answered to the ticket, as the client notes it."""
     with open(log) as f:
-        return [s for s in f if 'handle_auth_bad_method' in s and 'result (13) Permission denied' in s]
+        return [s for s in f if 'got BADAUTHORIZER' in s or  # msgr v1
+                'handle_auth_bad_method' in s and 'result (13) Permission denied' in s]
 
 
 def client(control, near, far, log):
