@@ -29,7 +29,7 @@ var table = []Option{
 	{Name: "ms_bind_msgr1", Kind: Bool, Level: "advanced", Default: "true",
 		Services: "mon osd mgr", Startup: true,
 		Help: "serve clients that speak msgr v1 (Linux without ms_mode), monitors where their " +
-			"map has an address of it"},
+			"map has an address of it; OSDs and managers take it from ceph.conf"},
 	{Name: "ms_bind_port_min", Kind: Int, Level: "advanced", Default: "6800", Services: "osd mgr",
 		Startup: true, Help: "lowest port number to bind to for msgr v1"},
 	{Name: "ms_bind_port_max", Kind: Int, Level: "advanced", Default: "7300", Services: "osd mgr",
