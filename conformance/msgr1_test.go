@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Stock clients take the first of a daemon's addresses, so a cluster that announces those of msgr v1
-// first has them speak nothing else.
+// Stock clients take the first of a daemon's addresses, so a cluster that announces those of msgr
+// v1 first has them speak nothing else.
 
 var (
 	ownAddr   = regexp.MustCompile(`(?m)^(\tpublic addr = )([\d.]+):(\d+)$`)
@@ -117,17 +117,8 @@ func TestMsgr1Refused(t *testing.T) {
 	c.must(t, "rados", "-p", "rbd", "get", "seen", "/dev/null")
 }
 
-// TestMsgr1Expired is TestExpiredTicketIsRefused for msgr v1.
-func TestMsgr1Expired(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs a network namespace")
-	}
-	c := startLegacy(t, "--set", "auth_service_ticket_ttl=10")
-	c.python(t, "expired.py", "rbd", "15")
-}
-
-// TestMsgr1Off: ms_bind_msgr1 turns it off; a monitor has it where the monitor map says so, also one
-// that was made without.
+// TestMsgr1Off: ms_bind_msgr1 turns it off; a monitor has it where the monitor map says so, also
+// one that was made without.
 func TestMsgr1Off(t *testing.T) {
 	c := startFor(t, "--osds", "1")
 	c.mustGlue(t, "down", "--data", c.dir)
