@@ -65,6 +65,7 @@ type Counts struct {
 	LargeOmap                   int64
 	Shallow, Deep               int64 // errors
 	Missing, Inconsistent       int64 // objects with copies that are
+	Snapsets                    int64 // of Shallow: heads and clones that do not fit together
 }
 
 func (c *Counts) add(d *Counts) {
@@ -81,14 +82,17 @@ func (c *Counts) add(d *Counts) {
 	c.Deep += d.Deep
 	c.Missing += d.Missing
 	c.Inconsistent += d.Inconsistent
+	c.Snapsets += d.Snapsets
 }
 
 // A Comparison is what the maps of one chunk say.
 type Comparison struct {
 	Counts  Counts
 	Records []Record
-	Lines   []string // for the cluster log, without the PG's id
-	Large   []string // likewise, of large omaps
+	// Snapsets are heads and clones that do not fit together.
+	Snapsets []SnapRecord
+	Lines    []string // for the cluster log, without the PG's id
+	Large    []string // likewise, of large omaps
 }
 
 // A Comparer knows what is the same for all objects of a scrub.
@@ -115,6 +119,8 @@ func (c *Comparer) Compare(copies []Copy, end ceph.HObject) *Comparison {
 		}
 	}
 	slices.SortFunc(copies, func(a, b Copy) int { return int(a.OSD) - int(b.OSD) })
+	var names []ceph.HObject
+	var counted []*Shard
 	for _, o := range slices.SortedFunc(maps.Keys(at), ceph.HObject.Compare) {
 		r := &Record{Object: o, Auth: -1}
 		for _, cp := range copies {
@@ -124,13 +130,17 @@ func (c *Comparer) Compare(copies []Copy, end ceph.HObject) *Comparison {
 			}
 			r.Shards = append(r.Shards, s)
 		}
-		c.judge(r, out)
+		if s := c.judge(r, out); !r.Remove {
+			names, counted = append(names, o), append(counted, s)
+		}
 	}
+	families(counted, names, out)
 	return out
 }
 
-// judge finds what is wrong with one object.
-func (c *Comparer) judge(r *Record, out *Comparison) {
+// judge finds what is wrong with one object, and returns the copy that stands for it; nil if none
+// can be read.
+func (c *Comparer) judge(r *Record, out *Comparison) *Shard {
 	hint := c.Hint(r.Object)
 	for i := range r.Shards {
 		r.Shards[i].examine(r.Object)
@@ -163,6 +173,7 @@ func (c *Comparer) judge(r *Record, out *Comparison) {
 		r.lines(decided, out)
 		out.Records = append(out.Records, *r)
 	}
+	return r.counted(group)
 }
 
 // deleted says whether an object is still there that the log says was deleted.

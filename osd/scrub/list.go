@@ -167,7 +167,9 @@ const maxListed = 512
 
 // List answers a SCRUBLS of a PG whose interval began at since: EINVAL for arguments that do not
 // decode, EAGAIN for another interval, ENOENT if known is false: there was no scrub in this one.
-func List(in []byte, since ceph.Epoch, known bool, records []Record) ([]byte, error) {
+func List(in []byte, since ceph.Epoch, known bool, records []Record, snapsets []SnapRecord) (
+	[]byte, error,
+) {
 	var a lsArgs
 	if err := denc.Unmarshal(in, &a, ceph.FeaturesAll); err != nil {
 		return nil, ceph.EINVAL
@@ -180,20 +182,30 @@ func List(in []byte, since ceph.Epoch, known bool, records []Record) ([]byte, er
 		return nil, ceph.ENOENT
 	}
 	if a.snapsets != 0 {
-		records = nil // there are no clones yet
-	}
-	after := a.name != ""
-	for i := range records {
-		r := &records[i]
-		if after {
-			after = r.Object.Name != a.name || r.Object.Namespace != a.namespace ||
-				uint64(r.Object.Snap) != a.snap
-			continue
-		}
-		if n := uint64(len(out.vals)); n >= a.max && a.max > 0 || n >= maxListed {
-			break
-		}
-		out.vals = append(out.vals, denc.Marshal(r, ceph.FeaturesAll))
+		out.vals = list(&a, snapsets, func(r *SnapRecord) ceph.HObject { return r.Object })
+	} else {
+		out.vals = list(&a, records, func(r *Record) ceph.HObject { return r.Object })
 	}
 	return denc.Marshal(&out, ceph.FeaturesAll), nil
+}
+
+// list encodes the records behind the one that the arguments name.
+func list[T any, P interface {
+	*T
+	denc.Value
+}](a *lsArgs, records []T, name func(P) ceph.HObject) (out [][]byte) {
+	after := a.name != ""
+	for i := range records {
+		r := P(&records[i])
+		if after {
+			o := name(r)
+			after = o.Name != a.name || o.Namespace != a.namespace || uint64(o.Snap) != a.snap
+			continue
+		}
+		if n := uint64(len(out)); n >= a.max && a.max > 0 || n >= maxListed {
+			break
+		}
+		out = append(out, denc.Marshal(r, ceph.FeaturesAll))
+	}
+	return out
 }

@@ -77,6 +77,7 @@ type Machine struct {
 	Started  time.Time
 	Counts   Counts
 	Records  []Record
+	Snapsets []SnapRecord
 	Dropped  int    // records beyond the limit
 	Disputed Counts // errors of objects no copy of which is certain to be right
 }
@@ -190,6 +191,10 @@ func (m *Machine) compare(now time.Time) Action {
 	for i := range found.Records {
 		m.keep(&found.Records[i])
 	}
+	// What does not fit together is for an operator to mend.
+	m.Disputed.Shallow += found.Counts.Snapsets
+	m.Snapsets = append(m.Snapsets,
+		found.Snapsets[:min(len(found.Snapsets), maxRecords-len(m.Snapsets))]...)
 	m.pos, m.build, m.maps = end, nil, nil
 	m.size = m.cfg.Limits.Objects
 	act := Action{Freed: true, Found: found}

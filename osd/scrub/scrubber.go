@@ -65,6 +65,7 @@ type Scrubber struct {
 
 	known     bool // records are of a scrub of this interval
 	records   []Record
+	snapsets  []SnapRecord
 	repairing bool // what was found is being recovered
 	failed    bool // a repair has left something
 
@@ -247,6 +248,7 @@ func (s *Scrubber) finish() {
 		s.failed = m.Disputed.Objects > 0
 	}
 	s.records, s.known = m.Keep(s.records, stats.Scrub.Deep), true
+	s.snapsets = sorted(m.Snapsets)
 	lines, clean := m.Summary(fixed, mismatch)
 	level := uint16(message.LogError)
 	if clean {
@@ -417,6 +419,9 @@ func (s *Scrubber) Plan() Plan {
 // Asked says whether a scrub that was asked for has not begun.
 func (s *Scrubber) Asked() bool { return s.asked != nil }
 
+// Snapsets are likewise heads and clones that do not fit together.
+func (s *Scrubber) Snapsets() []SnapRecord { return s.snapsets }
+
 // Records is what the last scrub of this interval has found. Not to be modified.
 func (s *Scrubber) Records() []Record { return s.records }
 
@@ -427,5 +432,6 @@ func (s *Scrubber) Slots() (local, remote bool) {
 
 // List answers a SCRUBLS.
 func (s *Scrubber) List(in []byte) ([]byte, error) {
-	return List(in, s.h.Status().Info.History.SameIntervalSince, s.known, s.records)
+	return List(in, s.h.Status().Info.History.SameIntervalSince, s.known, s.records,
+		s.snapsets)
 }

@@ -1,0 +1,175 @@
+package scrub
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/osd/snaps"
+	"glue/store/objectstore"
+)
+
+// Errors of a snapset record (inconsistent_snapset_t). Of ours, a set is part of its head's info.
+const (
+	SnapsetMissing   = 1 << 0
+	SnapsetCorrupted = 1 << 1
+	CloneMissing     = 1 << 2
+	SnapError        = 1 << 3
+	HeadlessClone    = 1 << 5
+	SnapSizeMismatch = 1 << 6
+	SnapInfoMissing  = 1 << 7
+	SnapInfoCorrupt  = 1 << 8
+	ExtraClones      = 1 << 9
+)
+
+// A SnapRecord is a head or a clone that do not fit together.
+type SnapRecord struct {
+	Object  ceph.HObject
+	Errors  uint64
+	Clones  []ceph.SnapID // of a head: that it does not know
+	Missing []ceph.SnapID // of a head: that it knows and that are not there
+	set     []byte
+}
+
+// Denc is inconsistent_snapset_wrapper's encoding. It is never decoded here.
+func (r *SnapRecord) Denc(c *denc.Coder) {
+	f := c.Begin(2, 1)
+	c.U64(&r.Errors)
+	object := c.Begin(1, 1)
+	c.Str(&r.Object.Name)
+	c.Str(&r.Object.Namespace)
+	c.Str(&r.Object.Key)
+	c.U64Const(uint64(r.Object.Snap))
+	object.End()
+	denc.List(c, &r.Clones)
+	denc.List(c, &r.Missing)
+	c.Blob(&r.set)
+	f.End()
+}
+
+// A family looks at the objects of one name, given from the head down to the oldest clone.
+type family struct {
+	out   *Comparison
+	head  *SnapRecord // nil while no head has come
+	known *snaps.Set  // nil if the head can't be read
+	left  []snaps.Clone
+	bad   bool // a clone is
+}
+
+// families checks that heads and clones of a chunk fit together: of each object, the copy that
+// counts.
+func families(seen []*Shard, names []ceph.HObject, out *Comparison) {
+	f := &family{out: out}
+	for i := len(names) - 1; i >= 0; i-- {
+		o, s := names[i], seen[i]
+		if f.head != nil && f.head.Object != o.Head() {
+			f.end()
+		}
+		if o.Snap == ceph.NoSnap {
+			f.begin(o, s)
+		} else {
+			f.clone(o, s)
+		}
+	}
+	f.end()
+}
+
+func (f *family) say(format string, args ...any) {
+	f.out.Counts.Shallow++
+	f.out.Counts.Snapsets++
+	f.out.Lines = append(f.out.Lines, fmt.Sprintf(format, args...))
+}
+
+func (f *family) begin(o ceph.HObject, s *Shard) {
+	*f = family{out: f.out, head: &SnapRecord{Object: o}}
+	switch {
+	case s == nil || s.Errors&InfoCorrupted != 0:
+		f.head.Errors = SnapInfoCorrupt | SnapsetCorrupted
+	case s.Errors&InfoMissing != 0:
+		f.head.Errors = SnapInfoMissing | SnapsetMissing
+	default:
+		f.known = &snaps.Set{}
+		if s.info.Snaps != nil {
+			f.known = s.info.Snaps
+			f.head.set = denc.Marshal(f.known, ceph.FeaturesAll)
+		}
+		f.left = f.known.Clones
+		if f.known.Seq == 0 && len(f.left) > 0 {
+			f.head.Errors |= SnapError
+			f.say("%v : snaps.seq not set", o)
+		}
+	}
+}
+
+// expect takes the clones off that have to be there down to a snapshot, exclusive.
+func (f *family) expect(down ceph.SnapID) {
+	for n := len(f.left); n > 0 && f.left[n-1].ID > down; n-- {
+		clone := f.head.Object
+		clone.Snap = f.left[n-1].ID
+		f.head.Errors |= CloneMissing
+		f.head.Missing = append(f.head.Missing, clone.Snap)
+		f.say("%v : expected clone %v missing", f.head.Object, clone)
+		f.left = f.left[:n-1]
+	}
+}
+
+func (f *family) clone(o ceph.HObject, s *Shard) {
+	if f.head != nil {
+		f.expect(o.Snap)
+	}
+	n := len(f.left)
+	if n == 0 || f.left[n-1].ID != o.Snap {
+		what := "is an unexpected clone"
+		if f.head != nil {
+			f.head.Clones = append(f.head.Clones, o.Snap)
+			f.head.Errors |= ExtraClones
+			if f.known == nil {
+				what = "clone ignored due to missing snapset"
+			}
+		}
+		f.say("%v : %s", o, what)
+		f.add(&SnapRecord{Object: o, Errors: HeadlessClone})
+		return
+	}
+	c := f.left[n-1]
+	f.left = f.left[:n-1]
+	if s == nil || s.Errors&(InfoMissing|InfoCorrupted) != 0 {
+		f.add(&SnapRecord{Object: o, Errors: SnapInfoMissing})
+		return
+	}
+	if s.info.Size != c.Size {
+		f.say("%v : size %d != clone_size %d", o, s.info.Size, c.Size)
+		f.add(&SnapRecord{Object: o, Errors: SnapSizeMismatch})
+	}
+	if tags := s.Object.Attrs[objectstore.TagAttr]; !bytes.Equal(tags, snaps.Attr(c.Snaps)) {
+		f.say("%v : its snapshots %x are not those that its head knows, %v", o, tags, c.Snaps)
+		f.add(&SnapRecord{Object: o, Errors: SnapError})
+	}
+}
+
+func (f *family) add(r *SnapRecord) {
+	f.bad = true
+	f.out.Snapsets = append(f.out.Snapsets, *r)
+}
+
+// end is that of a name.
+func (f *family) end() {
+	if f.head != nil {
+		if f.expect(0); len(f.head.Missing) > 0 {
+			f.out.Lines = append(f.out.Lines, fmt.Sprintf("%v : %d missing clone(s)",
+				f.head.Object, len(f.head.Missing)))
+		}
+		if f.bad || f.head.Errors != 0 {
+			f.out.Snapsets = append(f.out.Snapsets, *f.head)
+		}
+	}
+	*f = family{out: f.out}
+}
+
+// sorted are the records by object, as they are listed.
+func sorted(list []SnapRecord) []SnapRecord {
+	slices.SortStableFunc(list, func(a, b SnapRecord) int { return a.Object.Compare(b.Object) })
+	return list
+}
