@@ -86,8 +86,9 @@ func root() string {
 func start(tmp, name string, flags ...string) (*cluster, error) {
 	c := &cluster{dir: filepath.Join(tmp, name), tmp: tmp}
 	c.conf = filepath.Join(c.dir, "ceph.conf")
+	// Pools keep the PGs that tests, and the recordings of real clusters, have made them with.
 	args := append([]string{"up", "--data", c.dir, "--detach", "--port-base",
-		fmt.Sprint(freePorts())}, flags...)
+		fmt.Sprint(freePorts()), "--set", "osd_pool_default_pg_autoscale_mode=off"}, flags...)
 	if out, err := c.glue(args...); err != nil {
 		c.glue("down", "--data", c.dir)
 		return nil, fmt.Errorf("glue %s: %w\n%s", strings.Join(args, " "), err, out)

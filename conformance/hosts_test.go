@@ -238,7 +238,7 @@ func TestThreeHosts(t *testing.T) {
 	if got := fmt.Sprint(c.hostsOf(t)); got != "map[glueh1:2 glueh2:2 glueh3:2]" {
 		t.Fatalf("OSDs by host: %s", got)
 	}
-	end := c.model(t, 7)
+	end := c.model(t, "rbd", 7)
 	h1, h2, h3 := l.hosts[0], l.hosts[1], l.hosts[2]
 	for _, f := range []fault{
 		{"a host is cut off", h3.cut, h3.mend, true},

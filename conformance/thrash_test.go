@@ -338,9 +338,9 @@ func (h *thrasher) deepScrubbed() {
 	h.say("deep scrubs of %d PGs took %v", len(before), time.Since(begin))
 }
 
-// memory is the resident memory of each kind of daemon, in MiB.
+// memory is the resident memory of each kind of daemon, in MiB. That of each daemon it logs.
 func (h *thrasher) memory() map[string]int {
-	out := map[string]int{}
+	out, each := map[string]int{}, map[string]int{}
 	files, _ := filepath.Glob(filepath.Join(h.dir, "run", "*.pid"))
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".pid")
@@ -351,16 +351,19 @@ func (h *thrasher) memory() map[string]int {
 		}
 		pages, _ := strconv.Atoi(strings.Fields(string(b))[1])
 		kind, _, _ := strings.Cut(name, ".")
-		out[kind] += pages * os.Getpagesize() >> 20
+		each[name] = pages * os.Getpagesize() >> 20
+		out[kind] += each[name]
 	}
+	h.say("resident MiB: %v, of each: %v", out, each)
 	return out
 }
 
-// model runs python/model.py until the returned function is called, which gives its result.
-func (c *cluster) model(t *testing.T, seed int64) (end func()) {
+// model runs python/model.py on a pool until the returned function is called, which gives its
+// result.
+func (c *cluster) model(t *testing.T, pool string, seed int64) (end func()) {
 	t.Helper()
 	script := filepath.Join(root(), "conformance", "python", "model.py")
-	cmd := c.command(context.Background(), "/usr/bin/python3", script, "rbd", fmt.Sprint(seed))
+	cmd := c.command(context.Background(), "/usr/bin/python3", script, pool, fmt.Sprint(seed))
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	in, err := cmd.StdinPipe()
@@ -439,8 +442,7 @@ func TestThrash(t *testing.T) {
 		held: map[string]time.Time{}, outs: map[int]bool{}, done: map[string]int{},
 		cluster: startFor(t, "--split", "--mons", "3", "--osds", "6",
 			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
-			"--set", "mon_osd_down_out_interval=20",
-			"--set", "osd_pool_default_pg_autoscale_mode=off")}
+			"--set", "mon_osd_down_out_interval=20")}
 	t.Cleanup(func() {
 		if t.Failed() && *thrashKeep != "" {
 			h.release(true)
@@ -449,12 +451,13 @@ func TestThrash(t *testing.T) {
 			t.Logf("kept in %s: %v %s", *thrashKeep, err, out)
 		}
 	})
-	end := h.model(t, seed)
+	end := h.model(t, "rbd", seed)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	rounds := 0
 	wg.Go(func() { rounds = h.disks(ctx) })
 	var first map[string]int
+	h.memory()
 	begin, calmed := time.Now(), time.Now()
 	for time.Since(begin) < *thrashTime && !t.Failed() {
 		h.release(false)
@@ -462,8 +465,8 @@ func TestThrash(t *testing.T) {
 		time.Sleep(time.Duration(h.r.Intn(2000)) * time.Millisecond)
 		if time.Since(calmed) > 3*time.Minute {
 			h.calm()
-			if first == nil {
-				first = h.memory()
+			if now := h.memory(); first == nil {
+				first = now
 			}
 			calmed = time.Now()
 		}
@@ -488,9 +491,8 @@ func TestResizeUnderKills(t *testing.T) {
 	h := &thrasher{t: t, r: rand.New(rand.NewSource(time.Now().UnixNano())), osds: 4,
 		dead: map[string]bool{}, cluster: startFor(t, "--split", "--osds", "4",
 			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
-			"--set", "mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.2",
-			"--set", "osd_pool_default_pg_autoscale_mode=off")}
-	end := h.model(t, 1)
+			"--set", "mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.2")}
+	end := h.model(t, "rbd", 1)
 	for _, n := range []int{16, 6} {
 		h.ceph("osd", "pool", "set", "rbd", "pg_num", strconv.Itoa(n))
 		kills, begin := 0, time.Now()

@@ -182,7 +182,7 @@ func (c *core) build(seal [32]byte) {
 	c.osd = osdmon.New(osdmon.Options{
 		Read: read, Options: func() options.Set { return c.set }, Log: c.log,
 		ClusterLog: func(p uint16, text string) { c.clusterLog(p, text) },
-		Usage:      c.poolUsage, Vault: vault{c}, LastSeq: c.lastSeq,
+		Usage:      c.poolUsage, Purged: c.purgedSnaps, Vault: vault{c}, LastSeq: c.lastSeq,
 	})
 	c.mgr = mgrmon.New(mgrmon.Options{
 		Log: c.clusterLog, Fenced: func(a ceph.AddrVec) { c.osd.Fence(c.now(), a) },

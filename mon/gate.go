@@ -10,6 +10,7 @@ import (
 	"glue/auth/cephx"
 	"glue/auth/keyring"
 	"glue/ceph"
+	"glue/cluster/monmap"
 	"glue/mon/authmon"
 	"glue/wire/msgr"
 )
@@ -21,10 +22,12 @@ type gate struct {
 	lead atomic.Bool // this monitor leads or follows, and so serves
 	keys atomic.Pointer[authmon.Keys]
 	conf atomic.Pointer[gateConf]
-	mu   sync.Mutex
-	next uint64        // global ids
-	last uint64        // one past
-	news chan struct{} // closed when something has changed that a client may wait for
+	// monmap is the newest one
+	monmap atomic.Pointer[monmap.Map]
+	mu     sync.Mutex
+	next   uint64        // global ids
+	last   uint64        // one past
+	news   chan struct{} // closed when something has changed that a client may wait for
 }
 
 // patience is how long a client that connects while there is no quorum is kept waiting for one: a

@@ -8,6 +8,7 @@ import (
 	"glue/auth/cephx"
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/mon/monmon"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -39,10 +40,12 @@ func (h *hello) Denc(c *denc.Coder) {
 }
 
 // Auth answers a request. EBUSY ends the connection without a refusal, so that the client comes
-// back.
-func (l *login) Auth(m *message.MAuth) (*message.MAuthReply, msgr.AuthStep, error) {
+// back. Who has proven itself gets the monitor map first, as of stock monitors: what it may do
+// next depends on the features in it.
+func (l *login) Auth(m *message.MAuth) (msgr.LoginStep, error) {
 	r := &message.MAuthReply{Protocol: cephx.MethodCephx}
 	step, err := l.step(m)
+	out := msgr.LoginStep{AuthStep: step}
 	if l.h != nil {
 		r.GlobalID = l.h.server.GlobalID()
 	}
@@ -52,10 +55,15 @@ func (l *login) Auth(m *message.MAuth) (*message.MAuthReply, msgr.AuthStep, erro
 		r.Payload = step.Reply
 	case errors.As(err, &refused) && refused != ceph.EBUSY:
 		r.Protocol, r.Result, l.h = m.Protocol, refused.Result(), nil
+		out.Refused = refused
 	default:
-		return nil, step, err
+		return out, err
 	}
-	return r, step, nil
+	if mm := l.gate.monmap.Load(); step.Done && mm != nil && mm.Epoch > m.MonmapEpoch {
+		out.Replies = append(out.Replies, &message.MMonMap{Map: monmon.Encode(mm)})
+	}
+	out.Replies = append(out.Replies, r)
+	return out, nil
 }
 
 func (l *login) step(m *message.MAuth) (msgr.AuthStep, error) {

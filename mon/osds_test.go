@@ -192,17 +192,24 @@ func TestSnapshots(t *testing.T) {
 		return list[0]
 	}
 	r := op(s, l, message.PoolCreateOwnSnap, 0)
-	if r.Result != 0 || len(r.Data) != 8 || r.Data[0] != 1 || r.Epoch != w.c.osd.Map().Epoch {
+	if r.Result != 0 || len(r.Data) != 8 || r.Data[0] != 2 || r.Epoch != w.c.osd.Map().Epoch {
 		t.Fatalf("create: %+v", r)
 	}
-	if r := op(s, l, message.PoolCreateOwnSnap, 0); r.Data[0] != 2 {
+	if r := op(s, l, message.PoolCreateOwnSnap, 0); r.Data[0] != 3 {
 		t.Errorf("second snapshot id %d", r.Data[0])
 	}
-	if r := op(s, l, message.PoolDeleteOwnSnap, 1); r.Result != 0 {
+	if r := op(s, l, message.PoolDeleteOwnSnap, 2); r.Result != 0 {
 		t.Errorf("delete: %+v", r)
 	}
-	if !osdmap.ContainsSnap(w.c.osd.Map().RemovedSnapsQueue[1], 1) {
+	if !osdmap.ContainsSnap(w.c.osd.Map().RemovedSnapsQueue[1], 2) {
 		t.Error("the deleted snapshot is not queued for removal")
+	}
+	epoch := w.c.osd.Map().Epoch
+	if r := op(s, l, message.PoolDeleteOwnSnap, 2); r.Result != 0 || r.Epoch != epoch {
+		t.Errorf("delete again: %+v", r)
+	}
+	if p := w.c.osd.Map().Pools[1]; p.SnapSeq != 4 || p.SnapEpoch != epoch {
+		t.Errorf("sequence %d of epoch %d", p.SnapSeq, p.SnapEpoch)
 	}
 	if r := op(s, l, message.PoolDeleteOwnSnap, 9); r.Result != ceph.ENOENT.Result() {
 		t.Errorf("delete of nothing: %+v", r)

@@ -151,9 +151,10 @@ func (c *core) probe(e event, b *message.MMonProbe) {
 	}
 }
 
-// checkPlace looks at our place in a map that was just applied.
+// checkPlace looks at our place in a map that was just applied, and shows it to the gate.
 func (c *core) checkPlace() {
 	rank := c.rank()
+	c.gate.monmap.Store(c.mon.Map())
 	c.renamed(rank)
 	switch {
 	case c.node.Empty():

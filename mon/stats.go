@@ -7,6 +7,7 @@ import (
 	"glue/auth/caps"
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
 	"glue/internal/cephjson"
 	"glue/mon/healthmon"
@@ -60,6 +61,9 @@ func (c *core) poolUsage(pool int64) (objects, bytes int64, known bool) {
 	}
 	return p.Stats.Sum.Objects, p.Stats.Sum.Bytes, true
 }
+
+// purgedSnaps are the removed snapshots of a pool that no PG has any more.
+func (c *core) purgedSnaps(pool int64) []osdmap.SnapRange { return c.stats.get().PurgedSnaps[pool] }
 
 // lastSeq is the number of an OSD's last report, 0 before the first.
 func (c *core) lastSeq(osd int32) uint64 { return c.stats.get().LastSeq[osd] }

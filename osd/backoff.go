@@ -1,6 +1,10 @@
 package osd
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
 	"glue/osd/ops"
 	"glue/osd/peering"
 	"glue/wire/message"
@@ -55,7 +59,9 @@ func (p *pg) backOffWaiting() {
 
 // releaseBackoffs lets the clients send again.
 func (p *pg) releaseBackoffs() {
-	for _, b := range p.backoffs {
+	list := slices.SortedFunc(maps.Values(p.backoffs),
+		func(a, b *backoff) int { return cmp.Compare(a.id, b.id) })
+	for _, b := range list {
 		p.sendBackoff(b, message.BackoffUnblock)
 	}
 	p.backoffs = nil

@@ -2,6 +2,8 @@ package osd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"glue/ceph"
@@ -78,8 +80,8 @@ func (p *pg) promise(osd int32, upFrom ceph.Epoch, left time.Duration) {
 func (p *pg) promises() []byte {
 	var out records.Promises
 	now := p.s.d.now()
-	for o, pr := range p.lease.promised {
-		if now.Before(pr.until) {
+	for _, o := range slices.Sorted(maps.Keys(p.lease.promised)) {
+		if pr := p.lease.promised[o]; now.Before(pr.until) {
 			out = append(out, records.Promise{OSD: o, UpFrom: pr.upFrom,
 				LeftNS: int64(pr.until.Sub(now))})
 		}

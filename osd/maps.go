@@ -108,11 +108,7 @@ func decodeNext(cur *osdmap.Map, e ceph.Epoch, b *message.MOSDMap) (*osdmap.Map,
 	if !ok || cur == nil || cur.Epoch != e-1 {
 		return nil, nil, nil
 	}
-	inc, err := osdmap.DecodeIncremental(raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := cur.Apply(inc)
+	m, err := cur.Next(raw)
 	return m, raw, err
 }
 

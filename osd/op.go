@@ -97,6 +97,11 @@ func (s *shard) opWithoutPG(ev *event, m *message.MOSDOp) {
 
 // do takes a request as far as it gets now: to its answer, its transaction, or a queue.
 func (p *pg) do(op *clientOp) {
+	// Also one that has waited: whoever had its client blocklisted counts on it.
+	if op.sess != nil && p.s.osdmap.BlocklistedAny(op.sess.peer.Addrs) {
+		p.answer(op, ceph.EBLOCKLISTED.Result())
+		return
+	}
 	if !op.checked && !p.check(op) {
 		return
 	}
@@ -136,10 +141,6 @@ func (p *pg) check(op *clientOp) bool {
 	if op.sess == nil {
 		op.need, _ = ops.Inspect(d.opt.Classes, op.m.Flags, op.m.Ops)
 		return true
-	}
-	if p.s.osdmap.BlocklistedAny(op.sess.peer.Addrs) {
-		p.answer(op, ceph.EBLOCKLISTED.Result())
-		return false
 	}
 	need, err := ops.Inspect(d.opt.Classes, op.m.Flags, op.m.Ops)
 	if err != nil {

@@ -2,6 +2,8 @@ package osd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"glue/ceph"
 	"glue/ceph/denc"
@@ -52,8 +54,8 @@ func (p *pg) encode(ev peering.Event, stats *pginfo.Stats) message.Body {
 
 func (p *pg) encodeLog(m peering.LogMsg) message.Body {
 	var missing missingRecord
-	for o, it := range m.Missing {
-		missing = append(missing, pglog.MissingItem{Object: o, Item: it})
+	for _, o := range slices.SortedFunc(maps.Keys(m.Missing), ceph.HObject.Compare) {
+		missing = append(missing, pglog.MissingItem{Object: o, Item: m.Missing[o]})
 	}
 	return &message.MOSDPGLog{PGHead: p.wireHead(m.Head), QueryEpoch: m.Head.Interval,
 		Info: encode(&m.Info), Log: encode(&m.Log), Missing: encode(&missing),

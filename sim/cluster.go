@@ -24,14 +24,15 @@ type cluster struct {
 	operator  *operator
 	objects   objects
 	lines     map[lineKey]*line
+	maps      map[string]*osdmap.Map // by what the monitors send of them
 	count     int
 	pool      int64
 	size      int
 	diskBytes uint64
 	perHost   int
+	calm      bool // nothing is changed by itself
 	osdConfig map[string]string
 	grace     string
-	window    int // counts rests
 	bad       int32
 	// tamper may change a message between OSDs, as if its sender had a bug, or lose it: true.
 	tamper func(from, to *osdHost, b message.Body) bool
@@ -41,8 +42,9 @@ const poolName = "p"
 
 // newCluster makes the OSDs and users of a run; their ends begin at a number.
 func newCluster(w *world, osds, users int) *cluster {
-	c := &cluster{w: w, rng: rand.New(rand.NewPCG(w.opt.Seed, 600)), lines: map[lineKey]*line{}}
-	c.objects = objects{w: w}
+	c := &cluster{w: w, rng: rand.New(rand.NewPCG(w.opt.Seed, 600)), lines: map[lineKey]*line{},
+		maps: map[string]*osdmap.Map{}}
+	c.objects = objects{w: w, before: map[string]objState{}}
 	c.plant(w.opt.Bug)
 	c.objects.forget()
 	c.grace = []string{"2", "5", "20"}[c.rng.IntN(3)]
@@ -124,6 +126,7 @@ func (c *cluster) start() {
 		for _, u := range c.users {
 			u.begin()
 		}
+		c.resizes()
 	})
 }
 
@@ -140,13 +143,16 @@ func (c *cluster) newestMap() *osdmap.Map {
 	return newest
 }
 
-// objectName is one of the few objects in use.
+// objectName is one of the few objects in use, others every 20 s. They come again after more time
+// than is between two rests, which keeps histories short.
 func (c *cluster) objectName(rng *rand.Rand) string {
-	return fmt.Sprintf("o%d-%d-%d", c.window, c.w.now/(20*time.Second), rng.IntN(5))
+	const sets = 30
+	return fmt.Sprintf("o%d-%d", c.w.now/(20*time.Second)%sets, rng.IntN(5))
 }
 
 // heal ends all faults of OSDs.
 func (c *cluster) heal() {
+	c.calm = true
 	for _, o := range c.osds {
 		o.slow, o.stopped, o.clock.step = 0, min(o.stopped, c.w.now), 0
 		if o.m == nil {
@@ -198,6 +204,9 @@ func (c *cluster) clean() string {
 	want := 0
 	for _, id := range m.PoolIDs() {
 		want += int(m.Pools[id].PGNum)
+		if m.Pools[id].PGNumPending < m.Pools[id].PGNum {
+			return "two PGs are to be merged"
+		}
 	}
 	if len(count) != want {
 		return fmt.Sprintf("%d of %d PGs are clean", len(count), want)
@@ -245,7 +254,6 @@ func (c *cluster) rest() {
 		c.objects.check(c.stored)
 	}
 	c.objects.forget()
-	c.window++
 }
 
 // An operator says commands one after the other until they are answered.

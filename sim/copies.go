@@ -14,7 +14,7 @@ import (
 
 // forget begins with an empty history.
 func (h *objects) forget() {
-	h.ops, h.lost = map[string][]porcupine.Operation{}, map[string][]porcupine.Operation{}
+	h.ops, h.lost = map[string][]porcupine.Operation{}, map[string][]lostOp{}
 }
 
 // stored is an object as its primary has it.

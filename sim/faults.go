@@ -100,6 +100,9 @@ func (f *faults) begin() {
 	w := f.w
 	f.undo = map[int]func(){}
 	w.after(5*time.Second+w.jitter(5*time.Second), func() {
+		if w.cluster != nil {
+			w.cluster.calm = false
+		}
 		f.gap = f.while(time.Second, faultWait.Seconds())
 		f.end = w.now + minBout + w.jitter(maxBout-minBout)
 		f.next()

@@ -32,6 +32,7 @@ const (
 	compareWrite // if the beginning of the data is as expected
 	addTo        // class numops
 	objKinds
+	asBefore // nobody does that: what it was at the rest before
 )
 
 var objKindNames = [objKinds]string{"read", "write_full", "append", "write", "truncate", "delete",
@@ -48,6 +49,9 @@ type objInput struct {
 }
 
 func (i objInput) String() string {
+	if i.kind == asBefore {
+		return "rest"
+	}
 	return fmt.Sprintf("%s(%d,%q)", objKindNames[i.kind], i.n, i.text)
 }
 
@@ -61,8 +65,9 @@ type objState struct {
 // An objOutput is what an operation gave.
 type objOutput struct {
 	result int32
-	state  objState // of a read
-	anyway bool     // it is not known
+	state  objState   // of a read
+	anyway bool       // it is not known
+	epoch  ceph.Epoch // of the map with which it was first sent
 }
 
 func newInput(rng *rand.Rand, tag string) objInput {
@@ -252,6 +257,9 @@ var objModel = porcupine.Model{
 	Init: func() any { return objState{} },
 	Step: func(state, in, out any) (bool, any) {
 		i, o := in.(objInput), out.(objOutput)
+		if i.kind == asBefore {
+			return true, o.state
+		}
 		next, result := i.apply(state.(objState))
 		if o.anyway {
 			return true, next
@@ -262,13 +270,16 @@ var objModel = porcupine.Model{
 
 // objects is the history of all objects.
 type objects struct {
-	w    *world
-	ops  map[string][]porcupine.Operation
-	lost map[string][]porcupine.Operation
+	w      *world
+	ops    map[string][]porcupine.Operation
+	lost   map[string][]lostOp
+	before map[string]objState // at the last rest
+	rested time.Duration       // when that was
 }
 
 // known records an answered request.
 func (h *objects) known(r *request, out objOutput) {
+	out.epoch = r.epoch
 	h.ops[r.object] = append(h.ops[r.object], porcupine.Operation{ClientId: r.u.n, Input: r.in,
 		Call: int64(r.call), Output: out, Return: int64(h.w.now)})
 }
@@ -276,33 +287,53 @@ func (h *objects) known(r *request, out objOutput) {
 // unknown records one that was given up: it may be done at any later time, or never.
 func (h *objects) unknown(r *request) {
 	if r.in.kind != readAll {
-		h.lost[r.object] = append(h.lost[r.object], porcupine.Operation{ClientId: r.u.n,
-			Input: r.in, Call: int64(r.call), Output: objOutput{anyway: true}})
+		h.lost[r.object] = append(h.lost[r.object], lostOp{porcupine.Operation{
+			ClientId: r.u.n, Input: r.in, Call: int64(r.call),
+			Output: objOutput{anyway: true}}, r.u.fence})
 	}
 }
 
-// check wants an order in which the operations of each object make sense, up to what is stored now,
-// and forgets them; what was never answered may still be done unless it is in some order.
+// checkObjectFor bounds the search for an order of one object's operations: where many requests
+// waited at once and users gave up, there are too many orders.
+const checkObjectFor = 10 * time.Second
+
+// check wants an order in which the operations of each object since the last rest make sense, from
+// what it was then to what is stored now. What was never answered may be in it or not.
 func (h *objects) check(stored func(object string) objState) {
 	end := int64(h.w.now) + 1
-	for _, name := range slices.Sorted(maps.Keys(h.ops)) {
-		ops := h.ops[name]
+	names := maps.Clone(h.before)
+	for name := range h.ops {
+		names[name] = h.before[name]
+	}
+	for name := range h.lost {
+		names[name] = h.before[name]
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		now := stored(name)
+		h.before[name] = now
+		ops := append([]porcupine.Operation{{ClientId: 999, Input: objInput{kind: asBefore},
+			Call: int64(h.rested) - 2, Output: objOutput{state: names[name]},
+			Return: int64(h.rested) - 1}}, h.ops[name]...)
 		ops = append(ops, porcupine.Operation{ClientId: 1000, Input: objInput{}, Call: end,
 			Output: objOutput{result: resultOf(now), state: now}, Return: end + 1})
-		for i, o := range h.lost[name] {
-			o.ClientId, o.Return = 2000+i, end+2
-			ops = append(ops, o)
-		}
 		h.w.result.Objects++
-		switch porcupine.CheckOperationsTimeout(objModel, ops, checkFor) {
+		verdict, orders := porcupine.Illegal, h.orders(name, ops, end+2)
+		for _, ops := range orders {
+			verdict = porcupine.CheckOperationsTimeout(objModel, ops, checkObjectFor)
+			if verdict != porcupine.Illegal {
+				break
+			}
+		}
+		switch verdict {
 		case porcupine.Illegal:
-			h.w.fail("the history of %s makes no sense:\n%s", name, objStory(ops))
+			h.w.fail("the history of %s makes no sense:\n%s", name,
+				objStory(orders[len(orders)-1]))
 			return
 		case porcupine.Unknown:
 			h.w.result.Unchecked++
 		}
 	}
+	h.rested = h.w.now
 }
 
 func resultOf(s objState) int32 {
@@ -321,6 +352,8 @@ func objStory(ops []porcupine.Operation) string {
 		fmt.Fprintf(&out, "  %12v to %12v  user %d  %v  ", time.Duration(o.Call),
 			time.Duration(o.Return), o.ClientId, o.Input)
 		switch {
+		case o.Input.(objInput).kind == asBefore:
+			fmt.Fprintf(&out, "it was %+v\n", x.state)
 		case x.anyway:
 			fmt.Fprintln(&out, "no answer")
 		case o.Input.(objInput).kind == readAll && x.result == 0:

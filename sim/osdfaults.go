@@ -24,6 +24,7 @@ var osdFaults = []fault{
 	{"OSD out or in", 8, (*faults).weigh},
 	{"flag", 5, (*faults).flagMap},
 	{"pool changes", 6, (*faults).changePool},
+	{"user is blocklisted", 4, (*faults).fence},
 	{"user restarts", 6, func(f *faults) {
 		f.w.cluster.users[f.w.rng.IntN(len(f.w.cluster.users))].restart()
 	}},
@@ -47,8 +48,8 @@ func (f *faults) blinkOSD() {
 
 func (f *faults) slowOSD() {
 	o := f.someOSD()
-	o.slow = f.while(5*time.Millisecond, 2)
-	f.during(f.while(time.Second, 60), func() { o.slow = 0 })
+	o.slow = int64(f.while(10, 1e-6)) // 10 to 1,000
+	f.during(f.while(time.Second, 60), func() { o.slow = 1 })
 }
 
 func (f *faults) setOSDClock() {
@@ -136,33 +137,4 @@ func (f *faults) flagMap() {
 	f.during(f.while(time.Second, 60), func() {
 		op.do(cmd(`{"prefix":"osd unset","key":%q}`, key), func(int32) {})
 	})
-}
-
-// changePool changes the number of PGs, which only grows, where they are, or how many copies there
-// have to be.
-func (f *faults) changePool() {
-	c, w := f.w.cluster, f.w
-	m := c.newestMap()
-	if m == nil || m.Pools[c.pool] == nil {
-		return
-	}
-	p := m.Pools[c.pool]
-	set := func(name string, value int) {
-		c.operator.do(cmd(`{"prefix":"osd pool set","pool":%q,"var":%q,"val":"%d"}`, poolName, name,
-			value), nil)
-	}
-	switch w.rng.IntN(3) {
-	case 0:
-		if c.clean() == "" && p.PGNum < 16 { // as the manager does it
-			n := int(p.PGNum) + 1 + w.rng.IntN(int(p.PGNum))
-			set("pg_num", n)
-			set("pg_num_actual", n)
-		}
-	case 1:
-		n := 1 + w.rng.IntN(int(p.PGNum))
-		set("pgp_num", n)
-		set("pgp_num_actual", n)
-	default:
-		set("min_size", 1+w.rng.IntN(c.size))
-	}
 }

@@ -41,7 +41,7 @@ type osdHost struct {
 	turns   []bool        // lanes whose turn is scheduled
 	wakes   []int         // counts the alarms of lanes
 	disking bool          // the disk works
-	slow    time.Duration // how long that takes more
+	slow    int64         // how many times longer that takes
 	stopped time.Duration // until then the process does nothing
 	held    []func()
 	tickDue bool
@@ -218,9 +218,7 @@ func (o *osdHost) write() {
 	}
 	o.disking = true
 	d := 50*time.Microsecond + time.Duration(o.rng.Int64N(int64(time.Millisecond)))
-	if o.slow > 0 {
-		d += time.Duration(o.rng.Int64N(int64(o.slow)))
-	}
+	d *= time.Duration(max(1, o.slow))
 	if o.w.opt.Bug == OSDNotDurable {
 		d += 3 * time.Second
 	}

@@ -37,7 +37,7 @@ func TestPlantedOSDBugs(t *testing.T) {
 		bug         Bug
 		first, last uint64 // seeds
 	}{
-		{OSDNotDurable, 1, 10}, {ReplicaSkips, 1, 5}, {ReplicaNoEntry, 1, 10}, {WrongLog, 1, 10},
+		{OSDNotDurable, 1, 10}, {ReplicaSkips, 1, 5}, {ReplicaNoEntry, 36, 40}, {WrongLog, 1, 10},
 		{LogCut, 1, 5}, {MissingCut, 26, 40}, {PushNoAttrs, 1, 5}, {PushNoOmap, 1, 5},
 		{PushStale, 1, 5}, {AckFar, 1, 40}, {SlotLeak, 1, 5}, {LostMessage, 1, 10},
 		{OtherID, 1, 5},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	randv2 "math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"glue/ceph"
@@ -49,6 +50,7 @@ type Result struct {
 	Registers, Unchecked           int           // histories, and those that took too long
 	SlowestHeal                    time.Duration // from the end of the faults to an answer
 	Requests, GivenUp, OSDCrashes  int           // of OSDs
+	Fenced, Resized                int           // users; steps to other numbers of PGs
 	Objects                        int           // whose histories were checked
 	SlowestClean                   time.Duration // until all PGs were active and clean
 	Hash                           uint64        // of the trace: the same for the same seed
@@ -69,6 +71,7 @@ func (r *Result) Add(o Result) {
 	r.Registers, r.Unchecked = r.Registers+o.Registers, r.Unchecked+o.Unchecked
 	r.SlowestHeal = max(r.SlowestHeal, o.SlowestHeal)
 	r.Requests, r.GivenUp = r.Requests+o.Requests, r.GivenUp+o.GivenUp
+	r.Fenced, r.Resized = r.Fenced+o.Fenced, r.Resized+o.Resized
 	r.OSDCrashes, r.Objects = r.OSDCrashes+o.OSDCrashes, r.Objects+o.Objects
 	r.SlowestClean = max(r.SlowestClean, o.SlowestClean)
 }
@@ -117,6 +120,7 @@ func Run(o Options) (Result, error) {
 
 	w := newWorld(o)
 	defer w.close()
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // most is garbage soon
 	w.start()
 	for w.bad == nil && len(w.heap) > 0 {
 		w.next().run()

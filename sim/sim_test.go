@@ -75,8 +75,8 @@ func (x *suite) run(t *testing.T) {
 		}
 		seed++
 	}
-	if sum.Unchecked > 0 {
-		t.Errorf("%d histories took too long to check", sum.Unchecked)
+	if all := sum.Registers + sum.Objects; 100*sum.Unchecked > all {
+		t.Errorf("%d of %d histories took too long to check", sum.Unchecked, all)
 	}
 	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
 		sum)

@@ -28,7 +28,8 @@ type user struct {
 	pace  time.Duration // between two, on average
 	quiet bool          // begins nothing
 	addr  ceph.Addr
-	life  int // counts restarts
+	life  int        // counts restarts
+	fence ceph.Epoch // in which it was blocklisted, while it begins anew
 }
 
 // A request is an operation on its way.
@@ -41,7 +42,8 @@ type request struct {
 	retry  int32
 	sent   *pipe // nil: it has to be sent
 	to     placed
-	raw    uint32 // the object's hash
+	raw    uint32     // the object's hash
+	epoch  ceph.Epoch // of the map when it was first sent
 }
 
 // placed is what must stay the same for a request not to be sent again.
@@ -51,13 +53,13 @@ type placed struct {
 	up, acting    []int32
 	upFrom        ceph.Epoch
 	size, minSize uint8
-	pgNum         uint32
+	pgNum, fewer  uint32 // PGs, also when two are merged
 }
 
 func (a *placed) same(b *placed) bool {
 	return a.pg == b.pg && a.primary == b.primary && slices.Equal(a.up, b.up) &&
 		slices.Equal(a.acting, b.acting) && a.upFrom == b.upFrom && a.size == b.size &&
-		a.minSize == b.minSize && a.pgNum == b.pgNum
+		a.minSize == b.minSize && a.pgNum == b.pgNum && a.fewer == b.fewer
 }
 
 func newUser(c *cluster, n, end int) *user {
@@ -106,22 +108,33 @@ func (u *user) newMaps(b *message.MOSDMap) {
 		var m *osdmap.Map
 		var err error
 		if raw, ok := b.Maps[e]; ok {
-			m, err = osdmap.Decode(raw)
+			m, err = u.c.mapOf(raw, osdmap.Decode)
 		} else if raw, ok := b.Incrementals[e]; ok && u.m != nil && u.m.Epoch == e-1 {
-			var inc *osdmap.Incremental
-			if inc, err = osdmap.DecodeIncremental(raw); err == nil {
-				m, err = u.m.Apply(inc)
-			}
+			m, err = u.c.mapOf(raw, u.m.Next)
 		}
 		if err != nil {
 			u.w.fail("user %d: map %d: %v", u.n, e, err)
 			return
 		}
-		if m != nil {
+		if m != nil && u.fenced(m) {
+			return
+		} else if m != nil {
 			u.newMap(m)
 		}
 	}
 	u.pump()
+}
+
+// mapOf makes a map of what monitors have sent, once for all users.
+func (c *cluster) mapOf(raw []byte, read func([]byte) (*osdmap.Map, error)) (*osdmap.Map, error) {
+	if m := c.maps[string(raw)]; m != nil {
+		return m, nil
+	}
+	m, err := read(raw)
+	if err == nil {
+		c.maps[string(raw)] = m
+	}
+	return m, err
 }
 
 func (u *user) newMap(m *osdmap.Map) {
@@ -154,7 +167,7 @@ func (u *user) place(r *request) placed {
 	pg := u.m.RawToPG(raw)
 	x := u.m.PGMapping(pg)
 	to := placed{pg: pg, primary: x.ActingPrimary, up: x.Up, acting: x.Acting, size: p.Size,
-		minSize: p.MinSize, pgNum: p.PGNum}
+		minSize: p.MinSize, pgNum: p.PGNum, fewer: p.PGNumPending}
 	if to.primary >= 0 {
 		to.upFrom = u.m.Info[to.primary].UpFrom
 	}
@@ -192,6 +205,9 @@ func (r *request) message() *message.Message {
 		Epoch: u.m.Epoch, Object: r.object, Snap: ceph.NoSnap,
 		Locator: ceph.Locator{Pool: u.c.pool, Hash: -1}, MTime: ceph.TimeOf(epoch.Add(u.w.now)),
 		Retry: r.retry}
+	if r.retry == 0 {
+		r.epoch = u.m.Epoch
+	}
 	r.retry++
 	m.Ops, m.Flags = r.in.ops()
 	msg := message.New(m)
@@ -228,6 +244,9 @@ func (u *user) answered(b *message.MOSDOpReply, tid uint64) {
 		return // of a request that was sent twice
 	}
 	r := u.list[i]
+	if b.Result == ceph.EBLOCKLISTED.Result() {
+		return // the map will tell
+	}
 	u.list = slices.Delete(u.list, i, i+1)
 	out, err := r.in.output(b)
 	if err != nil {
@@ -315,9 +334,17 @@ func (p *pipe) close() {
 			}
 		}
 	}
-	p.over = true
-	p.toOSD(func(m *osd.Member) { p.end(m) })
+	if p.over = true; p.broken {
+		return
+	}
 	p.broken = true
+	hear := func() {
+		if p.o.inc == p.inc {
+			p.o.do(p.end)
+		}
+	}
+	u := p.u
+	u.w.net.links[u.end][p.o.end].send(0, hear, func() { u.w.after(u.wait(breakSeen), hear) })
 }
 
 func (p *pipe) end(m *osd.Member) {

@@ -79,3 +79,8 @@ func Progress(cursor ceph.HObject) float64 {
 	}
 	return float64(bits.Reverse32(cursor.Hash)) / (1 << 32)
 }
+
+// Rank is the cursor before which rank of all 2^32 hash values lie.
+func Rank(pool int64, rank uint32) ceph.HObject {
+	return ceph.HObject{Pool: pool, Hash: bits.Reverse32(rank)}
+}

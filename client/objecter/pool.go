@@ -69,6 +69,21 @@ func (o *Objecter) DeleteSnapID(ctx context.Context, pool int64, id ceph.SnapID)
 	return err
 }
 
+// CreatePoolSnap makes a snapshot of a whole pool, unless it has one of this name; EINVAL in a pool
+// with self-managed snapshots.
+func (o *Objecter) CreatePoolSnap(ctx context.Context, pool int64, name string) error {
+	_, err := o.poolOp(ctx, &message.MPoolOp{Op: message.PoolCreateSnap, Pool: uint32(pool),
+		Name: name})
+	return err
+}
+
+// DeletePoolSnap removes a snapshot of a whole pool, if there is one of this name.
+func (o *Objecter) DeletePoolSnap(ctx context.Context, pool int64, name string) error {
+	_, err := o.poolOp(ctx, &message.MPoolOp{Op: message.PoolDeleteSnap, Pool: uint32(pool),
+		Name: name})
+	return err
+}
+
 // Statfs is the space of the cluster, or of one pool if pool is not nil.
 func (o *Objecter) Statfs(ctx context.Context, pool *int64) (*message.MStatfsReply, error) {
 	m, err := o.mon.Request(ctx, &message.MStatfs{FSID: o.mon.FSID(), DataPool: pool}, nil)

@@ -67,18 +67,51 @@ func (op *Op) bytes() (n int64) {
 	return min(n, maxBytes/2)
 }
 
-// Do submits a request and waits for the reply. A refusal is a ceph.Errno and comes with the
-// reply.
-func (o *Objecter) Do(ctx context.Context, op *Op) (*message.MOSDOpReply, error) {
+// admit waits until a request may be under way and returns what gives its place back.
+func (o *Objecter) admit(ctx context.Context, op *Op) (release func(), err error) {
 	size := op.bytes()
 	if err := o.ops.Acquire(ctx, 1); err != nil {
 		return nil, fmt.Errorf("wait for earlier requests: %w", err)
 	}
-	defer o.ops.Release(1)
 	if err := o.size.Acquire(ctx, size); err != nil {
+		o.ops.Release(1)
 		return nil, fmt.Errorf("wait for earlier requests: %w", err)
 	}
-	defer o.size.Release(size)
+	return func() {
+		o.ops.Release(1)
+		o.size.Release(size)
+	}, nil
+}
+
+// Async submits a request without waiting for the reply, which done takes from a connection's
+// reading goroutine. A refusal is a ceph.Errno and comes with the reply. Requests that one
+// goroutine starts go out in order. The context is for the wait to be admitted only.
+func (o *Objecter) Async(
+	ctx context.Context, op *Op, done func(*message.MOSDOpReply, error),
+) error {
+	release, err := o.admit(ctx, op)
+	if err != nil {
+		return err
+	}
+	op.Done = func(r *message.MOSDOpReply, err error) {
+		if err == nil {
+			err = ceph.ErrorOf(r.Result)
+		}
+		release()
+		done(r, err)
+	}
+	o.Submit(op)
+	return nil
+}
+
+// Do submits a request and waits for the reply. A refusal is a ceph.Errno and comes with the
+// reply.
+func (o *Objecter) Do(ctx context.Context, op *Op) (*message.MOSDOpReply, error) {
+	release, err := o.admit(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	type answer struct {
 		r   *message.MOSDOpReply
 		err error

@@ -263,8 +263,10 @@ func (c *Cluster) OpenPool(ctx context.Context, name string) (*IOCtx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &IOCtx{c: c, pool: id}, nil
+	return c.OpenPoolID(id), nil
 }
 
 // OpenPoolID opens a pool by number.
-func (c *Cluster) OpenPoolID(id int64) *IOCtx { return &IOCtx{c: c, pool: id} }
+func (c *Cluster) OpenPoolID(id int64) *IOCtx {
+	return &IOCtx{c: c, pool: id, flight: &flight{}}
+}

@@ -2,9 +2,7 @@ package rados
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"glue/ceph"
@@ -25,7 +23,9 @@ type IOCtx struct {
 	locator   string
 	snapSeq   ceph.SnapID
 	snaps     []ceph.SnapID
+	readSnap  ceph.SnapID // 0: the head
 	flags     uint32
+	flight    *flight // what Start has under way
 }
 
 // WithNamespace is the pool's namespace ns.
@@ -46,6 +46,16 @@ func (x *IOCtx) WithLocator(key string) *IOCtx {
 func (x *IOCtx) WithSnapContext(seq ceph.SnapID, snaps []ceph.SnapID) *IOCtx {
 	y := *x
 	y.snapSeq, y.snaps = seq, snaps
+	return &y
+}
+
+// WithSnap reads objects as they were at a snapshot, of the pool or self-managed; ceph.NoSnap reads
+// them as they are. Writes at a snapshot are EROFS.
+func (x *IOCtx) WithSnap(id ceph.SnapID) *IOCtx {
+	y := *x
+	if y.readSnap = id; id == ceph.NoSnap {
+		y.readSnap = 0
+	}
 	return &y
 }
 
@@ -79,60 +89,79 @@ func (x *IOCtx) target(oid string) objecter.Target {
 	return objecter.Target{Pool: x.pool, Namespace: x.namespace, Key: x.locator, Object: oid}
 }
 
-// do runs an op vector and returns the operations with their answers.
-func (x *IOCtx) do(
-	ctx context.Context, oid string, flags uint32, ops []message.OSDOp,
-) ([]message.OSDOp, error) {
-	if oid == "" {
-		return nil, fmt.Errorf("object name is empty: %w", ceph.EINVAL)
-	}
+// request is an op vector as it is sent.
+func (x *IOCtx) request(
+	oid string, flags uint32, ops []message.OSDOp,
+) (*objecter.Op, error) {
 	op := &objecter.Op{Pool: x.pool, Namespace: x.namespace, Key: x.locator, Object: oid,
-		Ops: ops, Flags: flags | x.flags}
-	if flags&message.FlagWrite != 0 {
+		Ops: ops, Flags: flags | x.flags, Snap: x.readSnap}
+	switch {
+	case oid == "":
+		return nil, fmt.Errorf("object name is empty: %w", ceph.EINVAL)
+	case flags&message.FlagWrite == 0:
+	case x.readSnap != 0:
+		return nil, fmt.Errorf("write to object %s at snapshot %v: %w", oid, x.readSnap, ceph.EROFS)
+	default:
 		op.SnapSeq, op.Snaps = x.snapSeq, x.snaps
 	}
-	r, err := x.c.obj.Do(ctx, op)
-	if r == nil {
+	return op, nil
+}
+
+// do runs an op vector and returns the reply, which may come with an error.
+func (x *IOCtx) do(
+	ctx context.Context, oid string, flags uint32, ops []message.OSDOp,
+) (*message.MOSDOpReply, error) {
+	op, err := x.request(oid, flags, ops)
+	if err != nil {
 		return nil, err
 	}
+	r, err := x.c.obj.Do(ctx, op)
 	if err == nil && len(r.Ops) != len(ops) {
 		err = fmt.Errorf("answer of %d operations to %d: %w", len(r.Ops), len(ops), ceph.EIO)
 	}
-	return r.Ops, err
+	return r, err
 }
 
 func (x *IOCtx) one(
 	ctx context.Context, oid string, flags uint32, op message.OSDOp,
 ) (message.OSDOp, error) {
-	ops, err := x.do(ctx, oid, flags, []message.OSDOp{op})
+	r, err := x.do(ctx, oid, flags, []message.OSDOp{op})
 	if err != nil {
 		return message.OSDOp{}, err
 	}
-	return ops[0], nil
+	return r.Ops[0], nil
 }
 
 // Operate runs a vector of changes, and of checks, on one object: all of them or, on an error,
-// none.
+// none. A CompareExtent that finds other data is a MismatchError.
 func (x *IOCtx) Operate(ctx context.Context, oid string, w *WriteOp) error {
-	ops, err := x.do(ctx, oid, message.FlagWrite|w.flags, w.ops)
-	if errors.Is(err, ceph.EOVERFLOW) && len(ops) > 0 {
-		return err
+	r, err := x.do(ctx, oid, message.FlagWrite|w.flags, w.ops)
+	return w.finish(r, err)
+}
+
+func (w *WriteOp) finish(r *message.MOSDOpReply, err error) error {
+	if r != nil {
+		w.version = r.UserVersion
 	}
-	return err
+	return mismatch(err)
 }
 
 // OperateRead runs a vector of reads on one object. The results are in what the ReadOp's methods
 // returned.
 func (x *IOCtx) OperateRead(ctx context.Context, oid string, r *ReadOp) error {
-	ops, err := x.do(ctx, oid, message.FlagRead|r.flags, r.ops)
-	for i := range ops {
+	reply, err := x.do(ctx, oid, message.FlagRead|r.flags, r.ops)
+	if reply == nil {
+		return err
+	}
+	r.version = reply.UserVersion
+	for i := range reply.Ops {
 		if i < len(r.take) && r.take[i] != nil {
-			if e := r.take[i](&ops[i]); e != nil && err == nil {
+			if e := r.take[i](&reply.Ops[i]); e != nil && err == nil {
 				err = e
 			}
 		}
 	}
-	return err
+	return mismatch(err)
 }
 
 // Read returns length bytes at off, fewer at the end of the object; length 0 reads to the end.
@@ -226,41 +255,4 @@ func (x *IOCtx) SetXattr(ctx context.Context, oid, name string, value []byte) er
 // RmXattr removes an attribute; ENODATA if the object lacks it.
 func (x *IOCtx) RmXattr(ctx context.Context, oid, name string) error {
 	return x.Operate(ctx, oid, new(WriteOp).RmXattr(name))
-}
-
-// An Object is one object of a listing.
-type Object struct{ Namespace, Name, Locator string }
-
-// listPage is how many objects are asked for at a time.
-const listPage = 1024
-
-// List yields the objects of the IOCtx's namespace in no order of theirs. Objects that exist during
-// the whole listing are yielded exactly once.
-func (x *IOCtx) List(ctx context.Context) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
-		var cursor ceph.HObject
-		for !cursor.Max {
-			list, next, err := x.c.obj.List(ctx, x.pool, x.namespace, cursor, listPage)
-			if err != nil {
-				yield(Object{}, fmt.Errorf("list pool %s: %w", x.PoolName(), err))
-				return
-			}
-			for _, e := range list {
-				if !yield(Object{Namespace: e.Namespace, Name: e.Name, Locator: e.Key}, nil) {
-					return
-				}
-			}
-			cursor = next
-		}
-	}
-}
-
-// CreateSnapID makes a self-managed snapshot's number.
-func (x *IOCtx) CreateSnapID(ctx context.Context) (ceph.SnapID, error) {
-	return x.c.obj.CreateSnapID(ctx, x.pool)
-}
-
-// DeleteSnapID gives a self-managed snapshot's number back.
-func (x *IOCtx) DeleteSnapID(ctx context.Context, id ceph.SnapID) error {
-	return x.c.obj.DeleteSnapID(ctx, x.pool, id)
 }

@@ -10,9 +10,13 @@ import (
 
 // A WriteOp is a vector of changes and checks on one object. The zero value is empty.
 type WriteOp struct {
-	ops   []message.OSDOp
-	flags uint32
+	ops     []message.OSDOp
+	flags   uint32
+	version uint64
 }
+
+// Version is the object's user version after the vector was run.
+func (w *WriteOp) Version() uint64 { return w.version }
 
 func (w *WriteOp) add(op message.OSDOp) *WriteOp {
 	w.ops = append(w.ops, op)
@@ -73,7 +77,8 @@ func (w *WriteOp) AssertVersion(v uint64) *WriteOp {
 	return w.add(op)
 }
 
-// CompareXattr fails with ECANCELED unless the attribute compares so (message.CmpEQ, …).
+// CompareXattr fails with ECANCELED unless value compares so to the attribute (message.CmpEQ, …):
+// CmpLT is value < attribute.
 func (w *WriteOp) CompareXattr(name string, cmp uint8, value []byte) *WriteOp {
 	op := message.OSDOp{Code: message.OpCmpXattr}
 	op.SetXattr(name, value, cmp, message.CmpModeString)
@@ -190,10 +195,14 @@ func (w *WriteOp) Exec(class, method string, in []byte) *WriteOp {
 // A ReadOp is a vector of reads and checks on one object. What its methods return is filled by
 // OperateRead. The zero value is empty.
 type ReadOp struct {
-	ops   []message.OSDOp
-	take  []func(*message.OSDOp) error
-	flags uint32
+	ops     []message.OSDOp
+	take    []func(*message.OSDOp) error
+	flags   uint32
+	version uint64
 }
+
+// Version is the object's user version at the moment of the reads.
+func (r *ReadOp) Version() uint64 { return r.version }
 
 func (r *ReadOp) add(op message.OSDOp, take func(*message.OSDOp) error) {
 	r.ops = append(r.ops, op)
@@ -206,7 +215,7 @@ func (r *ReadOp) FailOK() { r.ops[len(r.ops)-1].Flags |= message.OpFlagFailOK }
 // AssertExists fails with ENOENT without the object.
 func (r *ReadOp) AssertExists() { r.add(message.OSDOp{Code: message.OpStat}, nil) }
 
-// CompareXattr fails with ECANCELED unless the attribute compares so.
+// CompareXattr fails with ECANCELED unless value compares so to the attribute.
 func (r *ReadOp) CompareXattr(name string, cmp uint8, value []byte) {
 	op := message.OSDOp{Code: message.OpCmpXattr}
 	op.SetXattr(name, value, cmp, message.CmpModeString)

@@ -2,6 +2,7 @@ package rados
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"glue/ceph"
@@ -95,4 +96,88 @@ func (x *IOCtx) Watchers(ctx context.Context, oid string) ([]WatcherInfo, error)
 		s.End()
 	})
 	return out, err
+}
+
+// A StandingWatch is a watch that is registered again when it is lost.
+type StandingWatch struct {
+	x      *IOCtx
+	oid    string
+	notify func(*Notification)
+	again  func()
+	stop   context.CancelFunc
+	ctx    context.Context // ends with Close
+	lost   chan struct{}
+	ended  chan struct{}
+
+	mu sync.Mutex
+	w  *Watch
+}
+
+// rewatchEvery is how long to wait between tries to register a lost watch.
+const rewatchEvery = time.Second
+
+// WatchAlways is Watch for as long as it is not closed: when the watch is lost, because the object
+// was removed or we were cut off for too long, it is registered again as soon as that is
+// possible. again, which may be nil, is called after each such time: notifications may have been
+// missed, so look at the object's state.
+func (x *IOCtx) WatchAlways(
+	ctx context.Context, oid string, notify func(*Notification), again func(),
+) (*StandingWatch, error) {
+	s := &StandingWatch{x: x, oid: oid, notify: notify, again: again,
+		lost: make(chan struct{}, 1), ended: make(chan struct{})}
+	if err := s.register(ctx); err != nil {
+		return nil, err
+	}
+	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go s.run()
+	return s, nil
+}
+
+func (s *StandingWatch) register(ctx context.Context) error {
+	w, err := s.x.Watch(ctx, s.oid, s.notify, func(error) { s.lost <- struct{}{} })
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.w = w
+	s.mu.Unlock()
+	return nil
+}
+
+// run registers the watch again whenever it was lost, until Close.
+func (s *StandingWatch) run() {
+	defer close(s.ended)
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.lost:
+		}
+		for s.register(s.ctx) != nil {
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-time.After(rewatchEvery):
+			}
+		}
+		if s.again != nil {
+			s.again()
+		}
+	}
+}
+
+// Check is how long ago the watch was last known to be good; ENOTCONN while it is lost.
+func (s *StandingWatch) Check() (time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Check()
+}
+
+// Close ends the watch.
+func (s *StandingWatch) Close(ctx context.Context) error {
+	s.stop()
+	<-s.ended
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Close(ctx)
 }

@@ -37,6 +37,15 @@ func (m *Map) Apply(inc *Incremental) (*Map, error) {
 	return n, nil
 }
 
+// Next is Apply of an encoded incremental.
+func (m *Map) Next(raw []byte) (*Map, error) {
+	inc, err := DecodeIncremental(raw)
+	if err != nil {
+		return nil, err
+	}
+	return m.Apply(inc)
+}
+
 func (m *Map) apply(inc *Incremental) (*Map, error) {
 	if inc.Epoch != m.Epoch+1 {
 		return nil, fmt.Errorf("osdmap epoch %d: incremental for epoch %d does not follow",

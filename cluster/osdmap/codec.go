@@ -80,7 +80,7 @@ func (m *Map) Encode() []byte {
 }
 
 func (m *Map) encode() []byte {
-	c := denc.NewEncoder(nil, ceph.FeaturesAll)
+	c := denc.NewEncoder(make([]byte, 0, m.size+m.size/8), ceph.FeaturesAll)
 	s := c.Begin(8, 7)
 	m.dencClient(c)
 	m.dencOSD(c)
@@ -103,7 +103,11 @@ func (m *Map) CRC() uint32 {
 
 // seal fixes the canonical encoding of a map that is about to be published.
 func (m *Map) seal() {
+	if m.crush.of != m.Crush {
+		m.crush = encodedCrush{m.Crush, denc.Marshal(m.Crush, ceph.FeaturesAll)}
+	}
 	m.encoded = m.encode()
+	m.size = len(m.encoded)
 	m.crc = binary.LittleEndian.Uint32(m.encoded[len(m.encoded)-4:])
 	m.hasCRC = true
 }
@@ -132,7 +136,11 @@ func (m *Map) dencClient(c *denc.Coder) {
 	if !c.Encoding() {
 		m.Crush = crush.New()
 	}
-	denc.Nested(c, m.Crush)
+	if c.Encoding() && m.crush.of == m.Crush {
+		c.Blob(&m.crush.raw)
+	} else {
+		denc.Nested(c, m.Crush)
+	}
 	denc.MapFunc(c, &m.ECProfiles, (*denc.Coder).Str, dencStrings)
 	pgMap(c, &m.PGUpmap, dencOSDs)
 	pgMap(c, &m.PGUpmapItems, dencRemaps)

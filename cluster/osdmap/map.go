@@ -66,7 +66,15 @@ type Map struct {
 	crc     uint32
 	hasCRC  bool
 	encoded []byte           // the canonical encoding, when known
+	size    int              // of the encoding of this epoch or the one before it
+	crush   encodedCrush     // most epochs leave the CRUSH map as it was
 	names   map[string]int64 // pool numbers by name
+}
+
+// An encodedCrush is the encoding of a CRUSH map.
+type encodedCrush struct {
+	of  *crush.Map
+	raw []byte
 }
 
 // A Remap replaces one OSD of a PG's mapping by another (an element of pg_upmap_items).

@@ -22,7 +22,7 @@ func Empty() *Map {
 // after being cloned themselves. Tests and tools use it; daemons make incrementals.
 func (m *Map) Clone() *Map {
 	n := *m
-	n.encoded, n.hasCRC = nil, false
+	n.encoded, n.hasCRC, n.crush = nil, false, encodedCrush{}
 	n.Pools, n.PoolNames = maps.Clone(m.Pools), maps.Clone(m.PoolNames)
 	n.State, n.Weight = slices.Clone(m.State), slices.Clone(m.Weight)
 	n.Info, n.XInfo = slices.Clone(m.Info), slices.Clone(m.XInfo)

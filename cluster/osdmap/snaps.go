@@ -41,6 +41,28 @@ func unionSnaps(a, b []SnapRange) []SnapRange {
 	return out
 }
 
+// IntersectSnaps is the snapshots in both.
+func IntersectSnaps(a, b []SnapRange) []SnapRange { return SubtractSnaps(a, SubtractSnaps(a, b)) }
+
+// CountSnaps is how many snapshots the ranges have.
+func CountSnaps(ranges []SnapRange) (n uint64) {
+	for _, r := range ranges {
+		n += r.Len
+	}
+	return n
+}
+
+// FirstSnaps is the first n snapshots of ascending ranges.
+func FirstSnaps(ranges []SnapRange, n uint64) (out []SnapRange) {
+	for _, r := range ranges {
+		if r.Len = min(r.Len, n); r.Len > 0 {
+			out = append(out, r)
+			n -= r.Len
+		}
+	}
+	return out
+}
+
 // SubtractSnaps is the snapshots of a that are not in b.
 func SubtractSnaps(a, b []SnapRange) []SnapRange {
 	out := slices.Clone(a)

@@ -200,8 +200,31 @@ func (p *PGMap) Refresh(m *osdmap.Map) {
 	for id, pool := range pools {
 		p.Pools[id] = *pool
 	}
+	p.findPurged(m)
 	p.sumOSDs(m)
 	p.findRoom(m)
+}
+
+// findPurged finds the removed snapshots that no PG of their pool has any more. All PGs must have
+// said so.
+func (p *PGMap) findPurged(m *osdmap.Map) {
+	said := map[int64]uint32{}
+	for id, pg := range p.PGs {
+		pool := id.Pool
+		if pg.State == 0 || len(pg.PurgedSnaps) == 0 || m.Pools[pool] == nil {
+			continue
+		}
+		if said[pool]++; said[pool] == 1 {
+			p.PurgedSnaps[pool] = pg.PurgedSnaps
+		} else {
+			p.PurgedSnaps[pool] = osdmap.IntersectSnaps(p.PurgedSnaps[pool], pg.PurgedSnaps)
+		}
+	}
+	for pool, n := range said {
+		if n < m.Pools[pool].PGNum || len(p.PurgedSnaps[pool]) == 0 {
+			delete(p.PurgedSnaps, pool)
+		}
+	}
 }
 
 func (p *PGMap) addPG(id ceph.PGID, pg *PG) {

@@ -1,6 +1,7 @@
 package pgstat
 
 import (
+	"slices"
 	"testing"
 
 	"glue/ceph"
@@ -97,4 +98,33 @@ func TestResizeSteps(t *testing.T) {
 	next(PoolStep{1, false, 98})
 	report(100)
 	next()
+}
+
+// TestPurged: a removed snapshot is purged when every PG of the pool has said so, and not while one
+// has not.
+func TestPurged(t *testing.T) {
+	m := poolOf4(t)
+	p := NewPGMap()
+	p.TakeMap(m, ceph.Time{})
+	check := func(what string, want ...osdmap.SnapRange) {
+		t.Helper()
+		p.stale = true
+		p.Refresh(m)
+		if got := p.PurgedSnaps[1]; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	for id := range p.PGs {
+		p.PGs[id] = &PG{State: Active, PurgedSnaps: []osdmap.SnapRange{{Start: 3, Len: 4}}}
+	}
+	last := ceph.PGID{Pool: 1, Seed: 3}
+	check("all of one mind", osdmap.SnapRange{Start: 3, Len: 4})
+	p.PGs[last].PurgedSnaps = []osdmap.SnapRange{{Start: 1, Len: 3}, {Start: 6, Len: 2}}
+	check("one knows less", osdmap.SnapRange{Start: 3, Len: 1}, osdmap.SnapRange{Start: 6, Len: 1})
+	p.PGs[last].PurgedSnaps = nil
+	check("one knows nothing")
+	p.PGs[last] = &PG{PurgedSnaps: []osdmap.SnapRange{{Start: 3, Len: 4}}}
+	check("one has not been heard of")
+	delete(p.PGs, last)
+	check("one is not there")
 }

@@ -21,6 +21,7 @@ type radosRun struct {
 	lock    lockFlags
 	bench   benchFlags
 
+	snap      string
 	inputFile string
 	offset    byteSize
 	forceFull bool
@@ -34,7 +35,8 @@ func radosCommand() *cobra.Command {
 	f.StringVarP(&r.namespace, "namespace", "N", "", "namespace of the objects")
 	f.StringVar(&r.locator, "object-locator", "", "key that places the object")
 	f.VarP(&r.opBytes, "block-size", "b", "size of reads and writes")
-	for _, v := range r.verbs() {
+	r.snapFlags(cmd)
+	for _, v := range append(r.verbs(), r.snapVerbs()...) {
 		cmd.AddCommand(r.command(v))
 	}
 	cmd.AddCommand(r.lockCommand())
@@ -85,7 +87,7 @@ func (r *radosRun) openIO(ctx context.Context) (*rados.IOCtx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.WithLocator(r.locator), nil
+	return r.atSnap(ctx, x.WithLocator(r.locator))
 }
 
 func (r *radosRun) lspools(context.Context, []string) error {
@@ -235,6 +237,9 @@ func (r *radosRun) ls(ctx context.Context, _ []string) error {
 	}
 	if r.all {
 		x = x.WithNamespace(rados.AllNamespaces)
+	}
+	if x, err = r.atSnap(ctx, x); err != nil {
+		return err
 	}
 	sep := "["
 	for o, err := range x.List(ctx) {

@@ -106,9 +106,11 @@ class T:
         run = subprocess.run([str(a) for a in args], input=stdin, capture_output=True,
                              timeout=100, check=False)
         err = run.stderr.decode(errors='replace')
+        if run.returncode < 0:  # it crashed: what it says of that is the first lines
+            err = err[:1500]
         if run.returncode != code or says not in err:
             raise Wrong(f'{" ".join(map(str, args))}: exit code {run.returncode}, stderr '
-                        f'{err[-400:]!r}; want {code} and {says!r}')
+                        f'{err[-1500:]!r}; want {code} and {says!r}')
         try:
             return run.stdout.decode()
         except UnicodeDecodeError:

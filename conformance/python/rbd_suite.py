@@ -20,7 +20,8 @@ import rbd
 
 import rbd_frame
 
-SUBJECTS = ['create', 'io', 'resize', 'lock', 'meta', 'trash', 'cli', 'journal', 'mirror']
+SUBJECTS = ['create', 'io', 'resize', 'lock', 'meta', 'trash', 'cli', 'journal', 'mirror', 'snap',
+            'clone', 'diff']
 CASE_LIMIT = 60  # seconds
 POOLS = {'rbdsuite': 32, 'rbdsuite2': 8}
 

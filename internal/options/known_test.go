@@ -58,7 +58,6 @@ var differs = map[string]string{
 	"osd_data": "named when the cluster is made", "public_addr": "may be a host's name",
 	"cluster_addr": "as public_addr", "auth_client_required": "nobody is let in without a key",
 	"auth_allow_insecure_global_id_reclaim":   "no client of Glue was older than the fix",
-	"osd_pool_default_pg_autoscale_mode":      "pools keep the PGs they were made with",
 	"osd_op_queue":                            "clients come first",
 	"osd_mclock_max_sequential_bandwidth_hdd": "of later releases, as the profiles are",
 	"osd_mclock_max_sequential_bandwidth_ssd": "of later releases, as the profiles are",

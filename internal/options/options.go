@@ -60,12 +60,16 @@ type Option struct {
 	// Unused: accepted since files and scripts for Ceph have it, and without effect here.
 	Unused bool
 	Help   string
+
+	normals [2]string // the defaults of other programs and of daemons in their normal form
 }
 
 var byName = func() map[string]*Option {
 	m := make(map[string]*Option, len(table))
 	for i := range table {
-		m[table[i].Name] = &table[i]
+		o := &table[i]
+		o.normals = [2]string{o.defaultOf(false), o.defaultOf(true)}
+		m[o.Name] = o
 	}
 	return m
 }()
@@ -238,6 +242,16 @@ func (s Set) Get(name string) string {
 
 // DefaultOf is the default, in its normal form, of daemons or of other programs.
 func (o *Option) DefaultOf(daemon bool) string {
+	switch {
+	case byName[o.Name] != o:
+		return o.defaultOf(daemon)
+	case daemon:
+		return o.normals[1]
+	}
+	return o.normals[0]
+}
+
+func (o *Option) defaultOf(daemon bool) string {
 	text := o.Default
 	if daemon && o.DaemonDefault != "" {
 		text = o.DaemonDefault

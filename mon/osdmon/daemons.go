@@ -372,6 +372,7 @@ func (s *Service) Tick(now time.Time) {
 	s.tickBeacons(now)
 	s.tickOut(now)
 	s.tickQuotas(now)
+	s.tickSnaps(now)
 	t := ceph.TimeOf(now)
 	for a, until := range s.m.Blocklist {
 		if until.Compare(t) < 0 {

@@ -46,6 +46,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Usage is how much a pool holds; known is false while nobody has told.
 	Usage func(pool int64) (objects, bytes int64, known bool)
+	// Purged are the removed snapshots of a pool that no PG has clones of, by the manager.
+	Purged func(pool int64) []osdmap.SnapRange
 	// LastSeq is the number of an OSD's last report to the manager.
 	LastSeq func(osd int32) uint64
 	// ClusterLog writes a line to the cluster log.

@@ -176,18 +176,18 @@ func (s *Service) cmdRemoveUpmapItems(r *service.Request) service.Answer {
 }
 
 func (s *Service) cmdMakeSnap(r *service.Request) service.Answer {
-	_, p, bad := s.poolArg(r, "pool")
+	id, p, bad := s.poolArg(r, "pool")
 	if bad != nil {
 		return *bad
 	}
 	name := r.Need("snap")
-	switch e := s.poolSnap(p, name); e {
-	case ceph.EOPNOTSUPP:
-		return service.Fail(e, "snapshots are not there yet in this version of Glue")
+	switch e := s.makePoolSnap(r.Now, id, p, name); e {
+	case 0:
+		return service.OK("created pool %s snap %s", r.Str("pool"), name)
 	case ceph.EEXIST:
 		return service.OK("pool %s snap %s already exists", r.Str("pool"), name)
 	default:
-		return service.Fail(e, "pool %s is in selfmanaged snaps mode", r.Str("pool"))
+		return service.Fail(e, "pool %s is in unmanaged snaps mode", r.Str("pool"))
 	}
 }
 
@@ -197,10 +197,14 @@ func (s *Service) cmdRemoveSnap(r *service.Request) service.Answer {
 		return *bad
 	}
 	name := r.Need("snap")
-	if s.deletePoolSnap(r.Now, id, p, name) != 0 {
+	switch e := s.removePoolSnap(r.Now, id, p, name); e {
+	case 0:
+		return service.OK("removed pool %s snap %s", r.Str("pool"), name)
+	case ceph.ENOENT:
 		return service.OK("pool %s snap %s does not exist", r.Str("pool"), name)
+	default:
+		return service.Fail(e, "pool %s is in unmanaged snaps mode", r.Str("pool"))
 	}
-	return service.OK("removed pool %s snap %s", r.Str("pool"), name)
 }
 
 // cmdReweightN sets several weights: {"0": 65536, ...}.

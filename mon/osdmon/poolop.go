@@ -25,9 +25,9 @@ func (s *Service) PoolOp(now time.Time, b *message.MPoolOp) (ceph.SnapID, []byte
 	case message.PoolDeleteOwnSnap:
 		return 0, nil, s.deleteOwnSnap(now, id, p, b.SnapID)
 	case message.PoolCreateSnap:
-		return 0, nil, s.poolSnap(p, b.Name)
+		return 0, nil, done(s.makePoolSnap(now, id, p, b.Name), ceph.EEXIST)
 	case message.PoolDeleteSnap:
-		return 0, nil, s.deletePoolSnap(now, id, p, b.Name)
+		return 0, nil, done(s.removePoolSnap(now, id, p, b.Name), ceph.ENOENT)
 	case message.PoolDelete:
 		if s.mayRemove(p) != nil {
 			return 0, nil, ceph.EPERM
@@ -56,31 +56,52 @@ func (s *Service) ownSnap(now time.Time, id int64, p *osdmap.Pool) (ceph.SnapID,
 	if p.Flags.Has(osdmap.PoolPoolSnaps) {
 		return 0, nil, ceph.EINVAL // one pool has snapshots of one kind
 	}
-	snap := p.SnapSeq + 1
-	s.change(now, id, func(p *osdmap.Pool) {
+	snap := max(p.SnapSeq, 1) + 1 // the first is 2, as in Ceph
+	s.changeSnaps(now, id, func(p *osdmap.Pool) {
 		p.Flags |= osdmap.PoolSelfmanagedSnaps
-		p.SnapSeq, p.SnapEpoch = snap, s.m.Epoch+1
+		p.SnapSeq = snap
 	})
 	return snap, denc.Marshal(&snap, ceph.FeaturesAll), 0
 }
 
+// changeSnaps prepares a change of a pool's snapshots.
+func (s *Service) changeSnaps(now time.Time, id int64, f func(p *osdmap.Pool)) {
+	s.change(now, id, func(p *osdmap.Pool) {
+		f(p)
+		p.SnapEpoch = s.m.Epoch + 1
+	})
+}
+
+// removeSnap queues a snapshot whose clones OSDs have to trim. The pool's sequence goes on, so that
+// who writes next knows of it.
+func (s *Service) removeSnap(now time.Time, id int64, snap ceph.SnapID) {
+	s.changeSnaps(now, id, func(p *osdmap.Pool) {
+		delete(p.Snaps, snap)
+		p.SnapSeq++
+	})
+	inc := s.inc(now)
+	put(&inc.NewRemovedSnaps, id, osdmap.AddSnap(inc.NewRemovedSnaps[id], snap))
+}
+
+// deleteOwnSnap removes a snapshot that a client manages itself. One that is gone already is queued
+// again: OSDs find nothing to trim.
 func (s *Service) deleteOwnSnap(now time.Time, id int64, p *osdmap.Pool,
 	snap ceph.SnapID) ceph.Errno {
 	switch {
-	case p.Flags.Has(osdmap.PoolPoolSnaps) || !p.Flags.Has(osdmap.PoolSelfmanagedSnaps):
+	case p.Flags.Has(osdmap.PoolPoolSnaps):
 		return ceph.EINVAL
+	case !p.Flags.Has(osdmap.PoolSelfmanagedSnaps):
+		return ceph.EOPNOTSUPP
 	case snap == 0 || snap > p.SnapSeq:
 		return ceph.ENOENT
 	case osdmap.ContainsSnap(s.m.RemovedSnapsQueue[id], snap):
 		return 0
 	}
-	s.change(now, id, func(p *osdmap.Pool) { p.SnapEpoch = s.m.Epoch + 1 })
-	inc := s.inc(now)
-	put(&inc.NewRemovedSnaps, id, osdmap.AddSnap(inc.NewRemovedSnaps[id], snap))
+	s.removeSnap(now, id, snap)
 	return 0
 }
 
-func (s *Service) findSnap(p *osdmap.Pool, name string) (ceph.SnapID, bool) {
+func findSnap(p *osdmap.Pool, name string) (ceph.SnapID, bool) {
 	for id, sn := range p.Snaps {
 		if sn.Name == name {
 			return id, true
@@ -89,28 +110,62 @@ func (s *Service) findSnap(p *osdmap.Pool, name string) (ceph.SnapID, bool) {
 	return 0, false
 }
 
-func (s *Service) poolSnap(p *osdmap.Pool, name string) ceph.Errno {
+// makePoolSnap gives a pool a snapshot of its own: EINVAL if clients manage theirs there, EEXIST
+// for a name that there is.
+func (s *Service) makePoolSnap(now time.Time, id int64, p *osdmap.Pool, name string) ceph.Errno {
 	if p.Flags.Has(osdmap.PoolSelfmanagedSnaps) {
 		return ceph.EINVAL
 	}
-	if _, ok := s.findSnap(p, name); ok {
+	if _, ok := findSnap(p, name); ok {
 		return ceph.EEXIST
 	}
-	return ceph.EOPNOTSUPP // OSDs make no clones yet, so no object of the pool could be written
+	s.changeSnaps(now, id, func(p *osdmap.Pool) {
+		p.Flags |= osdmap.PoolPoolSnaps
+		p.SnapSeq++
+		put(&p.Snaps, p.SnapSeq, osdmap.PoolSnap{ID: p.SnapSeq, Name: name,
+			Stamp: ceph.TimeOf(now)})
+	})
+	return 0
 }
 
-func (s *Service) deletePoolSnap(now time.Time, id int64, p *osdmap.Pool, name string) ceph.Errno {
-	snap, ok := s.findSnap(p, name)
+// removePoolSnap removes one: EINVAL likewise, ENOENT if there is none of the name.
+func (s *Service) removePoolSnap(now time.Time, id int64, p *osdmap.Pool, name string) ceph.Errno {
+	if p.Flags.Has(osdmap.PoolSelfmanagedSnaps) {
+		return ceph.EINVAL
+	}
+	snap, ok := findSnap(p, name)
 	if !ok {
 		return ceph.ENOENT
 	}
-	s.change(now, id, func(p *osdmap.Pool) {
-		delete(p.Snaps, snap)
-		p.SnapEpoch = s.m.Epoch + 1
-	})
-	inc := s.inc(now)
-	put(&inc.NewRemovedSnaps, id, osdmap.AddSnap(inc.NewRemovedSnaps[id], snap))
+	s.removeSnap(now, id, snap)
 	return 0
+}
+
+// done is the answer to a client library that wants what is so already.
+func done(e, already ceph.Errno) ceph.Errno {
+	if e == already {
+		return 0
+	}
+	return e
+}
+
+// tickSnaps takes removed snapshots off the map's queue that no PG has clones of any more.
+func (s *Service) tickSnaps(now time.Time) {
+	left := uint64(s.opt.Options().Int("mon_max_snap_prune_per_epoch"))
+	if left == 0 {
+		left = 1 << 62
+	}
+	for _, id := range s.m.PoolIDs() {
+		queue := s.m.RemovedSnapsQueue[id]
+		if len(queue) == 0 {
+			continue
+		}
+		purged := osdmap.FirstSnaps(osdmap.IntersectSnaps(queue, s.opt.Purged(id)), left)
+		if len(purged) > 0 {
+			left -= osdmap.CountSnaps(purged)
+			put(&s.inc(now).NewPurgedSnaps, id, purged)
+		}
+	}
 }
 
 // createByName makes a pool for a client library, with all settings at their defaults.

@@ -120,7 +120,11 @@ func (s *Scrubber) Tick() (job Job, due bool) {
 	if s.forcedDeep {
 		pol.DeepInterval = 0
 	}
-	return pol.Decide(st.Now, h.LastScrubStamp.Go(), h.LastDeepScrubStamp.Go(),
+	last := h.LastScrubStamp.Go()
+	if st.Now.Before(last.Add(pol.MinInterval)) {
+		return Job{}, false // not yet, whatever chance adds
+	}
+	return pol.Decide(st.Now, last, h.LastDeepScrubStamp.Go(),
 		Random(st.PG.PGID, h, s.tries), st.Load)
 }
 

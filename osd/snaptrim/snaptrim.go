@@ -72,11 +72,7 @@ func (t *Trimmer) queue() []osdmap.SnapRange {
 
 // Len is how many these are.
 func (t *Trimmer) Len() uint32 {
-	n := uint64(0)
-	for _, r := range t.queue() {
-		n += r.Len
-	}
-	return uint32(min(n, 1<<32-1))
+	return uint32(min(osdmap.CountSnaps(t.queue()), 1<<32-1))
 }
 
 // Purged is what may be taken off the map as far as this PG goes.

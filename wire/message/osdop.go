@@ -170,6 +170,22 @@ func (o *OSDOp) SnapID() ceph.SnapID { return ceph.SnapID(o.u64(0)) }
 // SetSnapID sets it.
 func (o *OSDOp) SetSnapID(s ceph.SnapID) { o.put64(0, uint64(s)) }
 
+// SetChecksum sets the arguments of OpChecksum; chunk 0 is one checksum for all.
+func (o *OSDOp) SetChecksum(off, length uint64, chunk uint32, kind uint8) {
+	o.put64(0, off)
+	o.put64(8, length)
+	o.put32(16, chunk)
+	o.Union[20] = kind
+}
+
+// SetCopyFrom sets the arguments of OpCopyFrom.
+func (o *OSDOp) SetCopyFrom(snap ceph.SnapID, version uint64, flags uint8, fadvise uint32) {
+	o.put64(0, uint64(snap))
+	o.put64(8, version)
+	o.Union[16] = flags
+	o.put32(17, fadvise)
+}
+
 // CopyFrom reads the arguments of OpCopyFrom and OpCopyFrom2.
 func (o *OSDOp) CopyFrom() (snap ceph.SnapID, version uint64, flags uint8, fadvise uint32) {
 	return ceph.SnapID(o.u64(0)), o.u64(8), o.Union[16], o.u32(17)

@@ -24,8 +24,15 @@ type LoginAuth interface {
 // goroutine at a time.
 type ServerLogin interface {
 	// Auth answers one request; Done in the step ends the authentication. An error closes the
-	// connection, so that the peer tries again: a refusal is in the reply.
-	Auth(m *message.MAuth) (*message.MAuthReply, AuthStep, error)
+	// connection, so that the peer tries again.
+	Auth(m *message.MAuth) (LoginStep, error)
+}
+
+// A LoginStep is the answer to one request.
+type LoginStep struct {
+	AuthStep                // without Reply
+	Replies  []message.Body // to be sent, in order
+	Refused  error          // what the replies say no with
 }
 
 // A legacy is what a link of msgr v1 has besides.
@@ -260,27 +267,29 @@ func (m *Messenger) login1(l *link, auth ServerLogin) error {
 		if b == nil {
 			continue
 		}
-		reply, step, err := auth.Auth(b)
+		step, err := auth.Auth(b)
 		if err != nil {
 			return err
 		}
 		if step.Done {
 			// What comes in the session is not signed: stock clients do not expect it of monitors.
-			if err := l.proven(step, false); err != nil {
+			if err := l.proven(step.AuthStep, false); err != nil {
 				return err
 			}
 			l.rd.limits = readLimits(&m.opt)
 		}
-		l.legacy.outSeq++
-		out := message.New(reply)
-		out.Seq = l.legacy.outSeq
-		l.wr.message(out, l.peer.Features, 0)
+		for _, body := range step.Replies {
+			l.legacy.outSeq++
+			m := message.New(body)
+			m.Seq = l.legacy.outSeq
+			l.wr.message(m, l.peer.Features, 0)
+		}
 		if err := l.wr.flush(l.nc); err != nil || step.Done {
 			return err
 		}
-		if reply.Result != 0 {
+		if step.Refused != nil {
 			if refusals++; refusals == maxAuthRequests {
-				return fmt.Errorf("%w: %w", errRefused, ceph.ErrorOf(reply.Result))
+				return fmt.Errorf("%w: %w", errRefused, step.Refused)
 			}
 		}
 	}

@@ -389,17 +389,21 @@ type wordAuth struct{ osdAuth }
 
 func (wordAuth) Login(netip.AddrPort) ServerLogin { return wordAuth{} }
 
-func (wordAuth) Auth(m *message.MAuth) (*message.MAuthReply, AuthStep, error) {
+func (wordAuth) Auth(m *message.MAuth) (s LoginStep, err error) {
+	r := &message.MAuthReply{}
+	s.Replies = []message.Body{r}
 	switch string(m.Payload) {
 	case "open":
-		return &message.MAuthReply{GlobalID: 12}, AuthStep{Done: true, GlobalID: 12,
-			Name: ceph.AuthName{Type: ceph.TypeClient, ID: "x"}}, nil
+		s.Done, s.GlobalID, r.GlobalID = true, 12, 12
+		s.Name = ceph.AuthName{Type: ceph.TypeClient, ID: "x"}
 	case "nobody":
-		return &message.MAuthReply{}, AuthStep{Done: true}, nil
+		s.Done = true
 	case "busy":
-		return nil, AuthStep{}, ceph.EBUSY
+		err = ceph.EBUSY
+	default:
+		s.Refused, r.Result = ceph.EACCES, ceph.EACCES.Result()
 	}
-	return &message.MAuthReply{Result: ceph.EACCES.Result()}, AuthStep{}, nil
+	return s, err
 }
 
 func auth(word string) *message.Message {

@@ -1,0 +1,108 @@
+package mon
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+	"glue/cluster/pgstat"
+	"glue/wire/message"
+)
+
+// TestPoolSnapshots: those that the pool has itself, by commands and by what client libraries ask.
+func TestPoolSnapshots(t *testing.T) {
+	w := newWorld(t)
+	s, l := w.session("client.admin", "allow *")
+	w.boot(0, 1)
+	run := func(c, want string, result int32) {
+		t.Helper()
+		if r, text, _ := w.command(s, l, c, nil); r != result || text != want {
+			t.Errorf("%s: %d %q, want %d %q", c, r, text, result, want)
+		}
+	}
+	for _, name := range []string{"p", "q"} {
+		run(`{"prefix":"osd pool create","pool":"`+name+`","pg_num":4}`,
+			"pool '"+name+"' created", 0)
+	}
+	id, _ := w.c.osd.Map().PoolByName("p")
+	pool := func() *osdmap.Pool { return w.c.osd.Map().Pools[id] }
+	op := func(kind uint32, name string, snap ceph.SnapID) int32 {
+		t.Helper()
+		w.send(s, &message.MPoolOp{FSID: testFSID, Pool: uint32(id), Op: kind, Name: name,
+			SnapID: snap})
+		return take[*message.MPoolOpReply](l)[0].Result
+	}
+	run(`{"prefix":"osd pool mksnap","pool":"p","snap":"a"}`, "created pool p snap a", 0)
+	run(`{"prefix":"osd pool mksnap","pool":"p","snap":"a"}`, "pool p snap a already exists", 0)
+	run(`{"prefix":"osd pool mksnap","pool":"none","snap":"a"}`, "unrecognized pool 'none'",
+		ceph.ENOENT.Result())
+	if r := op(message.PoolCreateSnap, "b", 0); r != 0 {
+		t.Errorf("create b: %d", r)
+	}
+	if p := pool(); p.SnapSeq != 2 || p.Snaps[1].Name != "a" || p.Snaps[2].Name != "b" ||
+		!p.Flags.Has(osdmap.PoolPoolSnaps) || p.SnapEpoch != w.c.osd.Map().Epoch {
+		t.Errorf("pool %+v", p)
+	}
+	if r := op(message.PoolCreateOwnSnap, "", 0); r != ceph.EINVAL.Result() {
+		t.Errorf("a client's own beside the pool's: %d", r)
+	}
+	if r := op(message.PoolDeleteOwnSnap, "", 1); r != ceph.EINVAL.Result() {
+		t.Errorf("removing one as a client's own: %d", r)
+	}
+	run(`{"prefix":"osd pool rmsnap","pool":"p","snap":"a"}`, "removed pool p snap a", 0)
+	run(`{"prefix":"osd pool rmsnap","pool":"p","snap":"a"}`, "pool p snap a does not exist", 0)
+	if r := op(message.PoolDeleteSnap, "b", 0); r != 0 {
+		t.Errorf("delete b: %d", r)
+	}
+	if p := pool(); p.SnapSeq != 4 || len(p.Snaps) != 0 {
+		t.Errorf("pool %+v", p)
+	}
+	w.queued(id, osdmap.SnapRange{Start: 1, Len: 2})
+
+	id, _ = w.c.osd.Map().PoolByName("q")
+	if r := op(message.PoolDeleteOwnSnap, "", 1); r != ceph.EOPNOTSUPP.Result() {
+		t.Errorf("removing a client's own where there is none: %d", r)
+	}
+	if r := op(message.PoolCreateOwnSnap, "", 0); r != 0 {
+		t.Errorf("a client's own: %d", r)
+	}
+	const mode = "pool q is in unmanaged snaps mode"
+	run(`{"prefix":"osd pool mksnap","pool":"q","snap":"a"}`, mode, ceph.EINVAL.Result())
+	run(`{"prefix":"osd pool rmsnap","pool":"q","snap":"a"}`, mode, ceph.EINVAL.Result())
+}
+
+// queued lets time pass and checks which snapshots of a pool are queued for removal.
+func (w *world) queued(pool int64, want ...osdmap.SnapRange) {
+	w.t.Helper()
+	w.pass(time.Minute)
+	if got := w.c.osd.Map().RemovedSnapsQueue[pool]; !slices.Equal(got, want) {
+		w.t.Errorf("queue %v, want %v", got, want)
+	}
+}
+
+// TestPurge: a removed snapshot stays queued until the manager says that no PG has clones of it.
+func TestPurge(t *testing.T) {
+	w := newWorld(t)
+	s, l := w.session("client.admin", "allow *")
+	w.boot(0, 1)
+	for _, c := range []string{`"osd pool create","pool":"p","pg_num":4`,
+		`"osd pool mksnap","pool":"p","snap":"a"`, `"osd pool mksnap","pool":"p","snap":"b"`,
+		`"osd pool rmsnap","pool":"p","snap":"a"`, `"osd pool rmsnap","pool":"p","snap":"b"`} {
+		if r, text, _ := w.command(s, l, `{"prefix":`+c+`}`, nil); r != 0 {
+			t.Fatal(text)
+		}
+	}
+	id, _ := w.c.osd.Map().PoolByName("p")
+	w.queued(id, osdmap.SnapRange{Start: 1, Len: 2})
+	w.c.stats.digest = &pgstat.Digest{PurgedSnaps: map[int64][]osdmap.SnapRange{
+		id: {{Start: 2, Len: 9}}, 99: {{Start: 1, Len: 1}}}}
+	w.queued(id, osdmap.SnapRange{Start: 1, Len: 1})
+	epoch := w.c.osd.Map().Epoch
+	if w.queued(id, osdmap.SnapRange{Start: 1, Len: 1}); w.c.osd.Map().Epoch != epoch {
+		t.Error("what was purged is purged again")
+	}
+	w.c.stats.digest.PurgedSnaps[id] = []osdmap.SnapRange{{Start: 1, Len: 1}}
+	w.queued(id)
+}
