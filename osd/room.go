@@ -11,18 +11,10 @@ func (d *Daemon) ownRoom(now time.Time) uint64 {
 	return d.room.Own(now, d.store, d.config.Load().set.Float("osd_failsafe_full_ratio"))
 }
 
-// fits says whether every copy has room for what an operation writes. What writes nothing, as a
-// delete, always fits.
+// fits says whether every copy has room for what an operation writes.
 func (p *pg) fits(out *ops.Outcome) bool {
-	bytes := uint64(0)
-	for i := range out.Transaction.Ops {
-		op := &out.Transaction.Ops[i]
-		bytes += uint64(len(op.Data))
-		for k, v := range op.Pairs {
-			bytes += uint64(len(k) + len(v))
-		}
-	}
-	if bytes == 0 || out.Stats.Bytes < 0 || out.Stats.Objects < 0 {
+	bytes := out.Needs()
+	if bytes == 0 {
 		return true
 	}
 	acting, _ := p.m.Acting()

@@ -61,6 +61,23 @@ type Outcome struct {
 	Stats   Stats
 }
 
+// Needs is how many bytes the transaction takes of a store; 0 for what makes an object smaller, as
+// a delete.
+func (o *Outcome) Needs() uint64 {
+	if o.Stats.Bytes < 0 || o.Stats.Objects < 0 {
+		return 0
+	}
+	bytes := uint64(0)
+	for i := range o.Transaction.Ops {
+		op := &o.Transaction.Ops[i]
+		bytes += uint64(len(op.Data))
+		for k, v := range op.Pairs {
+			bytes += uint64(len(k) + len(v))
+		}
+	}
+	return bytes
+}
+
 // A WatchKey names a watch of an object.
 type WatchKey = pginfo.WatchKey
 
