@@ -23,6 +23,8 @@ type result struct {
 	// ([]any). Its answer is this one's, unless there is out: then only its error counts.
 	relay any
 	quiet bool // only the error of the relayed commands counts
+	// later makes the answer on a goroutine of its own.
+	later func() result
 	// undo runs on the loop if the relayed commands have failed.
 	undo func(*state)
 }
@@ -97,9 +99,12 @@ func (m *Manager) onLoop(c *commands.Command, answer func(result), until time.Ti
 		})
 		return
 	}
-	if r := m.state.run(c); r.relay != nil {
+	switch r := m.state.run(c); {
+	case r.later != nil:
+		m.later(r, answer)
+	case r.relay != nil:
 		m.relay(r, answer)
-	} else {
+	default:
 		answer(r)
 	}
 }
@@ -108,6 +113,19 @@ const (
 	maxRelayed   = 64 // commands at the monitors at a time
 	relayTimeout = time.Minute
 )
+
+// later answers with what is made outside the loop.
+func (m *Manager) later(r result, answer func(result)) {
+	if m.relayed.Add(1) > maxRelayed {
+		m.relayed.Add(-1)
+		answer(refuse(ceph.EAGAIN, "too many commands are under way; try again"))
+		return
+	}
+	m.wg.Go(func() {
+		defer m.relayed.Add(-1)
+		answer(r.later())
+	})
+}
 
 // relay has the monitors carry out what a command has decided, and answers then.
 func (m *Manager) relay(r result, answer func(result)) {

@@ -18,6 +18,7 @@ var handlers = func() map[string]handler {
 	maps.Copy(out, ownHandlers)
 	maps.Copy(out, balancerHandlers)
 	maps.Copy(out, keptHandlers)
+	maps.Copy(out, rbdHandlers)
 	return out
 }()
 

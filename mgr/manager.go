@@ -72,6 +72,7 @@ func Start(ctx context.Context, o Options) (*Manager, error) {
 	m.conf = conf
 	m.state.init(o.Name, conf)
 	conf.OnChange(func(set options.Set) { m.post(func(m *Manager) { m.state.set = set }) })
+	m.state.tasks = m.newTasks()
 	m.commands = m.table()
 	m.client = monc.New(monc.Options{
 		Name: ceph.AuthName{Type: ceph.TypeMgr, ID: o.Name}, Key: o.Key, Seeds: o.MonAddrs,
@@ -134,6 +135,7 @@ func (m *Manager) Close() error {
 	m.client.Close()
 	err := m.msgr.Close()
 	close(m.done)
+	m.state.tasks.Close()
 	m.wg.Wait()
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"glue/cluster/pgstat"
 	"glue/internal/daemon"
 	"glue/internal/options"
+	"glue/mgr/rbdtask"
 	"glue/wire/message"
 )
 
@@ -33,7 +34,8 @@ type state struct {
 	bal      balancing
 	scale    autoscaling
 	kept     kept
-	ready    bool // the statistics are those of all OSDs
+	tasks    *rbdtask.Queue // about images; its methods need no loop
+	ready    bool           // the statistics are those of all OSDs
 }
 
 func (s *state) init(name string, conf *daemon.Config) {
@@ -63,10 +65,12 @@ func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
 	case s.active && !was:
 		m.log.Info("this manager is active", "epoch", mm.Epoch)
 		s.dirty, s.activeAt, s.ready = true, time.Now(), false
+		s.tasks.Activate()
 		m.beacon()
 	case was && !s.active:
 		m.log.Warn("another manager is active now", "active", mm.ActiveName)
 		s.forget()
+		s.tasks.Deactivate()
 	case s.active && !mm.Available:
 		m.beacon()
 	}

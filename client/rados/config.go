@@ -30,6 +30,11 @@ type Options struct {
 	Keyring  string        // file with the key; empty: what the configuration says
 	MonHost  string        // the monitors' addresses; empty: what the configuration says
 	Log      *slog.Logger  // nil: none
+
+	// Seeds are the monitors of who knows them and its key already: no file is read then.
+	Seeds []ceph.AddrVec
+	FSID  ceph.UUID   // with Seeds
+	Key   keyring.Key // with Seeds
 }
 
 // A config is what Options and the configuration file come to.
@@ -51,6 +56,12 @@ func load(ctx context.Context, opt Options) (config, error) {
 	}
 	if cfg.log == nil {
 		cfg.log = slog.New(slog.DiscardHandler)
+	}
+	if len(opt.Seeds) > 0 {
+		cfg.seeds, cfg.fsid, cfg.key = opt.Seeds, opt.FSID, opt.Key
+		cfg.values = map[string]string{}
+		cfg.host, _ = os.Hostname()
+		return cfg, nil
 	}
 	file, err := readConf(opt.ConfFile)
 	if err != nil && (opt.ConfFile != "" || opt.MonHost == "") {

@@ -108,8 +108,15 @@ func (i *Image) fresh(ctx context.Context) (*header, *rados.IOCtx, error) {
 	return i.h, i.data, nil
 }
 
-// Close releases the lock and ends the registration.
+// closePatience is how long Close tries: a registration that is left behind keeps the image from
+// being removed for as long as this client lives.
+const closePatience = 5 * time.Second
+
+// Close releases the lock and ends the registration, also when ctx is over: an operation that was
+// given up is closed like any other.
 func (i *Image) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
+	defer cancel()
 	select {
 	case <-i.done:
 		return nil

@@ -1,6 +1,7 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,12 +22,15 @@ func each(ctx context.Context, pieces []piece, f func(context.Context, piece) er
 	if len(pieces) == 1 {
 		return f(ctx, pieces[0])
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, p := range pieces {
-		g.Go(func() error { return f(ctx, p) })
+		if inner.Err() != nil {
+			break
+		}
+		g.Go(func() error { return f(inner, p) })
 	}
-	return g.Wait()
+	return cmp.Or(g.Wait(), ctx.Err())
 }
 
 // Read fills p from off on. At the end of the image it is short with io.EOF.

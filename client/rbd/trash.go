@@ -123,7 +123,7 @@ func (s *Store) TrashList(ctx context.Context) ([]TrashEntry, error) {
 	}
 }
 
-func (s *Store) trashGet(ctx context.Context, id string) (TrashEntry, error) {
+func (s *Store) TrashGet(ctx context.Context, id string) (TrashEntry, error) {
 	e := TrashEntry{ID: id}
 	if err := call(ctx, s.x, trashObject, "trash_get", strArg(id), e.Denc); err != nil {
 		return e, fmt.Errorf("image id %s is not in the trash: %w", id, err)
@@ -133,7 +133,7 @@ func (s *Store) trashGet(ctx context.Context, id string) (TrashEntry, error) {
 
 // TrashRestore brings an image back, under its old name or another.
 func (s *Store) TrashRestore(ctx context.Context, id, name string) error {
-	e, err := s.trashGet(ctx, id)
+	e, err := s.TrashGet(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (s *Store) TrashRestore(ctx context.Context, id, name string) error {
 
 // TrashRemove deletes an image in the trash for ever; EPERM before its time unless forced.
 func (s *Store) TrashRemove(ctx context.Context, id string, force bool, p Progress) error {
-	e, err := s.trashGet(ctx, id)
+	e, err := s.TrashGet(ctx, id)
 	if err != nil {
 		return err
 	}

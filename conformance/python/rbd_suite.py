@@ -21,7 +21,7 @@ import rbd
 import rbd_frame
 
 SUBJECTS = ['create', 'io', 'resize', 'lock', 'meta', 'trash', 'cli', 'journal', 'mirror', 'snap',
-            'clone', 'diff']
+            'clone', 'diff', 'mgr']
 CASE_LIMIT = 60  # seconds
 POOLS = {'rbdsuite': 32, 'rbdsuite2': 8}
 

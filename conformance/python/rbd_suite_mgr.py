@@ -1,0 +1,151 @@
+"""What the manager does for images: tasks in the background, schedules, statistics."""
+import json
+
+import rbd
+
+from rbd_frame import GIB, MIB, case
+
+NEEDS = ('manager',)
+
+
+def tasks(t):
+    return json.loads(t.mgr('rbd task list'))
+
+
+def gone(t, task):
+    t.until(lambda: task['id'] not in [x['id'] for x in tasks(t)], 'the task is done', 50)
+
+
+@case()
+def task_remove(t):
+    number = t.image().id()
+    t.stack.pop_all().close()
+    t.io = t.ioctx()
+    task = json.loads(t.mgr('rbd task add remove', image_spec=f'{t.pool}/{t.name}'))
+    t.eq((task['message'], task['refs']),
+         (f'Removing image {t.pool}/{t.name}',
+          {'action': 'remove', 'pool_name': t.pool, 'pool_namespace': '', 'image_name': t.name,
+           'image_id': number}))
+    gone(t, task)
+    t.ok(t.name not in t.rbd.list(t.io))
+    t.eq([o.key for o in t.io.list_objects() if number in o.key], [])
+
+
+@case()
+def task_remove_again(t):
+    """Asked again for what is done, the manager answers with the task that did it."""
+    t.create()
+    spec = f'{t.pool}/{t.name}'
+    task = json.loads(t.mgr('rbd task add remove', image_spec=spec))
+    gone(t, task)
+    t.eq(json.loads(t.mgr('rbd task add remove', image_spec=spec))['id'], task['id'])
+
+
+@case()
+def task_remove_in_a_namespace(t):
+    t.own_namespace()
+    t.create()
+    task = json.loads(t.mgr('rbd task add remove',
+                            image_spec=f'{t.pool}/{t.namespace}/{t.name}'))
+    t.eq(task['refs']['pool_namespace'], t.namespace)
+    gone(t, task)
+    t.eq(t.rbd.list(t.io), [])
+
+
+@case()
+def task_trash_remove(t):
+    image = t.image()
+    image.write(b'x', 0)
+    number = image.id()
+    image.close()
+    t.rbd.trash_move(t.io, t.name)
+    task = json.loads(t.mgr('rbd task add trash remove', image_id_spec=f'{t.pool}/{number}'))
+    t.eq(task['refs'], {'action': 'trash remove', 'pool_name': t.pool, 'pool_namespace': '',
+                        'image_id': number})
+    gone(t, task)
+    t.raises(rbd.ImageNotFound, t.rbd.trash_get, t.io, number)
+
+
+@case()
+def task_shown_and_cancelled(t):
+    """A removal that takes long says how far it is, has its record in the pool, and ends when it
+    is taken back. (Taking back one that waits can end the stock module for good.)"""
+    t.create(size=2048 * GIB, features=1)
+    task = json.loads(t.mgr('rbd task add remove', image_spec=f'{t.pool}/{t.name}'))
+    row = t.until(lambda: [x for x in tasks(t) if x['id'] == task['id'] and x.get('in_progress')],
+                  'the task runs')[0]
+    t.ok(0 <= row['progress'] < 1, row)
+    one = json.loads(t.mgr('rbd task list', task_id=task['id']))
+    t.eq((one['refs'], one['sequence']), (task['refs'], task['sequence']))
+    def recorded():
+        keys = t.command('rados', '-p', t.pool, 'listomapkeys', 'rbd_task').split()
+        return f'{task["sequence"]:016X}' in keys
+    t.ok(recorded(), 'there is no record')
+    t.mgr('rbd task cancel', task_id=task['id'])
+    t.ok(not recorded(), 'the record is left')
+    gone(t, task)
+    try:
+        image = t.open(read_only=True)
+    except rbd.ImageNotFound:
+        return  # the stock library removes the rest of it
+    t.until(lambda: not list(image.watchers_list()), 'nobody has it open')
+
+
+@case(rows=[
+    ('image', 'rbd task add remove', {'image_spec': 'rbdsuite/nope'}, 2,
+     'Image rbdsuite/nope does not exist'),
+    ('pool', 'rbd task add remove', {'image_spec': 'nopool/x'}, 2, "error opening pool 'nopool'"),
+    ('spec', 'rbd task add remove', {'image_spec': 'a@b'}, 22, 'Invalid image spec: a@b'),
+    ('id', 'rbd task add trash remove', {'image_id_spec': 'rbdsuite/nope'}, 2,
+     'error retrieving image from trash'),
+    ('list', 'rbd task list', {'task_id': 'nope'}, 2, 'No such task nope'),
+    ('cancel', 'rbd task cancel', {'task_id': 'nope'}, 2, 'No such task nope'),
+])
+def task_refused(t, prefix, args, code, says):
+    t.has(t.mgr(prefix, code=code, **args), says)
+
+
+@case()
+def task_remove_with_snapshots(t):
+    t.image().create_snap('s')
+    t.has(t.mgr('rbd task add remove', code=16, image_spec=f'{t.pool}/{t.name}'),
+          f'Image {t.pool}/{t.name} has snapshots')
+
+
+@case(NEEDS)
+def task_flatten(t):
+    p = t.image(t.name + '_p')
+    p.write(b'x', MIB)
+    p.create_snap('s')
+    p.protect_snap('s')
+    t.rbd.clone(t.io, t.name + '_p', 's', t.io, t.name)
+    task = json.loads(t.mgr('rbd task add flatten', image_spec=f'{t.pool}/{t.name}'))
+    gone(t, task)
+    image = t.open()
+    t.raises(rbd.ImageNotFound, image.parent_info)
+    t.eq(image.read(MIB, 1), b'x')
+
+
+@case(NEEDS)
+def perf_stats(t):
+    t.eq(json.loads(t.mgr('rbd perf image stats'))['stat_descriptors'],
+         ['write_ops', 'read_ops', 'write_bytes', 'read_bytes', 'write_latency', 'read_latency'])
+
+
+@case(NEEDS)
+def mirror_snapshot_schedule(t):
+    def run(verb, *words, **o):
+        return t.cli('mirror', 'snapshot', 'schedule', verb, *words, '-p', 'rbdsuite2', raw=True,
+                     **o)
+    run('add', '1d')
+    t.eq(run('ls'), 'every 1d\n')
+    run('rm', '1d')
+
+
+@case(NEEDS)
+def trash_purge_schedule(t):
+    t.own_namespace()
+    t.cli('trash', 'purge', 'schedule', 'add', '2h')
+    t.eq(t.cli('trash', 'purge', 'schedule', 'ls'), 'every 2h\n')
+    t.eq(t.json('trash', 'purge', 'schedule', 'ls'), [{'interval': '2h', 'start_time': ''}])
+    t.cli('trash', 'purge', 'schedule', 'rm', '2h')

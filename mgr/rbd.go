@@ -1,0 +1,79 @@
+package mgr
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"glue/ceph"
+	"glue/client/rados"
+	"glue/cluster/commands"
+	"glue/mgr/rbdtask"
+)
+
+// rbdHandlers are the commands of the stock module rbd_support.
+var rbdHandlers = map[string]handler{
+	"rbd task add remove":       addTask(rbdtask.Remove, "image_spec"),
+	"rbd task add trash remove": addTask(rbdtask.TrashRemove, "image_id_spec"),
+	"rbd task list":             listTasks,
+	"rbd task cancel":           cancelTask,
+}
+
+// newTasks is the queue of tasks about images. It has a connection of its own, as a manager's
+// messenger does not speak to OSDs.
+func (m *Manager) newTasks() *rbdtask.Queue {
+	return rbdtask.New(rbdtask.Options{
+		Log: m.log,
+		Connect: func(ctx context.Context) (*rados.Cluster, error) {
+			return rados.Connect(ctx, rados.Options{
+				Name: ceph.AuthName{Type: ceph.TypeMgr, ID: m.opt.Name}, Key: m.opt.Key,
+				Seeds: m.opt.MonAddrs, FSID: m.opt.FSID, Log: m.log})
+		},
+	})
+}
+
+// taskTimeout bounds a command about tasks.
+const taskTimeout = 30 * time.Second
+
+// asked is a result that is made outside the loop.
+func asked(f func(ctx context.Context) ([]byte, error)) result {
+	return result{later: func() result {
+		ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
+		defer cancel()
+		out, err := f(ctx)
+		var refused *rbdtask.Error
+		switch {
+		case errors.As(err, &refused):
+			return refuse(refused.Errno, "%s", refused.Text)
+		case err != nil:
+			errno := ceph.EIO
+			errors.As(err, &errno)
+			return refuse(errno, "%v", err)
+		}
+		if len(out) > 0 {
+			out = append(out, '\n')
+		}
+		return result{out: out}
+	}}
+}
+
+func addTask(action, argument string) handler {
+	return func(s *state, c *commands.Command) result {
+		image := c.Need(argument)
+		return asked(func(ctx context.Context) ([]byte, error) {
+			return s.tasks.Add(ctx, action, image)
+		})
+	}
+}
+
+func listTasks(s *state, c *commands.Command) result {
+	id := c.Str("task_id")
+	return asked(func(ctx context.Context) ([]byte, error) { return s.tasks.List(ctx, id) })
+}
+
+func cancelTask(s *state, c *commands.Command) result {
+	id := c.Need("task_id")
+	return asked(func(ctx context.Context) ([]byte, error) {
+		return nil, s.tasks.Cancel(ctx, id)
+	})
+}

@@ -1,0 +1,436 @@
+package rbdtask
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"glue/ceph"
+	"glue/client/rados"
+	"glue/client/rbd"
+)
+
+// Options are what a Queue needs.
+type Options struct {
+	Connect func(context.Context) (*rados.Cluster, error)
+	Log     *slog.Logger
+}
+
+const (
+	maxTasks    = 10000 // that wait; more are refused
+	keptDone    = 50    // done ones that are answered when asked for again
+	lookEvery   = 5 * time.Second
+	defaultPool = "rbd" // rbd_default_pool
+)
+
+// A Queue is the tasks of a manager.
+type Queue struct {
+	opt Options
+
+	mu       sync.Mutex
+	stop     context.CancelFunc // nil while not active
+	cluster  *rados.Cluster
+	ended    chan struct{} // closed at the end of the latest run
+	ready    chan struct{} // closed when the tasks have been read
+	wake     chan struct{}
+	tasks    map[uint64]*task
+	done     []*task
+	sequence uint64
+}
+
+// New is a queue that does nothing until Activate.
+func New(o Options) *Queue { return &Queue{opt: o, ready: make(chan struct{})} }
+
+// Activate reads the tasks of all pools and begins to carry them out.
+func (q *Queue) Activate() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stop != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	q.stop, q.tasks, q.done, q.sequence = stop, map[uint64]*task{}, nil, 0
+	ready, wake, ended, before := make(chan struct{}), make(chan struct{}, 1),
+		make(chan struct{}), q.ended
+	q.ready, q.wake, q.ended = ready, wake, ended
+	go func() {
+		defer close(ended)
+		if before != nil {
+			<-before
+		}
+		q.run(ctx, ready, wake)
+	}()
+}
+
+// Deactivate stops what is under way, without waiting for its end.
+func (q *Queue) Deactivate() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stop != nil {
+		q.stop()
+		q.stop = nil
+	}
+}
+
+// Close is Deactivate that waits.
+func (q *Queue) Close() {
+	q.Deactivate()
+	q.mu.Lock()
+	ended := q.ended
+	q.mu.Unlock()
+	if ended != nil {
+		<-ended
+	}
+}
+
+// run is the goroutine of an active queue.
+func (q *Queue) run(ctx context.Context, ready, wake chan struct{}) {
+	var c *rados.Cluster
+	for c == nil {
+		var err error
+		if c, err = q.begin(ctx); err == nil {
+			break
+		}
+		q.opt.Log.Warn("tasks about images could not be read", "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookEvery):
+		}
+	}
+	close(ready)
+	for ctx.Err() == nil {
+		for t := q.next(time.Now()); t != nil && ctx.Err() == nil; t = q.next(time.Now()) {
+			q.execute(ctx, t)
+		}
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-time.After(lookEvery):
+		}
+	}
+	if err := c.Close(); err != nil {
+		q.opt.Log.Debug("connection for tasks", "err", err)
+	}
+}
+
+// begin connects and reads the tasks of every pool that is for images.
+func (q *Queue) begin(ctx context.Context) (*rados.Cluster, error) {
+	c, err := q.opt.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := c.Map()
+	for _, id := range slices.Sorted(maps.Keys(m.Pools)) {
+		if _, ok := m.Pools[id].Applications["rbd"]; !ok {
+			continue
+		}
+		x := c.OpenPoolID(id)
+		names, err := rbd.NewStore(x).Namespaces(ctx)
+		for _, ns := range append([]string{""}, names...) {
+			if err == nil {
+				err = q.load(ctx, x.WithNamespace(ns))
+			}
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("tasks of pool %s: %w", x.PoolName(), err),
+				c.Close())
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.cluster = c
+	return c, nil
+}
+
+// load reads the tasks of one namespace. What does not decode is left alone.
+func (q *Queue) load(ctx context.Context, x *rados.IOCtx) error {
+	for pair, err := range x.Omap(ctx, object, "") {
+		if errors.Is(err, ceph.ENOENT) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r, err := parse(pair.Value)
+		if err != nil {
+			q.opt.Log.Warn("record of a task does not decode", "pool", x.PoolName(), "err", err)
+			continue
+		}
+		q.mu.Lock()
+		q.tasks[r.Sequence] = &task{record: r}
+		q.sequence = max(q.sequence, r.Sequence)
+		q.mu.Unlock()
+	}
+	return nil
+}
+
+// next is the first task that is due, which then runs.
+func (q *Queue) next(now time.Time) *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, n := range slices.Sorted(maps.Keys(q.tasks)) {
+		if t := q.tasks[n]; !t.canceled && !t.unsaved && !t.retryAt.After(now) {
+			t.running, t.progress = true, 0
+			return t
+		}
+	}
+	return nil
+}
+
+// execute carries a task out. One that fails is tried again; one whose image or pool is gone is
+// done.
+func (q *Queue) execute(ctx context.Context, t *task) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	q.mu.Lock()
+	t.cancel = cancel
+	canceled := t.canceled
+	q.mu.Unlock()
+	x, err := q.pool(ctx, t.Refs.Pool, t.Refs.Namespace)
+	if err == nil && !canceled {
+		err = q.act(ctx, x, t)
+		if err == nil || errors.Is(err, ceph.ENOENT) {
+			err = q.forget(ctx, x, t.record)
+		}
+	} else if errors.Is(err, ceph.ENOENT) {
+		err = nil // the pool is gone, and the record with it
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t.running, t.cancel = false, nil
+	if err != nil && !t.canceled {
+		t.attempts++
+		t.lastErr, t.retryAt = err.Error(), time.Now().Add(retryAfter(t.attempts))
+		q.opt.Log.Info("task about an image failed and is tried again", "task", t.ID, "err", err)
+		return
+	}
+	delete(q.tasks, t.Sequence)
+	if !t.canceled {
+		q.done = append(q.done, t)
+		q.done = q.done[max(0, len(q.done)-keptDone):]
+	}
+}
+
+// act does what the task says.
+func (q *Queue) act(ctx context.Context, x *rados.IOCtx, t *task) error {
+	progress := func(done, total uint64) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		t.progress = float64(done) / float64(max(1, total))
+	}
+	s := rbd.NewStore(x)
+	switch t.Refs.Action {
+	case Remove:
+		return s.Remove(ctx, t.Refs.Image, progress)
+	case TrashRemove:
+		return s.TrashRemove(ctx, t.Refs.ID, false, progress)
+	}
+	return fmt.Errorf("%s of images in the background is not available in this release of Glue; "+
+		"use 'rbd %[1]s'", t.Refs.Action)
+}
+
+func (q *Queue) forget(ctx context.Context, x *rados.IOCtx, r record) error {
+	err := x.OmapRm(ctx, object, r.key())
+	if errors.Is(err, ceph.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// pool opens a pool of the newest map, as one of the name may have been deleted and made anew;
+// ENOENT in the stock's words.
+func (q *Queue) pool(ctx context.Context, name, namespace string) (*rados.IOCtx, error) {
+	q.mu.Lock()
+	c := q.cluster
+	q.mu.Unlock()
+	if err := c.WaitLatestMap(ctx); err != nil {
+		return nil, fmt.Errorf("ask for the newest OSD map: %w", err)
+	}
+	x, err := c.OpenPool(ctx, name)
+	if errors.Is(err, ceph.ENOENT) {
+		return nil, &Error{ceph.ENOENT,
+			fmt.Sprintf("[errno 2] RADOS object not found (error opening pool '%s')", name)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x.WithNamespace(namespace), nil
+}
+
+// Add queues a task and returns its record as JSON; one that is queued or done already is
+// returned again. The errors are *Error where the caller is at fault.
+func (q *Queue) Add(ctx context.Context, action, image string) ([]byte, error) {
+	s, err := parseSpec(image, defaultPool)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.wait(ctx); err != nil {
+		return nil, err
+	}
+	x, err := q.pool(ctx, s.pool, s.namespace)
+	if err != nil {
+		return nil, err
+	}
+	r := record{Message: "Removing image " + s.String(),
+		Refs: refs{Action: action, Pool: s.pool, Namespace: s.namespace}}
+	var missing error
+	if action == TrashRemove {
+		r.Message += " from trash"
+		r.Refs.ID = s.image
+		_, missing = rbd.NewStore(x).TrashGet(ctx, s.image)
+		if errors.Is(missing, ceph.ENOENT) {
+			missing = &Error{ceph.ENOENT,
+				"[errno 2] RBD image not found (error retrieving image from trash)"}
+		}
+	} else {
+		r.Refs.Image = s.image
+		r.Refs.ID, missing = removable(ctx, rbd.NewStore(x), s)
+	}
+	return q.keep(ctx, x, r, missing)
+}
+
+// removable is the id of an image that can be removed.
+func removable(ctx context.Context, store *rbd.Store, s spec) (string, error) {
+	i, err := store.Open(ctx, s.image, true)
+	if errors.Is(err, ceph.ENOENT) {
+		return "", &Error{ceph.ENOENT, fmt.Sprintf(
+			"[errno 2] RBD image not found (Image %v does not exist)", s)}
+	}
+	if err != nil {
+		return "", err
+	}
+	defer i.Close(ctx)
+	if i.Info().Snapshots > 0 {
+		return i.ID(), &Error{ceph.EBUSY,
+			fmt.Sprintf("[errno 16] RBD image is busy (Image %v has snapshots)", s)}
+	}
+	return i.ID(), nil
+}
+
+// keep returns the task that is like r, or queues r unless there is a reason not to.
+func (q *Queue) keep(ctx context.Context, x *rados.IOCtx, r record, not error) ([]byte, error) {
+	t, found, err := q.enter(r, not)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(t.record)
+	if err != nil || found {
+		return text, err
+	}
+	err = x.OmapSet(ctx, object, map[string][]byte{t.key(): text})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if t.unsaved = false; err != nil {
+		delete(q.tasks, t.Sequence)
+		return nil, fmt.Errorf("keep the task: %w", err)
+	}
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	return text, nil
+}
+
+// enter finds the task that is like r, or makes one that does not run before it is saved.
+func (q *Queue) enter(r record, not error) (t *task, found bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := slices.Concat(q.done, slices.Collect(maps.Values(q.tasks)))
+	for _, t := range slices.Backward(all) { // of those that are done the latest
+		if !t.unsaved && t.Refs.same(r.Refs) {
+			return t, true, nil
+		}
+	}
+	if not != nil {
+		return nil, false, not
+	}
+	if len(q.tasks) >= maxTasks {
+		return nil, false, &Error{ceph.EAGAIN,
+			fmt.Sprintf("%d tasks wait already; try again later", maxTasks)}
+	}
+	q.sequence++
+	r.Sequence, r.ID = q.sequence, newID()
+	t = &task{record: r, unsaved: true}
+	q.tasks[r.Sequence] = t
+	return t, false, nil
+}
+
+// wait returns when the tasks have been read.
+func (q *Queue) wait(ctx context.Context) error {
+	q.mu.Lock()
+	ready := q.ready
+	q.mu.Unlock()
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return &Error{ceph.EAGAIN,
+			"the tasks have not been read from the pools yet; try again in a moment"}
+	}
+}
+
+// List prints the tasks that are not done, or one of them.
+func (q *Queue) List(ctx context.Context, id string) ([]byte, error) {
+	if err := q.wait(ctx); err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	out := []any{}
+	for _, n := range slices.Sorted(maps.Keys(q.tasks)) {
+		if t := q.tasks[n]; id == "" {
+			out = append(out, t.shown())
+		} else if t.ID == id {
+			return json.MarshalIndent(t.shown(), "", "    ")
+		}
+	}
+	if id != "" {
+		return nil, noTask(id)
+	}
+	return json.MarshalIndent(out, "", "    ")
+}
+
+func noTask(id string) error { return &Error{ceph.ENOENT, "No such task " + id} }
+
+// Cancel takes a task back; one that runs stops where it is.
+func (q *Queue) Cancel(ctx context.Context, id string) error {
+	if err := q.wait(ctx); err != nil {
+		return err
+	}
+	t := q.mark(id)
+	if t == nil {
+		return noTask(id)
+	}
+	x, err := q.pool(ctx, t.Refs.Pool, t.Refs.Namespace)
+	if err == nil {
+		err = q.forget(ctx, x, t.record)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !t.running {
+		delete(q.tasks, t.Sequence)
+	}
+	return err
+}
+
+// mark cancels the task of the id and returns it.
+func (q *Queue) mark(id string) *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, t := range q.tasks {
+		if t.ID == id {
+			if t.canceled = true; t.cancel != nil {
+				t.cancel()
+			}
+			return t
+		}
+	}
+	return nil
+}
