@@ -83,6 +83,13 @@ func (h *thrasher) say(format string, args ...any) {
 // ceph runs a command that may meet a dying monitor or manager but has to work in the end.
 func (h *thrasher) ceph(args ...string) bool {
 	r, err := h.exec("", "ceph", args...)
+	for range 30 { // a manager that has just begun does not know all OSDs yet
+		if err != nil || r.code != int(syscall.EAGAIN) {
+			break
+		}
+		time.Sleep(time.Second)
+		r, err = h.exec("", "ceph", args...)
+	}
 	if err != nil || r.code != 0 {
 		h.t.Errorf("ceph %v: %+v %v", args, r, err)
 		return false

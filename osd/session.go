@@ -35,7 +35,7 @@ func (s *session) origin() class.Entity {
 // shareMap tells the client of maps that its request shows it lacks (maybe_share_map).
 func (s *shard) shareMap(sess *session, have ceph.Epoch) {
 	newest := s.osdmap.Epoch
-	if have >= newest {
+	if sess == nil || have >= newest {
 		return
 	}
 	for {

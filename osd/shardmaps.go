@@ -166,12 +166,13 @@ type grave struct {
 // graveTime is after what time nothing reads the buffers of a request that was given up.
 const graveTime = time.Minute
 
-// bury gives requests up.
+// bury gives requests up; their clients, who may be waiting, get the map and send them again.
 func (s *shard) bury(ops []*clientOp) {
 	if len(ops) == 0 {
 		return
 	}
 	for _, op := range ops {
+		s.shareMap(op.sess, op.m.Epoch)
 		s.endOp(op)
 	}
 	s.graves = append(s.graves, grave{s.now.Add(graveTime), ops})
