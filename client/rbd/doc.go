@@ -8,6 +8,11 @@
 //
 // Invariants: nothing is written to an image with exclusive-lock while this client does not hold
 // the lock; an object is marked in the object map before it is created and unmarked only after it
-// is gone. A write that returned nil is durable. Images with a parent (clones) are refused, as are
-// operations that would need snapshots. The formats are specified by cls/rbd and librbd of Ceph.
+// is gone. A write that returned nil is durable. A snapshot is taken while no write of this client
+// is under way and the lock keeps others away, so it is one moment of the image. What a clone still
+// reads from its parent is copied before an object of it is changed, as old as the clone's oldest
+// snapshot if its snapshots are to outlive the parent (deep-flatten).
+//
+// The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling, mirroring,
+// groups, live migration, encryption.
 package rbd

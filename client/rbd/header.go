@@ -62,26 +62,43 @@ type header struct {
 	prefix     string
 	features   Features
 	flags      uint64
+	opFeatures uint64
 	snapSeq    ceph.SnapID
-	snaps      []ceph.SnapID
-	dataPool   int64 // -1: the image's own
-	parentPool int64 // -1: no parent
+	snaps      []ceph.SnapID // newest first
+	snapshots  []Snapshot    // oldest first
+	dataPool   int64         // -1: the image's own
 	created    time.Time
 	accessed   time.Time
 	modified   time.Time
+
+	parent      *parentSpec
+	headOverlap uint64      // with the parent, of the image itself; 0 once it was flattened
+	overlap     uint64      // of what is open, the image or a snapshot
+	from        *Image      // the parent, open, if there is an overlap
+	snap        ceph.SnapID // what is open, NoSnap for the image itself
 }
 
 // readHeader reads the header of an image by its id.
 func readHeader(ctx context.Context, x *rados.IOCtx, id string) (*header, error) {
-	h := &header{dataPool: -1, parentPool: -1}
+	const tries = 10
 	oid := headerPrefix + id
-	if err := h.readFixed(ctx, x, oid); err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		h := &header{dataPool: -1, snap: ceph.NoSnap}
+		if err := h.readFixed(ctx, x, oid); err != nil {
+			return nil, err
+		}
+		if err := h.readMutable(ctx, x, oid); err != nil {
+			return nil, err
+		}
+		err := h.readSnaps(ctx, x, oid)
+		if errors.Is(err, ceph.ENOENT) && try < tries {
+			continue // a snapshot was removed in between
+		}
+		if err != nil {
+			return nil, err
+		}
+		return h, h.readOptional(ctx, x, oid)
 	}
-	if err := h.readMutable(ctx, x, oid); err != nil {
-		return nil, err
-	}
-	return h, h.readOptional(ctx, x, oid)
 }
 
 func (h *header) readFixed(ctx context.Context, x *rados.IOCtx, oid string) error {
@@ -103,6 +120,10 @@ func (h *header) readMutable(ctx context.Context, x *rados.IOCtx, oid string) er
 	}))
 	flags := r.Exec("rbd", "get_flags", head())
 	snapc := r.Exec("rbd", "get_snapcontext", nil)
+	operations := r.Exec("rbd", "op_features_get", nil)
+	r.FailOK()
+	overlap := r.Exec("rbd", "parent_overlap_get", head())
+	r.FailOK()
 	if err := x.OperateRead(ctx, oid, &r); err != nil {
 		return fmt.Errorf("read image header: %w", err)
 	}
@@ -117,7 +138,22 @@ func (h *header) readMutable(ctx context.Context, x *rados.IOCtx, oid string) er
 			h.snapSeq.Denc(c)
 			denc.List(c, &h.snaps)
 		}),
+		optional(*operations, func(c *denc.Coder) { c.U64(&h.opFeatures) }),
+		optional(*overlap, func(c *denc.Coder) {
+			var n *uint64
+			if denc.OptionalFunc(c, &n, (*denc.Coder).U64); n != nil {
+				h.headOverlap, h.overlap = *n, *n
+			}
+		}),
 	)
+}
+
+// optional decodes an answer unless there is none.
+func optional(b []byte, f func(*denc.Coder)) error {
+	if len(b) == 0 {
+		return nil
+	}
+	return decode(b, f)
 }
 
 // readOptional reads what older images, or those without the feature, do not have.
@@ -147,14 +183,12 @@ func (h *header) readOptional(ctx context.Context, x *rados.IOCtx, oid string) e
 			})
 		}
 	}
-	if len(*parent) > 0 {
-		if err := decode(*parent, func(c *denc.Coder) {
-			s := c.Begin(1, 1)
-			c.I64(&h.parentPool)
-			s.End()
-		}); err != nil {
-			return fmt.Errorf("parent of the image: %w", err)
-		}
+	var spec parentSpec
+	if err := optional(*parent, spec.Denc); err != nil {
+		return fmt.Errorf("parent of the image: %w", err)
+	}
+	if len(*parent) > 0 && spec.Pool >= 0 {
+		h.parent = &spec
 	}
 	return h.readPlacement(ctx, x, oid)
 }

@@ -21,6 +21,13 @@ type Image struct {
 	lock     exclusive
 	done     chan struct{}
 
+	snapName string      // of the snapshot that is open
+	snap     ceph.SnapID // NoSnap: the image itself
+
+	// Writes hold it for reading; what none may happen next to, for writing. It is taken after
+	// the lock was entered.
+	io sync.RWMutex
+
 	mu    sync.RWMutex
 	h     *header
 	data  *rados.IOCtx // data objects, with the snapshot context
@@ -42,51 +49,100 @@ func (s *Store) OpenID(ctx context.Context, id string, readOnly bool) (*Image, e
 	return s.open(ctx, "id "+id, id, readOnly)
 }
 
-func (s *Store) open(ctx context.Context, name, id string, readOnly bool) (*Image, error) {
+// OpenSnapshot opens an image read only as it was at a snapshot.
+func (s *Store) OpenSnapshot(ctx context.Context, name, snap string) (*Image, error) {
+	id, err := s.id(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	i := newImage(s, name, id, true)
+	i.snapName = snap
+	return i, i.begin(ctx)
+}
+
+func newImage(s *Store, name, id string, readOnly bool) *Image {
 	i := &Image{store: s, x: s.x, name: name, id: id, readOnly: readOnly,
-		done: make(chan struct{})}
+		done: make(chan struct{}), snap: ceph.NoSnap}
 	i.lock.init()
+	return i
+}
+
+func (s *Store) open(ctx context.Context, name, id string, readOnly bool) (*Image, error) {
+	i := newImage(s, name, id, readOnly)
+	return i, i.begin(ctx)
+}
+
+// begin reads the header and starts to listen to the other clients.
+func (i *Image) begin(ctx context.Context) error {
 	if err := i.refresh(ctx); err != nil {
-		return nil, fmt.Errorf("open image %s: %w", name, err)
+		return fmt.Errorf("open image %s: %w", i.name, err)
 	}
 	h := i.head()
 	allowed := known
-	if readOnly {
+	if i.readOnly {
 		allowed = readable
 	}
 	switch {
 	case h.features&^allowed != 0:
-		return nil, fmt.Errorf("open image %s: its features %v are not supported: %w", name,
+		return fmt.Errorf("open image %s: its features %v are not supported: %w", i.name,
 			h.features&^allowed, ceph.EOPNOTSUPP)
-	case h.parentPool >= 0:
-		return nil, fmt.Errorf("open image %s: it is a clone; flatten it with the stock rbd "+
-			"first: %w", name, ceph.EOPNOTSUPP)
+	case h.opFeatures&^opKnown != 0 && !i.readOnly:
+		return fmt.Errorf("open image %s: it takes part in operations %#x that are not "+
+			"supported: %w", i.name, h.opFeatures&^opKnown, ceph.EOPNOTSUPP)
 	}
-	if !readOnly {
+	if !i.readOnly {
 		if err := i.register(ctx); err != nil {
-			return nil, fmt.Errorf("open image %s: %w", name, err)
+			return fmt.Errorf("open image %s: %w", i.name, err)
 		}
+		i.stale.Store(true) // a change before the registration was not heard of
 	}
-	return i, nil
+	return nil
 }
 
 // refresh reads the header again.
 func (i *Image) refresh(ctx context.Context) error {
 	i.stale.Store(false)
-	h, err := readHeader(ctx, i.x, i.id)
+	h, data, err := i.read(ctx)
 	if err != nil {
 		i.stale.Store(true)
 		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.h, i.data, i.snap = h, data, h.snap
+	return nil
+}
+
+// read reads the header, as the open snapshot sees it, and opens the parent.
+func (i *Image) read(ctx context.Context) (*header, *rados.IOCtx, error) {
+	h, err := readHeader(ctx, i.x, i.id)
+	if err != nil {
+		return nil, nil, err
 	}
 	data := i.x
 	if h.dataPool >= 0 {
 		data = i.x.Cluster().OpenPoolID(h.dataPool).WithNamespace(i.x.Namespace())
 	}
 	data = data.WithSnapContext(h.snapSeq, h.snaps)
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.h, i.data = h, data
-	return nil
+	i.mu.RLock()
+	id := i.snap
+	i.mu.RUnlock()
+	if i.snapName != "" || id != ceph.NoSnap {
+		s := h.byID(id)
+		if id == ceph.NoSnap {
+			s, err = h.find(i.name, i.snapName)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if s == nil {
+			return nil, nil, fmt.Errorf("snapshot %d of image %s was removed: %w", id, i.name,
+				ceph.ENOENT)
+		}
+		h = h.at(s)
+		data = data.WithSnap(s.ID)
+	}
+	return h, data, i.openParent(ctx, h)
 }
 
 // head is the header as last read.
@@ -156,6 +212,8 @@ type Info struct {
 	StripeCount          uint64
 	DataPool             string // empty: the image's own
 	Snapshots            int
+	Overlap              uint64 // bytes that are read from the parent; 0 without one
+	Operations           []string
 	Created, Access, Mod time.Time
 }
 
@@ -165,8 +223,14 @@ func (i *Image) Info() Info {
 	info := Info{
 		Name: i.name, ID: i.id, Size: h.size, Order: h.order, Objects: h.objects(h.size),
 		Prefix: h.prefix, Features: h.features, Flags: h.flags, StripeUnit: h.stripeUnit,
-		StripeCount: h.stripeCount, Snapshots: len(h.snaps), Created: h.created,
+		StripeCount: h.stripeCount, Overlap: h.overlap, Created: h.created,
 		Access: h.accessed, Mod: h.modified,
+	}
+	info.Operations = operationNames(h.opFeatures)
+	for _, s := range h.snapshots {
+		if s.Kind != SnapTrash {
+			info.Snapshots++
+		}
 	}
 	if h.dataPool >= 0 {
 		info.DataPool = i.x.Cluster().Map().PoolName(h.dataPool)

@@ -49,7 +49,10 @@ func (i *Image) Read(ctx context.Context, p []byte, off int64) (int, error) {
 	err = each(ctx, h.split(uint64(off), n), func(ctx context.Context, e piece) error {
 		into := p[e.at : e.at+e.len]
 		b, err := data.Read(ctx, h.objectName(e.object), e.off, e.len)
-		if err != nil && !errors.Is(err, ceph.ENOENT) {
+		if errors.Is(err, ceph.ENOENT) {
+			return h.readParent(ctx, uint64(off)+e.at, into)
+		}
+		if err != nil {
 			return fmt.Errorf("read object %d: %w", e.object, err)
 		}
 		clear(into[copy(into, b):])
@@ -69,36 +72,50 @@ func (i *Image) ReadAt(p []byte, off int64) (int, error) {
 	return i.Read(context.Background(), p, off)
 }
 
-// writable is the header for a write to [off, off+length), under the lock if the image has
-// one. Call the returned function when the write is over.
-func (i *Image) writable(
-	ctx context.Context, off int64, length uint64,
+// enter is the header, under the lock if the image has one. Call the returned function at the end.
+func (i *Image) enter(
+	ctx context.Context,
 ) (*header, *rados.IOCtx, *objectMap, func(), error) {
 	if i.readOnly {
 		return nil, nil, nil, nil, fmt.Errorf("image %s is open read only: %w", i.name, ceph.EROFS)
 	}
 	h, data, err := i.fresh(ctx)
+	if err != nil || !h.features.Has(ExclusiveLock) {
+		return h, data, nil, func() {}, err
+	}
+	m, err := i.lock.enter(ctx, i)
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	leave := func() {}
-	var m *objectMap
-	if h.features.Has(ExclusiveLock) {
-		if m, err = i.lock.enter(ctx, i); err != nil {
-			return nil, nil, nil, nil, err
-		}
-		leave = i.lock.leave
-		if h, data, err = i.fresh(ctx); err != nil {
-			leave()
-			return nil, nil, nil, nil, err
-		}
+	if h, data, err = i.fresh(ctx); err != nil {
+		i.lock.leave()
 	}
-	if off < 0 || uint64(off) > h.size || length > h.size-uint64(off) {
+	return h, data, m, i.lock.leave, err
+}
+
+// writable is enter for a write to [off, off+length).
+func (i *Image) writable(
+	ctx context.Context, off int64, length uint64,
+) (*header, *rados.IOCtx, *objectMap, func(), error) {
+	_, _, m, leave, err := i.enter(ctx)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	i.io.RLock()
+	done := func() {
+		i.io.RUnlock()
 		leave()
-		return nil, nil, nil, nil, fmt.Errorf("write of %d bytes at %d to an image of %d: %w",
-			length, off, h.size, ceph.EINVAL)
 	}
-	return h, data, m, leave, nil
+	h, data, err := i.fresh(ctx)
+	if err == nil && (off < 0 || uint64(off) > h.size || length > h.size-uint64(off)) {
+		err = fmt.Errorf("write of %d bytes at %d to an image of %d: %w", length, off, h.size,
+			ceph.EINVAL)
+	}
+	if err != nil {
+		done()
+		return nil, nil, nil, nil, err
+	}
+	return h, data, m, done, nil
 }
 
 // Write puts p at off; it must lie within the image. When it returns nil the data are durable.
@@ -112,7 +129,7 @@ func (i *Image) Write(ctx context.Context, p []byte, off int64) (int, error) {
 	}
 	defer leave()
 	err = each(ctx, h.split(uint64(off), uint64(len(p))), func(ctx context.Context, e piece) error {
-		return writeObject(ctx, h, data, m, e, p[e.at:e.at+e.len])
+		return target{h, data, m, i.id}.write(ctx, e, p[e.at:e.at+e.len])
 	})
 	if err != nil {
 		return 0, err
@@ -120,24 +137,16 @@ func (i *Image) Write(ctx context.Context, p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-func writeObject(
-	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, e piece, p []byte,
-) error {
-	op := new(rados.WriteOp)
-	if m == nil || m.get(e.object) != objectExists {
-		if m != nil {
-			if err := m.mark(ctx, e.object, objectExists, nil); err != nil {
-				return err
-			}
+func (t target) write(ctx context.Context, e piece, p []byte) error {
+	whole := e.len == t.h.objectBytes()
+	err := t.put(ctx, e.object, whole, func(op *rados.WriteOp) {
+		if whole {
+			op.WriteFull(p)
+		} else {
+			op.Write(p, e.off)
 		}
-		op.AllocHint(h.objectBytes(), h.objectBytes(), 0)
-	}
-	if e.len == h.objectBytes() {
-		op.WriteFull(p)
-	} else {
-		op.Write(p, e.off)
-	}
-	if err := data.Operate(ctx, h.objectName(e.object), op); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("write object %d: %w", e.object, err)
 	}
 	return nil
@@ -159,14 +168,35 @@ func (i *Image) Discard(ctx context.Context, off, length uint64) error {
 	}
 	defer leave()
 	return each(ctx, h.split(off, length), func(ctx context.Context, e piece) error {
-		return discardObject(ctx, h, data, m, e)
+		return target{h, data, m, i.id}.discard(ctx, e)
 	})
 }
 
-// discardObject removes, cuts or zeroes one object.
-func discardObject(
-	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, e piece,
-) error {
+// discard makes a part of an object read as zero. Where the parent would show an object must stay.
+func (t target) discard(ctx context.Context, e piece) error {
+	if len(t.h.inParent(e.object)) == 0 {
+		return t.cut(ctx, e)
+	}
+	whole := e.len == t.h.objectBytes()
+	err := t.put(ctx, e.object, whole, func(op *rados.WriteOp) {
+		switch {
+		case whole:
+			op.Create(false).Truncate(0)
+		case e.off+e.len == t.h.objectBytes():
+			op.Truncate(e.off)
+		default:
+			op.Zero(e.off, e.len)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("discard object %d: %w", e.object, err)
+	}
+	return nil
+}
+
+// cut removes, cuts or zeroes one object that the parent does not matter to.
+func (t target) cut(ctx context.Context, e piece) error {
+	h, data, m := t.h, t.data, t.m
 	if m != nil && !m.mayExist(e.object) {
 		return nil
 	}
@@ -185,6 +215,12 @@ func discardObject(
 	default:
 		op.Zero(e.off, e.len)
 	}
+	if m != nil && !whole { // no longer as the last snapshot has it
+		clean := objectClean
+		if err := m.mark(ctx, e.object, objectExists, &clean); err != nil {
+			return err
+		}
+	}
 	err := data.Operate(ctx, h.objectName(e.object), op)
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return fmt.Errorf("discard object %d: %w", e.object, err)
@@ -199,6 +235,12 @@ func discardObject(
 // An Extent is a run of an image's bytes.
 type Extent = message.Extent
 
+// A chunk is some bytes at their place in the image.
+type chunk struct {
+	off uint64
+	p   []byte
+}
+
 // Sparse returns the parts of [off, off+length) that hold data, ascending, and calls sink with
 // the bytes of each in order. What it leaves out reads as zero.
 func (i *Image) Sparse(
@@ -212,34 +254,55 @@ func (i *Image) Sparse(
 		return nil
 	}
 	pieces := h.split(off, min(length, h.size-off))
-	parts := make([]*rados.Sparse, len(pieces))
-	err = each(ctx, number(pieces), func(ctx context.Context, e piece) error {
-		index := e.at
-		e = pieces[index]
-		var r rados.ReadOp
-		parts[index] = r.SparseRead(e.off, e.len)
-		err := data.OperateRead(ctx, h.objectName(e.object), &r)
-		if err != nil && !errors.Is(err, ceph.ENOENT) {
-			return fmt.Errorf("read object %d: %w", e.object, err)
-		}
-		return nil
+	parts := make([][]chunk, len(pieces))
+	err = each(ctx, number(pieces), func(ctx context.Context, n piece) error {
+		var err error
+		parts[n.at], err = h.sparse(ctx, data, off, pieces[n.at])
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for n, e := range pieces {
-		bytes := parts[n].Data
-		for _, x := range parts[n].Extents {
-			if x.Len > uint64(len(bytes)) || x.Off < e.off || x.Off+x.Len > e.off+e.len {
-				return fmt.Errorf("sparse read of object %d: %w", e.object, ceph.EIO)
-			}
-			if err := sink(off+e.at+x.Off-e.off, bytes[:x.Len]); err != nil {
+	for _, chunks := range parts {
+		for _, c := range chunks {
+			if err := sink(c.off, c.p); err != nil {
 				return err
 			}
-			bytes = bytes[x.Len:]
 		}
 	}
 	return nil
+}
+
+// sparse reads what one piece of a range that begins at base holds.
+func (h *header) sparse(
+	ctx context.Context, data *rados.IOCtx, base uint64, e piece,
+) (out []chunk, err error) {
+	var r rados.ReadOp
+	got := r.SparseRead(e.off, e.len)
+	err = data.OperateRead(ctx, h.objectName(e.object), &r)
+	at := base + e.at
+	if errors.Is(err, ceph.ENOENT) {
+		if h.from == nil || at >= h.overlap {
+			return nil, nil
+		}
+		err = h.from.Sparse(ctx, at, min(e.len, h.overlap-at), func(off uint64, p []byte) error {
+			out = append(out, chunk{off, p})
+			return nil
+		})
+		return out, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read object %d: %w", e.object, err)
+	}
+	bytes := got.Data
+	for _, x := range got.Extents {
+		if x.Len > uint64(len(bytes)) || x.Off < e.off || x.Off+x.Len > e.off+e.len {
+			return nil, fmt.Errorf("sparse read of object %d: %w", e.object, ceph.EIO)
+		}
+		out = append(out, chunk{at + x.Off - e.off, bytes[:x.Len]})
+		bytes = bytes[x.Len:]
+	}
+	return out, nil
 }
 
 // number gives pieces whose position is their index.

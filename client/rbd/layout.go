@@ -26,9 +26,9 @@ const (
 	// DefaultFeatures are those of new images (rbd_default_features).
 	DefaultFeatures = Layering | ExclusiveLock | ObjectMap | FastDiff | DeepFlatten
 	// known are the features whose images we can open for writing.
-	known = DefaultFeatures | StripingV2 | DataPool
+	known = DefaultFeatures | StripingV2 | DataPool | Operations
 	// readable are those that do not stand in the way of reading.
-	readable = known | Journaling | Operations | NonPrimary
+	readable = known | Journaling | NonPrimary
 	// mutable can be switched on an existing image.
 	mutable = ExclusiveLock | ObjectMap | FastDiff
 )
@@ -99,6 +99,7 @@ const (
 	directoryObject = "rbd_directory"
 	infoObject      = "rbd_info"
 	trashObject     = "rbd_trash"
+	childrenObject  = "rbd_children" // of the first kind
 	idPrefix        = "rbd_id."
 	headerPrefix    = "rbd_header."
 	objectMapPrefix = "rbd_object_map."

@@ -156,6 +156,7 @@ func (i *Image) acquire(ctx context.Context) (*objectMap, string, error) {
 	if h.features.Has(ObjectMap) {
 		var err error
 		if m, err = loadObjectMap(ctx, i.x, i.id); err == nil {
+			m.invalid = h.flags&FlagObjectMapInvalid != 0
 			err = i.repairObjectMap(ctx, h, m)
 		}
 		if err != nil {

@@ -66,10 +66,17 @@ func (i *Image) RemoveMetadata(ctx context.Context, key string) error {
 
 // setFlags changes the flags in mask; the lock is held if the image has one.
 func (i *Image) setFlags(ctx context.Context, h *header, flags, mask uint64) error {
+	return i.setSnapFlags(ctx, h, ceph.NoSnap, flags, mask)
+}
+
+// setSnapFlags is setFlags for a snapshot, or the image itself.
+func (i *Image) setSnapFlags(
+	ctx context.Context, h *header, id ceph.SnapID, flags, mask uint64,
+) error {
 	op := i.guard(h).Exec("rbd", "set_flags", encode(func(c *denc.Coder) {
 		c.U64(&flags)
 		c.U64(&mask)
-		c.U64Const(uint64(ceph.NoSnap))
+		id.Denc(c)
 	}))
 	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
 		return fmt.Errorf("set the flags of image %s: %w", i.name, err)
@@ -120,10 +127,10 @@ func (i *Image) EnableFeatures(ctx context.Context, f Features, p Progress) erro
 		}
 	}
 	if f&(ObjectMap|FastDiff) != 0 {
-		var none header
-		const invalid = FlagObjectMapInvalid | FlagFastDiffInvalid
-		if err := i.setFlags(ctx, &none, invalid, invalid); err != nil {
-			return err
+		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.snaps...) {
+			if err := i.invalidate(ctx, new(header), id); err != nil {
+				return err
+			}
 		}
 	}
 	if err := i.setFeatures(ctx, f, f); err != nil {
@@ -177,9 +184,11 @@ func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
 		return err
 	}
 	if f.Has(ObjectMap) {
-		err := i.x.Remove(ctx, objectMapPrefix+i.id)
-		if err != nil && !errors.Is(err, ceph.ENOENT) {
-			return fmt.Errorf("remove the object map of image %s: %w", i.name, err)
+		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.snaps...) {
+			err := i.x.Remove(ctx, snapMap(i.id, id))
+			if err != nil && !errors.Is(err, ceph.ENOENT) {
+				return fmt.Errorf("remove the object map of image %s: %w", i.name, err)
+			}
 		}
 	}
 	return nil

@@ -89,6 +89,7 @@ type objectMap struct {
 
 	mu      sync.Mutex
 	vector  bitVector
+	invalid bool                     // the header says not to trust it
 	changes map[uint64]chan struct{} // objects whose change is being stored
 }
 
@@ -141,10 +142,13 @@ func (m *objectMap) unlock(ctx context.Context) error {
 	return err
 }
 
-// get is an object's state.
+// get is an object's state; pending, which says nothing, if the map is not to be trusted.
 func (m *objectMap) get(object uint64) uint8 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.invalid {
+		return objectPending
+	}
 	return m.vector.get(object)
 }
 
@@ -194,12 +198,7 @@ func (m *objectMap) update(
 	ctx context.Context, start, end uint64, state uint8, from *uint8,
 ) error {
 	op := new(rados.WriteOp).AssertLocked(lockName, rados.LockExclusive, "", "").
-		Exec("rbd", "object_map_update", encode(func(c *denc.Coder) {
-			c.U64(&start)
-			c.U64(&end)
-			c.U8(&state)
-			denc.OptionalFunc(c, &from, (*denc.Coder).U8)
-		}))
+		Exec("rbd", "object_map_update", updateArg(start, end, state, from))
 	if err := m.x.Operate(ctx, m.oid, op); err != nil {
 		return fmt.Errorf("update the object map: %w", err)
 	}
@@ -219,11 +218,118 @@ func (m *objectMap) resize(ctx context.Context, objects uint64) error {
 	return nil
 }
 
-// readObjectMap reads an image's object map without a lock: a picture of the moment.
-func readObjectMap(ctx context.Context, x *rados.IOCtx, id string) (*bitVector, error) {
+// updateArg is the input of object_map_update.
+func updateArg(start, end uint64, state uint8, from *uint8) []byte {
+	return encode(func(c *denc.Coder) {
+		c.U64(&start)
+		c.U64(&end)
+		c.U8(&state)
+		denc.OptionalFunc(c, &from, (*denc.Coder).U8)
+	})
+}
+
+// readObjectMap reads an image's object map, or that of a snapshot, without a lock: a picture of
+// the moment.
+func readObjectMap(
+	ctx context.Context, x *rados.IOCtx, id string, snap ceph.SnapID,
+) (*bitVector, error) {
 	var v bitVector
-	if err := call(ctx, x, objectMapPrefix+id, "object_map_load", nil, v.Denc); err != nil {
+	if err := call(ctx, x, snapMap(id, snap), "object_map_load", nil, v.Denc); err != nil {
 		return nil, fmt.Errorf("read the object map: %w", err)
 	}
 	return &v, nil
+}
+
+// snapMap is the object of a snapshot's object map, or of the image's own.
+func snapMap(id string, snap ceph.SnapID) string {
+	if snap == ceph.NoSnap {
+		return objectMapPrefix + id
+	}
+	return fmt.Sprintf("%s%s.%016x", objectMapPrefix, id, uint64(snap))
+}
+
+// save replaces the whole map.
+func (m *objectMap) save(ctx context.Context, v *bitVector) error {
+	op := new(rados.WriteOp).AssertLocked(lockName, rados.LockExclusive, "", "").
+		Exec("rbd", "object_map_save", denc.Marshal(v, ceph.FeaturesAll))
+	if err := m.x.Operate(ctx, m.oid, op); err != nil {
+		return fmt.Errorf("save the object map: %w", err)
+	}
+	m.mu.Lock()
+	m.vector = bitVector{n: v.n, bits: append([]byte(nil), v.bits...)}
+	m.mu.Unlock()
+	return nil
+}
+
+// snapAdd keeps the map as that of a new snapshot and, with fast-diff, notes that nothing was
+// changed since.
+func (m *objectMap) snapAdd(
+	ctx context.Context, id string, snap ceph.SnapID, fastDiff bool,
+) error {
+	raw, err := m.x.Exec(ctx, m.oid, "rbd", "object_map_load", nil)
+	if err != nil {
+		return fmt.Errorf("read the object map: %w", err)
+	}
+	if err := change(ctx, m.x, snapMap(id, snap), "object_map_save", raw); err != nil {
+		return fmt.Errorf("make the object map of the snapshot: %w", err)
+	}
+	if !fastDiff {
+		return nil
+	}
+	op := new(rados.WriteOp).AssertLocked(lockName, rados.LockExclusive, "", "").
+		Exec("rbd", "object_map_snap_add", nil)
+	if err := m.x.Operate(ctx, m.oid, op); err != nil {
+		return fmt.Errorf("update the object map: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for n := range m.vector.n {
+		if m.vector.get(n) == objectExists {
+			m.vector.set(n, objectClean)
+		}
+	}
+	return nil
+}
+
+// snapRemove removes a snapshot's map. With fast-diff what it says was changed goes to the map of
+// the next snapshot, or the image.
+func (m *objectMap) snapRemove(
+	ctx context.Context, id string, snap, next ceph.SnapID, fastDiff bool,
+) error {
+	oid := snapMap(id, snap)
+	raw, err := m.x.Exec(ctx, oid, "rbd", "object_map_load", nil)
+	if errors.Is(err, ceph.ENOENT) {
+		return nil
+	}
+	if err == nil && fastDiff {
+		err = m.mergeInto(ctx, snapMap(id, next), raw)
+	}
+	return errors.Join(err, m.x.Remove(ctx, oid))
+}
+
+// mergeInto carries the changes that the map of a removed snapshot tells of on to another map.
+func (m *objectMap) mergeInto(ctx context.Context, oid string, raw []byte) error {
+	op := new(rados.WriteOp)
+	if oid == m.oid {
+		op.AssertLocked(lockName, rados.LockExclusive, "", "")
+	}
+	op.Exec("rbd", "object_map_snap_remove", raw)
+	if err := m.x.Operate(ctx, oid, op); err != nil {
+		return fmt.Errorf("update the object map: %w", err)
+	}
+	if oid != m.oid {
+		return nil
+	}
+	var old bitVector
+	if err := denc.Unmarshal(raw, &old, ceph.FeaturesAll); err != nil {
+		return fmt.Errorf("object map of the snapshot: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for n := range m.vector.n {
+		if m.vector.get(n) == objectClean && (n >= old.n || old.get(n) == objectExists) {
+			m.vector.set(n, objectExists)
+		}
+	}
+	return nil
 }

@@ -42,21 +42,24 @@ func (i *Image) guard(h *header) *rados.WriteOp {
 
 // Resize sets the image's size. To cut data off, shrink must be true.
 func (i *Image) Resize(ctx context.Context, size uint64, shrink bool, p Progress) error {
-	_, _, m, leave, err := i.writable(ctx, 0, 0)
+	h, data, m, done, err := i.alone(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	h, data, err := i.fresh(ctx)
-	if err != nil {
-		return err
-	}
+	defer done()
 	if size < h.size && !shrink {
 		return fmt.Errorf("shrinking image %s from %d to %d bytes would cut data off: %w",
 			i.name, h.size, size, ceph.EINVAL)
 	}
+	return i.resize(ctx, h, data, m, size, p)
+}
+
+// resize sets the size; no write happens next to it.
+func (i *Image) resize(
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, size uint64, p Progress,
+) error {
 	if size < h.size {
-		if err := trim(ctx, h, data, m, size, p); err != nil {
+		if err := (target{h, data, m, i.id}).trim(ctx, size, p); err != nil {
 			return err
 		}
 	}
@@ -74,22 +77,22 @@ func (i *Image) Resize(ctx context.Context, size uint64, shrink bool, p Progress
 			return err
 		}
 	}
-	if err := i.refresh(ctx); err != nil {
-		return err
-	}
-	notifyHeader(ctx, i.x, i.id)
-	return nil
+	return i.reread(ctx)
 }
 
-// trim removes what lies beyond size.
-func trim(
-	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, size uint64, p Progress,
-) error {
-	pieces := h.beyond(size)
+// trim removes what lies beyond size. Snapshots that will have to live without the parent one day
+// get their copy of what goes.
+func (t target) trim(ctx context.Context, size uint64, p Progress) error {
+	pieces := t.h.beyond(size)
 	s := steps{f: p, total: uint64(len(pieces))}
 	return each(ctx, pieces, func(ctx context.Context, e piece) error {
 		defer s.add(1)
-		return discardObject(ctx, h, data, m, e)
+		if t.deep() {
+			if err := t.fill(ctx, e.object); err != nil {
+				return err
+			}
+		}
+		return t.cut(ctx, e)
 	})
 }
 
@@ -154,7 +157,10 @@ func (s *Store) removeID(ctx context.Context, name, id string, p Progress) error
 		return err
 	}
 	if h.size > 0 {
-		err = trim(ctx, h, data, m, 0, p)
+		err = target{h, data, m, id}.trim(ctx, 0, p)
+	}
+	if err == nil && h.headOverlap > 0 {
+		err = i.detachChild(ctx, h)
 	}
 	leave()
 	if err != nil {

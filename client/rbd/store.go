@@ -77,6 +77,7 @@ type CreateOptions struct {
 	StripeUnit  uint64
 	StripeCount uint64
 	DataPool    string // pool of the data objects, the image's own if empty
+	CloneFormat int    // of Clone: 1 or 2
 }
 
 // defaults are what the cluster's configuration says about new images.
@@ -125,6 +126,9 @@ func (o *CreateOptions) complete() error {
 	if o.DataPool != "" {
 		o.Features |= DataPool
 	}
+	if o.Features.Has(Operations) {
+		return fmt.Errorf("feature operations comes and goes on its own: %w", ceph.EINVAL)
+	}
 	if err := o.Features.check(); err != nil {
 		return fmt.Errorf("%w: %w", err, ceph.EINVAL)
 	}
@@ -139,35 +143,41 @@ func (s *Store) newID() string {
 
 // Create makes an image; EEXIST if the name is taken.
 func (s *Store) Create(ctx context.Context, name string, o CreateOptions) error {
+	_, err := s.create(ctx, name, o)
+	return err
+}
+
+// create makes an image and returns its id.
+func (s *Store) create(ctx context.Context, name string, o CreateOptions) (string, error) {
 	if err := checkName(name); err != nil {
-		return err
+		return "", err
 	}
 	if err := s.defaults(&o); err != nil {
-		return fmt.Errorf("create image %s: %w", name, err)
+		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	if err := o.complete(); err != nil {
-		return fmt.Errorf("create image %s: %w", name, err)
+		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	dataPool := int64(-1)
 	if o.DataPool != "" {
 		id, err := s.x.Cluster().PoolID(ctx, o.DataPool)
 		if err != nil {
-			return fmt.Errorf("data pool: %w", err)
+			return "", fmt.Errorf("data pool: %w", err)
 		}
 		dataPool = id
 	}
 	if err := s.validatePool(ctx); err != nil {
-		return err
+		return "", err
 	}
 	id := s.newID()
 	if err := s.addName(ctx, name, id); err != nil {
-		return fmt.Errorf("create image %s: %w", name, err)
+		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	if err := s.createHeader(ctx, id, dataPool, o); err != nil {
 		s.dropName(ctx, name, id)
-		return fmt.Errorf("create image %s: %w", name, err)
+		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
-	return nil
+	return id, nil
 }
 
 func checkName(name string) error {

@@ -19,6 +19,9 @@ import (
 type rbdRun struct {
 	clientRun
 	long, noProgress, shrink, force, sparse, whole bool
+	fromSnap                                       string
+	all                                            bool
+	cloneFormat                                    int
 
 	size, objectSize, stripeUnit string
 	stripeCount                  uint64
@@ -37,10 +40,10 @@ func rbdCommand() *cobra.Command {
 	f := cmd.PersistentFlags()
 	f.StringVar(&r.namespace, "namespace", "", "namespace of the image")
 	f.BoolVar(&r.noProgress, "no-progress", false, "show no progress bar")
-	for _, v := range r.verbs() {
+	for _, v := range append(r.verbs(), r.cloneVerbs()...) {
 		cmd.AddCommand(r.command(v))
 	}
-	for _, g := range r.groups() {
+	for _, g := range append(r.groups(), r.snapGroup()) {
 		sub := group(g.use, g.short)
 		for _, v := range g.verbs {
 			sub.AddCommand(r.command(v))
@@ -130,7 +133,7 @@ func (r *rbdRun) spec(ctx context.Context, spec string) (*rbd.Store, string, err
 	case len(parts) > 3 || name == "":
 		return nil, "", fmt.Errorf("%q is not an image of the form [POOL/[NAMESPACE/]]IMAGE", spec)
 	case strings.Contains(name, "@"):
-		return nil, "", fmt.Errorf("%q names a snapshot; snapshots are not supported yet", spec)
+		return nil, "", fmt.Errorf("%q names a snapshot; this command wants an image", spec)
 	}
 	if len(parts) > 1 {
 		r.pool = parts[0]
@@ -144,11 +147,20 @@ func (r *rbdRun) spec(ctx context.Context, spec string) (*rbd.Store, string, err
 
 // open opens an image by its spec.
 func (r *rbdRun) open(ctx context.Context, spec string, readOnly bool) (*rbd.Image, error) {
+	snap := ""
+	if readOnly { // a snapshot can be read
+		spec, snap, _ = strings.Cut(spec, "@")
+	}
 	s, name, err := r.spec(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	i, err := s.Open(ctx, name, readOnly)
+	var i *rbd.Image
+	if snap != "" {
+		i, err = s.OpenSnapshot(ctx, name, snap)
+	} else {
+		i, err = s.Open(ctx, name, readOnly)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("error opening %w", err)
 	}
@@ -329,11 +341,14 @@ type imageInfo struct {
 	Features    []string `json:"features"`
 	OpFeatures  []string `json:"op_features"`
 	Flags       []string `json:"flags"`
+	Protected   string   `json:"protected,omitempty"`
 	Created     string   `json:"create_timestamp"`
 	Accessed    string   `json:"access_timestamp"`
 	Modified    string   `json:"modify_timestamp"`
 	StripeUnit  uint64   `json:"stripe_unit,omitempty"`
 	StripeCount uint64   `json:"stripe_count,omitempty"`
+
+	Parent *parentJSON `json:"parent,omitempty"`
 }
 
 func describe(i *rbd.Image) imageInfo {
@@ -342,7 +357,7 @@ func describe(i *rbd.Image) imageInfo {
 		Name: info.Name, ID: info.ID, Size: info.Size, Objects: info.Objects, Order: info.Order,
 		ObjectSize: 1 << info.Order, DataPool: info.DataPool, Snapshots: info.Snapshots,
 		Prefix: info.Prefix, Format: 2, Features: info.Features.Names(),
-		OpFeatures: []string{}, Flags: []string{},
+		OpFeatures: info.Operations, Flags: []string{},
 		Created:  info.Created.Local().Format(time.ANSIC),
 		Accessed: info.Access.Local().Format(time.ANSIC),
 		Modified: info.Mod.Local().Format(time.ANSIC),
@@ -365,6 +380,16 @@ func (r *rbdRun) info(ctx context.Context, args []string) error {
 		return err
 	}
 	d := describe(i)
+	if d.Parent, err = parentOf(ctx, i); err != nil {
+		return err
+	}
+	if _, snap, ok := strings.Cut(args[0], "@"); ok {
+		s, err := i.Snapshot(ctx, snap)
+		if err != nil {
+			return err
+		}
+		d.Protected = boolWord(s.Protected)
+	}
 	if r.json() {
 		return r.printJSON(d)
 	}
@@ -376,13 +401,19 @@ func (r *rbdRun) info(ctx context.Context, args []string) error {
 		p("\tdata_pool: %s\n", d.DataPool)
 	}
 	p("\tblock_name_prefix: %s\n\tformat: 2\n", d.Prefix)
-	p("\tfeatures: %s\n\top_features: \n\tflags: %s\n", strings.Join(d.Features, ", "),
-		strings.Join(d.Flags, ", "))
+	p("\tfeatures: %s\n\top_features: %s\n\tflags: %s\n", strings.Join(d.Features, ", "),
+		strings.Join(d.OpFeatures, ", "), strings.Join(d.Flags, ", "))
+	if d.Protected != "" {
+		p("\tprotected: %s\n", d.Protected)
+	}
 	p("\tcreate_timestamp: %s\n\taccess_timestamp: %s\n\tmodify_timestamp: %s\n", d.Created,
 		d.Accessed, d.Modified)
 	if d.StripeUnit != 0 {
 		p("\tstripe unit: %s\n\tstripe count: %d\n", bytesText(int64(d.StripeUnit)),
 			d.StripeCount)
+	}
+	if d.Parent != nil {
+		p("\tparent: %s\n\toverlap: %s\n", d.Parent, bytesText(int64(d.Parent.Overlap)))
 	}
 	return nil
 }

@@ -298,7 +298,9 @@ func (r *rbdRun) du(ctx context.Context, args []string) error {
 }
 
 func (r *rbdRun) diffFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&r.whole, "whole-object", false, "list whole objects")
+	f := cmd.Flags()
+	f.BoolVar(&r.whole, "whole-object", false, "list whole objects")
+	f.StringVar(&r.fromSnap, "from-snap", "", "list what changed since this snapshot")
 }
 
 // A diffExtent is one extent of the JSON of diff.
@@ -313,13 +315,17 @@ func (r *rbdRun) diff(ctx context.Context, args []string) error {
 		out := []diffExtent{}
 		table := texttable.New(texttable.Column{Heading: "Offset"},
 			texttable.Column{Heading: "Length"}, texttable.Column{Heading: "Type"})
-		err := i.Diff(ctx, r.whole, func(e rbd.Extent) error {
-			out = append(out, diffExtent{e.Off, e.Len, "true"})
-			table.Row(e.Off, e.Len, "data")
-			return nil
-		})
-		if err != nil {
-			return err
+		o := rbd.DiffOptions{From: r.fromSnap, Whole: r.whole}
+		for e, err := range i.DiffIterate(ctx, o) {
+			if err != nil {
+				return err
+			}
+			kind := "zero"
+			if e.Exists {
+				kind = "data"
+			}
+			out = append(out, diffExtent{e.Off, e.Len, boolWord(e.Exists)})
+			table.Row(e.Off, e.Len, kind)
 		}
 		if r.json() {
 			return r.printJSON(out)

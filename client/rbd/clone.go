@@ -1,0 +1,405 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/cluster/osdmap"
+)
+
+// A parentSpec names the snapshot that an image was cloned from (ParentImageSpec).
+type parentSpec struct {
+	Pool      int64
+	Namespace string
+	Image     string // id
+	Snap      ceph.SnapID
+}
+
+// Denc is version 1.
+func (p *parentSpec) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	c.I64(&p.Pool)
+	c.Str(&p.Namespace)
+	c.Str(&p.Image)
+	p.Snap.Denc(c)
+	s.End()
+}
+
+// A childSpec names a clone (ChildImageSpec).
+type childSpec struct {
+	Pool      int64
+	Image     string // id
+	Namespace string
+}
+
+// Denc is version 2.
+func (h *childSpec) Denc(c *denc.Coder) {
+	s := c.Begin(2, 1)
+	c.I64(&h.Pool)
+	c.Str(&h.Image)
+	if s.V >= 2 {
+		c.Str(&h.Namespace)
+	}
+	s.End()
+}
+
+// parentStore is the pool and namespace of the parent.
+func (i *Image) parentStore(p *parentSpec) *Store {
+	return NewStore(i.x.Cluster().OpenPoolID(p.Pool).WithNamespace(p.Namespace))
+}
+
+// openParent opens the parent of what a header describes, unless it has none or it is open.
+func (i *Image) openParent(ctx context.Context, h *header) error {
+	if h.parent == nil || h.overlap == 0 {
+		return nil
+	}
+	if old := i.head(); old != nil && old.from != nil && *old.parent == *h.parent {
+		h.from = old.from
+		return nil
+	}
+	parent := newImage(i.parentStore(h.parent), "id "+h.parent.Image, h.parent.Image, true)
+	parent.snap = h.parent.Snap
+	if err := parent.refresh(ctx); err != nil {
+		return fmt.Errorf("open the parent of image %s: %w", i.name, err)
+	}
+	h.from = parent
+	return nil
+}
+
+// A Parent says what an image is a clone of.
+type Parent struct {
+	Pool, Namespace string
+	Image, ImageID  string
+	Snapshot        string
+	Trashed         bool   // the parent image is in the trash
+	Overlap         uint64 // bytes that are read from it where the image has nothing
+}
+
+// Parent is what the image, or the open snapshot, is a clone of; nil if it is none.
+func (i *Image) Parent(ctx context.Context) (*Parent, error) {
+	h, _, err := i.fresh(ctx)
+	if err != nil || h.from == nil {
+		return nil, err
+	}
+	s := i.parentStore(h.parent)
+	p := &Parent{Pool: s.x.PoolName(), Namespace: h.parent.Namespace, ImageID: h.parent.Image,
+		Overlap: h.overlap}
+	if snap := h.from.head().byID(h.parent.Snap); snap != nil {
+		if p.Snapshot = snap.Name; snap.Kind == SnapTrash {
+			p.Snapshot = snap.original
+		}
+	}
+	p.Image, p.Trashed, err = s.nameOf(ctx, h.parent.Image)
+	return p, err
+}
+
+// nameOf finds the name of an image by its id, in the trash too.
+func (s *Store) nameOf(ctx context.Context, id string) (name string, trashed bool, err error) {
+	err = call(ctx, s.x, directoryObject, "dir_get_name", strArg(id),
+		func(c *denc.Coder) { c.Str(&name) })
+	if !errors.Is(err, ceph.ENOENT) {
+		return name, false, err
+	}
+	e, err := s.TrashGet(ctx, id)
+	return e.Name, true, err
+}
+
+// A Child is a clone of a snapshot.
+type Child struct {
+	Pool, Namespace, Image, ImageID string
+	Trashed                         bool
+}
+
+// Children lists the clones of a snapshot.
+func (i *Image) Children(ctx context.Context, name string) ([]Child, error) {
+	s, err := i.Snapshot(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	list, err := i.oldChildren(ctx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	var more []childSpec
+	err = call(ctx, i.x, headerPrefix+i.id, "children_list", u64Arg(uint64(s.ID)),
+		func(c *denc.Coder) { denc.List(c, &more) })
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return nil, fmt.Errorf("clones of snapshot %s of image %s: %w", name, i.name, err)
+	}
+	var out []Child
+	for _, h := range append(list, more...) {
+		x := i.x.Cluster().OpenPoolID(h.Pool).WithNamespace(h.Namespace)
+		c := Child{Pool: x.PoolName(), Namespace: h.Namespace, ImageID: h.Image}
+		c.Image, c.Trashed, err = NewStore(x).nameOf(ctx, h.Image)
+		if err != nil && !errors.Is(err, ceph.ENOENT) {
+			return nil, fmt.Errorf("clone id %s: %w", h.Image, err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// oldArg is the key of a snapshot in the list of clones of the first kind.
+func oldArg(p *parentSpec, child ...string) []byte {
+	return encode(func(c *denc.Coder) {
+		c.I64(&p.Pool)
+		c.Str(&p.Image)
+		p.Snap.Denc(c)
+		for n := range child {
+			c.Str(&child[n])
+		}
+	})
+}
+
+// oldChildren lists the clones of the first kind, which are in lists of all pools.
+func (i *Image) oldChildren(ctx context.Context, id ceph.SnapID) ([]childSpec, error) {
+	spec := parentSpec{Pool: i.x.PoolID(), Image: i.id, Snap: id}
+	var out []childSpec
+	for _, p := range i.x.Cluster().Pools() {
+		var ids map[string]struct{}
+		err := call(ctx, i.x.Cluster().OpenPoolID(p.ID), childrenObject, "get_children",
+			oldArg(&spec), func(c *denc.Coder) { denc.SetFunc(c, &ids, (*denc.Coder).Str) })
+		if err != nil && !errors.Is(err, ceph.ENOENT) && !errors.Is(err, ceph.EOPNOTSUPP) {
+			return nil, fmt.Errorf("look for clones in pool %s: %w", p.Name, err)
+		}
+		for child := range ids {
+			out = append(out, childSpec{Pool: p.ID, Image: child})
+		}
+	}
+	return out, nil
+}
+
+// Clone makes an image that begins as a snapshot of another and shares its data until they are
+// changed. Zero fields of o are as the parent's. CloneFormat 1 needs a protected snapshot (EINVAL
+// without); 0 is what the cluster's oldest allowed clients understand (rbd_default_clone_format).
+func (s *Store) Clone(
+	ctx context.Context, parent *Image, snap, name string, o CreateOptions,
+) error {
+	h, _, err := parent.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	from, err := h.find(parent.name, snap)
+	if err != nil {
+		return err
+	}
+	format, err := s.cloneFormat(o.CloneFormat)
+	switch {
+	case err != nil:
+		return err
+	case !h.features.Has(Layering):
+		return fmt.Errorf("image %s does not have feature layering: %w", parent.name, ceph.ENOSYS)
+	case format == 1 && !from.Protected:
+		return fmt.Errorf("snapshot %s of image %s must be protected first (or use clones of "+
+			"format 2): %w", snap, parent.name, ceph.EINVAL)
+	}
+	o.Size = from.Size
+	if o.Order == 0 {
+		o.Order = h.order
+	}
+	if o.Features == 0 && !o.NoFeatures {
+		o.Features, o.NoFeatures = h.features&DefaultFeatures, true
+	}
+	if !o.Features.Has(Layering) {
+		return fmt.Errorf("a clone needs feature layering: %w", ceph.EINVAL)
+	}
+	id, err := s.create(ctx, name, o)
+	if err != nil {
+		return err
+	}
+	spec := parentSpec{Pool: parent.x.PoolID(), Namespace: parent.x.Namespace(),
+		Image: parent.id, Snap: from.ID}
+	if err := s.attach(ctx, parent, id, spec, from.Size, format); err != nil {
+		return errors.Join(fmt.Errorf("clone snapshot %s of image %s: %w", snap, parent.name, err),
+			s.Remove(context.WithoutCancel(ctx), name, nil))
+	}
+	return s.copyMetadata(ctx, parent, id)
+}
+
+// mimic is the first release whose clients know clones of format 2.
+const mimic osdmap.Release = 13
+
+// cloneFormat settles which kind of clone to make.
+func (s *Store) cloneFormat(wanted int) (int, error) {
+	if wanted == 0 {
+		switch option := s.x.Cluster().Option("rbd_default_clone_format"); option {
+		case "1", "2":
+			wanted = int(option[0] - '0')
+		case "", "auto":
+			wanted = 1
+			if s.x.Cluster().Map().RequireMinCompatClient >= mimic {
+				wanted = 2
+			}
+		default:
+			return 0, fmt.Errorf("rbd_default_clone_format is %q: it has to be 1, 2 or auto: %w",
+				option, ceph.EINVAL)
+		}
+	}
+	if wanted != 1 && wanted != 2 {
+		return 0, fmt.Errorf("clones have format 1 or 2, not %d: %w", wanted, ceph.EINVAL)
+	}
+	return wanted, nil
+}
+
+// attach links a new image and its parent to each other.
+func (s *Store) attach(
+	ctx context.Context, parent *Image, id string, spec parentSpec, size uint64, format int,
+) error {
+	if size > 0 {
+		err := change(ctx, s.x, headerPrefix+id, "parent_attach", encode(func(c *denc.Coder) {
+			reattach := false
+			spec.Denc(c)
+			c.U64(&size)
+			c.Bool(&reattach)
+		}))
+		if err != nil {
+			return fmt.Errorf("link to the parent: %w", err)
+		}
+	}
+	if format == 1 {
+		if err := change(ctx, s.x, childrenObject, "add_child", oldArg(&spec, id)); err != nil {
+			return fmt.Errorf("list the clone: %w", err)
+		}
+		// It may have been unprotected since, by who did not see the clone in the list yet.
+		if err := parent.refresh(ctx); err != nil {
+			return err
+		}
+		if now := parent.head().byID(spec.Snap); now == nil || !now.Protected {
+			return fmt.Errorf("the snapshot was unprotected meanwhile: %w", ceph.EINVAL)
+		}
+		return nil
+	}
+	err := change(ctx, s.x, headerPrefix+id, "op_features_set", encode(func(c *denc.Coder) {
+		c.U64Const(opCloneChild)
+		c.U64Const(opCloneChild)
+	}))
+	if err != nil {
+		return fmt.Errorf("mark the clone: %w", err)
+	}
+	child := childSpec{Pool: s.x.PoolID(), Image: id, Namespace: s.x.Namespace()}
+	err = change(ctx, parent.x, headerPrefix+parent.id, "child_attach",
+		encode(func(c *denc.Coder) {
+			spec.Snap.Denc(c)
+			child.Denc(c)
+		}))
+	if err != nil {
+		return fmt.Errorf("list the clone with its parent: %w", err)
+	}
+	parent.stale.Store(true)
+	notifyHeader(ctx, parent.x, parent.id)
+	return nil
+}
+
+func (s *Store) copyMetadata(ctx context.Context, from *Image, id string) error {
+	meta, err := from.Metadata(ctx)
+	if err != nil || len(meta) == 0 {
+		return err
+	}
+	return change(ctx, s.x, headerPrefix+id, "metadata_set", encode(func(c *denc.Coder) {
+		denc.MapFunc(c, &meta, (*denc.Coder).Str, (*denc.Coder).Blob)
+	}))
+}
+
+// detachChild takes the image out of its parent's list of clones, and removes the parent's snapshot
+// if it waited in the trash for its last clone to go.
+func (i *Image) detachChild(ctx context.Context, h *header) error {
+	spec := h.parent
+	if h.opFeatures&opCloneChild == 0 {
+		err := change(ctx, i.x, childrenObject, "remove_child", oldArg(spec, i.id))
+		if err != nil && !errors.Is(err, ceph.ENOENT) {
+			return fmt.Errorf("take image %s off the list of clones: %w", i.name, err)
+		}
+		return nil
+	}
+	child := childSpec{Pool: i.x.PoolID(), Image: i.id, Namespace: i.x.Namespace()}
+	s := i.parentStore(spec)
+	err := change(ctx, s.x, headerPrefix+spec.Image, "child_detach",
+		encode(func(c *denc.Coder) {
+			spec.Snap.Denc(c)
+			child.Denc(c)
+		}))
+	if errors.Is(err, ceph.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("take image %s off its parent's list of clones: %w", i.name, err)
+	}
+	notifyHeader(ctx, s.x, spec.Image)
+	parent, err := s.OpenID(ctx, spec.Image, false)
+	if err != nil {
+		return err
+	}
+	err = parent.purgeTrashed(ctx, spec.Snap)
+	return errors.Join(err, parent.Close(ctx))
+}
+
+// purgeTrashed removes a snapshot that is in the trash and has no clones.
+func (i *Image) purgeTrashed(ctx context.Context, id ceph.SnapID) error {
+	if s := i.head().byID(id); s == nil || s.Kind != SnapTrash || s.Children > 0 {
+		return nil
+	}
+	h, data, m, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s := h.byID(id)
+	if s == nil || s.Kind != SnapTrash || s.Children > 0 {
+		return nil
+	}
+	return errors.Join(i.dropSnap(ctx, h, data, m, s), i.reread(ctx))
+}
+
+// Flatten copies from the parent what the image still reads there and cuts the link. With feature
+// deep-flatten the image's snapshots become free of the parent too.
+func (i *Image) Flatten(ctx context.Context, p Progress) error {
+	h, data, m, leave, err := i.writable(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	if h.from == nil {
+		leave()
+		return fmt.Errorf("image %s has no parent: %w", i.name, ceph.EINVAL)
+	}
+	t := target{h: h, data: data, m: m, id: i.id}
+	pieces := numbered(h.objects(min(h.size, h.overlap)))
+	s := steps{f: p, total: uint64(len(pieces))}
+	err = each(ctx, pieces, func(ctx context.Context, e piece) error {
+		defer s.add(1)
+		return t.fill(ctx, e.object)
+	})
+	leave()
+	if err != nil {
+		return fmt.Errorf("flatten image %s: %w", i.name, err)
+	}
+	return i.detachParent(ctx)
+}
+
+// detachParent cuts the link to the parent after all was copied.
+func (i *Image) detachParent(ctx context.Context) error {
+	h, _, _, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if h.headOverlap == 0 {
+		return nil
+	}
+	shared := false // by snapshots that go on to read from the parent
+	for _, s := range h.snapshots {
+		shared = shared || s.overlap != nil && !h.features.Has(DeepFlatten)
+	}
+	if !shared {
+		if err := i.detachChild(ctx, h); err != nil {
+			return err
+		}
+	}
+	op := i.guard(h).Exec("rbd", "parent_detach", nil)
+	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
+		return fmt.Errorf("cut image %s off its parent: %w", i.name, err)
+	}
+	return i.reread(ctx)
+}

@@ -1,0 +1,219 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/client/rados"
+	"glue/wire/message"
+)
+
+// A span is a run of an object's bytes and where it is in the image.
+type span struct{ off, at, len uint64 }
+
+// inParent is what of an object lies within the overlap with the parent; none without a parent.
+func (h *header) inParent(object uint64) []span {
+	if h.from == nil || h.overlap == 0 {
+		return nil
+	}
+	var out []span
+	unit := h.objectBytes()
+	if !h.plain() {
+		unit = h.stripeUnit
+	}
+	for off := uint64(0); off < h.objectBytes(); off += unit {
+		at := h.offset(object, off)
+		if at >= h.overlap {
+			break
+		}
+		out = append(out, span{off: off, at: at, len: min(unit, h.overlap-at)})
+	}
+	return out
+}
+
+// readParent fills into with the image's bytes at off as the parent has them.
+func (h *header) readParent(ctx context.Context, off uint64, into []byte) error {
+	n := 0
+	if h.from != nil && off < h.overlap {
+		n = int(min(uint64(len(into)), h.overlap-off))
+		var err error
+		n, err = h.from.Read(ctx, into[:n], int64(off))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("read the parent: %w", err)
+		}
+	}
+	clear(into[n:])
+	return nil
+}
+
+// parentData is what the parent holds for an object, without its zeros.
+func (h *header) parentData(ctx context.Context, covered []span) (rados.Sparse, error) {
+	var out rados.Sparse
+	for _, s := range covered {
+		err := h.from.Sparse(ctx, s.at, s.len, func(at uint64, p []byte) error {
+			for _, e := range runs(p) {
+				out.Extents = append(out.Extents,
+					message.Extent{Off: s.off + at - s.at + e.Off, Len: e.Len})
+				out.Data = append(out.Data, p[e.Off:e.Off+e.Len]...)
+			}
+			return nil
+		})
+		if err != nil {
+			return out, fmt.Errorf("read the parent: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// sparseCopyup makes an object from runs, unless it is there.
+func sparseCopyup(op *rados.WriteOp, runs rados.Sparse) *rados.WriteOp {
+	return op.Exec("rbd", "sparse_copyup", encode(func(c *denc.Coder) {
+		denc.List(c, &runs.Extents)
+		c.Blob(&runs.Data)
+	}))
+}
+
+// A target is where a change of a data object goes.
+type target struct {
+	h    *header
+	data *rados.IOCtx
+	m    *objectMap // nil without
+	id   string     // of the image
+}
+
+// put changes one object. What the object shows of the parent is copied into it first, unless the
+// change leaves nothing of that; with snapshots they have to keep it nevertheless.
+func (t target) put(
+	ctx context.Context, object uint64, whole bool, change func(*rados.WriteOp),
+) error {
+	h, m, oid := t.h, t.m, t.h.objectName(object)
+	covered := h.inParent(object)
+	var state uint8
+	if m != nil {
+		state = m.get(object)
+		if err := m.mark(ctx, object, objectExists, nil); err != nil {
+			return err
+		}
+	}
+	if len(covered) == 0 || whole && len(h.snaps) == 0 {
+		op := new(rados.WriteOp)
+		if state != objectExists {
+			op.AllocHint(h.objectBytes(), h.objectBytes(), 0)
+		}
+		change(op)
+		return t.data.Operate(ctx, oid, op)
+	}
+	if m == nil || state != objectNonexistent {
+		// Another writer may have marked the object and not made it yet: always ask.
+		op := new(rados.WriteOp).AssertExists()
+		change(op)
+		if err := t.data.Operate(ctx, oid, op); !errors.Is(err, ceph.ENOENT) {
+			return err
+		}
+	}
+	return t.copyUp(ctx, object, covered, change)
+}
+
+// copyUp makes an object with the parent's data and changes it. If the image's snapshots are to
+// become free of the parent by a flatten, the copy is made as if it was older than they are.
+func (t target) copyUp(
+	ctx context.Context, object uint64, covered []span, change func(*rados.WriteOp),
+) error {
+	runs, err := t.h.parentData(ctx, covered)
+	if err != nil {
+		return err
+	}
+	oid := t.h.objectName(object)
+	op := new(rados.WriteOp)
+	switch {
+	case len(runs.Extents) == 0:
+	case t.deep():
+		if err := t.markSnaps(ctx, object); err != nil {
+			return err
+		}
+		old := t.data.WithSnapContext(0, nil)
+		if err := old.Operate(ctx, oid, sparseCopyup(new(rados.WriteOp), runs)); err != nil {
+			return fmt.Errorf("copy object %d from the parent: %w", object, err)
+		}
+	default:
+		sparseCopyup(op, runs)
+	}
+	if change != nil {
+		change(op)
+	}
+	if op.Len() == 0 {
+		return nil
+	}
+	return t.data.Operate(ctx, oid, op)
+}
+
+// deep says whether a copy from the parent is for the snapshots as well.
+func (t target) deep() bool { return len(t.h.snaps) > 0 && t.h.features.Has(DeepFlatten) }
+
+// markSnaps notes in the object maps of the snapshots that an object is about to exist in them.
+func (t target) markSnaps(ctx context.Context, object uint64) error {
+	if t.m == nil {
+		return nil
+	}
+	none := objectNonexistent
+	state := objectExists
+	for _, s := range t.h.snapshots {
+		if object >= t.h.objects(s.Size) {
+			continue
+		}
+		op := new(rados.WriteOp).Exec("rbd", "object_map_update",
+			updateArg(object, object+1, state, &none))
+		err := t.m.x.Operate(ctx, snapMap(t.id, s.ID), op)
+		if err != nil && !errors.Is(err, ceph.ENOENT) {
+			return fmt.Errorf("object map of snapshot %s: %w", s.Name, err)
+		}
+		if t.h.features.Has(FastDiff) {
+			state = objectClean // from here on nothing changes it
+		}
+	}
+	return nil
+}
+
+// fill copies an object from the parent unless it exists.
+func (t target) fill(ctx context.Context, object uint64) error {
+	covered := t.h.inParent(object)
+	if len(covered) == 0 {
+		return nil
+	}
+	// The map may say so of an object whose maker died first: what exists is asked for.
+	if t.m == nil || t.m.mayExist(object) {
+		_, err := t.data.Stat(ctx, t.h.objectName(object))
+		if !errors.Is(err, ceph.ENOENT) {
+			return err
+		}
+	}
+	runs, err := t.h.parentData(ctx, covered)
+	if err != nil || len(runs.Extents) == 0 {
+		return err
+	}
+	if t.m != nil {
+		state := objectExists
+		if t.deep() && t.h.features.Has(FastDiff) {
+			state = objectClean
+		}
+		if err := t.m.mark(ctx, object, state, nil); err != nil {
+			return err
+		}
+	}
+	data := t.data
+	if t.deep() {
+		if err := t.markSnaps(ctx, object); err != nil {
+			return err
+		}
+		data = data.WithSnapContext(0, nil)
+	}
+	err = data.Operate(ctx, t.h.objectName(object), sparseCopyup(new(rados.WriteOp), runs))
+	if err != nil {
+		return fmt.Errorf("copy object %d from the parent: %w", object, err)
+	}
+	return nil
+}

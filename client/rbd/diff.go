@@ -1,0 +1,288 @@
+package rbd
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"glue/ceph"
+	"glue/client/rados"
+)
+
+// A DiffExtent is a run of an image's bytes that changed. Without Exists they read as zero now.
+type DiffExtent struct {
+	Extent
+	Exists bool
+}
+
+// DiffOptions say what to compare with.
+type DiffOptions struct {
+	From     string // older snapshot; empty: the beginning, when there was nothing
+	Whole    bool   // list whole objects; with fast-diff by the object maps alone
+	NoParent bool   // leave out what is in the parent only
+}
+
+// How an object differs, as far as the object maps tell.
+const (
+	same uint8 = iota
+	differs
+	gone
+)
+
+// DiffIterate yields the extents that changed between a snapshot and what is open, the image or a
+// later snapshot: object by object, ascending within each. An error ends it.
+func (i *Image) DiffIterate(ctx context.Context, o DiffOptions) iter.Seq2[DiffExtent, error] {
+	return func(yield func(DiffExtent, error) bool) {
+		d, err := i.newDiffer(ctx, o)
+		if err != nil {
+			yield(DiffExtent{}, err)
+			return
+		}
+		const window = 1024
+		total := d.h.objects(d.h.size)
+		for begin := uint64(0); begin < total; begin += window {
+			pieces := numbered(min(window, total-begin))
+			found := make([][]DiffExtent, len(pieces))
+			err := each(ctx, pieces, func(ctx context.Context, e piece) error {
+				var err error
+				found[e.object], err = d.object(ctx, begin+e.object)
+				return err
+			})
+			if err != nil {
+				yield(DiffExtent{}, err)
+				return
+			}
+			for _, list := range found {
+				for _, e := range list {
+					if !yield(e, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// A differ compares one object after the other.
+type differ struct {
+	o     DiffOptions
+	h     *header
+	data  *rados.IOCtx
+	start ceph.SnapID
+	known []uint8 // from the object maps; nil without
+}
+
+func (i *Image) newDiffer(ctx context.Context, o DiffOptions) (*differ, error) {
+	h, data, err := i.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := &differ{o: o, h: h, data: data}
+	if o.From != "" {
+		s, err := h.find(i.name, o.From)
+		if err != nil {
+			return nil, err
+		}
+		if s.ID >= h.snap {
+			return nil, fmt.Errorf("snapshot %s of image %s is not older than what it is compared "+
+				"with: %w", o.From, i.name, ceph.EINVAL)
+		}
+		d.start = s.ID
+	}
+	d.known, err = i.fastDiff(ctx, h, d.start)
+	return d, err
+}
+
+// fastDiff is how each object differs by the object maps; nil if they cannot tell.
+func (i *Image) fastDiff(
+	ctx context.Context, h *header, start ceph.SnapID,
+) ([]uint8, error) {
+	const invalid = FlagObjectMapInvalid | FlagFastDiffInvalid
+	if !h.features.Has(FastDiff) || h.flags&invalid != 0 {
+		return nil, nil
+	}
+	var ids []ceph.SnapID
+	for _, s := range h.snapshots {
+		if s.ID >= start && s.ID < h.snap {
+			if s.Flags&invalid != 0 {
+				return nil, nil
+			}
+			ids = append(ids, s.ID)
+		}
+	}
+	known := make([]uint8, h.objects(h.size))
+	before := new(bitVector)
+	for _, id := range append(ids, h.snap) {
+		v, err := readObjectMap(ctx, i.x, i.id, id)
+		if err != nil {
+			return nil, err
+		}
+		for n := uint64(0); id != start && n < uint64(len(known)); n++ {
+			switch was, is := before.get(n), v.get(n); {
+			case is == objectNonexistent && was != objectNonexistent:
+				known[n] = gone
+			case is == objectExists, is == objectPending,
+				is == objectClean && was == objectNonexistent:
+				known[n] = differs
+			}
+		}
+		before = v
+	}
+	for n := range known {
+		if start == 0 && known[n] == gone {
+			known[n] = same // there was nothing, and is nothing
+		}
+	}
+	return known, nil
+}
+
+// object lists how one object differs.
+func (d *differ) object(ctx context.Context, n uint64) ([]DiffExtent, error) {
+	h := d.h
+	covered := h.inParent(n)
+	if d.start != 0 || d.o.NoParent {
+		covered = nil
+	}
+	if d.known != nil && len(covered) == 0 {
+		switch {
+		case d.known[n] == same:
+			return nil, nil
+		case d.o.Whole:
+			return h.inImage(n, 0, h.objectBytes(), d.known[n] == differs), nil
+		}
+	}
+	set, err := h.states(ctx, d.data, n)
+	if err != nil {
+		return nil, err
+	}
+	if len(set.Clones) == 0 || len(covered) > 0 && stateAt(set, h.snap) < 0 {
+		return d.inherited(ctx, n, covered)
+	}
+	var out []DiffExtent
+	list := changes(set, d.start, h.snap)
+	if d.o.Whole && len(list) > 0 {
+		list = wholeObject(list, h.objectBytes())
+	}
+	for _, e := range list {
+		out = append(out, h.inImage(n, e.Off, e.Len, e.Exists)...)
+	}
+	return out, nil
+}
+
+// inherited lists what the parent has of an object.
+func (d *differ) inherited(ctx context.Context, n uint64, covered []span) ([]DiffExtent, error) {
+	var out []DiffExtent
+	for _, s := range covered {
+		parent, err := d.h.from.newDiffer(ctx, DiffOptions{})
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range parent.h.split(s.at, s.len) {
+			list, err := parent.object(ctx, e.object)
+			if err != nil {
+				return nil, err
+			}
+			for _, x := range list {
+				from, to := max(x.Off, s.at+e.at), min(x.Off+x.Len, s.at+e.at+e.len)
+				if from >= to {
+					continue
+				}
+				out = append(out, DiffExtent{Extent{Off: from, Len: to - from}, x.Exists})
+			}
+		}
+	}
+	return out, nil
+}
+
+// changes compares the states of an object at two snapshots; 0 is before the first.
+func changes(set rados.SnapSet, start, end ceph.SnapID) []DiffExtent {
+	a, b := -1, stateAt(set, end)
+	if start != 0 {
+		a = stateAt(set, start)
+	}
+	switch {
+	case a == b:
+		return nil
+	case b < 0 && set.Clones[a].Size == 0:
+		return nil
+	case b < 0:
+		return []DiffExtent{{Extent{Len: set.Clones[a].Size}, false}}
+	case a < 0:
+		if set.Clones[b].Size == 0 {
+			return nil
+		}
+		return []DiffExtent{{Extent{Len: set.Clones[b].Size}, true}}
+	}
+	top := uint64(0)
+	for n := a; n <= b; n++ {
+		top = max(top, set.Clones[n].Size)
+	}
+	kept := []Extent{{Off: 0, Len: top}} // what no step has changed
+	for n := a; n < b; n++ {
+		kept = intersect(kept, set.Clones[n].Overlap)
+	}
+	size := set.Clones[b].Size
+	var out []DiffExtent
+	add := func(from, to uint64, exists bool) {
+		if from < to {
+			out = append(out, DiffExtent{Extent{Off: from, Len: to - from}, exists})
+		}
+	}
+	at := uint64(0)
+	top = max(set.Clones[a].Size, size)
+	for _, k := range append(kept, Extent{Off: top}) {
+		add(at, min(k.Off, size), true)
+		add(max(at, size), k.Off, false)
+		at = k.Off + k.Len
+	}
+	return out
+}
+
+// wholeObject is all of an object that differs: what is gone, and the rest as data.
+func wholeObject(list []DiffExtent, size uint64) (out []DiffExtent) {
+	at := uint64(0)
+	for _, e := range append(list, DiffExtent{Extent: Extent{Off: size}}) {
+		if e.Exists {
+			continue
+		}
+		if at < e.Off {
+			out = append(out, DiffExtent{Extent{Off: at, Len: e.Off - at}, true})
+		}
+		if e.Len > 0 {
+			out = append(out, e)
+		}
+		at = e.Off + e.Len
+	}
+	return out
+}
+
+// intersect is what two ascending lists of extents have in common.
+func intersect(a, b []Extent) (out []Extent) {
+	for len(a) > 0 && len(b) > 0 {
+		from, endA, endB := max(a[0].Off, b[0].Off), a[0].Off+a[0].Len, b[0].Off+b[0].Len
+		if to := min(endA, endB); from < to {
+			out = append(out, Extent{Off: from, Len: to - from})
+		}
+		if endA < endB {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return out
+}
+
+// inImage is where in the image a run of an object's bytes is.
+func (h *header) inImage(object, off, length uint64, exists bool) (out []DiffExtent) {
+	for end := off + length; off < end; {
+		at, n := h.offset(object, off), end-off
+		if !h.plain() {
+			n = min(n, h.stripeUnit-off%h.stripeUnit)
+		}
+		if at < h.size {
+			out = append(out, DiffExtent{Extent{Off: at, Len: min(n, h.size-at)}, exists})
+		}
+		off += n
+	}
+	return out
+}

@@ -1,0 +1,128 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/client/rados"
+)
+
+// RebuildObjectMap makes the object maps of the image and of its snapshots anew by asking for every
+// object.
+func (i *Image) RebuildObjectMap(ctx context.Context, p Progress) error {
+	h, data, m, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if m == nil {
+		return fmt.Errorf("image %s has no object map: %w", i.name, ceph.EINVAL)
+	}
+	maps, err := h.survey(ctx, data, p)
+	if err != nil {
+		return fmt.Errorf("rebuild the object map of image %s: %w", i.name, err)
+	}
+	for n := range h.snapshots {
+		raw := denc.Marshal(&maps[n], ceph.FeaturesAll)
+		err := change(ctx, i.x, snapMap(i.id, h.snapshots[n].ID), "object_map_save", raw)
+		if err != nil {
+			return fmt.Errorf("save the object map of snapshot %s: %w", h.snapshots[n].Name, err)
+		}
+	}
+	if err := m.save(ctx, &maps[len(h.snapshots)]); err != nil {
+		return err
+	}
+	for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.snaps...) {
+		err := i.setSnapFlags(ctx, h, id, 0, FlagObjectMapInvalid|FlagFastDiffInvalid)
+		if err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	m.invalid = false
+	m.mu.Unlock()
+	return i.reread(ctx)
+}
+
+// survey is what the object maps of the snapshots, oldest first, and of the image have to be.
+func (h *header) survey(
+	ctx context.Context, data *rados.IOCtx, p Progress,
+) ([]bitVector, error) {
+	maps := make([]bitVector, len(h.snapshots)+1)
+	total := h.objects(h.size)
+	for n := range maps {
+		size := h.size
+		if n < len(h.snapshots) {
+			size = h.snapshots[n].Size
+		}
+		maps[n].resize(h.objects(size))
+		total = max(total, maps[n].n)
+	}
+	const window = 1 << 16
+	s := steps{f: p, total: total}
+	for begin := uint64(0); begin < total; begin += window {
+		pieces := numbered(min(window, total-begin))
+		sets := make([]rados.SnapSet, len(pieces))
+		err := each(ctx, pieces, func(ctx context.Context, e piece) error {
+			defer s.add(1)
+			var err error
+			sets[e.object], err = h.states(ctx, data, begin+e.object)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for k, set := range sets {
+			h.mark(maps, begin+uint64(k), set)
+		}
+	}
+	return maps, nil
+}
+
+// states lists what there is of a data object, nothing if it never was.
+func (h *header) states(
+	ctx context.Context, data *rados.IOCtx, object uint64,
+) (rados.SnapSet, error) {
+	set, err := data.ListSnaps(ctx, h.objectName(object))
+	if errors.Is(err, ceph.ENOENT) {
+		return rados.SnapSet{}, nil
+	}
+	if err != nil {
+		return set, fmt.Errorf("list the states of object %d: %w", object, err)
+	}
+	return set, nil
+}
+
+// mark sets one object in all maps.
+func (h *header) mark(maps []bitVector, object uint64, set rados.SnapSet) {
+	before := -1
+	for n := range maps {
+		id := ceph.NoSnap
+		if n < len(h.snapshots) {
+			id = h.snapshots[n].ID
+		}
+		at := stateAt(set, id)
+		if at >= 0 {
+			state := objectExists
+			if at == before && h.features.Has(FastDiff) {
+				state = objectClean
+			}
+			maps[n].set(object, state)
+		}
+		before = at
+	}
+}
+
+// stateAt is the index of the state that a snapshot sees, or the head; -1 if there was no object.
+func stateAt(set rados.SnapSet, id ceph.SnapID) int {
+	return slices.IndexFunc(set.Clones, func(c rados.Clone) bool {
+		if c.ID == ceph.NoSnap {
+			return id > set.Seq
+		}
+		return len(c.Snaps) > 0 && slices.Min(c.Snaps) <= id && id <= c.ID
+	})
+}

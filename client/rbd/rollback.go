@@ -1,0 +1,124 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"glue/ceph"
+	"glue/client/rados"
+)
+
+// Rollback makes the image what it was at a snapshot, its size too. Interrupted, it can be run
+// again.
+func (i *Image) Rollback(ctx context.Context, name string, p Progress) error {
+	h, data, m, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := h.find(i.name, name)
+	if err != nil {
+		return err
+	}
+	id := s.ID
+	if s.Size != h.size {
+		if err := i.resize(ctx, h, data, m, s.Size, nil); err != nil {
+			return err
+		}
+		if h, data, err = i.fresh(ctx); err != nil {
+			return err
+		}
+		if s = h.byID(id); s == nil {
+			return fmt.Errorf("snapshot %s of image %s was removed: %w", name, i.name, ceph.ENOENT)
+		}
+	}
+	past := h.at(s)
+	if err := i.openParent(ctx, past); err != nil {
+		return err
+	}
+	final, err := i.rollbackMap(ctx, h, past, m)
+	if err != nil {
+		return err
+	}
+	if err := i.rollbackObjects(ctx, h, past, data, p); err != nil {
+		return fmt.Errorf("roll image %s back to snapshot %s: %w", i.name, name, err)
+	}
+	if m != nil {
+		if err := m.save(ctx, final); err != nil {
+			return err
+		}
+	}
+	return i.reread(ctx)
+}
+
+// rollbackMap makes the object map cover what exists before and after, and returns what it is to be
+// at the end.
+func (i *Image) rollbackMap(
+	ctx context.Context, h, past *header, m *objectMap,
+) (*bitVector, error) {
+	if m == nil {
+		return nil, nil
+	}
+	old, err := i.existing(ctx, past)
+	if err != nil {
+		return nil, err
+	}
+	newest := len(h.snapshots) > 0 && h.snapshots[len(h.snapshots)-1].ID == past.snap
+	var final, both bitVector
+	final.resize(h.objects(h.size))
+	both.resize(final.n)
+	for n := range final.n {
+		state := objectExists // without a map of the snapshot
+		switch {
+		case old != nil && old.get(n) == objectNonexistent:
+			state = objectNonexistent
+		case old != nil && newest && h.features.Has(FastDiff):
+			state = objectClean
+		}
+		if len(past.inParent(n)) > len(h.inParent(n)) {
+			state = objectExists // is filled from the snapshot's parent
+		}
+		final.set(n, state)
+		if state != objectNonexistent || m.get(n) != objectNonexistent {
+			both.set(n, objectExists)
+		}
+	}
+	return &final, m.save(ctx, &both)
+}
+
+// rollbackObjects rolls every object back. One that only the snapshot sees in the parent, because
+// the image was flattened or shrunk since, is filled from there.
+func (i *Image) rollbackObjects(
+	ctx context.Context, h, past *header, data *rados.IOCtx, p Progress,
+) error {
+	pieces := numbered(h.objects(h.size))
+	s := steps{f: p, total: uint64(len(pieces))}
+	return each(ctx, pieces, func(ctx context.Context, e piece) error {
+		defer s.add(1)
+		oid := h.objectName(e.object)
+		err := data.Rollback(ctx, oid, past.snap)
+		if err != nil && !errors.Is(err, ceph.ENOENT) {
+			return fmt.Errorf("object %d: %w", e.object, err)
+		}
+		if covered := past.inParent(e.object); len(covered) > 0 && past.overlap > h.overlap {
+			runs, err := past.parentData(ctx, covered)
+			if err != nil || len(runs.Extents) == 0 {
+				return err
+			}
+			if err := data.Operate(ctx, oid, sparseCopyup(new(rados.WriteOp), runs)); err != nil {
+				return fmt.Errorf("fill object %d: %w", e.object, err)
+			}
+		}
+		return nil
+	})
+}
+
+// numbered is one piece for each of the first n objects.
+func numbered(n uint64) []piece {
+	out := make([]piece, n)
+	for k := range out {
+		out[k].object = uint64(k)
+	}
+	return out
+}

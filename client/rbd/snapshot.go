@@ -1,0 +1,430 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/client/rados"
+)
+
+// What a snapshot is for (SNAPSHOT_NAMESPACE_TYPE_*).
+const (
+	SnapUser   = 0
+	SnapGroup  = 1
+	SnapTrash  = 2 // removed, but clones still need it
+	SnapMirror = 3
+)
+
+// Protection of a snapshot (RBD_PROTECTION_STATUS_*).
+const (
+	unprotected  = 0
+	unprotecting = 1
+	protected    = 2
+)
+
+// Operations that an image takes part in (RBD_OPERATION_FEATURE_*).
+const (
+	opCloneParent = 1 << 0
+	opCloneChild  = 1 << 1
+	opGroup       = 1 << 2
+	opSnapTrash   = 1 << 3
+	opKnown       = opCloneParent | opCloneChild | opGroup | opSnapTrash
+)
+
+// operationNames lists the names of what an image takes part in.
+func operationNames(f uint64) []string {
+	out := []string{}
+	for bit, name := range []string{"clone-parent", "clone-child", "group", "snap-trash"} {
+		if f&(1<<bit) != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// A Snapshot is a snapshot of an image.
+type Snapshot struct {
+	ID        ceph.SnapID
+	Name      string
+	Size      uint64
+	Created   time.Time
+	Kind      uint32 // SnapUser, …
+	Protected bool
+	Children  uint32 // clones of the second kind
+	Flags     uint64
+
+	original string  // name before it went to the trash
+	overlap  *uint64 // of the parent; nil without one
+}
+
+// dencInfo is SnapshotInfo.
+func (s *Snapshot) dencInfo(c *denc.Coder) {
+	var created ceph.Time
+	sec := c.Begin(1, 1)
+	s.ID.Denc(c)
+	space := c.Begin(1, 1)
+	c.U32(&s.Kind)
+	if s.Kind == SnapTrash {
+		c.Str(&s.original)
+	}
+	space.End()
+	c.Str(&s.Name)
+	c.U64(&s.Size)
+	created.Denc(c)
+	c.U32(&s.Children)
+	sec.End()
+	s.Created = created.Go()
+}
+
+// snapsAtATime is how many snapshots' records are read in one request.
+const snapsAtATime = 16
+
+// readSnaps reads the records of the snapshots in h.snaps; ENOENT if one was removed meanwhile.
+func (h *header) readSnaps(ctx context.Context, x *rados.IOCtx, oid string) error {
+	h.snapshots = make([]Snapshot, len(h.snaps))
+	for begin := 0; begin < len(h.snaps); begin += snapsAtATime {
+		end := min(begin+snapsAtATime, len(h.snaps))
+		var r rados.ReadOp
+		answers := make([][4]*[]byte, end-begin)
+		for n := range answers {
+			id := u64Arg(uint64(h.snaps[begin+n]))
+			for k, method := range []string{"snapshot_get", "get_flags", "get_protection_status",
+				"parent_overlap_get"} {
+				answers[n][k] = r.Exec("rbd", method, id)
+			}
+		}
+		if err := x.OperateRead(ctx, oid, &r); err != nil {
+			return fmt.Errorf("read the image's snapshots: %w", err)
+		}
+		for n, a := range answers {
+			// The context lists the newest first, we the oldest.
+			s := &h.snapshots[len(h.snaps)-1-begin-n]
+			var protection uint8
+			if err := errors.Join(
+				decode(*a[0], s.dencInfo),
+				decode(*a[1], func(c *denc.Coder) { c.U64(&s.Flags) }),
+				decode(*a[2], func(c *denc.Coder) { c.U8(&protection) }),
+				decode(*a[3], func(c *denc.Coder) {
+					denc.OptionalFunc(c, &s.overlap, (*denc.Coder).U64)
+				}),
+			); err != nil {
+				return fmt.Errorf("read snapshot %d of the image: %w", h.snaps[begin+n], err)
+			}
+			s.Protected = protection != unprotected
+		}
+	}
+	return nil
+}
+
+// find is the user's snapshot of a name.
+func (h *header) find(image, name string) (*Snapshot, error) {
+	for n := range h.snapshots {
+		if s := &h.snapshots[n]; s.Kind == SnapUser && s.Name == name {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("image %s has no snapshot %q: %w", image, name, ceph.ENOENT)
+}
+
+func (h *header) byID(id ceph.SnapID) *Snapshot {
+	for n := range h.snapshots {
+		if h.snapshots[n].ID == id {
+			return &h.snapshots[n]
+		}
+	}
+	return nil
+}
+
+// at is the header as a snapshot sees the image.
+func (h *header) at(s *Snapshot) *header {
+	v := *h
+	v.snap, v.size, v.flags, v.overlap = s.ID, s.Size, s.Flags, 0
+	if s.overlap != nil {
+		v.overlap = *s.overlap
+	}
+	return &v
+}
+
+// Snapshots lists the image's snapshots, oldest first.
+func (i *Image) Snapshots(ctx context.Context) ([]Snapshot, error) {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append([]Snapshot(nil), h.snapshots...), nil
+}
+
+// Snapshot finds a snapshot by name.
+func (i *Image) Snapshot(ctx context.Context, name string) (Snapshot, error) {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s, err := h.find(i.name, name)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return *s, nil
+}
+
+// alone is writable for what no write may happen next to: it waits for this client's, and the lock
+// keeps others away.
+func (i *Image) alone(
+	ctx context.Context,
+) (*header, *rados.IOCtx, *objectMap, func(), error) {
+	h, data, m, leave, err := i.enter(ctx)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	i.io.Lock()
+	done := func() {
+		i.io.Unlock()
+		leave()
+	}
+	if h, data, err = i.fresh(ctx); err != nil {
+		done()
+		return nil, nil, nil, nil, err
+	}
+	return h, data, m, done, nil
+}
+
+// reread takes in a change that this client has made to the header and tells the others.
+func (i *Image) reread(ctx context.Context) error {
+	err := i.refresh(ctx)
+	notifyHeader(ctx, i.x, i.id)
+	return err
+}
+
+// changeSnap changes the header under the lock.
+func (i *Image) changeSnap(
+	ctx context.Context, h *header, what, name, method string, in []byte,
+) error {
+	op := i.guard(h).Exec("rbd", method, in)
+	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
+		return fmt.Errorf("%s snapshot %s of image %s: %w", what, name, i.name, err)
+	}
+	return nil
+}
+
+// CreateSnapshot keeps the image as it is now under a name; EEXIST if that is taken. Writes that
+// have returned are in it, those under way in this client are waited for.
+func (i *Image) CreateSnapshot(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	h, data, m, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if _, err := h.find(i.name, name); err == nil {
+		return fmt.Errorf("image %s has a snapshot %s already: %w", i.name, name, ceph.EEXIST)
+	}
+	id, err := i.addSnap(ctx, h, data, name)
+	if err != nil {
+		return fmt.Errorf("create snapshot %s of image %s: %w", name, i.name, err)
+	}
+	if m != nil {
+		if e := m.snapAdd(ctx, i.id, id, h.features.Has(FastDiff)); e != nil {
+			err = errors.Join(e, i.invalidate(ctx, h, id), i.invalidate(ctx, h, ceph.NoSnap))
+		}
+	}
+	return errors.Join(err, i.reread(ctx))
+}
+
+// addSnap allocates a number and records the snapshot under it.
+func (i *Image) addSnap(
+	ctx context.Context, h *header, data *rados.IOCtx, name string,
+) (ceph.SnapID, error) {
+	for {
+		id, err := data.CreateSnapID(ctx)
+		if err != nil {
+			return 0, err
+		}
+		err = i.x.Operate(ctx, headerPrefix+i.id, i.guard(h).Exec("rbd", "snapshot_add",
+			encode(func(c *denc.Coder) {
+				c.Str(&name)
+				id.Denc(c)
+				s := c.Begin(1, 1)
+				c.U32Const(SnapUser)
+				s.End()
+			})))
+		if err == nil {
+			return id, nil
+		}
+		if e := data.DeleteSnapID(context.WithoutCancel(ctx), id); e != nil {
+			return 0, errors.Join(err, e)
+		}
+		if !errors.Is(err, ceph.ESTALE) { // a client with a newer number was first
+			return 0, err
+		}
+	}
+}
+
+// invalidate marks an object map as not to be trusted.
+func (i *Image) invalidate(ctx context.Context, h *header, id ceph.SnapID) error {
+	const invalid = FlagObjectMapInvalid | FlagFastDiffInvalid
+	return i.setSnapFlags(ctx, h, id, invalid, invalid)
+}
+
+// RemoveSnapshot removes a snapshot: EBUSY if it is protected. One that clones of the second kind
+// need is kept out of sight until the last of them is gone.
+func (i *Image) RemoveSnapshot(ctx context.Context, name string) error {
+	h, _, m, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := h.find(i.name, name)
+	if err != nil {
+		return err
+	}
+	if s.Protected {
+		return fmt.Errorf("snapshot %s of image %s is protected: %w", name, i.name, ceph.EBUSY)
+	}
+	// In the trash it cannot get clones while it is taken apart.
+	id := s.ID
+	err = i.changeSnap(ctx, h, "remove", name, "snapshot_trash_add", u64Arg(uint64(id)))
+	if err != nil {
+		return err
+	}
+	if err := i.refresh(ctx); err != nil {
+		return err
+	}
+	h, data, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	if s = h.byID(id); s != nil && s.Children == 0 {
+		err = i.dropSnap(ctx, h, data, m, s)
+	}
+	return errors.Join(err, i.reread(ctx))
+}
+
+// dropSnap removes a snapshot that has no clones.
+func (i *Image) dropSnap(
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, s *Snapshot,
+) error {
+	if s.overlap != nil && !h.needsParent(s.ID) {
+		if err := i.detachChild(ctx, h); err != nil {
+			return err
+		}
+	}
+	if h.features.Has(ObjectMap) && m != nil {
+		next := ceph.NoSnap
+		for n := len(h.snapshots) - 1; h.snapshots[n].ID != s.ID; n-- {
+			next = h.snapshots[n].ID
+		}
+		if e := m.snapRemove(ctx, i.id, s.ID, next, h.features.Has(FastDiff)); e != nil {
+			if err := i.invalidate(ctx, h, next); err != nil {
+				return errors.Join(e, err)
+			}
+		}
+	}
+	if err := data.DeleteSnapID(ctx, s.ID); err != nil {
+		return fmt.Errorf("give back the number of snapshot %s of image %s: %w", s.Name, i.name,
+			err)
+	}
+	return i.changeSnap(ctx, h, "remove", s.Name, "snapshot_remove", u64Arg(uint64(s.ID)))
+}
+
+// needsParent says whether the head, or a snapshot other than one, still reads from the parent.
+func (h *header) needsParent(but ceph.SnapID) bool {
+	if h.headOverlap > 0 {
+		return true
+	}
+	for _, s := range h.snapshots {
+		if s.ID != but && s.overlap != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// RenameSnapshot gives a snapshot another name; EEXIST if that is taken.
+func (i *Image) RenameSnapshot(ctx context.Context, from, to string) error {
+	if err := checkName(to); err != nil {
+		return err
+	}
+	h, _, _, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := h.find(i.name, from)
+	if err != nil {
+		return err
+	}
+	if err := i.changeSnap(ctx, h, "rename", from, "snapshot_rename", encode(func(c *denc.Coder) {
+		s.ID.Denc(c)
+		c.Str(&to)
+	})); err != nil {
+		return err
+	}
+	return i.reread(ctx)
+}
+
+func (i *Image) setProtection(ctx context.Context, h *header, s *Snapshot, to uint8) error {
+	return i.changeSnap(ctx, h, "protect or unprotect", s.Name, "set_protection_status",
+		encode(func(c *denc.Coder) {
+			s.ID.Denc(c)
+			c.U8(&to)
+		}))
+}
+
+// ProtectSnapshot keeps a snapshot from being removed; EBUSY if it is protected already.
+func (i *Image) ProtectSnapshot(ctx context.Context, name string) error {
+	h, _, _, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := h.find(i.name, name)
+	if err != nil {
+		return err
+	}
+	if s.Protected {
+		return fmt.Errorf("snapshot %s of image %s is protected already: %w", name, i.name,
+			ceph.EBUSY)
+	}
+	if err := i.setProtection(ctx, h, s, protected); err != nil {
+		return err
+	}
+	return i.reread(ctx)
+}
+
+// UnprotectSnapshot lets a snapshot be removed: EINVAL if it is not protected, EBUSY if clones of
+// the first kind need it.
+func (i *Image) UnprotectSnapshot(ctx context.Context, name string) error {
+	h, _, _, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := h.find(i.name, name)
+	if err != nil {
+		return err
+	}
+	if !s.Protected {
+		return fmt.Errorf("snapshot %s of image %s is not protected: %w", name, i.name, ceph.EINVAL)
+	}
+	// While it is marked so nobody makes a clone that the search would miss.
+	if err := i.setProtection(ctx, h, s, unprotecting); err != nil {
+		return err
+	}
+	notifyHeader(ctx, i.x, i.id)
+	list, err := i.oldChildren(ctx, s.ID)
+	to := uint8(unprotected)
+	if err == nil && len(list) > 0 {
+		err = fmt.Errorf("snapshot %s of image %s has %d clones: %w", name, i.name, len(list),
+			ceph.EBUSY)
+	}
+	if err != nil {
+		to = protected
+	}
+	return errors.Join(err, i.setProtection(context.WithoutCancel(ctx), h, s, to), i.reread(ctx))
+}
