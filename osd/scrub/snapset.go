@@ -49,6 +49,36 @@ func (r *SnapRecord) Denc(c *denc.Coder) {
 	f.End()
 }
 
+// stockSet is a set in the form of Ceph's SnapSet, version 3, for clients.
+type stockSet struct{ *snaps.Set }
+
+// Denc is SnapSet's encoding. It is never decoded here.
+func (s stockSet) Denc(c *denc.Coder) {
+	each := func(f func(n *snaps.Clone)) {
+		c.U32Const(uint32(len(s.Clones)))
+		for i := range s.Clones {
+			f(&s.Clones[i])
+		}
+	}
+	sec := c.Begin(3, 2)
+	s.Seq.Denc(c)
+	head := true
+	c.Bool(&head)
+	c.U32Const(0) // snaps as of old
+	each(func(n *snaps.Clone) { n.ID.Denc(c) })
+	each(func(n *snaps.Clone) {
+		n.ID.Denc(c)
+		c.U32Const(uint32(len(n.Overlap)))
+		for _, r := range n.Overlap {
+			c.U64Const(r.Begin)
+			c.U64Const(r.End - r.Begin)
+		}
+	})
+	each(func(n *snaps.Clone) { n.ID.Denc(c); c.U64(&n.Size) })
+	each(func(n *snaps.Clone) { n.ID.Denc(c); denc.List(c, &n.Snaps) })
+	sec.End()
+}
+
 // A family looks at the objects of one name, given from the head down to the oldest clone.
 type family struct {
 	out   *Comparison
@@ -93,7 +123,7 @@ func (f *family) begin(o ceph.HObject, s *Shard) {
 		f.known = &snaps.Set{}
 		if s.info.Snaps != nil {
 			f.known = s.info.Snaps
-			f.head.set = denc.Marshal(f.known, ceph.FeaturesAll)
+			f.head.set = denc.Marshal(stockSet{f.known}, ceph.FeaturesAll)
 		}
 		f.left = f.known.Clones
 		if f.known.Seq == 0 && len(f.left) > 0 {
