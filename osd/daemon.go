@@ -57,6 +57,9 @@ type Options struct {
 	Hostname string
 	// Classes are the object classes; nil has those of osd/class/all.
 	Classes *class.Registry
+	// ReadMap makes a map of its encoding, or of the map before it and that of the incremental, as
+	// simulations share maps among their OSDs; nil is what osdmap does.
+	ReadMap func(before *osdmap.Map, raw []byte) (*osdmap.Map, error)
 	// OnFatal is called once, from a goroutine of its own, when the daemon can't go on: the store
 	// failed, or the cluster refuses this OSD. The runner logs it and exits or closes the daemon.
 	OnFatal func(error)
@@ -191,6 +194,9 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 	d.load = func() float64 { return 0 }
 	if d.opt.Classes == nil {
 		d.opt.Classes = all.Registry()
+	}
+	if d.opt.ReadMap == nil {
+		d.opt.ReadMap = osdmap.Read
 	}
 	d.notifyID.Store(uint64(now().UnixNano()) << 8)
 	d.counters.Init()

@@ -52,7 +52,7 @@ func (d *Daemon) mapAt(e ceph.Epoch) (*osdmap.Map, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read osdmap %d: %w", e, err)
 	}
-	if m, err = osdmap.Decode(raw); err != nil {
+	if m, err = d.opt.ReadMap(nil, raw); err != nil {
 		return nil, fmt.Errorf("osdmap %d: %w", e, err)
 	}
 	d.maps.add(m, nil)
@@ -69,7 +69,7 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 	var t objectstore.Transaction
 	var taken []*osdmap.Map
 	for e := have + 1; e <= b.Newest; e++ {
-		m, inc, err := decodeNext(cur, e, b)
+		m, inc, err := d.decodeNext(cur, e, b)
 		if err != nil {
 			d.log.Error("osdmap does not decode", "epoch", e, "err", err)
 			break
@@ -99,16 +99,18 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 }
 
 // decodeNext is the map of epoch e from a message, nil if it has neither it nor its increment.
-func decodeNext(cur *osdmap.Map, e ceph.Epoch, b *message.MOSDMap) (*osdmap.Map, []byte, error) {
+func (d *Daemon) decodeNext(cur *osdmap.Map, e ceph.Epoch, b *message.MOSDMap) (*osdmap.Map,
+	[]byte, error,
+) {
 	if raw, ok := b.Maps[e]; ok {
-		m, err := osdmap.Decode(raw)
+		m, err := d.opt.ReadMap(nil, raw)
 		return m, b.Incrementals[e], err
 	}
 	raw, ok := b.Incrementals[e]
 	if !ok || cur == nil || cur.Epoch != e-1 {
 		return nil, nil, nil
 	}
-	m, err := cur.Next(raw)
+	m, err := d.opt.ReadMap(cur, raw)
 	return m, raw, err
 }
 

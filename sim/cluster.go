@@ -9,6 +9,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/store/objectstore"
 	"glue/wire/message"
 )
 
@@ -24,18 +25,22 @@ type cluster struct {
 	operator  *operator
 	objects   objects
 	lines     map[lineKey]*line
-	maps      map[string]*osdmap.Map // by what the monitors send of them
+	maps      sharedMaps
 	count     int
 	pool      int64
 	size      int
 	diskBytes uint64
 	perHost   int
-	calm      bool // nothing is changed by itself
+	thin      map[thinPG]ceph.Epoch // PGs that served with too few copies when last looked at
+	calm      bool                  // nothing is changed by itself
 	osdConfig map[string]string
 	grace     string
 	bad       int32
 	// tamper may change a message between OSDs, as if its sender had a bug, or lose it: true.
 	tamper func(from, to *osdHost, b message.Body) bool
+	// hasty says which transactions are called durable at once, spoil changes one, as bugs do.
+	hasty func(t *objectstore.Transaction) bool
+	spoil func(t *objectstore.Transaction)
 }
 
 const poolName = "p"
@@ -43,7 +48,7 @@ const poolName = "p"
 // newCluster makes the OSDs and users of a run; their ends begin at a number.
 func newCluster(w *world, osds, users int) *cluster {
 	c := &cluster{w: w, rng: rand.New(rand.NewPCG(w.opt.Seed, 600)), lines: map[lineKey]*line{},
-		maps: map[string]*osdmap.Map{}}
+		maps: sharedMaps{list: map[string]*osdmap.Map{}}}
 	c.objects = objects{w: w, before: map[string]objState{}}
 	c.plant(w.opt.Bug)
 	c.objects.forget()
@@ -63,7 +68,7 @@ func newCluster(w *world, osds, users int) *cluster {
 		"osd_op_queue":                  []string{"mclock_scheduler", "wpq"}[c.rng.IntN(2)],
 		"osd_mclock_profile":            []string{"balanced", "high_client_ops"}[c.rng.IntN(2)],
 		"osd_max_backfills":             fmt.Sprint(1 + c.rng.IntN(2)),
-		"osd_recovery_sleep":            []string{"0", "0.02", "0.1"}[c.rng.IntN(3)],
+		"osd_recovery_sleep":            []string{"0", "0.01", "0.03"}[c.rng.IntN(3)],
 		"osd_op_num_shards":             fmt.Sprint(1 + c.rng.IntN(3)),
 		"osd_recovery_max_single_start": fmt.Sprint(1 + c.rng.IntN(2)),
 	}
@@ -127,6 +132,7 @@ func (c *cluster) start() {
 			u.begin()
 		}
 		c.resizes()
+		c.audit()
 	})
 }
 

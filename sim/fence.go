@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 
@@ -10,12 +11,17 @@ import (
 	"glue/cluster/osdmap"
 )
 
-// fence has a user blocklisted while it writes. From a map on that says so, nobody who knows that
-// map may see anything of the user's change any more.
+// fence has a user blocklisted while it writes, which does not hear of it for a while. Who has an
+// answer and knows the map that says so must not see that user change anything any more.
 func (f *faults) fence() {
 	c := f.w.cluster
 	u := c.users[f.w.rng.IntN(len(c.users))]
 	addr := u.addr
+	u.deaf = true
+	f.during(f.while(time.Second, 40), func() {
+		u.deaf = false
+		u.drop() // and subscribes from the map on that it has
+	})
 	c.operator.do(cmd(`{"prefix":"osd blocklist","blocklistop":"add","addr":%q}`,
 		fmt.Sprintf("%v/%d", addr.AddrPort, addr.Nonce)), func(int32) {})
 }

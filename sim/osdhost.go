@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/cluster/osdmap"
 	"glue/osd"
 	"glue/store/memstore"
 	"glue/store/objectstore"
@@ -95,7 +96,10 @@ func (o *osdHost) start() {
 	o.held, o.tickDue, o.stopped, o.disking, o.deaf = nil, false, 0, false, false
 	o.mon = newMonEdge(o)
 	m, err := osd.OpenMember(osd.Options{ID: o.id, FSID: o.w.fsid, UUID: o.uuid, Store: o.disk(),
-		Log: o.log, Config: o.c.osdConfig, Hostname: o.c.hostname(o.id)},
+		Log: o.log, Config: o.c.osdConfig, Hostname: o.c.hostname(o.id),
+		ReadMap: func(before *osdmap.Map, raw []byte) (*osdmap.Map, error) {
+			return o.c.maps.readFor(o, before, raw)
+		}},
 		osd.Edges{Now: o.clock.timeOfDay, Addrs: o.addrs(), Renew: o.renew, Mon: o.mon,
 			Connect: o.connect, Refused: o.refused})
 	if err != nil {
@@ -111,8 +115,11 @@ func (o *osdHost) start() {
 
 // disk is the store as the daemon has it.
 func (o *osdHost) disk() objectstore.Store {
-	if o.w.opt.Bug == OSDNotDurable {
-		return hastyStore{o.store, o, o.life}
+	if f := o.c.hasty; f != nil {
+		return hastyStore{o.store, o, o.life, f}
+	}
+	if f := o.c.spoil; f != nil {
+		return spoiledStore{o.store, f}
 	}
 	return o.store
 }
@@ -219,7 +226,7 @@ func (o *osdHost) write() {
 	o.disking = true
 	d := 50*time.Microsecond + time.Duration(o.rng.Int64N(int64(time.Millisecond)))
 	d *= time.Duration(max(1, o.slow))
-	if o.w.opt.Bug == OSDNotDurable {
+	if o.c.hasty != nil {
 		d += 3 * time.Second
 	}
 	life := o.life

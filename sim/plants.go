@@ -3,11 +3,9 @@ package sim
 import (
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
-	"glue/osd"
 	"glue/osd/peering"
-	"glue/store/memstore"
-	"glue/store/objectstore"
 	"glue/wire/message"
 )
 
@@ -44,8 +42,8 @@ var tampers = map[Bug]func(b message.Body, n int) bool{
 	WrongLog: func(b message.Body, _ int) bool {
 		if m, ok := b.(*message.MOSDPGNotify2); ok {
 			m.Info = changed(m.Info, func(i *pginfo.Info) {
-				if i.LastUpdate.Version > 30 {
-					i.LastUpdate.Version -= 30
+				if i.LastUpdate.Version > 5 {
+					i.LastUpdate.Version -= 5
 					i.LastComplete = i.LastUpdate
 				}
 			})
@@ -97,11 +95,41 @@ var tampers = map[Bug]func(b message.Body, n int) bool{
 		}
 		return false
 	},
+	LongestLog: func(b message.Body, _ int) bool {
+		if m, ok := b.(*message.MOSDPGNotify2); ok {
+			m.Info = changed(m.Info, func(i *pginfo.Info) {
+				i.LastEpochStarted, i.History.LastEpochStarted = 1, 1
+			})
+		}
+		return false
+	},
+	BackfillFar: func(b message.Body, _ int) bool {
+		if m, ok := b.(*message.MOSDPGBackfill); ok && m.Kind == message.BackfillProgress {
+			m.LastBackfill = ceph.HObject{Max: true}
+		}
+		return false
+	},
+	CleanTooSoon: func(b message.Body, _ int) bool {
+		if m, ok := b.(*message.MOSDPGNotify2); ok {
+			m.Info = changed(m.Info, func(i *pginfo.Info) {
+				i.History.LastEpochClean = m.Epoch
+				i.History.LastIntervalClean = m.Epoch
+			})
+		}
+		return false
+	},
 	LostMessage: func(_ message.Body, n int) bool { return n%300 == 0 },
 }
 
 // plant puts the bug of the run in its place.
 func (c *cluster) plant(bug Bug) {
+	c.hasty, c.spoil = hasties[bug], spoilers[bug]
+	if c.maps.warp = warps[bug]; c.maps.warp != nil {
+		c.maps.honest = map[ceph.Epoch]*osdmap.Map{}
+	}
+	if bug == OldWrite {
+		c.tamper = asNew
+	}
 	f := tampers[bug]
 	if f == nil {
 		return
@@ -144,37 +172,4 @@ func (noMissing) Denc(c *denc.Coder) {
 	none := uint32(0)
 	c.U32(&none)
 	s.End()
-}
-
-// A hastyStore says that everything is durable at once, and forgets it when the power fails.
-type hastyStore struct {
-	*memstore.Store
-	o    *osdHost
-	life int
-}
-
-// Submit takes a transaction.
-func (s hastyStore) Submit(t *objectstore.Transaction, done func(error)) error {
-	err := s.Store.Submit(t, nil)
-	if err == nil {
-		s.soon(done)
-	}
-	return err
-}
-
-// SubmitAll takes several.
-func (s hastyStore) SubmitAll(batch []objectstore.Submission) []error {
-	errs := make([]error, len(batch))
-	for i := range batch {
-		errs[i] = s.Submit(batch[i].Transaction, batch[i].Done)
-	}
-	return errs
-}
-
-func (s hastyStore) soon(done func(error)) {
-	s.o.w.after(1, func() {
-		if done != nil && s.o.life == s.life {
-			s.o.do(func(*osd.Member) { done(nil) })
-		}
-	})
 }

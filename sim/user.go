@@ -29,6 +29,7 @@ type user struct {
 	quiet bool          // begins nothing
 	addr  ceph.Addr
 	life  int        // counts restarts
+	deaf  bool       // hears of no maps
 	fence ceph.Epoch // in which it was blocklisted, while it begins anew
 }
 
@@ -101,6 +102,9 @@ func (u *user) receive(k *conn, m *message.Message) {
 // newMaps takes maps in their order; every one of them counts, as a change that was undone ends an
 // interval too.
 func (u *user) newMaps(b *message.MOSDMap) {
+	if u.deaf {
+		return
+	}
 	for e := b.First(); e <= b.Last(); e++ {
 		if u.m != nil && e <= u.m.Epoch {
 			continue
@@ -108,9 +112,9 @@ func (u *user) newMaps(b *message.MOSDMap) {
 		var m *osdmap.Map
 		var err error
 		if raw, ok := b.Maps[e]; ok {
-			m, err = u.c.mapOf(raw, osdmap.Decode)
+			m, err = u.c.maps.read(nil, raw)
 		} else if raw, ok := b.Incrementals[e]; ok && u.m != nil && u.m.Epoch == e-1 {
-			m, err = u.c.mapOf(raw, u.m.Next)
+			m, err = u.c.maps.read(u.m, raw)
 		}
 		if err != nil {
 			u.w.fail("user %d: map %d: %v", u.n, e, err)
@@ -123,18 +127,6 @@ func (u *user) newMaps(b *message.MOSDMap) {
 		}
 	}
 	u.pump()
-}
-
-// mapOf makes a map of what monitors have sent, once for all users.
-func (c *cluster) mapOf(raw []byte, read func([]byte) (*osdmap.Map, error)) (*osdmap.Map, error) {
-	if m := c.maps[string(raw)]; m != nil {
-		return m, nil
-	}
-	m, err := read(raw)
-	if err == nil {
-		c.maps[string(raw)] = m
-	}
-	return m, err
 }
 
 func (u *user) newMap(m *osdmap.Map) {

@@ -37,13 +37,16 @@ func (m *Map) Apply(inc *Incremental) (*Map, error) {
 	return n, nil
 }
 
-// Next is Apply of an encoded incremental.
-func (m *Map) Next(raw []byte) (*Map, error) {
+// Read makes a map of its encoding, or of the map before it and that of the incremental.
+func Read(before *Map, raw []byte) (*Map, error) {
+	if before == nil {
+		return Decode(raw)
+	}
 	inc, err := DecodeIncremental(raw)
 	if err != nil {
 		return nil, err
 	}
-	return m.Apply(inc)
+	return before.Apply(inc)
 }
 
 func (m *Map) apply(inc *Incremental) (*Map, error) {
