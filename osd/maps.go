@@ -69,7 +69,7 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 	var t objectstore.Transaction
 	var taken []*osdmap.Map
 	for e := have + 1; e <= b.Newest; e++ {
-		m, inc, err := d.decodeNext(cur, e, b)
+		m, inc, err := osdmap.Step(d.opt.ReadMap, cur, e, b.Maps, b.Incrementals)
 		if err != nil {
 			d.log.Error("osdmap does not decode", "epoch", e, "err", err)
 			break
@@ -96,22 +96,6 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 	if d.super.Newest < b.Newest {
 		d.mon.Subscribe("osdmap", uint64(d.super.Newest)+1, false)
 	}
-}
-
-// decodeNext is the map of epoch e from a message, nil if it has neither it nor its increment.
-func (d *Daemon) decodeNext(cur *osdmap.Map, e ceph.Epoch, b *message.MOSDMap) (*osdmap.Map,
-	[]byte, error,
-) {
-	if raw, ok := b.Maps[e]; ok {
-		m, err := d.opt.ReadMap(nil, raw)
-		return m, b.Incrementals[e], err
-	}
-	raw, ok := b.Incrementals[e]
-	if !ok || cur == nil || cur.Epoch != e-1 {
-		return nil, nil, nil
-	}
-	m, err := d.opt.ReadMap(cur, raw)
-	return m, raw, err
 }
 
 // skipTo is the next epoch that the message has in full, when the monitors have trimmed those

@@ -49,6 +49,23 @@ func Read(before *Map, raw []byte) (*Map, error) {
 	return before.Apply(inc)
 }
 
+// Step is the map of epoch e behind cur, and its incremental if there is one, of what a message has:
+// full maps and incrementals. It is nil if neither leads there.
+func Step(read func(before *Map, raw []byte) (*Map, error), cur *Map, e ceph.Epoch,
+	full, incs map[ceph.Epoch][]byte,
+) (*Map, []byte, error) {
+	if raw, ok := full[e]; ok {
+		m, err := read(nil, raw)
+		return m, incs[e], err
+	}
+	raw, ok := incs[e]
+	if !ok || cur == nil || cur.Epoch != e-1 {
+		return nil, nil, nil
+	}
+	m, err := read(cur, raw)
+	return m, raw, err
+}
+
 func (m *Map) apply(inc *Incremental) (*Map, error) {
 	if inc.Epoch != m.Epoch+1 {
 		return nil, fmt.Errorf("osdmap epoch %d: incremental for epoch %d does not follow",
