@@ -49,8 +49,8 @@ func Read(before *Map, raw []byte) (*Map, error) {
 	return before.Apply(inc)
 }
 
-// Step is the map of epoch e behind cur, and its incremental if there is one, of what a message has:
-// full maps and incrementals. It is nil if neither leads there.
+// Step is the map of epoch e behind cur, and its incremental if there is one, of the full maps and
+// incrementals of a message. It is nil if neither leads there.
 func Step(read func(before *Map, raw []byte) (*Map, error), cur *Map, e ceph.Epoch,
 	full, incs map[ceph.Epoch][]byte,
 ) (*Map, []byte, error) {
