@@ -104,6 +104,7 @@ func (c *core) route(e event) {
 	case *message.MCommand:
 		c.tell(e, b)
 	case *message.MPing:
+		c.pong(e)
 	default:
 		c.osdMessage(e)
 	}

@@ -13,6 +13,7 @@ import (
 	"glue/internal/cephjson"
 	"glue/internal/version"
 	"glue/mon/service"
+	"glue/wire/message"
 )
 
 // quorumAge is since when the quorum is as it is, in seconds.
@@ -273,4 +274,12 @@ func (c *core) metadata() map[string]string {
 	}
 	maps.Copy(out, c.opt.Metadata)
 	return out
+}
+
+// pong answers a ping with the state of this monitor and of the cluster ("ceph ping mon.X").
+func (c *core) pong(e event) {
+	text := cephjson.Marshal(cephjson.Object{
+		{Key: "health", Value: c.health.Report(c.now()).JSON(false)},
+		{Key: "mon_status", Value: c.monStatus()}}, false)
+	e.s.conn.Send(e.m.Reply(&message.MPing{Text: string(text)}))
 }

@@ -257,11 +257,16 @@ func (m *MGetConfig) Denc(c *denc.Coder, _ uint16) {
 	c.Str(&m.DeviceClass)
 }
 
-// MPing asks for nothing: it keeps a session alive.
-type MPing struct{}
+// MPing asks a monitor whether it is there; the answer has its state as JSON. Without a text it
+// keeps a session alive.
+type MPing struct{ Text string }
 
 // Type is CEPH_MSG_PING.
 func (*MPing) Type() Type { return 2 }
 
-// Denc is empty.
-func (*MPing) Denc(*denc.Coder, uint16) {}
+// Denc is the text, or nothing.
+func (m *MPing) Denc(c *denc.Coder, _ uint16) {
+	if c.Encoding() && m.Text != "" || !c.Encoding() && c.Remaining() > 0 {
+		c.Str(&m.Text)
+	}
+}

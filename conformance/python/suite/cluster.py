@@ -36,7 +36,7 @@ def _(t):
     t.true(abs(st[0] - st[1] - st[2]) < st[0] // 10, list(st))
 
 
-@case('cluster/ping a monitor', group='ping')
+@case('cluster/ping a monitor')
 def _(t):
     out, n = P(), SIZE()
     t.ok(x('ping_monitor', t.cluster.h, 'a', C.byref(out), C.byref(n)))
@@ -260,6 +260,11 @@ def _(t):
     t.eq(t.cluster.command('mgr_command', {'prefix': 'no such'})[0], 'EINVAL')
 
 
+@case('command/of the manager by way of a monitor', group='proxy')
+def _(t):
+    t.true('services' in t.cluster.ask(prefix='service dump'), 'no services')
+
+
 @case('command/one manager')
 def _(t):
     name = t.cluster.ask(prefix='mgr dump')['active_name']
@@ -316,19 +321,24 @@ def _(t):
 
 
 # ---- services ------------------------------------------------------------------------------------
-@case('service/register and update', group='proxy', slow=True)
+@case('service/register and update', group='service', slow=True)
 def _(t):
     c = t.connect()
     t.ok(x('service_register', c.h, 'suite', 'one', b'color\0blue\0'))
     t.eq(word(x('service_register', c.h, 'suite', 'one', b'')), 'EEXIST')
     t.ok(x('service_update_status', c.h, b'phase\0running\0'))
 
+    def ask(what):
+        r, out, _ = t.cluster.command('mgr_command', {'prefix': what, 'format': 'json'})
+        t.ok(r, what)
+        return json.loads(out)
+
     def there():
-        got = t.cluster.ask(prefix='service dump')['services']
+        got = ask('service dump')['services']
         return got.get('suite', {}).get('daemons', {}).get('one', {}).get('metadata', {}).get(
             'color') == 'blue'
     t.until(there, 'the service is listed', 30)
-    status = t.cluster.ask(prefix='service status')
+    status = ask('service status')
     t.true('one' in status.get('suite', {}), status)
 
 
