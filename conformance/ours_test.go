@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"bytes"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,5 +69,55 @@ func TestOurRBD(t *testing.T) {
 	rbd(t, "rm", "--no-progress", "oursimg")
 	if got := rbd(t, "ls"); strings.Contains(got, "img") {
 		t.Errorf("left over: %q", got)
+	}
+}
+
+// TestOurClientLibraries runs the tests of client/rados and client/rbd, which are skipped without a
+// cluster, on the one under test.
+func TestOurClientLibraries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	cmd := exec.Command("go", "test", "-count=1", "-timeout", "15m", "./client/rados",
+		"./client/rbd")
+	cmd.Dir = root()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GLUE_TEST_CONF="+shared.conf)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestOurSnapshots: snapshots, a clone and differences by our commands, read by the stock ones.
+func TestOurSnapshots(t *testing.T) {
+	glue := func(args ...string) string {
+		t.Helper()
+		return ours(t, append([]string{"rbd", "-c", shared.conf, "-p", pool, "--no-progress"},
+			args...)...)
+	}
+	body := pattern(5<<20+512, 7)
+	in, out, diff := file(t, "in", body), filepath.Join(t.TempDir(), "out"),
+		filepath.Join(t.TempDir(), "diff")
+	glue("import", in, "snapimg")
+	glue("snap", "create", "snapimg@one")
+	has(t, rbd(t, "snap", "ls", "snapimg"), "one", "5.0 MiB")
+	glue("clone", "--rbd-default-clone-format", "2", "snapimg@one", "cloneimg")
+	has(t, rbd(t, "info", "cloneimg"), "parent: "+pool+"/snapimg@one", "clone-child")
+	has(t, glue("children", "snapimg@one"), pool+"/cloneimg\n")
+	rbd(t, "export", "--no-progress", "cloneimg", out)
+	if got := read(t, out); !bytes.HasPrefix(got, body) {
+		t.Error("the stock client exported something else of the clone")
+	}
+	glue("export-diff", "snapimg@one", diff)
+	rbd(t, "create", "--size", "1M", "diffimg")
+	rbd(t, "import-diff", "--no-progress", diff, "diffimg")
+	glue("export", "diffimg@one", out)
+	if got := read(t, out); !bytes.HasPrefix(got, body) {
+		t.Error("the differences make another image")
+	}
+	glue("flatten", "cloneimg")
+	for _, image := range []string{"cloneimg", "diffimg", "snapimg"} {
+		rbd(t, "object-map", "check", "--no-progress", image)
+		glue("snap", "purge", image)
+		glue("rm", image)
 	}
 }

@@ -95,3 +95,41 @@ func ExampleCluster_MonCommand() {
 	}
 	fmt.Printf("%s\n", out)
 }
+
+// Keep an object as it is with a self-managed snapshot, and read it back.
+func ExampleIOCtx_WithSnapContext() {
+	ctx := context.Background()
+	var pool *rados.IOCtx
+	snap, err := pool.CreateSnapID(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	kept := pool.WithSnapContext(snap, []ceph.SnapID{snap}) // newest first
+	if err := kept.WriteFull(ctx, "object", []byte("new")); err != nil {
+		log.Fatal(err)
+	}
+	old, err := pool.WithSnap(snap).Read(ctx, "object", 0, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("it was %q\n", old)
+}
+
+// Many writes at a time, in order for each object.
+func ExampleIOCtx_Start() {
+	ctx := context.Background()
+	var pool *rados.IOCtx
+	var started []*rados.Pending
+	for _, line := range []string{"one\n", "two\n"} {
+		p, err := pool.Start(ctx, "log", new(rados.WriteOp).Append([]byte(line)))
+		if err != nil {
+			log.Fatal(err)
+		}
+		started = append(started, p)
+	}
+	for _, p := range started {
+		if err := p.Wait(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+}

@@ -39,3 +39,27 @@ func Example() {
 	}
 	fmt.Println(size, used)
 }
+
+// Keep an image as it is, make a second one that begins the same, and list what changes.
+func ExampleStore_Clone() {
+	ctx := context.Background()
+	var images *rbd.Store // from NewStore
+	disk, err := images.Open(ctx, "disk", false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer disk.Close(ctx)
+	if err := disk.CreateSnapshot(ctx, "golden"); err != nil {
+		log.Fatal(err)
+	}
+	o := rbd.CreateOptions{CloneFormat: 2}
+	if err := images.Clone(ctx, disk, "golden", "copy", o); err != nil {
+		log.Fatal(err)
+	}
+	for e, err := range disk.DiffIterate(ctx, rbd.DiffOptions{From: "golden"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.Off, e.Len, e.Exists)
+	}
+}
