@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"glue/ceph"
 	"glue/ceph/denc"
@@ -17,7 +16,6 @@ import (
 // use runs everything that a decoded map can be asked: nothing may panic or run away.
 func use(t testing.TB, m *Map) {
 	t.Helper()
-	start := time.Now()
 	weights := slices.Repeat([]uint32{0x10000, 0x4000}, 64)
 	p := NewPlacer(m)
 	p.limit = 1 << 14 // hostile maps use all of it
@@ -34,9 +32,6 @@ func use(t testing.TB, m *Map) {
 	_ = n.RebuildShadows()
 	_ = n.ReweightAll()
 	_, _ = n.CreateOrMove(3, 0x10000, "osd.3", Location{"host": "h", "root": "default"})
-	if d := time.Since(start); d > 20*time.Second {
-		t.Errorf("using the map took %v", d)
-	}
 }
 
 // TestCutAnywhere: a map cut at any byte is an error, or one of the shorter old forms.
@@ -97,15 +92,12 @@ func TestHostileMaps(t *testing.T) {
 	m.ChooseTotalTries = 1<<32 - 2
 	m.ChooseleafDescendOnce = 0
 	m.Rules[0].Steps[1] = Step{OpChooseLeafFirstN, 1<<31 - 1, 1}
-	start := time.Now()
 	if got := m.Do(0, 1, 10, nil, 0); len(got) != 0 {
 		t.Errorf("placed %v where all devices are out", got)
 	}
 	m.Rules[0].Steps[1].Op = OpChooseLeafIndep
 	m.Do(0, 1, 10, nil, 0)
-	if d := time.Since(start); d > 15*time.Second {
-		t.Errorf("Do took %v", d)
-	}
+	// That it ends is the test: without its bound on work it would take days.
 	loop := testDefault(t)
 	root, _ := loop.ItemID("default")
 	host, _ := loop.ItemID("host-a")
