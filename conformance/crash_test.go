@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestCrash: a daemon that crashes is reported once it runs again; the report warns until somebody
@@ -60,7 +61,8 @@ func TestCrash(t *testing.T) {
 	has(t, c.must(t, "ceph", "crash", "ls"), id)
 
 	// What an agent posts, as ceph-crash does.
-	meta := `{"crash_id":"x1","timestamp":"2020-01-02T03:04:05.678901Z",` +
+	at := time.Now().AddDate(0, 0, -60).UTC().Format("2006-01-02T15:04:05.000000Z")
+	meta := `{"crash_id":"x1","timestamp":"` + at + `",` +
 		`"process_name":"ceph-mds","entity_name":"mds.z",` +
 		`"backtrace":["(foo(int)+0x12) [0x1234]","(bar()+0x1) [0x99]"]}`
 	c.must(t, "ceph", "crash", "post", "-i", file(t, "meta", []byte(meta)))
@@ -85,8 +87,8 @@ func TestCrash(t *testing.T) {
 func TestProgress(t *testing.T) {
 	c := startFor(t, "--osds", "4", "--set", "mgr_stats_period=1")
 	c.must(t, "ceph", "config", "set", "mgr", "mgr/progress/sleep_interval", "1")
-	c.must(t, "ceph", "config", "set", "osd", "osd_recovery_sleep", "0.2")
 	c.fill(t)
+	c.must(t, "ceph", "osd", "set", "norebalance") // until what is shown has been looked at
 	c.must(t, "ceph", "osd", "out", "1")
 	c.until(t, "Rebalancing after osd.1 marked out (", "progress")
 	waitFor(t, "the global event in the status", func() bool {
@@ -98,6 +100,7 @@ func TestProgress(t *testing.T) {
 	has(t, c.must(t, "ceph", "-s", "-f", "json"), `"add_to_ceph_s":true`, "Global Recovery Event (")
 	has(t, c.must(t, "ceph", "progress", "json"), `"message": "Rebalancing after osd.1 marked out"`,
 		`"refs": [`, `"time_remaining"`)
+	c.must(t, "ceph", "osd", "unset", "norebalance")
 	c.clean(t)
 	c.until(t, "[Complete]: Rebalancing after osd.1 marked out (", "progress")
 	c.until(t, "[Complete]: Global Recovery Event (", "progress")

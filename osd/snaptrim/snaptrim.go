@@ -98,8 +98,9 @@ func (t *Trimmer) State() pgstat.State {
 
 // Tick begins when there is something to do.
 func (t *Trimmer) Tick() {
-	if len(t.h.Removed()) == 0 {
+	if len(t.h.Removed()) == 0 && t.purged != nil {
 		t.purged = nil
+		t.h.Changed()
 	}
 	if t.failed || !t.h.Ready() || len(t.queue()) == 0 {
 		t.giveSlot()
