@@ -88,19 +88,24 @@ func TestProgress(t *testing.T) {
 	c := startFor(t, "--osds", "4", "--set", "mgr_stats_period=1")
 	c.must(t, "ceph", "config", "set", "mgr", "mgr/progress/sleep_interval", "1")
 	c.fill(t)
-	c.must(t, "ceph", "osd", "set", "norebalance") // until what is shown has been looked at
+	stops := []string{"norecover", "nobackfill"} // until what is shown has been looked at
+	for _, flag := range stops {
+		c.must(t, "ceph", "osd", "set", flag)
+	}
 	c.must(t, "ceph", "osd", "out", "1")
 	c.until(t, "Rebalancing after osd.1 marked out (", "progress")
 	waitFor(t, "the global event in the status", func() bool {
 		out, err := c.run("ceph", "-s")
 		shown := regexp.MustCompile(`(?m)^  progress:\n    Global Recovery Event \(\d+s\)\n` +
-			`      \[[=.]{28}\] `)
+			`      \[[=.]{28}\]`)
 		return err == nil && shown.MatchString(out)
 	})
 	has(t, c.must(t, "ceph", "-s", "-f", "json"), `"add_to_ceph_s":true`, "Global Recovery Event (")
 	has(t, c.must(t, "ceph", "progress", "json"), `"message": "Rebalancing after osd.1 marked out"`,
 		`"refs": [`, `"time_remaining"`)
-	c.must(t, "ceph", "osd", "unset", "norebalance")
+	for _, flag := range stops {
+		c.must(t, "ceph", "osd", "unset", flag)
+	}
 	c.clean(t)
 	c.until(t, "[Complete]: Rebalancing after osd.1 marked out (", "progress")
 	c.until(t, "[Complete]: Global Recovery Event (", "progress")
