@@ -97,7 +97,7 @@ func TestProgress(t *testing.T) {
 	waitFor(t, "the global event in the status", func() bool {
 		out, err := c.run("ceph", "-s")
 		shown := regexp.MustCompile(`(?m)^  progress:\n    Global Recovery Event \(\d+s\)\n` +
-			`      \[[=.]{28}\]`)
+			`      \[[=.]{28}\] `)
 		return err == nil && shown.MatchString(out)
 	})
 	has(t, c.must(t, "ceph", "-s", "-f", "json"), `"add_to_ceph_s":true`, "Global Recovery Event (")

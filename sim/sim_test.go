@@ -75,8 +75,12 @@ func (x *suite) run(t *testing.T) {
 		}
 		seed++
 	}
-	if all := sum.Registers + sum.Objects; 100*sum.Unchecked > all {
-		t.Errorf("%d of %d histories took too long to check", sum.Unchecked, all)
+	allowed := 0
+	if all := sum.Registers + sum.Objects; x.osds { // many pipelined requests have many orders
+		allowed = all / 100
+	}
+	if sum.Unchecked > allowed {
+		t.Errorf("%d histories took too long to check", sum.Unchecked)
 	}
 	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
 		sum)

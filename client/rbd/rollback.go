@@ -12,16 +12,17 @@ import (
 // Rollback makes the image what it was at a snapshot, its size too. Interrupted, it can be run
 // again.
 func (i *Image) Rollback(ctx context.Context, name string, p Progress) error {
-	h, data, m, done, err := i.alone(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	s, err := h.find(i.name, name)
-	if err != nil {
-		return err
-	}
-	id := s.ID
+	return i.withSnap(ctx, name, func(
+		h *header, data *rados.IOCtx, m *objectMap, s *Snapshot,
+	) error {
+		return i.rollback(ctx, h, data, m, s, p)
+	})
+}
+
+func (i *Image) rollback(
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, s *Snapshot, p Progress,
+) (err error) {
+	id, name := s.ID, s.Name
 	if s.Size != h.size {
 		if err := i.resize(ctx, h, data, m, s.Size, nil); err != nil {
 			return err

@@ -192,6 +192,23 @@ func (i *Image) alone(
 	return h, data, m, done, nil
 }
 
+// withSnap calls f alone, with a snapshot by its name.
+func (i *Image) withSnap(
+	ctx context.Context, name string,
+	f func(h *header, data *rados.IOCtx, m *objectMap, s *Snapshot) error,
+) error {
+	h, data, m, done, err := i.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := h.find(i.name, name)
+	if err != nil {
+		return err
+	}
+	return f(h, data, m, s)
+}
+
 // reread takes in a change that this client has made to the header and tells the others.
 func (i *Image) reread(ctx context.Context) error {
 	err := i.refresh(ctx)
@@ -274,21 +291,20 @@ func (i *Image) invalidate(ctx context.Context, h *header, id ceph.SnapID) error
 // RemoveSnapshot removes a snapshot: EBUSY if it is protected. One that clones of the second kind
 // need is kept out of sight until the last of them is gone.
 func (i *Image) RemoveSnapshot(ctx context.Context, name string) error {
-	h, _, m, done, err := i.alone(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	s, err := h.find(i.name, name)
-	if err != nil {
-		return err
-	}
+	return i.withSnap(ctx, name, func(
+		h *header, _ *rados.IOCtx, m *objectMap, s *Snapshot,
+	) error {
+		return i.removeSnap(ctx, h, m, s)
+	})
+}
+
+func (i *Image) removeSnap(ctx context.Context, h *header, m *objectMap, s *Snapshot) error {
 	if s.Protected {
-		return fmt.Errorf("snapshot %s of image %s is protected: %w", name, i.name, ceph.EBUSY)
+		return fmt.Errorf("snapshot %s of image %s is protected: %w", s.Name, i.name, ceph.EBUSY)
 	}
 	// In the trash it cannot get clones while it is taken apart.
 	id := s.ID
-	err = i.changeSnap(ctx, h, "remove", name, "snapshot_trash_add", u64Arg(uint64(id)))
+	err := i.changeSnap(ctx, h, "remove", s.Name, "snapshot_trash_add", u64Arg(uint64(id)))
 	if err != nil {
 		return err
 	}
@@ -350,22 +366,18 @@ func (i *Image) RenameSnapshot(ctx context.Context, from, to string) error {
 	if err := checkName(to); err != nil {
 		return err
 	}
-	h, _, _, done, err := i.alone(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	s, err := h.find(i.name, from)
-	if err != nil {
-		return err
-	}
-	if err := i.changeSnap(ctx, h, "rename", from, "snapshot_rename", encode(func(c *denc.Coder) {
-		s.ID.Denc(c)
-		c.Str(&to)
-	})); err != nil {
-		return err
-	}
-	return i.reread(ctx)
+	return i.withSnap(ctx, from, func(
+		h *header, _ *rados.IOCtx, _ *objectMap, s *Snapshot,
+	) error {
+		in := encode(func(c *denc.Coder) {
+			s.ID.Denc(c)
+			c.Str(&to)
+		})
+		if err := i.changeSnap(ctx, h, "rename", from, "snapshot_rename", in); err != nil {
+			return err
+		}
+		return i.reread(ctx)
+	})
 }
 
 func (i *Image) setProtection(ctx context.Context, h *header, s *Snapshot, to uint8) error {
@@ -378,39 +390,34 @@ func (i *Image) setProtection(ctx context.Context, h *header, s *Snapshot, to ui
 
 // ProtectSnapshot keeps a snapshot from being removed; EBUSY if it is protected already.
 func (i *Image) ProtectSnapshot(ctx context.Context, name string) error {
-	h, _, _, done, err := i.alone(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	s, err := h.find(i.name, name)
-	if err != nil {
-		return err
-	}
-	if s.Protected {
-		return fmt.Errorf("snapshot %s of image %s is protected already: %w", name, i.name,
-			ceph.EBUSY)
-	}
-	if err := i.setProtection(ctx, h, s, protected); err != nil {
-		return err
-	}
-	return i.reread(ctx)
+	return i.withSnap(ctx, name, func(
+		h *header, _ *rados.IOCtx, _ *objectMap, s *Snapshot,
+	) error {
+		if s.Protected {
+			return fmt.Errorf("snapshot %s of image %s is protected already: %w", name, i.name,
+				ceph.EBUSY)
+		}
+		if err := i.setProtection(ctx, h, s, protected); err != nil {
+			return err
+		}
+		return i.reread(ctx)
+	})
 }
 
 // UnprotectSnapshot lets a snapshot be removed: EINVAL if it is not protected, EBUSY if clones of
 // the first kind need it.
 func (i *Image) UnprotectSnapshot(ctx context.Context, name string) error {
-	h, _, _, done, err := i.alone(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	s, err := h.find(i.name, name)
-	if err != nil {
-		return err
-	}
+	return i.withSnap(ctx, name, func(
+		h *header, _ *rados.IOCtx, _ *objectMap, s *Snapshot,
+	) error {
+		return i.unprotect(ctx, h, s)
+	})
+}
+
+func (i *Image) unprotect(ctx context.Context, h *header, s *Snapshot) error {
 	if !s.Protected {
-		return fmt.Errorf("snapshot %s of image %s is not protected: %w", name, i.name, ceph.EINVAL)
+		return fmt.Errorf("snapshot %s of image %s is not protected: %w", s.Name, i.name,
+			ceph.EINVAL)
 	}
 	// While it is marked so nobody makes a clone that the search would miss.
 	if err := i.setProtection(ctx, h, s, unprotecting); err != nil {
@@ -420,7 +427,7 @@ func (i *Image) UnprotectSnapshot(ctx context.Context, name string) error {
 	list, err := i.oldChildren(ctx, s.ID)
 	to := uint8(unprotected)
 	if err == nil && len(list) > 0 {
-		err = fmt.Errorf("snapshot %s of image %s has %d clones: %w", name, i.name, len(list),
+		err = fmt.Errorf("snapshot %s of image %s has %d clones: %w", s.Name, i.name, len(list),
 			ceph.EBUSY)
 	}
 	if err != nil {

@@ -66,16 +66,21 @@ func (i stockInfo) Denc(c *denc.Coder) {
 	s.End()
 }
 
+// dencID is an object's object_id_wrapper.
+func dencID(c *denc.Coder, o *ceph.HObject) {
+	s := c.Begin(1, 1)
+	c.Str(&o.Name)
+	c.Str(&o.Namespace)
+	c.Str(&o.Key)
+	c.U64Const(uint64(o.Snap))
+	s.End()
+}
+
 // Denc is inconsistent_obj_wrapper's encoding. It is never decoded here.
 func (r *Record) Denc(c *denc.Coder) {
 	f := c.Begin(2, 2)
 	c.U64(&r.Errors)
-	object := c.Begin(1, 1)
-	c.Str(&r.Object.Name)
-	c.Str(&r.Object.Namespace)
-	c.Str(&r.Object.Key)
-	c.U64Const(uint64(r.Object.Snap))
-	object.End()
+	dencID(c, &r.Object)
 	user, union := uint64(0), uint64(0)
 	for i := range r.Shards {
 		s := &r.Shards[i]

@@ -37,12 +37,7 @@ type SnapRecord struct {
 func (r *SnapRecord) Denc(c *denc.Coder) {
 	f := c.Begin(2, 1)
 	c.U64(&r.Errors)
-	object := c.Begin(1, 1)
-	c.Str(&r.Object.Name)
-	c.Str(&r.Object.Namespace)
-	c.Str(&r.Object.Key)
-	c.U64Const(uint64(r.Object.Snap))
-	object.End()
+	dencID(c, &r.Object)
 	denc.List(c, &r.Clones)
 	denc.List(c, &r.Missing)
 	c.Blob(&r.set)
