@@ -55,6 +55,40 @@ type thrasher struct {
 	held map[string]time.Time
 	outs map[int]bool
 	done map[string]int
+	two  []span // when two OSDs were gone: PGs with both may have to wait
+}
+
+type span struct{ from, to float64 } // seconds since 1970
+
+func unixNow() float64 { return float64(time.Now().UnixMicro()) / 1e6 }
+
+// note keeps whether two OSDs are gone now.
+func (h *thrasher) note() {
+	open := len(h.two) > 0 && h.two[len(h.two)-1].to == 0
+	switch gone := h.goneOf("osd") > 1; {
+	case gone && !open:
+		h.two = append(h.two, span{from: unixNow()})
+	case !gone && open:
+		h.two[len(h.two)-1].to = unixNow()
+	}
+}
+
+// alone is the longest part of the slow requests in which at most one OSD was gone.
+func (h *thrasher) alone(slow [][2]float64) (longest float64) {
+	for _, s := range slow {
+		from := s[0]
+		for _, two := range h.two {
+			if two.to == 0 {
+				two.to = unixNow()
+			}
+			if two.from < s[1] && two.to > from {
+				longest = max(longest, two.from-from)
+				from = two.to
+			}
+		}
+		longest = max(longest, s[1]-from)
+	}
+	return longest
 }
 
 func (h *thrasher) id() int            { return h.r.Intn(h.osds) }
@@ -285,6 +319,7 @@ func (h *thrasher) calm() {
 		h.start(name)
 		delete(h.dead, name)
 	}
+	h.note()
 	for id := range h.osds {
 		delete(h.outs, id)
 		h.ceph("osd", "in", strconv.Itoa(id))
@@ -365,9 +400,9 @@ func (h *thrasher) memory() map[string]int {
 	return out
 }
 
-// model runs python/model.py on a pool until the returned function is called, which gives its
-// result.
-func (c *cluster) model(t *testing.T, pool string, seed int64) (end func()) {
+// model runs python/model.py on a pool until the returned function is called. That says when the
+// requests that took more than 5 s were sent and answered.
+func (c *cluster) model(t *testing.T, pool string, seed int64) (end func() [][2]float64) {
 	t.Helper()
 	script := filepath.Join(root(), "conformance", "python", "model.py")
 	cmd := c.command(context.Background(), "/usr/bin/python3", script, pool, fmt.Sprint(seed))
@@ -381,13 +416,14 @@ func (c *cluster) model(t *testing.T, pool string, seed int64) (end func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	return func() {
+	return func() [][2]float64 {
 		t.Helper()
 		in.Close()
 		err := cmd.Wait()
 		var r struct {
 			Writes, Reads int
 			Longest       float64
+			Slow          [][2]float64
 			Violations    []string
 		}
 		if e := json.Unmarshal(out.Bytes(), &r); e != nil || err != nil || r.Writes == 0 {
@@ -395,6 +431,7 @@ func (c *cluster) model(t *testing.T, pool string, seed int64) (end func()) {
 		}
 		t.Logf("model: %d writes, %d reads, the longest took %.1f s, violations: %v", r.Writes,
 			r.Reads, r.Longest, r.Violations)
+		return r.Slow
 	}
 }
 
@@ -469,6 +506,7 @@ func TestThrash(t *testing.T) {
 	for time.Since(begin) < *thrashTime && !t.Failed() {
 		h.release(false)
 		h.torment()
+		h.note()
 		time.Sleep(time.Duration(h.r.Intn(2000)) * time.Millisecond)
 		if time.Since(calmed) > 3*time.Minute {
 			h.calm()
@@ -481,7 +519,9 @@ func TestThrash(t *testing.T) {
 	h.calm()
 	cancel()
 	wg.Wait()
-	end()
+	slow := end()
+	t.Logf("%d requests took more than 5 s; the longest wait with at most one OSD gone: %.1f s",
+		len(slow), h.alone(slow))
 	last := h.memory()
 	t.Logf("%v: %v; %d verified disks; memory in MiB %v, after the first calm %v",
 		time.Since(begin).Round(time.Second), h.done, rounds, last, first)

@@ -18,7 +18,7 @@ POOL, SEED = sys.argv[1], int(sys.argv[2])
 THREADS, OBJECTS, PIPELINE = 4, 12, 6
 MAX_SIZE = 256 << 10
 stop = threading.Event()
-total = {'writes': 0, 'reads': 0, 'refused': 0, 'longest': 0.0, 'violations': []}
+total = {'writes': 0, 'reads': 0, 'refused': 0, 'longest': 0.0, 'slow': [], 'violations': []}
 lock = threading.Lock()
 
 
@@ -70,6 +70,8 @@ class Pending:
             self.check()
         with lock:
             total['longest'] = max(total['longest'], took)
+            if took > 5 and len(total['slow']) < 10000:
+                total['slow'].append([time.time() - took, time.time()])
             total['reads' if self.check else 'writes'] += 1
             total['refused'] += bool(self.want)
 

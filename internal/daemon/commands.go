@@ -1,9 +1,13 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 
@@ -29,7 +33,7 @@ func Commands(c *Config, l *Log, counters *perf.Registry) []admin.Command {
 		{Prefix: "git_version", Help: "get git sha1", Run: cmdGitVersion},
 		{Prefix: "heap", Signature: "name=heapcmd,type=CephChoices,strings=dump|start_profiler|" +
 			"stop_profiler|release|get_release_rate|set_release_rate|stats " +
-			"name=value,type=CephString,req=false", Run: cmdHeap,
+			"name=value,type=CephString,req=false", Run: l.heap,
 			Help: "show heap usage info (of the Go runtime)"},
 		{Prefix: "dump_mempools", Help: "get mempool stats", Run: cmdMempools},
 	}...)
@@ -100,8 +104,8 @@ func perfCommands(r *perf.Registry) []admin.Command {
 	}
 }
 
-// cmdHeap answers for the Go runtime, whose heap every daemon of the process shares.
-func cmdHeap(args admin.Args) (any, error) {
+// heap answers for the Go runtime, whose heap every daemon of the process shares.
+func (l *Log) heap(args admin.Args) (any, error) {
 	switch args.Str("heapcmd") {
 	case "stats":
 		return heapStats(), nil
@@ -110,9 +114,28 @@ func cmdHeap(args admin.Args) (any, error) {
 		debug.FreeOSMemory()
 		return fmt.Sprintf("collected garbage and gave %d bytes back to the system\n",
 			max(0, int64(released())-int64(before))), nil
+	case "dump":
+		path, err := l.dumpHeap()
+		return fmt.Sprintf("wrote %s; 'go tool pprof' reads it\n", path), err
 	}
 	return nil, admin.Refuse(syscall.EOPNOTSUPP, "'heap %s' is about tcmalloc, which Glue does "+
-		"not use; 'heap stats' and 'heap release' are about its own heap", args.Str("heapcmd"))
+		"not use; 'heap stats', 'heap dump' and 'heap release' are about its own heap",
+		args.Str("heapcmd"))
+}
+
+// dumpHeap writes who allocated what is live, beside the log, or in the folder for temporary files
+// where the log is not a file.
+func (l *Log) dumpHeap() (string, error) {
+	folder, name := os.TempDir(), "glue"
+	if l != nil && l.path != "" {
+		folder, name = filepath.Split(l.path)
+	}
+	f, err := os.CreateTemp(folder, name+".profile.*.heap")
+	if err != nil {
+		return "", err
+	}
+	runtime.GC() // else the profile is that of the last collection
+	return f.Name(), errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }
 
 func released() uint64 {

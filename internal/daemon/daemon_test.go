@@ -56,7 +56,7 @@ func TestConfigCommands(t *testing.T) {
 		{"injectargs injected_args=--osd_recovery_max_active=x", 22,
 			"Parse error setting osd_recovery_max_active to 'x' using injectargs"},
 		{"heap heapcmd=stats", 0, "held from the system"},
-		{"heap heapcmd=dump", 95, "tcmalloc"},
+		{"heap heapcmd=start_profiler", 95, "tcmalloc"},
 		{"perf reset var=nosuch", 0, "Not find: nosuch"},
 		{"log flush", 0, "{}"},
 		{"version", 0, `"release_type": "stable"`},
@@ -166,5 +166,25 @@ func TestLog(t *testing.T) {
 	}
 	if len(l.ring) != recentLines || !strings.Contains(string(l.ring[l.next]), "i=7\n") {
 		t.Errorf("%d lines, the oldest %q", len(l.ring), l.ring[l.next])
+	}
+}
+
+// TestHeapDump: the profile is beside the log, and is one that pprof reads.
+func TestHeapDump(t *testing.T) {
+	folder := t.TempDir()
+	l, err := NewLog(os.Stderr, filepath.Join(folder, "osd.3.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, _ := NewConfig("osd", "3", nil)
+	out, _, err := admin.NewTable(Commands(c, l, nil)).Run(
+		jsonOf(map[string]string{"prefix": "heap", "heapcmd": "dump"}))
+	files, _ := filepath.Glob(filepath.Join(folder, "osd.3.log.profile.*.heap"))
+	if err != nil || len(files) != 1 || !strings.Contains(string(out), files[0]) {
+		t.Fatalf("%s, %v: %v", out, err, files)
+	}
+	if b, _ := os.ReadFile(files[0]); !bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
+		t.Errorf("no profile: %q", b[:min(len(b), 20)])
 	}
 }
