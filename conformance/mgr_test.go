@@ -74,6 +74,47 @@ func TestManagerFailover(t *testing.T) {
 	}
 }
 
+// TestTaskFailover: a task about an image goes on under the next manager, as the same task.
+func TestTaskFailover(t *testing.T) {
+	c := startFor(t, "--split")
+	c.addManager(t, "y")
+	c.until(t, "standbys: y", "-s")
+	c.must(t, "ceph", "osd", "pool", "create", "images", "16")
+	c.must(t, "rbd", "pool", "init", "images")
+	c.must(t, "rbd", "-p", "images", "create", "--size", "4T", "--image-feature", "layering", "i")
+	type task struct {
+		ID         string
+		Sequence   int
+		InProgress bool `json:"in_progress"`
+	}
+	running := func() task {
+		var list []task
+		unmarshal(t, c.must(t, "ceph", "rbd", "task", "list"), &list)
+		if len(list) != 1 {
+			t.Fatalf("tasks: %+v", list)
+		}
+		return list[0]
+	}
+	var made task
+	unmarshal(t, c.must(t, "ceph", "rbd", "task", "add", "remove", "images/i"), &made)
+	waitFor(t, "a task that runs", func() bool { return running().InProgress })
+	c.must(t, "ceph", "mgr", "fail")
+	c.until(t, "y(active", "-s")
+	waitFor(t, "the task running anew", func() bool { return running().InProgress })
+	if again := running(); again != (task{made.ID, made.Sequence, true}) {
+		t.Errorf("task %+v became %+v", made, again)
+	}
+	c.must(t, "ceph", "rbd", "task", "cancel", made.ID)
+	c.until(t, "[Failed]: Removing image images/i (", "progress")
+}
+
+func unmarshal(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+}
+
 // calm says that for a few seconds nothing is wrong with the PGs.
 func (c *cluster) calm(t *testing.T) {
 	t.Helper()

@@ -82,6 +82,7 @@ func (m *Manager) onCommand(
 		return
 	}
 	c.Input = msg.Data
+	c.Allowed = func(args map[string]string) bool { return s.mayTouch(d, args) }
 	m.post(func(m *Manager) { m.onLoop(c, answer, time.Now().Add(loadPatience)) })
 }
 

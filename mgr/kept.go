@@ -130,7 +130,7 @@ func (m *Manager) loadKept() {
 // take makes stored values the present ones. What can't be read is passed over.
 func (k *kept) take(values map[string]string) {
 	k.loaded, k.crashes = true, crash.Reports{}
-	k.progress = progress.Tracker{NewID: newUUID}
+	k.progress.NewID = newUUID
 	for key, v := range values {
 		if id, ok := strings.CutPrefix(key, crashPrefix); ok {
 			if r, err := crash.Read([]byte(v)); err == nil && r.ID() == id {
@@ -140,7 +140,7 @@ func (k *kept) take(values map[string]string) {
 	}
 	var past struct{ Events []progress.Past }
 	if json.Unmarshal([]byte(values[progressKey]), &past) == nil {
-		k.progress.Completed = past.Events
+		k.progress.Load(past.Events)
 	}
 }
 

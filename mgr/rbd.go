@@ -8,11 +8,13 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/cluster/commands"
+	"glue/mgr/progress"
 	"glue/mgr/rbdtask"
 )
 
 // rbdHandlers are the commands of the stock module rbd_support.
 var rbdHandlers = map[string]handler{
+	"rbd task add flatten":      addTask(rbdtask.Flatten, "image_spec"),
 	"rbd task add remove":       addTask(rbdtask.Remove, "image_spec"),
 	"rbd task add trash remove": addTask(rbdtask.TrashRemove, "image_id_spec"),
 	"rbd task list":             listTasks,
@@ -23,7 +25,7 @@ var rbdHandlers = map[string]handler{
 // messenger does not speak to OSDs.
 func (m *Manager) newTasks() *rbdtask.Queue {
 	return rbdtask.New(rbdtask.Options{
-		Log: m.log,
+		Log: m.log, Event: m.taskEvent,
 		Connect: func(ctx context.Context) (*rados.Cluster, error) {
 			return rados.Connect(ctx, rados.Options{
 				Name: ceph.AuthName{Type: ceph.TypeMgr, ID: m.opt.Name}, Key: m.opt.Key,
@@ -57,23 +59,46 @@ func asked(f func(ctx context.Context) ([]byte, error)) result {
 	}}
 }
 
+// mayPool says what the caller may do with pools.
+func mayPool(c *commands.Command) rbdtask.May {
+	return func(pool, namespace string) bool {
+		return c.Allowed != nil &&
+			c.Allowed(map[string]string{"pool": pool, "namespace": namespace})
+	}
+}
+
 func addTask(action, argument string) handler {
 	return func(s *state, c *commands.Command) result {
 		image := c.Need(argument)
 		return asked(func(ctx context.Context) ([]byte, error) {
-			return s.tasks.Add(ctx, action, image)
+			return s.tasks.Add(ctx, action, image, mayPool(c))
 		})
 	}
 }
 
 func listTasks(s *state, c *commands.Command) result {
 	id := c.Str("task_id")
-	return asked(func(ctx context.Context) ([]byte, error) { return s.tasks.List(ctx, id) })
+	return asked(func(ctx context.Context) ([]byte, error) {
+		return s.tasks.List(ctx, id, mayPool(c))
+	})
 }
 
 func cancelTask(s *state, c *commands.Command) result {
 	id := c.Need("task_id")
 	return asked(func(ctx context.Context) ([]byte, error) {
-		return nil, s.tasks.Cancel(ctx, id)
+		return nil, s.tasks.Cancel(ctx, id, mayPool(c))
+	})
+}
+
+// taskEvent shows in "ceph progress" how far a task is.
+func (m *Manager) taskEvent(e rbdtask.Event) {
+	m.post(func(m *Manager) {
+		s := &m.state
+		if !s.active || !s.set.Bool("mgr/progress/enabled") {
+			return
+		}
+		s.dirty = true
+		s.kept.progress.Remote(time.Now(), progress.Told{ID: e.ID, Message: e.Message,
+			Refs: e.Refs, Progress: e.Progress, Ended: e.Ended, Failure: e.Failure})
 	})
 }

@@ -353,29 +353,47 @@ func (i *Image) purgeTrashed(ctx context.Context, id ceph.SnapID) error {
 	return errors.Join(i.dropSnap(ctx, h, data, m, s), i.reread(ctx))
 }
 
+// flattenAtOnce is how many objects are copied before another client gets the lock that wants it:
+// what uses the image meanwhile must not stand still until the end.
+const flattenAtOnce = 4 * parallel
+
 // Flatten copies from the parent what the image still reads there and cuts the link. With feature
-// deep-flatten the image's snapshots become free of the parent too.
+// deep-flatten the image's snapshots become free of the parent too. EINVAL without a parent.
 func (i *Image) Flatten(ctx context.Context, p Progress) error {
+	s := steps{f: p}
+	for next, end := uint64(0), uint64(1); next < end; next += flattenAtOnce {
+		var err error
+		if end, err = i.flattenFrom(ctx, next, &s); err != nil {
+			return fmt.Errorf("flatten image %s: %w", i.name, err)
+		}
+	}
+	return i.detachParent(ctx)
+}
+
+// flattenFrom copies some objects from the parent, from the given one on, and returns how many
+// there are to copy altogether.
+func (i *Image) flattenFrom(ctx context.Context, first uint64, s *steps) (uint64, error) {
 	h, data, m, leave, err := i.writable(ctx, 0, 0)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if h.from == nil {
-		leave()
-		return fmt.Errorf("image %s has no parent: %w", i.name, ceph.EINVAL)
+	defer leave()
+	switch {
+	case h.from == nil && first > 0:
+		return 0, nil // another client was faster
+	case h.from == nil:
+		return 0, fmt.Errorf("it has no parent: %w", ceph.EINVAL)
 	}
 	t := target{h: h, data: data, m: m, id: i.id}
-	pieces := numbered(h.objects(min(h.size, h.overlap)))
-	s := steps{f: p, total: uint64(len(pieces))}
-	err = each(ctx, pieces, func(ctx context.Context, e piece) error {
+	s.total = h.objects(min(h.size, h.overlap))
+	var pieces []piece
+	for n := first; n < min(first+flattenAtOnce, s.total); n++ {
+		pieces = append(pieces, piece{object: n})
+	}
+	return s.total, each(ctx, pieces, func(ctx context.Context, e piece) error {
 		defer s.add(1)
 		return t.fill(ctx, e.object)
 	})
-	leave()
-	if err != nil {
-		return fmt.Errorf("flatten image %s: %w", i.name, err)
-	}
-	return i.detachParent(ctx)
 }
 
 // detachParent cuts the link to the parent after all was copied.

@@ -16,8 +16,12 @@ import (
 type Command struct {
 	Prefix string
 	Input  []byte // what came along with it: ceph COMMAND -i FILE
-	args   map[string]any
-	err    error
+	// Allowed says whether the caller's caps admit what a module's command is about, such as a
+	// pool; whoever receives the command sets it.
+	Allowed func(args map[string]string) bool
+
+	args map[string]any
+	err  error
 }
 
 // Err is the first complaint of a getter; its text is an answer's.

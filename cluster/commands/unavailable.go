@@ -23,8 +23,8 @@ var absent = []missing{
 	{"Watching disks and predicting when they fail", "watch them with smartctl", []string{
 		"smart", "device set-life-expectancy", "device rm-life-expectancy",
 		"device get-health-metrics", "device monitoring on", "device check-health"}},
-	{"Flattening and migrating images in the background", "use 'rbd flatten' and 'rbd " +
-		"migration'", []string{"rbd task add flatten", "rbd task add migration execute",
+	{"Migrating images in the background", "use 'rbd migration execute', 'rbd migration commit' " +
+		"and 'rbd migration abort'", []string{"rbd task add migration execute",
 		"rbd task add migration commit", "rbd task add migration abort"}},
 	{"Telemetry", "Glue reports to nobody", []string{"telemetry show", "telemetry on"}},
 	{"CephFS", "", []string{

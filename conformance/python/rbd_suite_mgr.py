@@ -94,6 +94,8 @@ def task_shown_and_cancelled(t):
 @case(rows=[
     ('image', 'rbd task add remove', {'image_spec': 'rbdsuite/nope'}, 2,
      'Image rbdsuite/nope does not exist'),
+    ('clone', 'rbd task add flatten', {'image_spec': 'rbdsuite/nope'}, 2,
+     'Image rbdsuite/nope does not exist'),
     ('pool', 'rbd task add remove', {'image_spec': 'nopool/x'}, 2, "error opening pool 'nopool'"),
     ('spec', 'rbd task add remove', {'image_spec': 'a@b'}, 22, 'Invalid image spec: a@b'),
     ('id', 'rbd task add trash remove', {'image_id_spec': 'rbdsuite/nope'}, 2,
@@ -112,18 +114,83 @@ def task_remove_with_snapshots(t):
           f'Image {t.pool}/{t.name} has snapshots')
 
 
-@case(NEEDS)
-def task_flatten(t):
-    p = t.image(t.name + '_p')
-    p.write(b'x', MIB)
+def clone(t, size=8 * MIB):
+    p = t.image(t.name + '_p', size=size)
+    for at in range(0, size, 4 * MIB):
+        p.write(b'x', at)
     p.create_snap('s')
     p.protect_snap('s')
     t.rbd.clone(t.io, t.name + '_p', 's', t.io, t.name)
-    task = json.loads(t.mgr('rbd task add flatten', image_spec=f'{t.pool}/{t.name}'))
-    gone(t, task)
+
+
+def past(t, task):
+    """The event of a task that has ended, in what "ceph progress" knows."""
+    return [e for e in json.loads(t.mgr('progress json'))['completed'] if e['id'] == task['id']]
+
+
+@case()
+def task_flatten(t):
+    clone(t)
     image = t.open()
+    task = json.loads(t.mgr('rbd task add flatten', image_spec=f'{t.pool}/{t.name}'))
+    t.eq((task['message'], task['refs']),
+         (f'Flattening image {t.pool}/{t.name}',
+          {'action': 'flatten', 'pool_name': t.pool, 'pool_namespace': '', 'image_name': t.name,
+           'image_id': image.id()}))
+    gone(t, task)
     t.raises(rbd.ImageNotFound, image.parent_info)
-    t.eq(image.read(MIB, 1), b'x')
+    t.eq(image.read(4 * MIB, 1), b'x')
+    event = past(t, task)[0]
+    t.eq((event['message'], event['refs'], event['add_to_ceph_s:']),
+         (task['message'], {'origin': 'rbd_support', **task['refs']}, False))
+    t.ok(event['finished_at'] >= event['started_at'] and 'failed' not in event, event)
+    t.has(t.mgr('rbd task add flatten', image_spec=f'{t.pool}/{t.name}'), task['id'])
+
+
+@case()
+def task_flatten_under_writes(t):
+    """What another client writes meanwhile is there afterwards, and it is not kept waiting until
+    the end."""
+    clone(t, size=400 * MIB)
+    image = t.open()
+    image.write(b'y', 1)  # this client holds the lock
+    task = json.loads(t.mgr('rbd task add flatten', image_spec=f'{t.pool}/{t.name}'))
+    writes = 0
+    while task['id'] in [x['id'] for x in tasks(t)]:
+        image.write(b'z', 4 * MIB * (writes % 100) + 2)
+        writes += 1
+    t.ok(writes > 0, 'no write came through')
+    t.raises(rbd.ImageNotFound, image.parent_info)
+    for n in range(100):
+        want = b'x' + (b'y' if n == 0 else b'\0') + (b'z' if n < writes else b'\0')
+        t.eq(image.read(4 * MIB * n, 3), want, f'object {n} after {writes} writes')
+
+
+@case()
+def task_cancelled_event(t):
+    t.create(size=2048 * GIB, features=1)
+    task = json.loads(t.mgr('rbd task add remove', image_spec=f'{t.pool}/{t.name}'))
+    t.until(lambda: [x for x in tasks(t) if x['id'] == task['id'] and x.get('in_progress')],
+            'the task runs')
+    t.mgr('rbd task cancel', task_id=task['id'])
+    event = t.until(lambda: past(t, task), 'the event ended')[0]
+    t.eq((event['failed'], event['failure_message']), (True, 'Operation canceled'))
+    t.has(t.mgr('progress'), f'[Failed]: Removing image {t.pool}/{t.name} (')
+    gone(t, task)
+
+
+@case()
+def task_flatten_without_parent(t):
+    t.create()
+    t.has(t.mgr('rbd task add flatten', code=2, image_spec=f'{t.pool}/{t.name}'),
+          f'Image {t.pool}/{t.name} does not have a parent')
+
+
+@case(NEEDS, rows=[(verb, verb) for verb in ('execute', 'commit', 'abort')])
+def task_not_migrating(t, verb):
+    t.create()
+    t.has(t.mgr(f'rbd task add migration {verb}', code=22, image_spec=f'{t.pool}/{t.name}'),
+          f'Image {t.pool}/{t.name} is not migrating')
 
 
 @case(NEEDS)

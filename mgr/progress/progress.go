@@ -26,7 +26,7 @@ type Ref [2]any
 type Event struct {
 	ID       string
 	Message  string
-	Ref      Ref
+	Refs     any // []Ref, or what another module says
 	Began    time.Time
 	Progress float64 // 0 to 1
 	Status   bool    // "ceph -s" shows it
@@ -50,17 +50,20 @@ const (
 	move kind = iota
 	global
 	adjustment
+	remote // another module says how far it is
 )
 
 // A Past is an event that has ended, as it is kept.
 type Past struct {
 	ID       string  `json:"id"`
 	Message  string  `json:"message"`
-	Refs     []Ref   `json:"refs"`
+	Refs     any     `json:"refs"`
 	Began    float64 `json:"started_at"`
 	Finished float64 `json:"finished_at"`
 	// The name is the stock module's, colon and all.
-	Status bool `json:"add_to_ceph_s:"`
+	Status  bool   `json:"add_to_ceph_s:"`
+	Failed  bool   `json:"failed,omitempty"`
+	Failure string `json:"failure_message,omitempty"`
 }
 
 // A Tracker belongs to one goroutine.
@@ -78,6 +81,7 @@ func (t *Tracker) Step(now time.Time, m *osdmap.Map, pgs map[ceph.PGID]*pgstat.P
 		t.compare(now, t.last, m)
 	}
 	t.last = m
+	defer func() { t.Completed = t.Completed[max(0, len(t.Completed)-keep):] }()
 	if len(t.Events) == 0 {
 		return
 	}
@@ -99,7 +103,7 @@ func (t *Tracker) Step(now time.Time, m *osdmap.Map, pgs map[ceph.PGID]*pgstat.P
 			e.adjusted(m.Pools[e.pool])
 		}
 		e.refresh(now)
-		if e.Progress >= 1 {
+		if e.Progress >= 1 && e.kind != remote {
 			t.complete(now, e)
 		}
 	}
@@ -109,7 +113,6 @@ func (t *Tracker) Step(now time.Time, m *osdmap.Map, pgs map[ceph.PGID]*pgstat.P
 		e.Status, e.clean = true, clean
 		e.refresh(now)
 	}
-	t.Completed = t.Completed[max(0, len(t.Completed)-keep):]
 }
 
 func isClean(pg *pgstat.PG) bool {
@@ -117,7 +120,8 @@ func isClean(pg *pgstat.PG) bool {
 }
 
 func (t *Tracker) begin(now time.Time, m *osdmap.Map, k kind, message string, about Ref) *Event {
-	e := &Event{ID: t.NewID(), Message: message, Ref: about, Began: now, epoch: m.Epoch, kind: k}
+	e := &Event{ID: t.NewID(), Message: message, Refs: []Ref{about}, Began: now, epoch: m.Epoch,
+		kind: k}
 	if len(t.Events) < MaxEvents {
 		t.Events = append(t.Events, e)
 	}
@@ -127,8 +131,54 @@ func (t *Tracker) begin(now time.Time, m *osdmap.Map, k kind, message string, ab
 // complete moves an event to those that have ended; Step takes it out of the list.
 func (t *Tracker) complete(now time.Time, e *Event) {
 	e.completed, t.Changed = true, true
-	t.Completed = append(t.Completed, Past{e.ID, e.Message, []Ref{e.Ref}, seconds(e.Began),
-		seconds(now), e.Status})
+	t.Completed = append(t.Completed, Past{ID: e.ID, Message: e.Message, Refs: e.Refs,
+		Began: seconds(e.Began), Finished: seconds(now), Status: e.Status})
+}
+
+// A Told is what another module says of an event of its own.
+type Told struct {
+	ID, Message string
+	Refs        any
+	Progress    float64 // 0 to 1
+	Ended       bool
+	Failure     string // why it ended without success
+}
+
+// Remote takes what another module says; an event that is not known yet begins, unless it has ended
+// before.
+func (t *Tracker) Remote(now time.Time, told Told) {
+	i := slices.IndexFunc(t.Events, func(e *Event) bool { return e.ID == told.ID })
+	if i < 0 {
+		if len(t.Events) >= MaxEvents || t.ended(told.ID) {
+			return
+		}
+		i = len(t.Events)
+		t.Events = append(t.Events, &Event{ID: told.ID, Refs: told.Refs, Began: now, kind: remote})
+	}
+	e := t.Events[i]
+	e.Message, e.Progress = told.Message, told.Progress
+	e.refresh(now)
+	if told.Ended {
+		t.complete(now, e)
+		p := &t.Completed[len(t.Completed)-1]
+		p.Failed, p.Failure = told.Failure != "", told.Failure
+		t.Events = slices.Delete(t.Events, i, i+1)
+	}
+}
+
+func (t *Tracker) ended(id string) bool {
+	return slices.ContainsFunc(t.Completed, func(p Past) bool { return p.ID == id })
+}
+
+// Load makes the events that were kept those that have ended, but for what has happened since.
+func (t *Tracker) Load(kept []Past) {
+	since := t.Completed
+	t.Completed = kept
+	for _, p := range since {
+		if !t.ended(p.ID) {
+			t.Completed, t.Changed = append(t.Completed, p), true
+		}
+	}
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
@@ -314,7 +364,11 @@ func (t *Tracker) Text(now time.Time) string {
 		b.WriteString("\n")
 	}
 	for _, p := range t.Completed {
-		fmt.Fprintf(&b, "[Complete]: %s\n", bar(now, time.UnixMicro(int64(p.Began*1e6)), p.Message,
+		how := "Complete"
+		if p.Failed {
+			how = "Failed"
+		}
+		fmt.Fprintf(&b, "[%s]: %s\n", how, bar(now, time.UnixMicro(int64(p.Began*1e6)), p.Message,
 			1, 4))
 	}
 	return b.String()
@@ -331,7 +385,7 @@ func (t *Tracker) JSON(now time.Time) any {
 		events = append(events, cephjson.Object{
 			{Key: "duration", Value: "(" + Pretty(now.Sub(e.Began)) + ")"},
 			{Key: "id", Value: e.ID}, {Key: "message", Value: e.Message},
-			{Key: "progress", Value: e.Progress}, {Key: "refs", Value: []Ref{e.Ref}},
+			{Key: "progress", Value: e.Progress}, {Key: "refs", Value: e.Refs},
 			{Key: "started_at", Value: seconds(e.Began)}, {Key: "time_remaining", Value: left}})
 	}
 	done := t.Completed

@@ -183,3 +183,42 @@ func TestPretty(t *testing.T) {
 		}
 	}
 }
+
+// TestRemote: an event of another module goes as that says, ends with its reason, and does not come
+// back; what has ended before the kept ones were loaded stays.
+func TestRemote(t *testing.T) {
+	w := newWorld()
+	refs := map[string]any{"origin": "rbd_support"}
+	tell := func(x Told) {
+		x.ID, x.Message, x.Refs = "task", "Flattening image p/i", refs
+		w.Remote(w.now, x)
+	}
+	tell(Told{Progress: 1})
+	w.step(10 * time.Second)
+	if len(w.Events) != 1 || w.Events[0].Progress != 1 {
+		t.Fatalf("it ended without a word: %+v", w.Completed)
+	}
+	tell(Told{Progress: 0.5})
+	if text := w.Text(w.now); !strings.HasPrefix(text,
+		"Flattening image p/i (10s)\n    [==============..............] (remaining: 10s)\n") {
+		t.Errorf("text %q", text)
+	}
+	tell(Told{Ended: true, Failure: "Operation canceled"})
+	tell(Told{Progress: 0.7})
+	want := Past{ID: "task", Message: "Flattening image p/i", Refs: refs, Began: 1e9,
+		Finished: 1e9 + 10, Failed: true, Failure: "Operation canceled"}
+	if len(w.Events) != 0 || fmt.Sprint(w.Completed) != fmt.Sprint([]Past{want}) || !w.Changed {
+		t.Errorf("events %v, completed %+v", w.Events, w.Completed)
+	}
+	if text := w.Text(w.now); !strings.HasPrefix(text, "\n[Failed]: Flattening image p/i (") {
+		t.Errorf("text %q", text)
+	}
+	w.Load([]Past{{ID: "older"}})
+	if len(w.Completed) != 2 || w.Completed[0].ID != "older" || w.Completed[1].ID != "task" {
+		t.Errorf("after loading %+v", w.Completed)
+	}
+	w.Load([]Past{{ID: "older"}, {ID: "task"}})
+	if len(w.Completed) != 2 {
+		t.Errorf("loaded twice %+v", w.Completed)
+	}
+}

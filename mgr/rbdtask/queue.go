@@ -20,6 +20,16 @@ import (
 type Options struct {
 	Connect func(context.Context) (*rados.Cluster, error)
 	Log     *slog.Logger
+	Event   func(Event) // is told how far tasks are; not under the queue's lock
+}
+
+// An Event is how far a task is, for "ceph progress".
+type Event struct {
+	ID, Message string
+	Refs        map[string]any
+	Progress    float64 // 0 to 1
+	Ended       bool
+	Failure     string // why it ended without success
 }
 
 const (
@@ -45,7 +55,12 @@ type Queue struct {
 }
 
 // New is a queue that does nothing until Activate.
-func New(o Options) *Queue { return &Queue{opt: o, ready: make(chan struct{})} }
+func New(o Options) *Queue {
+	if o.Event == nil {
+		o.Event = func(Event) {}
+	}
+	return &Queue{opt: o, ready: make(chan struct{})}
+}
 
 // Activate reads the tasks of all pools and begins to carry them out.
 func (q *Queue) Activate() {
@@ -184,8 +199,8 @@ func (q *Queue) next(now time.Time) *task {
 	return nil
 }
 
-// execute carries a task out. One that fails is tried again; one whose image or pool is gone is
-// done.
+// execute carries a task out. One that fails is tried again; one whose image or pool is gone, or
+// that makes no sense any more, is done.
 func (q *Queue) execute(ctx context.Context, t *task) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -193,47 +208,95 @@ func (q *Queue) execute(ctx context.Context, t *task) {
 	t.cancel = cancel
 	canceled := t.canceled
 	q.mu.Unlock()
+	failure := ""
 	x, err := q.pool(ctx, t.Refs.Pool, t.Refs.Namespace)
-	if err == nil && !canceled {
-		err = q.act(ctx, x, t)
-		if err == nil || errors.Is(err, ceph.ENOENT) {
+	switch {
+	case err == nil && !canceled:
+		failure, err = forGood(t.Refs.Action, q.act(ctx, x, t))
+		if err == nil {
 			err = q.forget(ctx, x, t.record)
 		}
-	} else if errors.Is(err, ceph.ENOENT) {
+	case errors.Is(err, ceph.ENOENT):
 		err = nil // the pool is gone, and the record with it
 	}
+	q.settle(t, failure, err)
+}
+
+// forGood tells the errors that no other try can mend, in the stock's words, from those to try
+// again.
+func forGood(action string, err error) (failure string, again error) {
+	switch {
+	case errors.Is(err, ceph.ENOENT):
+		return "Image does not exist", nil
+	case action == Flatten && errors.Is(err, ceph.EINVAL):
+		return "Image does not have parent", nil
+	}
+	return "", err
+}
+
+// settle takes the end of a try.
+func (q *Queue) settle(t *task, failure string, err error) {
+	e := Event{ID: t.ID, Message: t.Message, Refs: t.eventRefs(), Failure: failure}
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	t.running, t.cancel = false, nil
+	quiet := t.canceled // who cancelled it has told of that
 	if err != nil && !t.canceled {
 		t.attempts++
 		t.lastErr, t.retryAt = err.Error(), time.Now().Add(retryAfter(t.attempts))
 		q.opt.Log.Info("task about an image failed and is tried again", "task", t.ID, "err", err)
-		return
+		quiet = t.told.IsZero() // there is no event that would go back to 0
+	} else {
+		e.Ended = true
+		delete(q.tasks, t.Sequence)
+		if !t.canceled && failure == "" {
+			q.done = append(q.done, t)
+			q.done = q.done[max(0, len(q.done)-keptDone):]
+		}
 	}
-	delete(q.tasks, t.Sequence)
-	if !t.canceled {
-		q.done = append(q.done, t)
-		q.done = q.done[max(0, len(q.done)-keptDone):]
+	q.mu.Unlock()
+	if !quiet {
+		q.opt.Event(e)
+	}
+}
+
+// tellEvery is how often a task tells how far it is.
+const tellEvery = time.Second
+
+// progress takes how far a task is.
+func (q *Queue) progress(t *task, done, total uint64) {
+	now := time.Now()
+	q.mu.Lock()
+	t.progress = float64(done) / float64(max(1, total))
+	e := Event{ID: t.ID, Message: t.Message, Progress: t.progress}
+	due := !t.canceled && now.Sub(t.told) >= tellEvery
+	if due {
+		t.told = now
+	}
+	q.mu.Unlock()
+	if due {
+		e.Refs = t.eventRefs()
+		q.opt.Event(e)
 	}
 }
 
 // act does what the task says.
 func (q *Queue) act(ctx context.Context, x *rados.IOCtx, t *task) error {
-	progress := func(done, total uint64) {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		t.progress = float64(done) / float64(max(1, total))
-	}
+	progress := func(done, total uint64) { q.progress(t, done, total) }
 	s := rbd.NewStore(x)
 	switch t.Refs.Action {
+	case Flatten:
+		i, err := s.Open(ctx, t.Refs.Image, false)
+		if err != nil {
+			return err
+		}
+		return errors.Join(i.Flatten(ctx, progress), i.Close(ctx))
 	case Remove:
 		return s.Remove(ctx, t.Refs.Image, progress)
 	case TrashRemove:
 		return s.TrashRemove(ctx, t.Refs.ID, false, progress)
 	}
-	return fmt.Errorf("%s of images in the background is not available in this release of Glue; "+
-		"use 'rbd %[1]s'", t.Refs.Action)
+	return fmt.Errorf("%s of images in the background is not available in this release of Glue",
+		t.Refs.Action)
 }
 
 func (q *Queue) forget(ctx context.Context, x *rados.IOCtx, r record) error {
@@ -264,12 +327,21 @@ func (q *Queue) pool(ctx context.Context, name, namespace string) (*rados.IOCtx,
 	return x.WithNamespace(namespace), nil
 }
 
+// A May says whether who asks may do something with a pool's namespace.
+type May func(pool, namespace string) bool
+
+func (m May) see(t *task) bool { return m(t.Refs.Pool, t.Refs.Namespace) }
+
 // Add queues a task and returns its record as JSON; one that is queued or done already is
 // returned again. The errors are *Error where the caller is at fault.
-func (q *Queue) Add(ctx context.Context, action, image string) ([]byte, error) {
+func (q *Queue) Add(ctx context.Context, action, image string, may May) ([]byte, error) {
 	s, err := parseSpec(image, defaultPool)
 	if err != nil {
 		return nil, err
+	}
+	if !may(s.pool, s.namespace) {
+		return nil, &Error{ceph.EACCES,
+			fmt.Sprintf("not authorized on pool=%s, namespace=%s", s.pool, s.namespace)}
 	}
 	if err := q.wait(ctx); err != nil {
 		return nil, err
@@ -278,40 +350,46 @@ func (q *Queue) Add(ctx context.Context, action, image string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := record{Message: "Removing image " + s.String(),
+	r := record{Message: fmt.Sprintf(phrases[action], s),
 		Refs: refs{Action: action, Pool: s.pool, Namespace: s.namespace}}
-	var missing error
-	if action == TrashRemove {
-		r.Message += " from trash"
+	var not error
+	if store := rbd.NewStore(x); action == TrashRemove {
 		r.Refs.ID = s.image
-		_, missing = rbd.NewStore(x).TrashGet(ctx, s.image)
-		if errors.Is(missing, ceph.ENOENT) {
-			missing = &Error{ceph.ENOENT,
+		_, not = store.TrashGet(ctx, s.image)
+		if errors.Is(not, ceph.ENOENT) {
+			not = &Error{ceph.ENOENT,
 				"[errno 2] RBD image not found (error retrieving image from trash)"}
 		}
 	} else {
 		r.Refs.Image = s.image
-		r.Refs.ID, missing = removable(ctx, rbd.NewStore(x), s)
+		r.Refs.ID, not = mayAct(ctx, store, s, action)
 	}
-	return q.keep(ctx, x, r, missing)
+	return q.keep(ctx, x, r, not)
 }
 
-// removable is the id of an image that can be removed.
-func removable(ctx context.Context, store *rbd.Store, s spec) (string, error) {
+// mayAct is the id of an image, and in the stock's words why the action is nothing for it.
+func mayAct(ctx context.Context, store *rbd.Store, s spec, action string) (string, error) {
+	const notFound = "RBD image not found (Image %v does not "
 	i, err := store.Open(ctx, s.image, true)
 	if errors.Is(err, ceph.ENOENT) {
-		return "", &Error{ceph.ENOENT, fmt.Sprintf(
-			"[errno 2] RBD image not found (Image %v does not exist)", s)}
+		return "", refusal(ceph.ENOENT, notFound+"exist)", s)
 	}
 	if err != nil {
 		return "", err
 	}
 	defer i.Close(ctx)
-	if i.Info().Snapshots > 0 {
-		return i.ID(), &Error{ceph.EBUSY,
-			fmt.Sprintf("[errno 16] RBD image is busy (Image %v has snapshots)", s)}
+	switch info := i.Info(); {
+	case action == Flatten && info.Overlap == 0:
+		return i.ID(), refusal(ceph.ENOENT, notFound+"have a parent)", s)
+	case action == Remove && info.Snapshots > 0:
+		return i.ID(), refusal(ceph.EBUSY, "RBD image is busy (Image %v has snapshots)", s)
 	}
 	return i.ID(), nil
+}
+
+// refusal is an error as librbd's binding for Python prints it.
+func refusal(errno ceph.Errno, text string, s spec) *Error {
+	return &Error{errno, fmt.Sprintf("[errno %d] ", -errno.Result()) + fmt.Sprintf(text, s)}
 }
 
 // keep returns the task that is like r, or queues r unless there is a reason not to.
@@ -377,7 +455,7 @@ func (q *Queue) wait(ctx context.Context) error {
 }
 
 // List prints the tasks that are not done, or one of them.
-func (q *Queue) List(ctx context.Context, id string) ([]byte, error) {
+func (q *Queue) List(ctx context.Context, id string, may May) ([]byte, error) {
 	if err := q.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -385,10 +463,12 @@ func (q *Queue) List(ctx context.Context, id string) ([]byte, error) {
 	defer q.mu.Unlock()
 	out := []any{}
 	for _, n := range slices.Sorted(maps.Keys(q.tasks)) {
-		if t := q.tasks[n]; id == "" {
-			out = append(out, t.shown())
+		if t := q.tasks[n]; !may.see(t) {
+			continue
+		} else if id == "" {
+			out = append(out, t.dump())
 		} else if t.ID == id {
-			return json.MarshalIndent(t.shown(), "", "    ")
+			return json.MarshalIndent(t.dump(), "", "    ")
 		}
 	}
 	if id != "" {
@@ -400,14 +480,16 @@ func (q *Queue) List(ctx context.Context, id string) ([]byte, error) {
 func noTask(id string) error { return &Error{ceph.ENOENT, "No such task " + id} }
 
 // Cancel takes a task back; one that runs stops where it is.
-func (q *Queue) Cancel(ctx context.Context, id string) error {
+func (q *Queue) Cancel(ctx context.Context, id string, may May) error {
 	if err := q.wait(ctx); err != nil {
 		return err
 	}
-	t := q.mark(id)
+	t := q.mark(id, may)
 	if t == nil {
 		return noTask(id)
 	}
+	q.opt.Event(Event{ID: t.ID, Message: t.Message, Refs: t.eventRefs(), Ended: true,
+		Failure: "Operation canceled"})
 	x, err := q.pool(ctx, t.Refs.Pool, t.Refs.Namespace)
 	if err == nil {
 		err = q.forget(ctx, x, t.record)
@@ -421,11 +503,11 @@ func (q *Queue) Cancel(ctx context.Context, id string) error {
 }
 
 // mark cancels the task of the id and returns it.
-func (q *Queue) mark(id string) *task {
+func (q *Queue) mark(id string, may May) *task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, t := range q.tasks {
-		if t.ID == id {
+		if t.ID == id && may.see(t) {
 			if t.canceled = true; t.cancel != nil {
 				t.cancel()
 			}

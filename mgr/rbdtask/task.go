@@ -1,6 +1,6 @@
-// Package rbdtask removes images in the background, as the stock manager's module rbd_support
-// does: a task is a record in the object rbd_task of its pool, so that it outlives the manager, and
-// the managers of Ceph 16.2 read the same records.
+// Package rbdtask removes and flattens images in the background, as the stock manager's module
+// rbd_support does: a task is a record in the object rbd_task of its pool, so that it outlives the
+// manager, and the managers of Ceph 16.2 read the same records.
 //
 // A Queue belongs to the manager's process. Its methods may be called from any goroutine; tasks are
 // carried out one after the other by the goroutine that Activate starts. Invariants: a task that
@@ -20,9 +20,17 @@ import (
 
 // Actions, as in the records.
 const (
+	Flatten     = "flatten"
 	Remove      = "remove"
 	TrashRemove = "trash remove"
 )
+
+// phrases are the messages of tasks; %s is what they are about.
+var phrases = map[string]string{
+	Flatten:     "Flattening image %s",
+	Remove:      "Removing image %s",
+	TrashRemove: "Removing image %s from trash",
+}
 
 // object holds the tasks of a pool or namespace: omap of sequence to record.
 const object = "rbd_task"
@@ -62,13 +70,14 @@ type task struct {
 	lastErr  string
 	cancel   func() // of one that runs
 	canceled bool
-	unsaved  bool // its record is not in its pool yet
+	told     time.Time // when its event was last brought up to date
+	unsaved  bool      // its record is not in its pool yet
 }
 
 func (r record) key() string { return fmt.Sprintf("%016X", r.Sequence) }
 
-// shown is what the commands print of a task.
-func (t *task) shown() map[string]any {
+// dump is what the commands print of a task.
+func (t *task) dump() map[string]any {
 	text, _ := json.Marshal(t.record) // strings and a number
 	out := map[string]any{}
 	_ = json.Unmarshal(text, &out)
@@ -86,6 +95,14 @@ func (t *task) shown() map[string]any {
 	if t.canceled {
 		out["canceled"] = true
 	}
+	return out
+}
+
+// eventRefs are what an event in "ceph progress" says that it is about.
+func (r record) eventRefs() map[string]any {
+	text, _ := json.Marshal(r.Refs) // strings
+	out := map[string]any{"origin": "rbd_support"}
+	_ = json.Unmarshal(text, &out)
 	return out
 }
 

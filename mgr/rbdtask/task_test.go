@@ -81,6 +81,44 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+func all(string, string) bool { return true }
+
+// TestSettle: what cannot be mended ends, in the event too; the rest is tried again; and what is
+// done is remembered only if it was done.
+func TestSettle(t *testing.T) {
+	var events []Event
+	q := New(Options{Log: slog.New(slog.DiscardHandler),
+		Event: func(e Event) { events = append(events, e) }})
+	for _, c := range []struct {
+		action  string
+		err     error
+		failure string
+		again   bool
+	}{
+		{Remove, nil, "", false},
+		{Remove, fmt.Errorf("x: %w", ceph.ENOENT), "Image does not exist", false},
+		{Flatten, fmt.Errorf("x: %w", ceph.EINVAL), "Image does not have parent", false},
+		{Remove, fmt.Errorf("x: %w", ceph.EINVAL), "", true},
+		{Flatten, fmt.Errorf("x: %w", ceph.EIO), "", true},
+	} {
+		k := &task{record: record{Sequence: 1, ID: "id", Refs: refs{Action: c.action}},
+			running: true, told: time.Now()}
+		q.tasks, q.done, events = map[uint64]*task{1: k}, nil, nil
+		failure, err := forGood(c.action, c.err)
+		q.settle(k, failure, err)
+		want := Event{ID: "id", Refs: k.eventRefs(), Ended: !c.again, Failure: c.failure}
+		if len(events) != 1 || fmt.Sprint(events[0]) != fmt.Sprint(want) {
+			t.Errorf("%s, %v: events %+v", c.action, c.err, events)
+		}
+		if (len(q.tasks) == 1) != c.again || k.running || (k.attempts == 1) != c.again {
+			t.Errorf("%s, %v: %+v", c.action, c.err, k)
+		}
+		if done := len(q.done) == 1; done != (c.err == nil) {
+			t.Errorf("%s, %v: done %v", c.action, c.err, done)
+		}
+	}
+}
+
 // TestNotReady: while no pool can be read, commands say so and Close does not hang.
 func TestNotReady(t *testing.T) {
 	tried := make(chan struct{}, 100)
@@ -94,11 +132,17 @@ func TestNotReady(t *testing.T) {
 	<-tried
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	if _, err := q.List(ctx, ""); !errors.Is(err, ceph.EAGAIN) {
+	if _, err := q.List(ctx, "", all); !errors.Is(err, ceph.EAGAIN) {
 		t.Errorf("list: %v", err)
 	}
-	if _, err := q.Add(ctx, Remove, "p/i"); !errors.Is(err, ceph.EAGAIN) {
+	if _, err := q.Add(ctx, Remove, "p/i", all); !errors.Is(err, ceph.EAGAIN) {
 		t.Errorf("add: %v", err)
+	}
+	_, err := q.Add(ctx, Flatten, "p/i", func(pool, namespace string) bool {
+		return pool != "p" || namespace != ""
+	})
+	if !errors.Is(err, ceph.EACCES) {
+		t.Errorf("add without caps: %v", err)
 	}
 	q.Deactivate()
 	q.Activate()
