@@ -48,9 +48,11 @@ func (c *core) dispatch(e event, b *message.MMonCommand, d *commands.Descriptor,
 ) {
 	run := c.handler[cmd.Prefix]
 	switch {
+	case d.Flags&commands.FlagMgr != 0 && !c.node.Leading():
+		c.block(e)
+		return
 	case d.Flags&commands.FlagMgr != 0:
-		c.answer(e, b, service.Fail(ceph.EOPNOTSUPP,
-			"'%s' is answered by the manager, not by the monitors", cmd.Prefix))
+		c.proxy(e, b)
 		return
 	case d.Flags&commands.FlagTell == commands.FlagTell && cmd.Prefix != "version":
 		c.answer(e, b, service.Fail(ceph.EINVAL, "unrecognized command: it asks one monitor, "+

@@ -66,6 +66,7 @@ type core struct {
 	lastTick time.Time
 	logSeq   uint64
 	probing  probing
+	proxying proxying
 	told     told
 	clocks   timecheck
 	roll     rollcall

@@ -309,6 +309,7 @@ func (c *core) leadership() {
 		c.ledTerm = 0
 		c.gate.serve(c.following.leader != 0)
 		defer c.dismiss()
+		c.proxying = proxying{} // their clients ask the next leader
 		c.log.Warn("lost the lead of the quorum")
 		for _, s := range c.all {
 			s.Discard()
@@ -352,5 +353,6 @@ func (c *core) housekeeping(now time.Time) error {
 	c.health.Tick(now)
 	c.noteHealth(now)
 	c.digestToManager()
+	c.proxySend()
 	return nil
 }

