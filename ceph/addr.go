@@ -195,7 +195,11 @@ const (
 // prefix is of msgr2. There has to be one of msgr2, and at most one of each type.
 func ParseAddrVec(s string) (AddrVec, error) {
 	var v AddrVec
-	for _, part := range strings.Split(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), ",") {
+	list := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") { // not [::1]:6800
+		list = s[1 : len(s)-1]
+	}
+	for _, part := range strings.Split(list, ",") {
 		a, err := ParseAddr(strings.TrimSpace(part), AddrMsgr2)
 		switch {
 		case err != nil:

@@ -15,9 +15,10 @@ import (
 // v1 first has them speak nothing else.
 
 var (
-	ownAddr   = regexp.MustCompile(`(?m)^(\tpublic addr = )([\d.]+):(\d+)$`)
+	ownAddr   = regexp.MustCompile(`(?m)^(\tpublic addr = )([\d.]+|\[[\da-f:]+\]):(\d+)$`)
 	announced = regexp.MustCompile(`(?m)^osd\..*v1:`)
-	monHost   = regexp.MustCompile(`(?m)^\tmon host = \[(v2:[\d.]+:\d+),(v1:[\d.]+:\d+)\]$`)
+	monHost   = regexp.MustCompile(`(?m)^\tmon host = .*$`)
+	monAddrs  = regexp.MustCompile(`\[(v2:[^,\s]+),(v1:[^,\s]+)\]`)
 )
 
 // startLegacy starts a cluster with addresses of msgr v1 first, and returns it as clients of that
@@ -25,12 +26,15 @@ var (
 func startLegacy(t *testing.T, flags ...string) *cluster {
 	t.Helper()
 	c := startFor(t, flags...)
-	text := string(read(t, c.conf))
-	addrs := monHost.FindStringSubmatch(text)
-	if addrs == nil {
+	text, legacy := string(read(t, c.conf)), []string{}
+	for i, addrs := range monAddrs.FindAllStringSubmatch(monHost.FindString(text), -1) {
+		c.must(t, "ceph", "mon", "set-addrs", string(rune('a'+i)),
+			fmt.Sprintf("[%s,%s]", addrs[2], addrs[1]))
+		legacy = append(legacy, addrs[2])
+	}
+	if len(legacy) == 0 {
 		t.Fatalf("mon host is not [v2:…,v1:…]:\n%s", text)
 	}
-	c.must(t, "ceph", "mon", "set-addrs", "a", fmt.Sprintf("[%s,%s]", addrs[2], addrs[1]))
 	c.mustGlue(t, "down", "--data", c.dir)
 	text = ownAddr.ReplaceAllStringFunc(text, func(line string) string {
 		m := ownAddr.FindStringSubmatch(line)
@@ -41,9 +45,61 @@ func startLegacy(t *testing.T, flags ...string) *cluster {
 	}
 	c.mustGlue(t, "up", "--data", c.dir, "--detach")
 	v1 := *c
-	v1.conf = file(t, "v1.conf",
-		[]byte(monHost.ReplaceAllLiteralString(text, "\tmon host = "+addrs[2])))
+	v1.conf = file(t, "v1.conf", []byte(monHost.ReplaceAllLiteralString(text,
+		"\tmon host = "+strings.Join(legacy, " "))))
 	return &v1
+}
+
+// speaksLegacy writes with rados and sees that it spoke msgr v1 alone.
+func (c *cluster) speaksLegacy(t *testing.T, seconds string) {
+	t.Helper()
+	r, err := c.exec("", "rados", "--debug_ms", "1", "-p", "rbd", "bench", seconds, "write",
+		"--no-cleanup", "-b", "65536")
+	if err != nil || r.code != 0 {
+		t.Fatalf("rados bench: %+v, %v", r, err)
+	}
+	if n := strings.Count(r.stderr, "--1- "); n == 0 || strings.Contains(r.stderr, "--2- ") {
+		t.Fatalf("%d lines about msgr v1, or some about msgr2", n)
+	}
+	c.must(t, "rados", "-p", "rbd", "bench", seconds, "seq")
+	c.must(t, "rados", "-p", "rbd", "cleanup")
+}
+
+// TestMsgr1IPv6: msgr v1 where all addresses are of IPv6.
+func TestMsgr1IPv6(t *testing.T) {
+	ln, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here: ", err)
+	}
+	ln.Close()
+	c := startLegacy(t, "--set", "public_addr=::1")
+	if conf := string(read(t, c.conf)); !strings.Contains(conf, "mon host = v1:[::1]:") {
+		t.Fatalf("not an address of IPv6:\n%s", conf)
+	}
+	c.speaksLegacy(t, "1")
+	for _, name := range []string{"mon.a", "mgr", "osd.1"} {
+		c.must(t, "ceph", "tell", name, "version")
+	}
+}
+
+// TestMsgr1Monitors: clients of msgr v1 find another of three monitors when theirs dies. Each is
+// killed once, so theirs is among them.
+func TestMsgr1Monitors(t *testing.T) {
+	c := startLegacy(t, "--mons", "3", "--split")
+	c.speaksLegacy(t, "1")
+	l := c.loop(t)
+	time.Sleep(time.Second) // the loop has to be under way
+	for _, id := range []string{"a", "b", "c"} {
+		c.kill9(t, "mon."+id)
+		waitFor(t, "the others go on", func() bool {
+			return len(c.quorum(t).Names) == 2
+		})
+		c.up(t)
+		c.waitQuorum(t, "a", "b", "c")
+	}
+	if r := l.end(t); r.Gap > 6 {
+		t.Errorf("no command was answered for %.2f s", r.Gap)
+	}
 }
 
 func freePort(t *testing.T) int {
@@ -59,16 +115,7 @@ func freePort(t *testing.T) int {
 // TestMsgr1: stock clients that speak msgr v1 only.
 func TestMsgr1(t *testing.T) {
 	c := startLegacy(t, "--set", "mon_allow_pool_delete=true")
-	r, err := c.exec("", "rados", "--debug_ms", "1", "-p", "rbd", "bench", "3", "write",
-		"--no-cleanup", "-b", "65536")
-	if err != nil || r.code != 0 {
-		t.Fatalf("rados bench: %+v, %v", r, err)
-	}
-	if n := strings.Count(r.stderr, "--1- "); n == 0 || strings.Contains(r.stderr, "--2- ") {
-		t.Fatalf("%d lines about msgr v1, or some about msgr2", n)
-	}
-	c.must(t, "rados", "-p", "rbd", "bench", "2", "seq")
-	c.must(t, "rados", "-p", "rbd", "cleanup")
+	c.speaksLegacy(t, "2")
 	c.must(t, "ceph", "-s")
 	c.must(t, "ceph", "pg", "dump")
 	for _, name := range []string{"mon.a", "mgr", "mgr.x", "osd.0", "osd.1", "osd.2"} {
@@ -81,6 +128,13 @@ func TestMsgr1(t *testing.T) {
 	c.python(t, "rados_api.py", "rbd")
 	c.python(t, "rbd_api.py", "rbd")
 	c.python(t, "fenced.py", "rbd")
+}
+
+// TestMsgr1Expired: clients that were cut off for longer than their tickets and the keys of these
+// live come back by themselves; a real cluster refuses them for good.
+func TestMsgr1Expired(t *testing.T) {
+	c := startLegacy(t, "--set", "auth_service_ticket_ttl=10", "--set", "auth_mon_ticket_ttl=10")
+	c.python(t, "away.py", "rbd", "32", "10")
 }
 
 // TestMsgr1Refused: who has not the right key gets nowhere, and who does not sign gets no answer.
@@ -131,7 +185,7 @@ func TestMsgr1Off(t *testing.T) {
 	if out := c.must(t, "ceph", "osd", "dump"); announced.MatchString(out) {
 		t.Errorf("an address of msgr v1 is announced:\n%s", out)
 	}
-	addrs := monHost.FindStringSubmatch(text)
+	addrs := monAddrs.FindStringSubmatch(text)
 	v1 := cluster{dir: c.dir, tmp: c.tmp, conf: file(t, "v1.conf",
 		[]byte(monHost.ReplaceAllLiteralString(text, "\tmon host = "+addrs[2])))}
 	begin := time.Now()
@@ -142,7 +196,7 @@ func TestMsgr1Off(t *testing.T) {
 
 	c = startFor(t, "--osds", "1")
 	text = string(read(t, c.conf))
-	addrs = monHost.FindStringSubmatch(text)
+	addrs = monAddrs.FindStringSubmatch(text)
 	set := func(v string) {
 		t.Helper()
 		c.must(t, "ceph", "mon", "set-addrs", "a", v)

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
 	"glue/auth/keyring"
 	"glue/ceph"
+	"glue/ceph/denc"
 )
 
 var epoch = time.Unix(1_700_000_000, 0).UTC()
@@ -66,7 +68,7 @@ func (w *world) rotate(now time.Time) {
 		if s == ceph.TypeAuth {
 			ttl = 72 * hour
 		}
-		r, _, err := w.rotating[s].Rotate(now, ttl, rand.Reader)
+		r, _, err := w.rotating[s].Rotate(now, ttl, RememberedOf(s), rand.Reader)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -289,7 +291,7 @@ func TestRotate(t *testing.T) {
 	now := epoch
 	var issued []uint64
 	for range 600 {
-		next, changed, err := r.Rotate(now, hour, rand.Reader)
+		next, changed, err := r.Rotate(now, hour, 2, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,6 +299,20 @@ func TestRotate(t *testing.T) {
 			t.Fatalf("%d keys", len(next.Keys))
 		}
 		r = next
+		for id := max(1, int(r.MaxID)-Generations-1); id <= int(r.MaxID); id++ {
+			_, good := r.Find(uint64(id))
+			if _, known := r.Known(uint64(id)); !known || good != (id > int(r.MaxID)-Generations) {
+				t.Fatalf("key %d of %d: known %v, good %v", id, r.MaxID, known, good)
+			}
+		}
+		if n := len(r.Retired); n > 2 {
+			t.Fatalf("%d retired keys", n)
+		}
+		var again Rotating
+		if err := denc.Unmarshal(denc.Marshal(&r, 0), &again, 0); err != nil ||
+			!reflect.DeepEqual(again, r) {
+			t.Fatalf("%+v, %v came of %+v", again, err, r)
+		}
 		k, ok := r.Issue(now)
 		if !ok || !k.Expires.Go().After(now) {
 			t.Fatalf("issues an expired key at %v", now.Sub(epoch))
@@ -312,7 +328,7 @@ func TestRotate(t *testing.T) {
 	if _, ok := (Rotating{}).Issue(now); ok {
 		t.Fatal("issued without keys")
 	}
-	if _, _, err := (Rotating{}).Rotate(now, hour, bytes.NewReader(nil)); err == nil {
+	if _, _, err := (Rotating{}).Rotate(now, hour, 0, bytes.NewReader(nil)); err == nil {
 		t.Fatal("rotated without randomness")
 	}
 }

@@ -235,7 +235,10 @@ func (s *MonServer) others(
 }
 
 // reclaim decides whether the entity may have its global id. It returns the session key of the
-// old ticket, under which the new one is hidden, or no key when the id is new.
+// old ticket, under which the new one is hidden, or no key when the id is new. The age of the
+// ticket does not matter: the key was proven, and the ticket says only whose the id was. A stock
+// client that is refused once never asks again, so one that was cut off for longer than tickets
+// live would stay out until it is started anew.
 func (s *MonServer) reclaim(req *authenticate) (keyring.Key, error) {
 	mayOmit := req.V < 3
 	if s.newID {
@@ -245,7 +248,7 @@ func (s *MonServer) reclaim(req *authenticate) (keyring.Key, error) {
 		}
 		return keyring.Key{}, nil
 	}
-	key, ok := s.opt.Keys.Rotating(ceph.TypeAuth).Find(req.Old.SecretID)
+	key, ok := s.opt.Keys.Rotating(ceph.TypeAuth).Known(req.Old.SecretID)
 	if ok && len(req.Old.Blob) > 0 {
 		t, err := openTicket(ceph.TypeAuth, key, req.Old)
 		if err == nil && t.Ticket.GlobalID == s.globalID && t.Ticket.Name == s.name {

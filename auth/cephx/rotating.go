@@ -13,6 +13,18 @@ import (
 // Generations is how many rotating keys a service has: previous, current and next.
 const Generations = 3
 
+// remembered is how many auth keys are kept beyond these, to know old tickets by. With the default
+// life of auth_mon_ticket_ttl (72 hours) that is 48 days.
+const remembered = 16
+
+// RememberedOf is how many retired keys of a service are kept.
+func RememberedOf(service ceph.EntityType) int {
+	if service == ceph.TypeAuth {
+		return remembered
+	}
+	return 0
+}
+
 // SealBytes is the length of a rotating key.
 const SealBytes = 32
 
@@ -37,20 +49,27 @@ func (k *RotatingKey) Denc(c *denc.Coder) {
 type Rotating struct {
 	Keys  []RotatingKey
 	MaxID uint64
+	// Retired keys were in Keys before, oldest first. They are good for Known only.
+	Retired []RotatingKey
 }
 
-// Denc is a section of the keys and the highest id ever given.
+// Denc is a section of the keys, the highest id ever given and, since version 2, retired keys.
 func (r *Rotating) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
+	s := c.Begin(2, 1)
 	denc.List(c, &r.Keys)
 	c.U64(&r.MaxID)
+	if s.V >= 2 {
+		denc.List(c, &r.Retired)
+	}
 	s.End()
 }
 
 // Rotate returns the keys that the service should have at now, for tickets of the given life, and
 // whether they differ from r. The leader of the monitors calls it on every tick and replicates
-// what it returns.
-func (r Rotating) Rotate(now time.Time, ttl time.Duration, rand io.Reader) (Rotating, bool, error) {
+// what it returns. Of the keys that leave, the newest are remembered.
+func (r Rotating) Rotate(
+	now time.Time, ttl time.Duration, remembered int, rand io.Reader,
+) (Rotating, bool, error) {
 	changed := false
 	for r.needs(now) {
 		k := RotatingKey{ID: r.MaxID + 1}
@@ -66,7 +85,10 @@ func (r Rotating) Rotate(now time.Time, ttl time.Duration, rand io.Reader) (Rota
 		}
 		k.Expires = ceph.TimeOf(end.Add(ttl))
 		keys := append(slices.Clone(r.Keys), k)
-		r.Keys = keys[max(0, len(keys)-Generations):]
+		leave := max(0, len(keys)-Generations)
+		r.Retired = append(slices.Clone(r.Retired), keys[:leave]...)
+		r.Retired = r.Retired[max(0, len(r.Retired)-remembered):]
+		r.Keys = keys[leave:]
 		r.MaxID = k.ID
 		changed = true
 	}
@@ -98,6 +120,15 @@ func (r Rotating) Find(id uint64) (RotatingKey, bool) {
 		}
 	}
 	return RotatingKey{}, false
+}
+
+// Known is the key of an id, also one that seals nothing valid any more: it says only who somebody
+// was.
+func (r Rotating) Known(id uint64) (RotatingKey, bool) {
+	if k, ok := r.Find(id); ok {
+		return k, true
+	}
+	return Rotating{Keys: r.Retired}.Find(id)
 }
 
 // life is how long a ticket issued at now may live: ttl, but not beyond the last key.

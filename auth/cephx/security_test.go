@@ -10,6 +10,7 @@ import (
 
 	"glue/auth/keyring"
 	"glue/ceph"
+	"glue/ceph/denc"
 )
 
 // flips calls f with every version of b that differs in one bit, and with every prefix of b.
@@ -179,6 +180,41 @@ func TestCVE2021_20288_GlobalID(t *testing.T) {
 	}
 	if victim.GlobalID() != stolen {
 		t.Fatal("the owner got another id")
+	}
+}
+
+// TestLongAway: a client may have its id back after its ticket and the key of it are past their
+// life, as long as the key is remembered; the ticket is good for nothing else.
+func TestLongAway(t *testing.T) {
+	for _, days := range []int{0, 4, 8, 40, 54, 60} {
+		w, away := newWorld(t), time.Duration(days)*24*hour
+		c := w.client(guest)
+		w.mustLogin(c, epoch)
+		id, now := c.GlobalID(), epoch
+		for end := epoch.Add(away); now.Before(end); now = now.Add(hour) {
+			w.rotate(now)
+		}
+		old := c.tickets[ceph.TypeAuth]
+		_, srv, _, err := w.login(c, now)
+		if known := days < 57; known != (err == nil) || known && c.GlobalID() != id {
+			t.Fatalf("after %v: client.%d for client.%d, %v", away, c.GlobalID(), id, err)
+		}
+		if err != nil || days < 4 {
+			continue
+		}
+		w.rotate(now)
+		a := authorizer{GlobalID: id, Service: uint32(ceph.TypeAuth), Blob: old.Blob}
+		request := requestServices
+		e := denc.NewEncoder(nil, 0)
+		e.U16(&request)
+		a.Denc(e)
+		msg := authorize{Nonce: 7}
+		encrypted(e, old.Session, msg.Denc)
+		e.U8Const(1)
+		e.U32Const(uint32(ceph.TypeOSD))
+		if _, err := srv.Renew(now, e.Bytes()); !errors.Is(err, ceph.EACCES) {
+			t.Fatalf("after %v: service tickets for an old one: %v", away, err)
+		}
 	}
 }
 

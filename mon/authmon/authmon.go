@@ -212,7 +212,7 @@ func (s *Service) seal(key string, v denc.Value) error {
 // Tick prepares what time asks for: new rotating keys, more global ids.
 func (s *Service) Tick(now time.Time, ttl time.Duration) error {
 	for _, t := range cephx.Services {
-		rot, changed, err := s.keys.rotating[t].Rotate(now, ttl, s.opt.Rand)
+		rot, changed, err := s.keys.rotating[t].Rotate(now, ttl, cephx.RememberedOf(t), s.opt.Rand)
 		if err != nil {
 			return fmt.Errorf("rotate the keys of %v: %w", t, err)
 		}

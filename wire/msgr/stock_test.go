@@ -54,7 +54,7 @@ func newStubMon(t *testing.T, admin keyring.Key, at string) *stubMon {
 		methods:  []uint32{cephx.MethodCephx},
 	}
 	for _, svc := range cephx.Services {
-		r, _, err := cephx.Rotating{}.Rotate(time.Now(), time.Hour, rand.Reader)
+		r, _, err := cephx.Rotating{}.Rotate(time.Now(), time.Hour, 0, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
