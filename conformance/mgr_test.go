@@ -135,6 +135,9 @@ func (c *cluster) calm(t *testing.T) {
 // TestManagerThroughMonitors: the monitors pass the manager's commands on.
 func TestManagerThroughMonitors(t *testing.T) { shared.python(t, "mon_proxy.py") }
 
+// TestServices: daemons that register through librados.
+func TestServices(t *testing.T) { shared.python(t, "service.py") }
+
 // TestModuleCommands: what stock managers have modules for; see mgr/modules.go for why not.
 func TestModuleCommands(t *testing.T) {
 	if shared.dir == "" {

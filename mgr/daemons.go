@@ -61,9 +61,13 @@ const silence = time.Minute
 func (m *Manager) onReport(c *msgr.Conn, b *message.MMgrReport) {
 	peer := c.Peer()
 	name := peer.AuthName.String()
-	if c.PeerType() == ceph.TypeMon {
+	switch {
+	case c.PeerType() == ceph.TypeMon:
 		name = "mon." + b.DaemonName
-	} else if peer.Name.Type == ceph.TypeClient || name != daemonName(b) {
+	case c.PeerType() == ceph.TypeClient:
+		m.post(func(m *Manager) { m.state.serviceReport(c, b) })
+		return
+	case name != daemonName(b):
 		m.log.Warn("report under another name", "peer", peer.AuthName, "name", b.DaemonName)
 		return
 	}

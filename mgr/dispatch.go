@@ -52,8 +52,9 @@ func (m *Manager) Dispatch(c *msgr.Conn, msg *message.Message) {
 	case *message.MPGStats:
 		m.onPGStats(c, b)
 	case *message.MMgrOpen:
-		c.Send(message.New(&message.MMgrConfigure{Period: defaultPeriod, Threshold: 5}))
+		m.onOpen(c, b)
 	case *message.MMgrClose:
+		m.post(func(m *Manager) { m.state.closeService(c, b) })
 		c.Send(msg.Reply(b))
 	case *message.MMgrCommand:
 		m.onAnyCommand(c, msg, b.FSID, b.Cmd, func(r int32, status string) message.Body {
@@ -65,8 +66,10 @@ func (m *Manager) Dispatch(c *msgr.Conn, msg *message.Message) {
 		})
 	case *message.MMgrReport:
 		m.onReport(c, b)
-	case *message.MMgrDigest, *message.MServiceMap:
-		// Nothing here uses them yet.
+	case *message.MServiceMap:
+		m.onServiceMap(c, b)
+	case *message.MMgrDigest:
+		// Nothing here uses it yet.
 	default:
 		m.log.Debug("message is not for a manager", "type", msg.Body.Type(), "peer", c.Peer().Name)
 	}

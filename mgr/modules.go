@@ -22,7 +22,7 @@ var moduleHandlers = map[string]handler{
 	"osd pool autoscale-status": autoscaleStatus,
 	"iostat":                    iostat,
 	"service dump":              serviceDump,
-	"service status":            constant("{}\n"),
+	"service status":            serviceStatus,
 	"device ls":                 devices("DEVICE", "HOST:DEV", "DAEMONS", "WEAR", lifeExpectancy),
 	"device ls-by-host":         devices("DEVICE", "DEV", "DAEMONS", "EXPECTED FAILURE"),
 	"device ls-by-daemon":       devicesOf,
@@ -97,13 +97,6 @@ func telemetryOn(_ *state, c *commands.Command) result {
 	}
 	return refuse(ceph.EOPNOTSUPP, "Telemetry is not available in this release of Glue: it "+
 		"reports to nobody")
-}
-
-// serviceDump is the service map while nothing registers in it.
-func serviceDump(s *state, _ *commands.Command) result {
-	return result{out: cephjson.Marshal(cephjson.Object{{Key: "epoch", Value: 0},
-		{Key: "modified", Value: ceph.Time{}.String()},
-		{Key: "services", Value: struct{}{}}}, true)}
 }
 
 // devices answers a list of disks: none, since daemons do not report them.

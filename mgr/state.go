@@ -35,7 +35,8 @@ type state struct {
 	scale    autoscaling
 	kept     kept
 	tasks    *rbdtask.Queue // about images; its methods need no loop
-	ready    bool           // the statistics are those of all OSDs
+	services services
+	ready    bool // the statistics are those of all OSDs
 }
 
 func (s *state) init(name string, conf *daemon.Config) {
@@ -66,6 +67,7 @@ func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
 		m.log.Info("this manager is active", "epoch", mm.Epoch)
 		s.dirty, s.activeAt, s.ready = true, time.Now(), false
 		s.tasks.Activate()
+		m.client.Subscribe("servicemap", 0, true)
 		m.beacon()
 	case was && !s.active:
 		m.log.Warn("another manager is active now", "active", mm.ActiveName)
@@ -79,7 +81,7 @@ func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
 // forget drops what OSDs have reported: they report to another manager now.
 func (s *state) forget() {
 	s.pgs, s.daemons = pgstat.NewPGMap(), map[string]*daemonState{}
-	s.kept = kept{}
+	s.kept, s.services = kept{}, services{}
 	if s.osdmap != nil {
 		s.pgs.TakeMap(s.osdmap, ceph.TimeOf(time.Now()))
 	}
@@ -144,6 +146,7 @@ func (s *state) tick(m *Manager, now time.Time) {
 		m.balanceTick(now)
 		m.autoscaleTick(now)
 		m.keptTick(now)
+		m.pruneServices(now)
 	}
 	if s.active && now.Sub(s.reportAt) >= s.set.Duration("mgr_stats_period") {
 		s.dirty = true
@@ -162,6 +165,7 @@ func (m *Manager) report(now time.Time) {
 	digest, health := s.pgs.Report(s.osdmap, ceph.TimeOf(now), s.set,
 		slices.Concat(s.daemonChecks(), s.autoscaleChecks(), s.crashChecks(now))...)
 	m.client.Send(&message.MMonMgrReport{GID: m.client.GlobalID(), Digest: digest, Health: health,
-		Partial: !s.complete(now), Progress: s.kept.progress.Report()})
+		ServiceMap: s.services.publish(now), Partial: !s.complete(now),
+		Progress: s.kept.progress.Report()})
 	m.resizePools(now)
 }

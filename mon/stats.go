@@ -9,6 +9,7 @@ import (
 	"glue/ceph/denc"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
+	"glue/cluster/servicemap"
 	"glue/internal/cephjson"
 	"glue/mon/healthmon"
 	"glue/wire/message"
@@ -19,7 +20,8 @@ import (
 type stats struct {
 	digest     *pgstat.Digest
 	checks     pgstat.Checks
-	serviceMap []byte
+	services   servicemap.Map
+	serviceMap []byte // encoded
 	progress   []message.ProgressEvent
 	at         time.Time
 }
@@ -38,10 +40,14 @@ func (s *stats) take(b *message.MMonMgrReport) error {
 			return fmt.Errorf("health: %w", err)
 		}
 	}
-	s.digest, s.checks, s.progress = d, k, b.Progress
+	services := servicemap.Map{}
 	if len(b.ServiceMap) > 0 {
-		s.serviceMap = b.ServiceMap
+		if err := denc.Unmarshal(b.ServiceMap, &services, ceph.FeaturesAll); err != nil {
+			return fmt.Errorf("service map: %w", err)
+		}
+		s.services, s.serviceMap = services, b.ServiceMap
 	}
+	s.digest, s.checks, s.progress = d, k, b.Progress
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"glue/ceph"
 	"glue/cluster/monmap"
 	"glue/cluster/osdmap"
+	"glue/cluster/servicemap"
 	"glue/internal/cephjson"
 	"glue/internal/version"
 	"glue/mon/service"
@@ -56,11 +57,21 @@ func (c *core) statusText(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  cluster:\n    id:     %v\n    health: %s\n \n", c.fsid,
 		strings.Join(c.health.Report(now).Lines(), "\n            "))
-	fmt.Fprintf(&b, "  services:\n    mon: %d daemons, quorum %s (age %s)%s\n",
+	names, wide := c.stats.services.Names(), 3
+	for _, name := range names {
+		wide = max(wide, len(name))
+	}
+	row := func(name string) string { return fmt.Sprintf("    %-*s ", wide+1, name+":") }
+	fmt.Fprintf(&b, "  services:\n%s%d daemons, quorum %s (age %s)%s\n", row("mon"),
 		len(c.mon.Map().Ranks), strings.Join(c.quorumNames(), ","),
 		osdmap.Timespan(now.Sub(c.ledSince)), c.outOfQuorum())
-	fmt.Fprintf(&b, "    mgr: %s\n", c.mgr.Map().SummaryText(t))
-	fmt.Fprintf(&b, "    osd: %s \n", c.osd.Map().StatText(t, "         ", false))
+	fmt.Fprintf(&b, "%s%s\n", row("mgr"), c.mgr.Map().SummaryText(t))
+	fmt.Fprintf(&b, "%s%s", row("osd"), c.osd.Map().StatText(t, strings.Repeat(" ", wide+6),
+		false))
+	for _, name := range names {
+		fmt.Fprintf(&b, "%s%s\n", row(name), c.stats.services.Services[name].Summary())
+	}
+	b.WriteString(" \n")
 	fmt.Fprintf(&b, "  data:\n%s \n", c.stats.get().StatusText())
 	b.WriteString(c.stats.progressText())
 	return b.String()
@@ -95,11 +106,17 @@ func (c *core) statusJSON(now time.Time) any {
 		{Key: "fsmap", Value: cephjson.Object{{Key: "epoch", Value: fileSystems.Epoch},
 			{Key: "by_rank", Value: []int{}}, {Key: "up:standby", Value: 0}}},
 		{Key: "mgrmap", Value: c.mgr.Map().Summary()},
-		{Key: "servicemap", Value: cephjson.Object{{Key: "epoch", Value: 1},
-			{Key: "modified", Value: c.mon.Map().Created.String()},
-			{Key: "services", Value: cephjson.Object{}}}},
+		{Key: "servicemap", Value: c.serviceMap().Dump()},
 		{Key: "progress_events", Value: c.stats.progressJSON()},
 	}
+}
+
+// serviceMap is what the manager has last told; stock begins with an empty one of epoch 1.
+func (c *core) serviceMap() *servicemap.Map {
+	if c.stats.services.Epoch == 0 {
+		return &servicemap.Map{Epoch: 1, Modified: c.mon.Map().Created}
+	}
+	return &c.stats.services
 }
 
 // quorumStatus is "ceph quorum_status".
@@ -249,7 +266,13 @@ func (c *core) namedFacts(kind string) map[string]map[string]string {
 func (c *core) cmdVersions(r *service.Request) service.Answer {
 	all := c.facts()
 	out, sum := cephjson.Object{}, map[string]int{}
-	for _, kind := range []string{"mon", "mgr", "osd", "mds"} {
+	kinds := []string{"mon", "mgr", "osd", "mds"}
+	for name, list := range c.stats.services.Services {
+		for _, d := range list {
+			all[name] = append(all[name], d.Metadata)
+		}
+	}
+	for _, kind := range append(kinds, c.stats.services.Names()...) {
 		v := versionsOf(all[kind])
 		for k, n := range v {
 			sum[k] += n
