@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -400,41 +399,6 @@ func (h *thrasher) memory() map[string]int {
 	return out
 }
 
-// model runs python/model.py on a pool until the returned function is called. That says when the
-// requests that took more than 5 s were sent and answered.
-func (c *cluster) model(t *testing.T, pool string, seed int64) (end func() [][2]float64) {
-	t.Helper()
-	script := filepath.Join(root(), "conformance", "python", "model.py")
-	cmd := c.command(context.Background(), "/usr/bin/python3", script, pool, fmt.Sprint(seed))
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill() })
-	return func() [][2]float64 {
-		t.Helper()
-		in.Close()
-		err := cmd.Wait()
-		var r struct {
-			Writes, Reads int
-			Longest       float64
-			Slow          [][2]float64
-			Violations    []string
-		}
-		if e := json.Unmarshal(out.Bytes(), &r); e != nil || err != nil || r.Writes == 0 {
-			t.Errorf("the model: %v\n%s%s", err, &out, &errs)
-		}
-		t.Logf("model: %d writes, %d reads, the longest took %.1f s, violations: %v", r.Writes,
-			r.Reads, r.Longest, r.Violations)
-		return r.Slow
-	}
-}
-
 // disks writes and verifies a disk with fio again and again until ctx ends.
 func (h *thrasher) disks(ctx context.Context) (rounds int) {
 	h.must(h.t, "rbd", "create", "--size", "64M", "thrashed")
@@ -495,7 +459,9 @@ func TestThrash(t *testing.T) {
 			t.Logf("kept in %s: %v %s", *thrashKeep, err, out)
 		}
 	})
-	end := h.model(t, "rbd", seed)
+	h.ceph("osd", "pool", "create", "pooled", "8")
+	h.ceph("osd", "pool", "application", "enable", "pooled", "rados")
+	end := h.model(t, "rbd", seed, "pooled")
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	rounds := 0
@@ -522,6 +488,7 @@ func TestThrash(t *testing.T) {
 	slow := end()
 	t.Logf("%d requests took more than 5 s; the longest wait with at most one OSD gone: %.1f s",
 		len(slow), h.alone(slow))
+	h.trimmed()
 	last := h.memory()
 	t.Logf("%v: %v; %d verified disks; memory in MiB %v, after the first calm %v",
 		time.Since(begin).Round(time.Second), h.done, rounds, last, first)

@@ -1,0 +1,80 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// model runs python/model.py on a pool, and perhaps one for snapshots of pools, until the returned
+// function is called. That says when the requests that took more than 5 s were sent and answered.
+func (c *cluster) model(t *testing.T, pool string, seed int64, pooled ...string) (
+	end func() [][2]float64,
+) {
+	t.Helper()
+	script := filepath.Join(root(), "conformance", "python", "model.py")
+	cmd := c.command(context.Background(), "/usr/bin/python3",
+		append([]string{script, pool, fmt.Sprint(seed)}, pooled...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return func() [][2]float64 {
+		t.Helper()
+		in.Close()
+		err := cmd.Wait()
+		var r struct {
+			Writes, Snapshots, Notifies, Images int
+			Slow                                [][2]float64
+			Violations                          []string
+		}
+		if e := json.Unmarshal(out.Bytes(), &r); e != nil || err != nil ||
+			min(r.Writes, r.Snapshots, r.Notifies, r.Images) == 0 {
+			t.Errorf("the model: %v\n%s%s", err, &out, &errs)
+		}
+		_, counts, _ := strings.Cut(out.String(), `], "writes"`)
+		t.Logf(`model: {"writes"%s`, counts)
+		return r.Slow
+	}
+}
+
+// trimmed waits until nothing is left of snapshots, all of which were removed.
+func (h *thrasher) trimmed() {
+	begin := time.Now()
+	for {
+		var d struct {
+			Pools []struct {
+				Name   string
+				Clones int `json:"num_object_clones"`
+			}
+		}
+		out, err := h.run("rados", "df", "--format=json")
+		if err != nil || json.Unmarshal([]byte(out), &d) != nil {
+			h.t.Fatalf("rados df: %v\n%s", err, out)
+		}
+		clones := 0
+		for _, p := range d.Pools {
+			clones += p.Clones
+		}
+		detail, err := h.run("ceph", "osd", "pool", "ls", "detail")
+		if err == nil && clones == 0 && !strings.Contains(detail, "removed_snaps_queue") {
+			h.say("no clone is left after %v", time.Since(begin))
+			return
+		}
+		if time.Since(begin) > 2*time.Minute {
+			h.t.Fatalf("%d clones are left, %v:\n%s", clones, err, detail)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}
