@@ -279,5 +279,7 @@ func (c *core) mgrReport(e event, b *message.MMonMgrReport) {
 	if err := c.stats.take(b); err != nil {
 		c.log.Warn("manager's report is not valid", "err", fmt.Errorf("mgr.%s: %w", m.ActiveName,
 			err))
+		return
 	}
+	c.sendPGMap()
 }

@@ -3,6 +3,7 @@ package mon
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -30,7 +31,7 @@ func TestStartAndClose(t *testing.T) {
 		t.Fatalf("listens at %v", m.Addrs())
 	}
 	for _, c := range []string{"mon_status", "quorum_status", "sessions", "ops", "config show"} {
-		b, _, err := m.Commands().Run(c)
+		b, _, err := m.Commands().Run(fmt.Sprintf(`{"prefix":%q}`, c))
 		must(t, err)
 		if !json.Valid(b) {
 			t.Errorf("%s: %s", c, b)

@@ -24,6 +24,7 @@ type stats struct {
 	serviceMap []byte // encoded
 	progress   []message.ProgressEvent
 	at         time.Time
+	reports    uint64 // of managers so far
 }
 
 // take takes a manager's report.
@@ -48,6 +49,7 @@ func (s *stats) take(b *message.MMonMgrReport) error {
 		s.services, s.serviceMap = services, b.ServiceMap
 	}
 	s.digest, s.checks, s.progress = d, k, b.Progress
+	s.reports++
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package mon
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -47,9 +48,12 @@ var topics = []topic{
 	{"fsmap", "mds", caps.R, "", sendFSMapSub},
 	{"fsmap.user", "mds", caps.R, "", sendFSMapSub},
 	{"mdsmap", "mds", caps.R, "", sendNothing},
-	{"log-", "log", caps.R, "log", sendLogSub},
+	{logTopic, "log", caps.R, "log", sendLogSub},
 	{"kv:", "config-key", caps.R, "config-key", sendKVSub},
 }
+
+// logTopic begins the names of the subscriptions to the cluster log; the lowest level follows.
+const logTopic = "log-"
 
 // findTopic finds the row of a subscription's name.
 func findTopic(what string) *topic {
@@ -79,6 +83,11 @@ func (c *core) subscribe(s *session, b *message.MMonSubscribe) {
 		if t == nil || len(s.subs) >= maxSubs ||
 			t.svc != "" && (!s.allowed("mon", caps.R) || !s.allowed(t.svc, t.need) && !s.basic(t)) {
 			continue
+		}
+		if t.name == logTopic { // one level at a time: the new one replaces that of before
+			maps.DeleteFunc(s.subs, func(name string, _ *subscription) bool {
+				return strings.HasPrefix(name, logTopic)
+			})
 		}
 		sub := &subscription{next: item.Start, once: item.Flags&message.SubscribeOnce != 0}
 		s.subs[what] = sub
@@ -192,7 +201,7 @@ func sendServiceMapSub(c *core, s *session, _ string, sub *subscription) {
 
 // sendLogSub sends lines of at least a level. A subscription begins with what comes after it.
 func sendLogSub(c *core, s *session, what string, sub *subscription) {
-	level, ok := logmon.Level(strings.TrimPrefix(what, "log-"))
+	level, ok := logmon.Level(strings.TrimPrefix(what, logTopic))
 	if !ok {
 		return
 	}
@@ -210,6 +219,22 @@ func sendLogSub(c *core, s *session, what string, sub *subscription) {
 		}))
 	}
 	sub.next = now + 1
+}
+
+// sendPGMap tells those who follow the log down to what is for debugging of a manager's report. The
+// line is not kept: an idle cluster would write it to its disks every few seconds.
+func (c *core) sendPGMap() {
+	m := c.mgr.Map()
+	line := message.LogEntry{Name: ceph.AuthName{Type: ceph.TypeMgr, ID: m.ActiveName},
+		Rank:  ceph.EntityName{Type: ceph.TypeMgr, Num: int64(m.ActiveGID)},
+		Stamp: ceph.TimeOf(c.now()), Priority: message.LogDebug, Channel: "cluster",
+		Message: fmt.Sprintf("pgmap v%d: %s", c.stats.reports, c.stats.get().StatText())}
+	for _, s := range c.ordered() {
+		if s.subs[logTopic+"debug"] != nil {
+			s.conn.Send(message.New(&message.MLog{FSID: c.fsid, Entries: []message.LogEntry{line},
+				Paxos: message.Paxos{Version: c.logs.Version()}}))
+		}
+	}
 }
 
 func sendKVSub(c *core, s *session, what string, sub *subscription) {

@@ -7,6 +7,7 @@ package admin
 import (
 	"bufio"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -122,6 +123,13 @@ func (s *Server) serve(c net.Conn) error {
 func (s *Server) answer(request string) []byte {
 	if request == "0" || request == "version_protocol" {
 		return []byte("2")
+	}
+	if !strings.HasPrefix(request, "{") { // the bare words of a command, from old callers
+		words, err := json.Marshal(Args{"prefix": request})
+		if err != nil {
+			return []byte("ERROR: " + err.Error() + "\n")
+		}
+		request = string(words)
 	}
 	out, text, err := s.commands.Run(request)
 	if err != nil {

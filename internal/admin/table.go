@@ -129,12 +129,13 @@ func (t *Table) Has(prefix string) bool {
 	return false
 }
 
-// Run answers a request, which is a JSON object or, from old callers, the bare words of a command.
+// Run answers a request, a JSON object.
 // Out goes to standard output, text to the user; err decides the reply's number.
 func (t *Table) Run(request string) (out []byte, text string, err error) {
 	args := Args{}
 	if err := json.Unmarshal([]byte(request), (*map[string]any)(&args)); err != nil {
-		args = Args{"prefix": request}
+		err = Refuse(syscall.EINVAL, "unparseable JSON %s", request)
+		return nil, err.Error(), err
 	}
 	prefix := args.Str("prefix")
 	for i := range t.commands {

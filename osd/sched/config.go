@@ -47,6 +47,10 @@ var custom = [...][3]string{
 		"osd_mclock_scheduler_background_best_effort_lim"},
 }
 
+// busyDepth is how many recovery operations are under way at most while clients are active. More do
+// not make recovery faster: they are a queue before the disks, in which clients' writes wait too.
+const busyDepth = 12
+
 // NewConfig reads the options, for a store on a disk of a kind.
 func NewConfig(set options.Set, rotational bool) Config {
 	disk := func(i int) string {
@@ -86,7 +90,7 @@ func NewConfig(set options.Set, rotational bool) Config {
 	b.BytesPerIO = float64(set.Int(disk(diskBandwidth))) / max(iops, 1)
 	if p, ok := Find(set.Str("osd_mclock_profile")); ok {
 		b.Shares = p.Shares.Of(iops, shards)
-		b.Depth = max(1, int(p.Depth*float64(b.MaxActive)))
+		b.Depth = min(max(1, int(p.Depth*float64(b.MaxActive))), busyDepth)
 		return b
 	}
 	for c, names := range custom {
