@@ -10,6 +10,7 @@ import (
 	"glue/cluster/pginfo"
 	"glue/cluster/pgstat"
 	"glue/osd/pglog"
+	"glue/osd/scrub"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -166,7 +167,9 @@ type PGCopy struct {
 	Up      []int32
 	Acting  []int32
 	Stats   pginfo.Stats
-	Log     *pglog.Log // not to be changed
+	Info    *pginfo.Info // not to be changed, like the next two
+	Log     *pglog.Log
+	Scrub   *scrub.Scrubber
 	Missing int
 }
 
@@ -177,7 +180,8 @@ func (m *Member) PGs() []PGCopy {
 		s.now = m.d.now()
 		for _, p := range s.sorted() {
 			c := PGCopy{ID: p.id, Primary: p.primary, Clean: p.primary && p.m.IsClean(),
-				Stats: p.stats, Log: p.m.Log(), Missing: p.m.Missing().Len()}
+				Stats: p.stats, Info: p.m.Info(), Log: p.m.Log(), Scrub: &p.scrub,
+				Missing: p.m.Missing().Len()}
 			c.Up, _ = p.m.Up()
 			c.Acting, _ = p.m.Acting()
 			if p.primary {

@@ -35,7 +35,8 @@ type cluster struct {
 	calm      bool                  // nothing is changed by itself
 	osdConfig map[string]string
 	grace     string
-	bad       int32
+	rotten    *osdHost   // whose disk may be damaged, until the next rest
+	scrubbing *scrubbing // at a rest
 	// tamper may change a message between OSDs, as if its sender had a bug, or lose it: true.
 	tamper func(from, to *osdHost, b message.Body) bool
 	// hasty says which transactions are called durable at once, spoil changes one, as bugs do.
@@ -70,6 +71,10 @@ func newCluster(w *world, osds, users int) *cluster {
 		"osd_max_backfills":             fmt.Sprint(1 + c.rng.IntN(2)),
 		"osd_recovery_sleep":            []string{"0", "0.01", "0.03"}[c.rng.IntN(3)],
 		"osd_op_num_shards":             fmt.Sprint(1 + c.rng.IntN(3)),
+		"osd_max_scrubs":                fmt.Sprint(1 + c.rng.IntN(4)),
+		"osd_scrub_auto_repair":         fmt.Sprint(c.rng.IntN(2) == 0),
+		"osd_scrub_chunk_min":           "3",
+		"osd_scrub_chunk_max":           []string{"5", "25"}[c.rng.IntN(2)],
 		"osd_recovery_max_single_start": fmt.Sprint(1 + c.rng.IntN(2)),
 	}
 	c.osdConfig["osd_target_pg_log_entries_per_osd"] = []string{"40", "400"}[c.rng.IntN(2)]
@@ -161,6 +166,7 @@ func (c *cluster) heal() {
 	c.calm = true
 	for _, o := range c.osds {
 		o.slow, o.stopped, o.clock.step = 0, min(o.stopped, c.w.now), 0
+		o.ail.fails, o.ail.fill = fine, 0
 		if o.m == nil {
 			o.start()
 		} else {
@@ -243,8 +249,9 @@ func (c *cluster) hush(yes bool) {
 	}
 }
 
-// rest is when all is well and nobody does anything: then everything can be looked at.
-func (c *cluster) rest() {
+// rest is when all is well and nobody does anything: then everything can be looked at, and then is
+// called.
+func (c *cluster) rest(then func()) {
 	if why := c.clean(); why != "" {
 		c.w.fail("not clean at rest: %s\n%s", why, c.status())
 		return
@@ -259,7 +266,9 @@ func (c *cluster) rest() {
 	if c.w.bad == nil {
 		c.objects.check(c.stored)
 	}
-	c.objects.forget()
+	if c.objects.forget(); c.w.bad == nil {
+		c.scrub(then)
+	}
 }
 
 // An operator says commands one after the other until they are answered.

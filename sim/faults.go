@@ -117,7 +117,9 @@ func (f *faults) next() {
 	}
 	table, total := faultTable, 0
 	if w.cluster != nil && w.rng.IntN(5) > 0 {
-		table = osdFaults
+		if table = osdFaults; w.rng.IntN(4) == 0 {
+			table = diskFaults
+		}
 	}
 	for _, x := range table {
 		total += x.weight
@@ -202,17 +204,26 @@ func (f *faults) watch(healed time.Duration) {
 		}
 		w.check.agree()
 		if w.cluster != nil && w.bad == nil {
-			w.cluster.rest()
-			w.cluster.hush(false)
-		}
-		for _, c := range w.clients {
-			c.quiet = false
-		}
-		if w.now < w.opt.For {
-			f.begin()
+			w.cluster.rest(f.rested)
 			return
 		}
-		w.history.check(w)
-		w.done = true
+		f.rested()
 	})
+}
+
+// rested goes on after a rest.
+func (f *faults) rested() {
+	w := f.w
+	if w.cluster != nil {
+		w.cluster.hush(false)
+	}
+	for _, c := range w.clients {
+		c.quiet = false
+	}
+	if w.now < w.opt.For {
+		f.begin()
+		return
+	}
+	w.history.check(w)
+	w.done = true
 }

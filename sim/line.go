@@ -197,6 +197,9 @@ func (e *monEdge) gone() {
 
 // Send sends to the monitor of the session, if there is one.
 func (e *monEdge) Send(b message.Body) {
+	if m, ok := b.(*message.MLog); ok {
+		e.o.logged(m)
+	}
 	if k := e.caller.conn; k != nil {
 		e.o.w.trace("to monitor", "osd", e.o.id, "body", b)
 		k.submit(message.New(b))

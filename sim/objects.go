@@ -124,7 +124,7 @@ func (i objInput) ops() ([]message.OSDOp, uint32) {
 	case truncateTo:
 		return []message.OSDOp{data(message.OpTruncate, i.n, "")}, write
 	case deleteIt:
-		return []message.OSDOp{{Code: message.OpDelete}}, write
+		return []message.OSDOp{{Code: message.OpDelete}}, write | message.FlagFullTry
 	case setAttr:
 		op := message.OSDOp{Code: message.OpSetXattr}
 		op.SetXattr("a", []byte(i.text), 0, 0)

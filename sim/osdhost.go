@@ -33,8 +33,11 @@ type osdHost struct {
 	clock *clock
 	uuid  ceph.UUID
 	store *memstore.Store
+	ail   ailment // of its disk
+	lost  bool    // the disk is, and the number is not given to the new one yet
 
 	m       *osd.Member // nil while it is down
+	dsk     *osdDisk    // as it has it
 	mon     *monEdge
 	life    int           // counts starts and ends
 	inc     int           // counts addresses
@@ -62,6 +65,7 @@ func newOSDHost(c *cluster, id int32, end int) *osdHost {
 func (o *osdHost) wipe() {
 	o.uuid = ceph.UUID{2, byte(o.id), byte(o.rng.IntN(256)), byte(o.rng.IntN(256))}
 	o.store = memstore.New(memstore.Options{Manual: true, TotalBytes: o.c.diskBytes})
+	o.ail.rot = map[ceph.HObject]bool{}
 }
 
 func (o *osdHost) addrs() ceph.AddrVec { return osdAddrs(o.id, o.inc) }
@@ -87,15 +91,17 @@ func (o *osdHost) peer() msgr.Peer {
 
 // start starts the daemon on what its disk holds.
 func (o *osdHost) start() {
-	if o.m != nil || o.w.over() {
+	if o.m != nil || o.lost || o.w.over() {
 		return
 	}
 	o.life++
 	o.w.trace("start", "osd", o.id)
 	o.renew()
+	o.forgetLost()
+	o.dsk = &osdDisk{Store: o.disk(), o: o}
 	o.held, o.tickDue, o.stopped, o.disking, o.deaf = nil, false, 0, false, false
 	o.mon = newMonEdge(o)
-	m, err := osd.OpenMember(osd.Options{ID: o.id, FSID: o.w.fsid, UUID: o.uuid, Store: o.disk(),
+	m, err := osd.OpenMember(osd.Options{ID: o.id, FSID: o.w.fsid, UUID: o.uuid, Store: o.dsk,
 		Log: o.log, Config: o.c.osdConfig, Hostname: o.c.hostname(o.id),
 		ReadMap: func(before *osdmap.Map, raw []byte) (*osdmap.Map, error) {
 			return o.c.maps.readFor(o, before, raw)
@@ -103,7 +109,10 @@ func (o *osdHost) start() {
 		osd.Edges{Now: o.clock.timeOfDay, Addrs: o.addrs(), Renew: o.renew, Mon: o.mon,
 			Connect: o.connect, Refused: o.refused})
 	if err != nil {
-		o.w.fail("osd.%d does not start: %v", o.id, err)
+		o.life++
+		if o.mon.gone(); !o.dsk.failed {
+			o.w.fail("osd.%d does not start: %v", o.id, err)
+		}
 		return
 	}
 	o.m = m
@@ -113,7 +122,7 @@ func (o *osdHost) start() {
 	o.ticks(o.life, o.w.now+time.Duration(o.rng.Int64N(int64(osd.ControlTick))))
 }
 
-// disk is the store as the daemon has it.
+// disk is the store, with the bug of the run.
 func (o *osdHost) disk() objectstore.Store {
 	if f := o.c.hasty; f != nil {
 		return hastyStore{o.store, o, o.life, f}
@@ -175,7 +184,9 @@ func (o *osdHost) do(step func(m *osd.Member)) {
 func (o *osdHost) settle() {
 	o.w.mix(uint64(o.w.now), uint64(o.end))
 	if err := o.m.Err(); err != nil {
-		o.w.fail("osd.%d stops by itself: %v", o.id, err)
+		if !o.dsk.failed {
+			o.w.fail("osd.%d stops by itself: %v", o.id, err)
+		}
 		return
 	}
 	life := o.life
@@ -233,8 +244,9 @@ func (o *osdHost) write() {
 	o.w.after(d, func() {
 		if o.life == life {
 			o.do(func(*osd.Member) {
-				o.disking = false
-				o.store.Complete(1 + o.rng.IntN(o.store.Pending()))
+				if o.disking = false; o.dsk.touch(noWrites) == nil {
+					o.store.Complete(1 + o.rng.IntN(o.store.Pending()))
+				}
 			})
 		}
 	})

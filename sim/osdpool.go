@@ -25,7 +25,9 @@ func (f *faults) changePool() {
 	case 3:
 		c.setPool("size", 2+w.rng.IntN(min(3, len(c.osds)/c.perHost)-1))
 	default:
-		c.setPool("min_size", 1+w.rng.IntN(int(p.Size)))
+		if c.rotten == nil {
+			c.setPool("min_size", 1+w.rng.IntN(int(p.Size)))
+		}
 	}
 }
 

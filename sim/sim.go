@@ -52,6 +52,10 @@ type Result struct {
 	Requests, GivenUp, OSDCrashes  int           // of OSDs
 	Fenced, Resized                int           // users; steps to other numbers of PGs
 	Objects                        int           // whose histories were checked
+	OSDDiskErrors, OSDDisksLost    int           // daemons that their disks have ended; disks
+	Filled, Refused                int           // disks; requests for which there was no room
+	Rotted, RotHealed              int           // objects of disks
+	Scrubs, Damaged                int           // of PGs at rests; copies that these have found
 	SlowestClean                   time.Duration // until all PGs were active and clean
 	Hash                           uint64        // of the trace: the same for the same seed
 }
@@ -73,6 +77,10 @@ func (r *Result) Add(o Result) {
 	r.Requests, r.GivenUp = r.Requests+o.Requests, r.GivenUp+o.GivenUp
 	r.Fenced, r.Resized = r.Fenced+o.Fenced, r.Resized+o.Resized
 	r.OSDCrashes, r.Objects = r.OSDCrashes+o.OSDCrashes, r.Objects+o.Objects
+	r.OSDDiskErrors, r.OSDDisksLost = r.OSDDiskErrors+o.OSDDiskErrors, r.OSDDisksLost+o.OSDDisksLost
+	r.Filled, r.Refused = r.Filled+o.Filled, r.Refused+o.Refused
+	r.Rotted, r.RotHealed = r.Rotted+o.Rotted, r.RotHealed+o.RotHealed
+	r.Scrubs, r.Damaged = r.Scrubs+o.Scrubs, r.Damaged+o.Damaged
 	r.SlowestClean = max(r.SlowestClean, o.SlowestClean)
 }
 

@@ -187,8 +187,8 @@ func (u *user) paused(r *request) bool {
 	if r.in.kind == readAll {
 		return f.Has(osdmap.FlagPauseRD)
 	}
-	return f.Has(osdmap.FlagPauseWR) || f.Has(osdmap.FlagFull) || pool == nil ||
-		pool.Flags.Has(osdmap.PoolFull)
+	full := pool == nil || f.Has(osdmap.FlagFull) || pool.Flags.Has(osdmap.PoolFull)
+	return f.Has(osdmap.FlagPauseWR) || full && r.in.kind != deleteIt
 }
 
 func (r *request) message() *message.Message {
@@ -240,6 +240,10 @@ func (u *user) answered(b *message.MOSDOpReply, tid uint64) {
 		return // the map will tell
 	}
 	u.list = slices.Delete(u.list, i, i+1)
+	if b.Result == ceph.ENOSPC.Result() {
+		u.w.result.Refused++ // has not happened
+		return
+	}
 	out, err := r.in.output(b)
 	if err != nil {
 		u.w.fail("user %d: %v of %s: %v", u.n, r.in, r.object, err)

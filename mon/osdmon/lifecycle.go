@@ -110,6 +110,9 @@ func (s *Service) cmdNew(r *service.Request) service.Answer {
 		put(&inc.NewState, id, osdmap.OSDNew)
 		put(&inc.NewWeight, id, osdmap.WeightIn)
 	}
+	if id < s.m.MaxOSD { // what the disk had that had the number before it has not
+		put(&inc.NewLost, id, s.m.Epoch+1)
+	}
 	if !disk.IsZero() {
 		put(&inc.NewUUID, id, disk)
 	}

@@ -204,6 +204,7 @@ func (p *priorSet) interval(m *osdmap.Map, first ceph.Epoch, acting []int32) {
 	for _, o := range acting {
 		switch {
 		case !m.Exists(o): // gone for good
+		case m.IsUp(o) && m.Info[o].LostAt > first: // has another disk now, which knows nothing
 		case m.IsUp(o):
 			survivors++
 		case m.Info[o].LostAt > first:

@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"time"
+
+	"glue/ceph"
+	"glue/osd/recovery"
+)
+
+// diskFaults are the faults of OSDs' disks.
+var diskFaults = []fault{
+	{"OSD's disk fails", 6, (*faults).osdDiskFails},
+	{"OSD's disk is full", 5, (*faults).fillOSD},
+	{"OSD's disk rots", 6, (*faults).rotOSD},
+	{"OSD's disk is lost", 5, (*faults).wipeOSD},
+	{"a PG is scrubbed", 6, (*faults).scrubSome},
+}
+
+// osdDiskFails has a disk fail some accesses later, or the next start, until it is mended: it can't
+// be written, or the records of the store can't be read. Both end the daemon.
+func (f *faults) osdDiskFails() {
+	o := f.someOSD()
+	how := []failing{noWrites, noReads}[f.w.rng.IntN(2)]
+	f.w.trace("disk fails", "osd", o.id, "how", int(how))
+	o.ail.fails, o.ail.in = how, f.w.rng.IntN(1+f.w.rng.IntN(1000))
+	if f.w.rng.IntN(4) == 0 {
+		o.crash(false)
+	}
+	o.start()
+	f.during(f.while(100*time.Millisecond, 60), func() {
+		o.ail.fails = fine
+		o.start()
+	})
+}
+
+// fillOSD has others fill a disk: a little, so that the map says so, or until nothing is left.
+func (f *faults) fillOSD() {
+	o := f.someOSD()
+	o.ail.fill = []float64{0.87, 0.92, 0.96, 0.98, 1}[f.w.rng.IntN(5)]
+	f.w.result.Filled++
+	f.w.trace("disk fills", "osd", o.id, "fill", o.ail.fill)
+	f.during(f.while(time.Second, 90), func() { o.ail.fill = 0 })
+}
+
+// sound says whether every PG has all its copies, two at least: then one disk may be lost.
+func (c *cluster) sound() bool {
+	if c.clean() != "" {
+		return false
+	}
+	for _, o := range c.osds {
+		for _, p := range o.m.PGs() {
+			if p.Primary && len(p.Acting) < 2 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// whenSound has something done as soon as all is sound, if that is within a while.
+func (f *faults) whenSound(do func()) {
+	c, until := f.w.cluster, f.w.now+time.Minute
+	var look func()
+	look = func() {
+		switch {
+		case c.sound():
+			do()
+		case f.w.now < until:
+			f.later(200*time.Millisecond, look)
+		}
+	}
+	look()
+}
+
+// rotOSD has some objects of one disk rot. No other disk is damaged until all has been scrubbed at
+// the next rest. Until then there are two copies of what is acknowledged, as of what was before.
+func (f *faults) rotOSD() {
+	c, o := f.w.cluster, f.someOSD()
+	if c.rotten != nil {
+		o = c.rotten
+	}
+	f.whenSound(func() {
+		if c.rotten != nil && c.rotten != o {
+			return
+		}
+		c.rotten = o
+		c.operator.do(cmd(`{"prefix":"osd pool set","pool":%q,"var":"min_size","val":"2"}`,
+			poolName), func(result int32) {
+			if result == 0 && c.sound() {
+				o.rots(1 + f.w.rng.IntN(5))
+			} else if len(o.ail.rot) == 0 {
+				c.rotten = nil
+			}
+		})
+	})
+}
+
+// rots makes some objects unreadable.
+func (o *osdHost) rots(n int) {
+	var all []ceph.HObject
+	colls, _ := o.store.Collections()
+	for _, coll := range colls {
+		for _, h := range o.list(coll) {
+			st, err := o.store.Stat(coll, h)
+			if err == nil && st.Size > 0 && !recovery.IsTemp(h) && !o.ail.rot[h] {
+				all = append(all, h)
+			}
+		}
+	}
+	for range min(n, len(all)) {
+		h := all[o.rng.IntN(len(all))]
+		o.w.trace("rot", "osd", o.id, "object", h)
+		if !o.ail.rot[h] {
+			o.w.result.Rotted++
+			o.ail.rot[h] = true
+		}
+	}
+}
+
+// wipeOSD has an OSD lose its disk for good, at a time when all PGs have all their copies. The next
+// one gets its number.
+func (f *faults) wipeOSD() {
+	c, o := f.w.cluster, f.someOSD()
+	f.whenSound(func() {
+		if c.rotten != nil && c.rotten != o {
+			return
+		}
+		f.w.result.OSDDisksLost++
+		f.w.trace("disk is lost", "osd", o.id)
+		o.crash(f.w.rng.IntN(2) == 0)
+		o.wipe()
+		o.lost = true
+		f.w.after(f.while(10*time.Millisecond, 30), o.replace)
+	})
+}
+
+// replace gives the number of a lost disk to the one that the OSD has now.
+func (o *osdHost) replace() {
+	op := o.c.operator
+	op.do(cmd(`{"prefix":"osd down","ids":["%d"]}`, o.id), func(int32) {})
+	op.do(cmd(`{"prefix":"osd destroy-actual","id":%d,"yes_i_really_mean_it":true}`, o.id),
+		func(result int32) {
+			if result == ceph.EBUSY.Result() {
+				o.replace()
+				return
+			}
+			o.mustBe("destroy", result)
+			op.do(cmd(`{"prefix":"osd new","uuid":"%v","id":%d}`, o.uuid, o.id),
+				func(result int32) {
+					o.mustBe("new", result)
+					o.lost = false
+					o.start()
+				})
+		})
+}
+
+func (o *osdHost) mustBe(what string, result int32) {
+	if result != 0 {
+		o.w.fail("osd %s of osd.%d: %d", what, o.id, result)
+	}
+}
