@@ -126,5 +126,5 @@ func (c *cluster) compareCopies() {
 }
 
 // maxLog is how long a PG's log may be: its limit and what is trimmed at a time, twice, as a copy
-// that was away adds what it has missed to what it had.
-const maxLog = 2 * (40 + 128)
+// that was away adds what it has missed to what it had, and what users have had under way at once.
+const maxLog = 2*(40+128) + 40

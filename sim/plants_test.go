@@ -37,13 +37,13 @@ func TestPlantedOSDBugs(t *testing.T) {
 		bug         Bug
 		first, last uint64 // seeds
 	}{
-		{OSDNotDurable, 1, 10}, {ReplicaSkips, 1, 5}, {ReplicaNoEntry, 36, 40}, {WrongLog, 1, 10},
-		{LogCut, 1, 5}, {MissingCut, 30, 30}, {PushNoAttrs, 1, 5}, {PushNoOmap, 1, 5},
-		{PushStale, 1, 5}, {AckFar, 20, 20}, {SlotLeak, 1, 5}, {LostMessage, 1, 10},
+		{OSDNotDurable, 1, 10}, {ReplicaSkips, 1, 5}, {ReplicaNoEntry, 1, 10}, {WrongLog, 1, 20},
+		{LogCut, 1, 5}, {MissingCut, 10, 30}, {PushNoAttrs, 1, 5}, {PushNoOmap, 1, 5},
+		{PushStale, 1, 5}, {AckFar, 20, 40}, {SlotLeak, 1, 5}, {LostMessage, 1, 10},
 		{OtherID, 1, 5}, {MetaNotDurable, 1, 5}, {DivergentKept, 1, 10},
-		{SplitWithoutLog, 26, 26}, {UpThruIgnored, 8, 16}, {MinSizeIgnored, 1, 10},
-		{FenceForgotten, 12, 12},
-		{LongestLog, 1, 10}, {CleanTooSoon, 21, 21},
+		{SplitWithoutLog, 16, 40}, {UpThruIgnored, 8, 16}, {MinSizeIgnored, 1, 10},
+		{FenceForgotten, 40, 60},
+		{LongestLog, 1, 10}, {CleanTooSoon, 1, 5},
 	} {
 		found(t, Options{For: 5 * time.Minute, OSDs: true, Bug: x.bug}, x.first, x.last)
 	}

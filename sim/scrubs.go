@@ -80,14 +80,16 @@ func (c *cluster) scrub(then func()) {
 	s.all(false, s.found)
 }
 
-// primaries calls f for the copies that lead their PGs.
+// primaries calls f for the copies that lead PGs which have all the copies that they are to have.
 func (c *cluster) primaries(f func(o *osdHost, p *osd.PGCopy)) {
+	m := c.newestMap()
 	for _, o := range c.osds {
 		if o.m == nil {
 			continue
 		}
 		for _, p := range o.m.PGs() {
-			if p.Primary {
+			if pool := m.Pools[p.ID.Pool]; p.Primary && pool != nil &&
+				len(p.Acting) == int(pool.Size) {
 				f(o, &p)
 			}
 		}

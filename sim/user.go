@@ -139,7 +139,8 @@ func (u *user) newMap(m *osdmap.Map) {
 	}
 	for _, r := range u.list {
 		to, pool := u.place(r), m.Pools[u.c.pool]
-		if gap || !r.to.same(&to) || pool != nil && pool.LastForceResend == m.Epoch {
+		if gap || !r.to.same(&to) || pool != nil && pool.LastForceResend == m.Epoch ||
+			u.full() && r.in.kind != readAll { // OSDs drop writes to what is full
 			r.to, r.sent = to, nil
 		}
 	}
@@ -182,13 +183,17 @@ func (u *user) pump() {
 	}
 }
 
+func (u *user) full() bool {
+	pool := u.m.Pools[u.c.pool]
+	return u.m.Flags.Has(osdmap.FlagFull) || pool != nil && pool.Flags.Has(osdmap.PoolFull)
+}
+
 func (u *user) paused(r *request) bool {
 	f, pool := u.m.Flags, u.m.Pools[u.c.pool]
 	if r.in.kind == readAll {
 		return f.Has(osdmap.FlagPauseRD)
 	}
-	full := pool == nil || f.Has(osdmap.FlagFull) || pool.Flags.Has(osdmap.PoolFull)
-	return f.Has(osdmap.FlagPauseWR) || full && r.in.kind != deleteIt
+	return f.Has(osdmap.FlagPauseWR) || pool == nil || u.full() && r.in.kind != deleteIt
 }
 
 func (r *request) message() *message.Message {
