@@ -103,16 +103,3 @@ func TestCopyRefusals(t *testing.T) {
 		t.Errorf("a piece beyond the limit: %v", err)
 	}
 }
-
-// FuzzCopyPiece gives any answer of another OSD to a copy.
-func FuzzCopyPiece(f *testing.F) {
-	f.Add(denc.Marshal(&CopyPiece{Data: []byte("x"), Omap: []byte{1, 0, 0, 0}}, ceph.FeaturesAll))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		bounded(t, len(raw), func() {
-			var p CopyPiece
-			if denc.Unmarshal(raw, &p, ceph.FeaturesAll) == nil {
-				new(Copied).Add(&p, 1<<20)
-			}
-		})
-	})
-}

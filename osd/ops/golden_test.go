@@ -190,7 +190,7 @@ func masked(b []byte) string {
 	return hex.EncodeToString(randomUUID.ReplaceAll(b, bytes.Repeat([]byte("U"), 36)))
 }
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	if s == "-" {
 		return nil
 	}
