@@ -106,7 +106,8 @@ func (p *pg) connectWatch(o ceph.HObject, c *ops.WatchConnect, conn link) {
 	}
 }
 
-// endWatch forgets a watch; tell sends the watcher a disconnect, as its object is gone.
+// endWatch forgets a watch; tell sends the watcher a disconnect, as its object is gone. One that
+// has not pinged for too long may still be there and hears of it too.
 func (p *pg) endWatch(o ceph.HObject, k ops.WatchKey, tell bool) {
 	w := p.watches[o][k]
 	if w == nil {
@@ -116,7 +117,7 @@ func (p *pg) endWatch(o ceph.HObject, k ops.WatchKey, tell bool) {
 	if len(p.watches[o]) == 0 {
 		delete(p.watches, o)
 	}
-	if tell && w.conn != nil {
+	if (tell || w.removing) && w.conn != nil {
 		w.conn.Send(message.New(&message.MWatchNotify{Event: message.WatchEventDisconnect,
 			Cookie: k.Cookie}))
 	}

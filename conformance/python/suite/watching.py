@@ -299,6 +299,18 @@ def _(t):
     t.eq(notify(t, b'x'), (0, [], 0))
 
 
+@case('watch/of a client that does not ping', slow=True)
+def _(t):
+    """It is told that its watch is over, and hears nothing more."""
+    t.make(b'')
+    mute = t.connect(objecter_inject_no_watch_ping='true')
+    w = Watch(t, t.another(cluster=mute), seconds=3)
+    t.until(lambda: w.errors, 'the watcher hears of the end', 60)
+    t.eq((w.errors, w.check()), (['ENOTCONN'], 'ENOTCONN'))
+    t.eq(notify(t, b'x'), (0, [], 0))
+    t.eq(w.heard, [])
+
+
 @case('watch/old interface')
 def _(t):
     t.make(b'')
