@@ -79,6 +79,7 @@ func (m *Manager) onReport(c *msgr.Conn, b *message.MMgrReport) {
 			return
 		}
 	}
+	m.imagesOf(c, b)
 	m.post(func(m *Manager) { m.state.takeDaemon(c, name, config, b) })
 }
 

@@ -19,6 +19,8 @@ var rbdHandlers = map[string]handler{
 	"rbd task add trash remove": addTask(rbdtask.TrashRemove, "image_id_spec"),
 	"rbd task list":             listTasks,
 	"rbd task cancel":           cancelTask,
+	"rbd perf image stats":      perfOfImages(false),
+	"rbd perf image counters":   perfOfImages(true),
 }
 
 // newTasks is the queue of tasks about images. It has a connection of its own, as a manager's

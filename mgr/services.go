@@ -44,7 +44,13 @@ func (m *Manager) onOpen(c *msgr.Conn, b *message.MMgrOpen) {
 		}
 		m.post(func(m *Manager) { m.openService(c, b) })
 	}
-	c.Send(message.New(&message.MMgrConfigure{Period: defaultPeriod, Threshold: 5}))
+	m.post(func(m *Manager) {
+		if c.PeerType() == ceph.TypeOSD {
+			c.Send(m.state.configure())
+			return
+		}
+		c.Send(message.New(&message.MMgrConfigure{Period: defaultPeriod, Threshold: 5}))
+	})
 }
 
 func (m *Manager) openService(c *msgr.Conn, b *message.MMgrOpen) {

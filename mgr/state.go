@@ -36,6 +36,7 @@ type state struct {
 	kept     kept
 	tasks    *rbdtask.Queue // about images; its methods need no loop
 	services services
+	images   imagePerf
 	ready    bool // the statistics are those of all OSDs
 }
 
@@ -81,7 +82,7 @@ func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
 // forget drops what OSDs have reported: they report to another manager now.
 func (s *state) forget() {
 	s.pgs, s.daemons = pgstat.NewPGMap(), map[string]*daemonState{}
-	s.kept, s.services = kept{}, services{}
+	s.kept, s.services, s.images = kept{}, services{}, imagePerf{}
 	if s.osdmap != nil {
 		s.pgs.TakeMap(s.osdmap, ceph.TimeOf(time.Now()))
 	}
@@ -147,6 +148,7 @@ func (s *state) tick(m *Manager, now time.Time) {
 		m.autoscaleTick(now)
 		m.keptTick(now)
 		m.pruneServices(now)
+		m.imagesTick(now)
 	}
 	if s.active && now.Sub(s.reportAt) >= s.set.Duration("mgr_stats_period") {
 		s.dirty = true

@@ -77,7 +77,9 @@ func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Mess
 		d.post(func() { d.handleMaps(b) })
 	case *message.MMgrMap:
 		d.post(func() { d.handleMgrMap(b) })
-	case *message.MMgrConfigure, *message.MPGStatsAck, *message.MMgrOpen:
+	case *message.MMgrConfigure:
+		d.counters.Images.Enable(len(b.Queries) > 0)
+	case *message.MPGStatsAck, *message.MMgrOpen:
 	case *message.MOSDForceRecovery:
 		d.forceRecovery(b)
 	case *message.MOSDScrub2:
@@ -100,7 +102,7 @@ func mayTell(peer ceph.EntityType, b message.Body) bool {
 		return peer == ceph.TypeMon || peer == ceph.TypeOSD
 	case *message.MMgrMap:
 		return peer == ceph.TypeMon
-	case *message.MOSDForceRecovery:
+	case *message.MOSDForceRecovery, *message.MMgrConfigure:
 		return peer == ceph.TypeMgr
 	case *message.MOSDScrub2:
 		return peer == ceph.TypeMgr || peer == ceph.TypeMon

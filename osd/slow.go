@@ -68,7 +68,8 @@ func (d *Daemon) mgrReport() *message.MMgrReport {
 		status[name] = strconv.FormatInt(v.Load(), 10)
 	}
 	r := &message.MMgrReport{DaemonName: d.idText(), Status: &status,
-		Health: []message.HealthMetric{message.SlowOps(o.N, o.Oldest)}}
+		Health: []message.HealthMetric{message.SlowOps(o.N, o.Oldest)},
+		Tail:   d.counters.Images.Take()}
 	if d.reporter.configDue.Swap(false) {
 		r.Config = daemonstate.EncodeConfig(d.conf.Report())
 	}

@@ -230,7 +230,7 @@ func (w *write) finish(p *pg) {
 		p.watchEffects(w)
 	}
 	if w.op.sess != nil {
-		p.s.d.counters.Op(w.op.m.Ops, w.reply, w.op.need.MayWrite(), now.Sub(w.op.Start))
+		p.s.d.counters.Op(w.op.m, w.reply, w.op.need.MayWrite(), now.Sub(w.op.Start))
 	}
 	w.op.release(p)
 	if w.op.trim {

@@ -129,6 +129,12 @@ var Modules = []Descriptor{
 	{"mgr", "r", FlagMgr,
 		"crash json_report hours:String",
 		"how often each program has crashed"},
+	{"mgr", "r", FlagMgr,
+		"rbd perf image stats pool_spec:String? " + perfOrder,
+		"what clients do to images, per second"},
+	{"mgr", "r", FlagMgr,
+		"rbd perf image counters pool_spec:String? " + perfOrder,
+		"what clients have done to images"},
 	{"mgr", "w", FlagMgr,
 		"rbd task add remove image_spec:String",
 		"remove an image in the background"},
@@ -178,3 +184,7 @@ var Modules = []Descriptor{
 		"device check-health",
 		"look for disks that are about to fail"},
 }
+
+// perfOrder is an argument of the commands about what clients do to images.
+const perfOrder = "sort_by:Choices(write_ops|write_bytes|write_latency|read_ops|read_bytes|" +
+	"read_latency)?"

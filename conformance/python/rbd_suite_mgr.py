@@ -193,10 +193,50 @@ def task_not_migrating(t, verb):
           f'Image {t.pool}/{t.name} is not migrating')
 
 
-@case(NEEDS)
-def perf_stats(t):
-    t.eq(json.loads(t.mgr('rbd perf image stats'))['stat_descriptors'],
-         ['write_ops', 'read_ops', 'write_bytes', 'read_bytes', 'write_latency', 'read_latency'])
+PERF = ['write_ops', 'read_ops', 'write_bytes', 'read_bytes', 'write_latency', 'read_latency']
+
+
+@case()
+def perf_of_images(t):
+    """What clients do to an image is told per second and in sum, while somebody asks."""
+    t.own_namespace()
+    image, spec = t.image(), f'{t.pool}/{t.namespace}'
+    def ask(what):
+        a = json.loads(t.mgr(f'rbd perf image {what}s', pool_spec=spec))
+        t.eq(sorted(a), sorted(['timestamp', f'{what}_descriptors', 'pool_descriptors',
+                                what + 's']))
+        t.eq(a[f'{what}_descriptors'], PERF)
+        for row in a[what + 's']:
+            t.eq((a['pool_descriptors'], list(row)), ({'0': spec}, ['0/' + t.name]))
+            return dict(zip(PERF, row['0/' + t.name]))
+        return None
+    t.eq(ask('stat'), None)
+    wrote = 0
+    def busy():
+        nonlocal wrote
+        for _ in range(4):
+            image.write(bytes(64 << 10), 0)
+            image.flush()
+            image.read(1 << 20, 16 << 10)
+            wrote += 1
+        return ask('stat')
+    rate = t.until(busy, 'there is a rate', 40)
+    t.eq((rate['write_bytes'] / rate['write_ops'], rate['read_bytes']), (64 << 10, 0))
+    t.ok(0 < rate['write_ops'] <= wrote and rate['write_latency'] > 0, rate)
+    t.ok(rate['read_ops'] > 0, rate)  # of what does not exist: no bytes
+    total = ask('counter')
+    t.ok(0 < total['write_ops'] <= wrote, f'{total} of {wrote}')
+    t.eq(total['write_bytes'], total['write_ops'] * (64 << 10))
+    t.until(lambda: ask('stat') is None, 'an idle image is not shown', 40)
+
+
+@case(rows=[
+    ('pool', {'pool_spec': 'nope'}, 2, "Pool 'nope' not found"),
+    ('spec', {'pool_spec': 'a/b/c'}, 22, 'Invalid pool spec: a/b/c'),
+])
+def perf_refused(t, args, code, says):
+    for what in 'stats', 'counters':
+        t.has(t.mgr(f'rbd perf image {what}', code=code, **args), says)
 
 
 @case(NEEDS)

@@ -332,6 +332,24 @@ type May func(pool, namespace string) bool
 
 func (m May) see(t *task) bool { return m(t.Refs.Pool, t.Refs.Namespace) }
 
+// Images are the names of the images of a place by id.
+func (q *Queue) Images(
+	ctx context.Context, pool int64, namespace string,
+) (map[string]string, error) {
+	if err := q.wait(ctx); err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	c := q.cluster
+	q.mu.Unlock()
+	list, err := rbd.NewStore(c.OpenPoolID(pool).WithNamespace(namespace)).List(ctx)
+	out := map[string]string{}
+	for _, e := range list {
+		out[e.ID] = e.Name
+	}
+	return out, err
+}
+
 // Add queues a task and returns its record as JSON; one that is queued or done already is
 // returned again. The errors are *Error where the caller is at fault.
 func (q *Queue) Add(ctx context.Context, action, image string, may May) ([]byte, error) {

@@ -16,6 +16,7 @@ type Set struct {
 	Subops, Slow, In, Out                          *perf.Value
 	Commit, Apply                                  *perf.Value
 	ReadHist, WriteHist                            *perf.Histogram
+	Images                                         Images
 }
 
 // Init makes the counters.
@@ -44,14 +45,15 @@ func (c *Set) Init() {
 }
 
 // Op counts an answered request.
-func (c *Set) Op(in []message.OSDOp, r *message.MOSDOpReply, write bool, took time.Duration) {
+func (c *Set) Op(m *message.MOSDOp, r *message.MOSDOpReply, write bool, took time.Duration) {
 	c.Ops.Add(1)
 	c.Latency.Observe(took)
 	if write {
 		c.Writes.Add(1)
 		c.WriteLat.Observe(took)
-		size := bytesIn(in)
+		size := bytesIn(m.Ops)
 		c.In.Add(size)
+		c.Images.count(m, write, size, took)
 		c.WriteHist.Observe(int64(took), size)
 		return
 	}
@@ -59,6 +61,7 @@ func (c *Set) Op(in []message.OSDOp, r *message.MOSDOpReply, write bool, took ti
 	c.ReadLat.Observe(took)
 	size := bytesOut(r)
 	c.Out.Add(size)
+	c.Images.count(m, write, size, took)
 	c.ReadHist.Observe(int64(took), size)
 }
 
