@@ -45,7 +45,7 @@ func (d *osdDisk) touch(kind failing) error {
 		return nil
 	}
 	d.fail()
-	return fmt.Errorf("disk of osd.%d: %w", d.o.id, syscall.EIO)
+	return fmt.Errorf("disk of osd.%d: %w: %w", d.o.id, objectstore.ErrFailed, syscall.EIO)
 }
 
 // fail stops the store for good, which ends the daemon soon.

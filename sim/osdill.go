@@ -79,20 +79,13 @@ func (f *faults) rotOSD() {
 	if c.rotten != nil {
 		o = c.rotten
 	}
-	f.whenSound(func() {
-		if c.rotten != nil && c.rotten != o {
-			return
-		}
-		c.rotten = o
-		c.operator.do(cmd(`{"prefix":"osd pool set","pool":%q,"var":"min_size","val":"2"}`,
-			poolName), func(result int32) {
-			if result == 0 && c.sound() {
-				o.rots(1 + f.w.rng.IntN(5))
-			} else if len(o.ail.rot) == 0 {
-				c.rotten = nil
+	c.rotten = o
+	c.operator.do(cmd(`{"prefix":"osd pool set","pool":%q,"var":"min_size","val":"2"}`, poolName),
+		func(result int32) {
+			if result == 0 {
+				f.whenSound(func() { o.rots(1 + f.w.rng.IntN(5)) })
 			}
 		})
-	})
 }
 
 // rots makes some objects unreadable.
@@ -123,7 +116,7 @@ func (f *faults) wipeOSD() {
 	c, o := f.w.cluster, f.someOSD()
 	f.whenSound(func() {
 		if c.rotten != nil && c.rotten != o {
-			return
+			o = c.rotten
 		}
 		f.w.result.OSDDisksLost++
 		f.w.trace("disk is lost", "osd", o.id)

@@ -54,7 +54,7 @@ type Result struct {
 	Objects                        int           // whose histories were checked
 	OSDDiskErrors, OSDDisksLost    int           // daemons that their disks have ended; disks
 	Filled, Refused                int           // disks; requests for which there was no room
-	Rotted, RotHealed              int           // objects of disks
+	Rotted, RotHealed, Unread      int           // objects of disks; requests that they have failed
 	Scrubs, Damaged                int           // of PGs at rests; copies that these have found
 	SlowestClean                   time.Duration // until all PGs were active and clean
 	Hash                           uint64        // of the trace: the same for the same seed
@@ -80,6 +80,7 @@ func (r *Result) Add(o Result) {
 	r.OSDDiskErrors, r.OSDDisksLost = r.OSDDiskErrors+o.OSDDiskErrors, r.OSDDisksLost+o.OSDDisksLost
 	r.Filled, r.Refused = r.Filled+o.Filled, r.Refused+o.Refused
 	r.Rotted, r.RotHealed = r.Rotted+o.Rotted, r.RotHealed+o.RotHealed
+	r.Unread += o.Unread
 	r.Scrubs, r.Damaged = r.Scrubs+o.Scrubs, r.Damaged+o.Damaged
 	r.SlowestClean = max(r.SlowestClean, o.SlowestClean)
 }

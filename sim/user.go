@@ -249,6 +249,10 @@ func (u *user) answered(b *message.MOSDOpReply, tid uint64) {
 		u.w.result.Refused++ // has not happened
 		return
 	}
+	if b.Result == ceph.EIO.Result() && u.c.rotten != nil {
+		u.w.result.Unread++ // nor has this: the only copy that is there is rotten
+		return
+	}
 	out, err := r.in.output(b)
 	if err != nil {
 		u.w.fail("user %d: %v of %s: %v", u.n, r.in, r.object, err)

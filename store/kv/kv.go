@@ -30,8 +30,8 @@ type Options struct {
 	MemTableBytes uint64
 	// Gate is called before each sorted table is created; may be nil.
 	Gate func() error
-	// OnError hears of failed flushes and compactions, and of errors that end the database, also
-	// while it is opened. It must not call the DB.
+	// OnError hears of failed flushes and compactions, of what can't be read, and of errors that
+	// end the database, also while it is opened. It must not call the DB.
 	OnError func(error)
 	// OnFull is called when the file system is full, to make room; what failed is then tried once
 	// more. It must not call the DB.
@@ -192,7 +192,7 @@ func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
 		return dst, false, nil
 	}
 	if err != nil {
-		return dst, false, fmt.Errorf("get from key-value store: %w", wrap(err))
+		return dst, false, fmt.Errorf("get from key-value store: %w", d.unread(err))
 	}
 	dst = append(dst, v...)
 	return dst, true, closer.Close()
@@ -230,7 +230,7 @@ func (d *DB) iter(what string, open func() (*pebble.Iterator, error)) (*Iter, er
 			return &Iter{it, d}, nil
 		}
 		d.leave()
-		err = wrap(err2)
+		err = d.unread(err2)
 	}
 	return nil, fmt.Errorf("iterate over %s: %w", what, err)
 }
@@ -260,7 +260,22 @@ func (i *Iter) Value() []byte { return i.it.Value() }
 // Close releases the iterator and returns its first error.
 func (i *Iter) Close() error {
 	defer i.db.leave()
-	return wrap(i.it.Close())
+	return i.db.unread(i.it.Close())
+}
+
+// unread reports that something can't be read. That is the end: nobody can go on without knowing
+// what is there.
+func (d *DB) unread(err error) error {
+	if err == nil {
+		return nil
+	}
+	if err = wrap(err); !errors.Is(err, ErrCorrupt) {
+		err = fmt.Errorf("%w: %w", objectstore.ErrFailed, err)
+	}
+	if d.report != nil {
+		d.report(err)
+	}
+	return err
 }
 
 // ErrStopped is the answer of a DB that is closed, and of a Flush that was given up.

@@ -20,7 +20,8 @@ import (
 var (
 	// ErrCorrupt is a checksum that did not match: read the object from another copy.
 	ErrCorrupt = errors.New("stored data is corrupt")
-	// ErrFailed is a store that stopped because a write or sync failed. The daemon must exit.
+	// ErrFailed is a store that stopped because a write or sync failed, or its own records can't be
+	// read. The daemon must exit.
 	ErrFailed = errors.New("store has failed")
 	// ErrBehind is a transaction that was not tried, since one before it in its chain was refused.
 	ErrBehind = errors.New("a transaction before it was refused")
