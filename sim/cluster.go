@@ -23,6 +23,9 @@ type cluster struct {
 	osds      []*osdHost
 	users     []*user
 	operator  *operator
+	snaps     *snapshots // nil: users take none
+	manager   *manager   // nil likewise
+	cleanAt   time.Duration
 	objects   objects
 	lines     map[lineKey]*line
 	maps      sharedMaps
@@ -50,7 +53,10 @@ const poolName = "p"
 func newCluster(w *world, osds, users int) *cluster {
 	c := &cluster{w: w, rng: rand.New(rand.NewPCG(w.opt.Seed, 600)), lines: map[lineKey]*line{},
 		maps: sharedMaps{list: map[string]*osdmap.Map{}}}
-	c.objects = objects{w: w, before: map[string]objState{}}
+	c.objects = objects{w: w, before: map[string]snapState{}}
+	if w.opt.Snaps {
+		c.snaps = &snapshots{c: c}
+	}
 	c.plant(w.opt.Bug)
 	c.objects.forget()
 	c.grace = []string{"2", "5", "20"}[c.rng.IntN(3)]
@@ -102,6 +108,9 @@ func (c *cluster) monGone(h *host) {
 		u.hostGone(h)
 	}
 	c.operator.hostGone(h)
+	if c.manager != nil {
+		c.manager.hostGone(h)
+	}
 }
 
 func (c *cluster) hostname(osd int32) string { return fmt.Sprintf("rack%d", int(osd)/c.perHost) }
@@ -115,6 +124,9 @@ func (c *cluster) populate(first, osds, users int) {
 		c.users = append(c.users, newUser(c, i, first+osds+i))
 	}
 	c.operator = newOperator(c, first+osds+users)
+	if c.snaps != nil {
+		c.manager = newManager(c, first+osds+users+1)
+	}
 }
 
 // start begins everything.
@@ -135,6 +147,10 @@ func (c *cluster) start() {
 		c.pool, _ = m.PoolByName(poolName)
 		for _, u := range c.users {
 			u.begin()
+		}
+		if c.snaps != nil {
+			c.manager.begin()
+			c.snaps.begin()
 		}
 		c.resizes()
 		c.audit()
@@ -183,6 +199,7 @@ func (c *cluster) watch(healed time.Duration) {
 		switch took := c.w.now - healed; {
 		case c.w.bad != nil:
 		case c.clean() == "":
+			c.cleanAt = c.w.now
 			c.w.result.SlowestClean = max(c.w.result.SlowestClean, took)
 		case took > cleanWithin:
 			c.w.fail("not clean within %v of healing: %s\n%s", cleanWithin, c.clean(), c.status())
@@ -246,6 +263,9 @@ func (c *cluster) status() string {
 func (c *cluster) hush(yes bool) {
 	for _, u := range c.users {
 		u.quiet = yes
+		if c.snaps != nil {
+			u.snaps = c.snaps.context
+		}
 	}
 }
 
@@ -263,8 +283,9 @@ func (c *cluster) rest(then func()) {
 		}
 	}
 	c.compareCopies()
+	c.checkSnaps()
 	if c.w.bad == nil {
-		c.objects.check(c.stored)
+		c.objects.check(c.stored, c.snapList())
 	}
 	if c.objects.forget(); c.w.bad == nil {
 		c.scrub(then)
@@ -284,6 +305,8 @@ type operator struct {
 type order struct {
 	text string
 	then func(result int32)
+	pool *message.MPoolOp // instead of a text
+	told func(b *message.MPoolOpReply)
 }
 
 func newOperator(c *cluster, end int) *operator {
@@ -304,7 +327,14 @@ func newOperator(c *cluster, end int) *operator {
 
 // do has a command said after those before it. then may be nil.
 func (p *operator) do(text string, then func(result int32)) {
-	p.queue = append(p.queue, order{text, then})
+	p.queue = append(p.queue, order{text: text, then: then})
+	p.say()
+}
+
+// doPool is do for what client libraries ask for in a message of its own.
+func (p *operator) doPool(b *message.MPoolOp, told func(b *message.MPoolOpReply)) {
+	b.FSID = p.w.fsid
+	p.queue = append(p.queue, order{pool: b, told: told, then: func(int32) {}})
 	p.say()
 }
 
@@ -316,19 +346,28 @@ func (p *operator) say() {
 	p.tid++
 	p.w.trace("order", "cmd", p.queue[0].text)
 	m := message.New(&message.MMonCommand{FSID: p.w.fsid, Cmd: []string{p.queue[0].text}})
+	if b := p.queue[0].pool; b != nil {
+		m = message.New(b)
+	}
 	m.TID = p.tid
 	p.conn.submit(m)
 }
 
 func (p *operator) receive(k *conn, m *message.Message) {
 	m = p.w.carried(m)
+	reply, ofPool := m.Body.(*message.MPoolOpReply)
 	b, ok := m.Body.(*message.MMonCommandAck)
-	if !ok || p.conn != k || m.TID != p.tid || !p.sent {
+	if !ok && !ofPool || p.conn != k || m.TID != p.tid || !p.sent {
 		return
 	}
 	p.sent = false
 	o := p.queue[0]
 	p.queue = p.queue[1:]
+	if ofPool {
+		o.told(reply)
+		p.say()
+		return
+	}
 	p.w.trace("order answered", "cmd", o.text, "result", b.Result, "text", b.Status)
 	if o.then != nil {
 		o.then(b.Result)

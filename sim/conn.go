@@ -45,7 +45,9 @@ func (h *host) accept(c *caller, then func(*conn)) {
 		}
 		h.w.check.globalID(h, id)
 		k := &conn{w: h.w, c: c, h: h, life: h.life, open: true, peer: c.peer}
-		k.peer.GlobalID = id
+		if k.peer.GlobalID == 0 { // else it has one from before
+			k.peer.GlobalID = id
+		}
 		if k.peer.Name.Type == ceph.TypeClient && k.peer.Name.Num == 0 {
 			k.peer.Name.Num = int64(id)
 		}

@@ -44,6 +44,9 @@ type lineEnd struct {
 
 // connect gives a connection: osd.Edges.
 func (o *osdHost) connect(t ceph.EntityType, to ceph.AddrVec) osd.Link {
+	if t == ceph.TypeMgr && o.c.manager != nil {
+		return &mgrLink{o: o, life: o.life}
+	}
 	if t != ceph.TypeOSD {
 		return noLink{}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/osd/snaps"
 	"glue/wire/message"
 )
 
@@ -31,12 +32,13 @@ const (
 	rmOmap
 	compareWrite // if the beginning of the data is as expected
 	addTo        // class numops
+	rollBack     // to a snapshot
 	objKinds
 	asBefore // nobody does that: what it was at the rest before
 )
 
 var objKindNames = [objKinds]string{"read", "write_full", "append", "write", "truncate", "delete",
-	"setxattr", "omap_set", "omap_rm", "cmpext+write", "numops.add"}
+	"setxattr", "omap_set", "omap_rm", "cmpext+write", "numops.add", "rollback"}
 
 var objWeights = [objKinds]int{readAll: 30, writeFull: 8, appendTo: 16, writeAt: 8, truncateTo: 4,
 	deleteIt: 6, setAttr: 6, setOmap: 8, rmOmap: 4, compareWrite: 6, addTo: 10}
@@ -46,13 +48,24 @@ type objInput struct {
 	kind objKind
 	text string
 	n    int // offset, size, key
+	// at is the snapshot that is read at or rolled back to, 0 for none; snaps is what a writer
+	// knows of.
+	at    ceph.SnapID
+	snaps snaps.Context
 }
 
 func (i objInput) String() string {
 	if i.kind == asBefore {
 		return "rest"
 	}
-	return fmt.Sprintf("%s(%d,%q)", objKindNames[i.kind], i.n, i.text)
+	text := fmt.Sprintf("%s(%d,%q)", objKindNames[i.kind], i.n, i.text)
+	if i.at > 0 {
+		text = fmt.Sprintf("%s of %d", objKindNames[i.kind], i.at)
+	}
+	if i.snaps.Seq > 0 {
+		text += fmt.Sprintf(" with %d%v", i.snaps.Seq, i.snaps.Snaps)
+	}
+	return text
 }
 
 // An objState is what an object looks like.
@@ -66,6 +79,7 @@ type objState struct {
 type objOutput struct {
 	result int32
 	state  objState   // of a read
+	was    snapState  // of asBefore
 	anyway bool       // it is not known
 	epoch  ceph.Epoch // of the map with which it was first sent
 }
@@ -150,6 +164,10 @@ func (i objInput) ops() ([]message.OSDOp, uint32) {
 			c.Str(&by)
 		}))
 		return []message.OSDOp{op}, both
+	case rollBack:
+		op := message.OSDOp{Code: message.OpRollback}
+		op.SetSnapID(i.at)
+		return []message.OSDOp{op}, write
 	}
 	return []message.OSDOp{{Code: message.OpRead}, {Code: message.OpGetXattrs},
 		{Code: message.OpOmapGetVals, In: enc(func(c *denc.Coder) {
@@ -253,28 +271,13 @@ func overwrite(data string, off int, text string) string {
 	return data[:off] + text + data[off+len(text):]
 }
 
-var objModel = porcupine.Model{
-	Init: func() any { return objState{} },
-	Step: func(state, in, out any) (bool, any) {
-		i, o := in.(objInput), out.(objOutput)
-		if i.kind == asBefore {
-			return true, o.state
-		}
-		next, result := i.apply(state.(objState))
-		if o.anyway {
-			return true, next
-		}
-		return result == o.result && (i.kind != readAll || next == o.state), next
-	},
-}
-
 // objects is the history of all objects.
 type objects struct {
 	w      *world
 	ops    map[string][]porcupine.Operation
 	lost   map[string][]lostOp
-	before map[string]objState // at the last rest
-	rested time.Duration       // when that was
+	before map[string]snapState // at the last rest
+	rested time.Duration        // when that was
 }
 
 // known records an answered request.
@@ -299,9 +302,10 @@ const checkObjectFor = 10 * time.Second
 
 // check wants an order in which the operations of each object since the last rest make sense, from
 // what it was then to what is stored now. What was never answered may be in it or not.
-func (h *objects) check(stored func(object string) objState) {
+func (h *objects) check(stored func(object string) snapState, list []ceph.SnapID) {
 	end := int64(h.w.now) + 1
 	names := maps.Clone(h.before)
+	model := objModel(func(id ceph.SnapID) bool { return slices.Contains(list, id) })
 	for name := range h.ops {
 		names[name] = h.before[name]
 	}
@@ -312,14 +316,17 @@ func (h *objects) check(stored func(object string) objState) {
 		now := stored(name)
 		h.before[name] = now
 		ops := append([]porcupine.Operation{{ClientId: 999, Input: objInput{kind: asBefore},
-			Call: int64(h.rested) - 2, Output: objOutput{state: names[name]},
+			Call: int64(h.rested) - 2, Output: objOutput{was: names[name]},
 			Return: int64(h.rested) - 1}}, h.ops[name]...)
-		ops = append(ops, porcupine.Operation{ClientId: 1000, Input: objInput{}, Call: end,
-			Output: objOutput{result: resultOf(now), state: now}, Return: end + 1})
+		for _, at := range append([]ceph.SnapID{0}, list...) {
+			was := now.find(at)
+			ops = append(ops, porcupine.Operation{ClientId: 1000, Input: objInput{at: at},
+				Call: end, Output: objOutput{result: resultOf(was), state: was}, Return: end + 1})
+		}
 		h.w.result.Objects++
 		verdict, orders := porcupine.Illegal, h.orders(name, ops, end+2)
 		for _, ops := range orders {
-			verdict = porcupine.CheckOperationsTimeout(objModel, ops, checkObjectFor)
+			verdict = porcupine.CheckOperationsTimeout(model, ops, checkObjectFor)
 			if verdict != porcupine.Illegal {
 				break
 			}
@@ -353,7 +360,7 @@ func objStory(ops []porcupine.Operation) string {
 			time.Duration(o.Return), o.ClientId, o.Input)
 		switch {
 		case o.Input.(objInput).kind == asBefore:
-			fmt.Fprintf(&out, "it was %+v\n", x.state)
+			fmt.Fprintf(&out, "it was %v\n", x.was)
 		case x.anyway:
 			fmt.Fprintln(&out, "no answer")
 		case o.Input.(objInput).kind == readAll && x.result == 0:

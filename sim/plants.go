@@ -123,6 +123,10 @@ var tampers = map[Bug]func(b message.Body, n int) bool{
 
 // plant puts the bug of the run in its place.
 func (c *cluster) plant(bug Bug) {
+	if x, ok := snapPlants[bug]; ok {
+		c.plantSnaps(x)
+		return
+	}
 	c.hasty, c.spoil = hasties[bug], spoilers[bug]
 	if c.maps.warp = warps[bug]; c.maps.warp != nil {
 		c.maps.honest = map[ceph.Epoch]*osdmap.Map{}

@@ -48,3 +48,17 @@ func TestPlantedOSDBugs(t *testing.T) {
 		found(t, Options{For: 5 * time.Minute, OSDs: true, Bug: x.bug}, x.first, x.last)
 	}
 }
+
+// TestPlantedSnapBugs: the checks of snapshots find what they are there to find.
+func TestPlantedSnapBugs(t *testing.T) {
+	for _, x := range []struct {
+		bug         Bug
+		first, last uint64 // seeds
+	}{
+		{NoClones, 1, 5}, {PushNoSnapSet, 1, 10}, {PushNoTags, 1, 10}, {WideOverlap, 1, 5},
+		{TrimLive, 1, 5}, {TrimOnce, 1, 5}, {PurgedTooSoon, 1, 20},
+	} {
+		found(t, Options{For: 5 * time.Minute, OSDs: true, Snaps: true, Bug: x.bug}, x.first,
+			x.last)
+	}
+}

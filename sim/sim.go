@@ -20,6 +20,8 @@ type Options struct {
 	Mons int           // 3 or 5 to begin with; 0: the seed chooses
 	// OSDs is whether there are OSDs and who uses them: some.
 	OSDs bool
+	// Snaps is whether users take snapshots, too.
+	Snaps bool
 	// Trace gets a line for everything that happens; nil: nothing is written.
 	Trace io.Writer
 	Bug   Bug // planted, to see that it is found
@@ -51,6 +53,7 @@ type Result struct {
 	SlowestHeal                    time.Duration // from the end of the faults to an answer
 	Requests, GivenUp, OSDCrashes  int           // of OSDs
 	Fenced, Resized                int           // users; steps to other numbers of PGs
+	Snaps, Clones                  int           // taken; looked at at a rest
 	Objects                        int           // whose histories were checked
 	OSDDiskErrors, OSDDisksLost    int           // daemons that their disks have ended; disks
 	Filled, Refused                int           // disks; requests for which there was no room
@@ -76,6 +79,7 @@ func (r *Result) Add(o Result) {
 	r.SlowestHeal = max(r.SlowestHeal, o.SlowestHeal)
 	r.Requests, r.GivenUp = r.Requests+o.Requests, r.GivenUp+o.GivenUp
 	r.Fenced, r.Resized = r.Fenced+o.Fenced, r.Resized+o.Resized
+	r.Snaps, r.Clones = r.Snaps+o.Snaps, r.Clones+o.Clones
 	r.OSDCrashes, r.Objects = r.OSDCrashes+o.OSDCrashes, r.Objects+o.Objects
 	r.OSDDiskErrors, r.OSDDisksLost = r.OSDDiskErrors+o.OSDDiskErrors, r.OSDDisksLost+o.OSDDisksLost
 	r.Filled, r.Refused = r.Filled+o.Filled, r.Refused+o.Refused
@@ -166,6 +170,9 @@ func newWorld(o Options) *world {
 		osds, users = 4+w.rng.IntN(9), 2+w.rng.IntN(7)
 		w.cluster = newCluster(w, osds, users)
 		ends += osds + users + 1
+		if o.Snaps {
+			ends++
+		}
 	}
 	w.net = newNetwork(w, ends)
 	w.makeHosts(mons, hosts, osds)

@@ -13,6 +13,7 @@ var (
 	simMons  = flag.Int("sim.mons", 0, "how many monitors; 0: the seed chooses")
 	simHours = flag.Float64("sim.hours", 0, "simulate so many hours, from -sim.from on")
 	simFrom  = flag.Uint64("sim.from", 1, "the first seed of -sim.hours")
+	simSnaps = flag.Bool("sim.snaps", true, "users of clusters take snapshots")
 	simTrace = flag.Bool("sim.trace", false, "write what happens")
 )
 
@@ -25,6 +26,7 @@ type kept struct {
 	mons  int // 0: the seed chooses
 	until time.Duration
 	what  string
+	snaps bool // users take snapshots
 }
 
 // A suite is a kind of world and how much of it a run without flags tries.
@@ -36,16 +38,16 @@ type suite struct {
 }
 
 // one runs a seed, and on failure says how to run it again.
-func (x *suite) one(t *testing.T, seed uint64, mons int, until time.Duration) Result {
+func (x *suite) one(t *testing.T, seed uint64, mons int, until time.Duration, snaps bool) Result {
 	t.Helper()
-	o := Options{Seed: seed, For: until, Mons: mons, OSDs: x.osds}
+	o := Options{Seed: seed, For: until, Mons: mons, OSDs: x.osds, Snaps: snaps}
 	if *simTrace {
 		o.Trace = os.Stderr
 	}
 	r, err := Run(o)
 	if err != nil {
 		t.Fatalf("%.20000v\nreplay: go test ./sim -run %s -sim.seed %d -sim.for %v -sim.mons %d"+
-			" -sim.trace", err, x.test, seed, until, mons)
+			" -sim.snaps=%v -sim.trace", err, x.test, seed, until, mons, snaps)
 	}
 	return r
 }
@@ -62,14 +64,14 @@ func (x *suite) run(t *testing.T) {
 		seed, more = *simFrom, func() bool { return sum.Simulated.Hours() < *simHours }
 	default:
 		for _, k := range x.kept {
-			sum.Add(x.one(t, k.seed, k.mons, k.until))
+			sum.Add(x.one(t, k.seed, k.mons, k.until, k.snaps))
 		}
 		until = x.until
 		seed = uint64(start.UnixNano()) // one that nobody has tried
 		more = func() bool { return time.Since(start) < budget }
 	}
 	for ok := true; ok; ok = more() {
-		sum.Add(x.one(t, seed, *simMons, until))
+		sum.Add(x.one(t, seed, *simMons, until, x.osds && *simSnaps))
 		if *simHours > 0 {
 			t.Logf("seed %d is well, %.1f hours so far", seed, sum.Simulated.Hours())
 		}
@@ -89,10 +91,10 @@ func (x *suite) run(t *testing.T) {
 // TestMonitors runs monitors under faults.
 func TestMonitors(t *testing.T) {
 	x := suite{test: "TestMonitors", until: 10 * time.Minute, kept: []kept{
-		{101, 3, 46 * time.Minute, "one of three was removed while another had lost its disk"},
-		{83092, 3, 33 * time.Minute, "a removed one was gone before its removal was durable"},
-		{90056, 3, 34 * time.Minute, "a leader that was removed was gone before the others knew"},
-		{60, 0, 7 * time.Minute, "a restarted monitor voted although it had promised its vote"},
+		{101, 3, 46 * time.Minute, "one of three was removed while another had lost its disk", false},
+		{83092, 3, 33 * time.Minute, "a removed one was gone before its removal was durable", false},
+		{90056, 3, 34 * time.Minute, "a leader that was removed was gone before the others knew", false},
+		{60, 0, 7 * time.Minute, "a restarted monitor voted although it had promised its vote", false},
 	}}
 	x.run(t)
 }
@@ -100,8 +102,8 @@ func TestMonitors(t *testing.T) {
 // TestClusters runs whole clusters under faults.
 func TestClusters(t *testing.T) {
 	x := suite{test: "TestClusters", osds: true, until: 5 * time.Minute, kept: []kept{
-		{207, 0, 10 * time.Minute, "a request that had failed was done when it came again"},
-		{30062, 0, 10 * time.Minute, "a copy that was filled anew knew no older requests, and led"},
+		{207, 0, 10 * time.Minute, "a request that had failed was done when it came again", false},
+		{30062, 0, 10 * time.Minute, "a copy that was filled anew knew no older requests, and led", false},
 	}}
 	x.run(t)
 }
@@ -125,7 +127,8 @@ func TestClock(t *testing.T) {
 
 // TestSameSeedSameRun: a failure can be replayed.
 func TestSameSeedSameRun(t *testing.T) {
-	for _, o := range []Options{{For: *simFor / 5}, {For: *simFor / 12, OSDs: true}} {
+	for _, o := range []Options{{For: *simFor / 5}, {For: *simFor / 12, OSDs: true},
+		{For: *simFor / 12, OSDs: true, Snaps: true}} {
 		o.Seed = max(*simSeed, 7)
 		a, errA := Run(o)
 		b, errB := Run(o)

@@ -10,6 +10,7 @@ import (
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/osd"
+	"glue/osd/snaps"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -31,6 +32,7 @@ type user struct {
 	life  int        // counts restarts
 	deaf  bool       // hears of no maps
 	fence ceph.Epoch // in which it was blocklisted, while it begins anew
+	snaps snaps.Context
 }
 
 // A request is an operation on its way.
@@ -202,6 +204,12 @@ func (r *request) message() *message.Message {
 		Epoch: u.m.Epoch, Object: r.object, Snap: ceph.NoSnap,
 		Locator: ceph.Locator{Pool: u.c.pool, Hash: -1}, MTime: ceph.TimeOf(epoch.Add(u.w.now)),
 		Retry: r.retry}
+	if r.in.kind == readAll && r.in.at > 0 {
+		m.Snap = r.in.at
+	}
+	if u.w.opt.Bug != NoClones {
+		m.SnapSeq, m.Snaps = r.in.snaps.Seq, r.in.snaps.Snaps
+	}
 	if r.retry == 0 {
 		r.epoch = u.m.Epoch
 	}
@@ -224,7 +232,7 @@ func (u *user) act() {
 		u.tid++
 		r := &request{u: u, tid: u.tid, call: u.w.now}
 		r.object = u.c.objectName(u.rng)
-		r.in = newInput(u.rng, fmt.Sprintf("%d.%d.%d", u.n, u.life, u.tid))
+		r.in = u.withSnaps(newInput(u.rng, fmt.Sprintf("%d.%d.%d", u.n, u.life, u.tid)))
 		r.to = u.place(r)
 		u.list = append(u.list, r)
 		u.w.result.Requests++
