@@ -443,8 +443,7 @@ func (p *pg) list(op *clientOp) {
 		LastUpdate: p.m.Info().LastUpdate, Now: ceph.TimeOf(p.s.now)}
 	out := ops.ExecutePG(&p.env, &req)
 	if out.Failure != nil {
-		p.s.d.log.Error("listing failed", "pg", p.id, "err", out.Failure)
-		p.answer(op, ceph.EIO.Result())
+		p.readFailed(nil, op, op.object, out.Failure)
 		return
 	}
 	op.send(p.replyOf(op, &out), objectstore.Loan{})
@@ -452,16 +451,16 @@ func (p *pg) list(op *clientOp) {
 }
 
 // readFailed handles a store that could not be read: a damaged object is fetched from another copy.
+// A store that can't say what it has ends the daemon: others may know, and the client asks them.
 func (p *pg) readFailed(ob *object, op *clientOp, o ceph.HObject, err error) {
-	if errors.Is(err, objectstore.ErrFailed) {
+	if !errors.Is(err, objectstore.ErrCorrupt) {
 		p.s.d.fail(err)
 		return
 	}
 	p.s.d.log.Error("read failed", "pg", p.id, "oid", o, "err", err)
-	if errors.Is(err, objectstore.ErrCorrupt) && p.repair(ob, op, o) {
-		return
+	if ob == nil || !p.repair(ob, op, o) { // a listing
+		p.answer(op, ceph.EIO.Result())
 	}
-	p.answer(op, ceph.EIO.Result())
 }
 
 // setEnv makes what operations see of the PG, after a change of the map.

@@ -63,7 +63,7 @@ func (i objInput) String() string {
 		text = fmt.Sprintf("%s of %d", objKindNames[i.kind], i.at)
 	}
 	if i.snaps.Seq > 0 {
-		text += fmt.Sprintf(" with %d%v", i.snaps.Seq, i.snaps.Snaps)
+		text += fmt.Sprintf(" with %d%d", i.snaps.Seq, i.snaps.Snaps)
 	}
 	return text
 }

@@ -191,8 +191,8 @@ func (s *scrubbing) repaired() {
 	}
 	c.compareCopies()
 	for name, was := range c.objects.before {
-		if now := c.stored(name); now != was {
-			w.fail("the repair of %s has made of %+v %+v", name, was, now)
+		if now := c.stored(name); !sameSnapState(now, was) {
+			w.fail("the repair of %s has made of %v %v", name, was, now)
 		}
 	}
 	s.end()

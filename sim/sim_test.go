@@ -26,7 +26,6 @@ type kept struct {
 	mons  int // 0: the seed chooses
 	until time.Duration
 	what  string
-	snaps bool // users take snapshots
 }
 
 // A suite is a kind of world and how much of it a run without flags tries.
@@ -34,6 +33,7 @@ type suite struct {
 	test  string // its name
 	osds  bool
 	kept  []kept
+	snaps []kept        // with users that take snapshots
 	until time.Duration // of each seed besides these
 }
 
@@ -64,7 +64,10 @@ func (x *suite) run(t *testing.T) {
 		seed, more = *simFrom, func() bool { return sum.Simulated.Hours() < *simHours }
 	default:
 		for _, k := range x.kept {
-			sum.Add(x.one(t, k.seed, k.mons, k.until, k.snaps))
+			sum.Add(x.one(t, k.seed, k.mons, k.until, false))
+		}
+		for _, k := range x.snaps {
+			sum.Add(x.one(t, k.seed, k.mons, k.until, true))
 		}
 		until = x.until
 		seed = uint64(start.UnixNano()) // one that nobody has tried
@@ -91,10 +94,10 @@ func (x *suite) run(t *testing.T) {
 // TestMonitors runs monitors under faults.
 func TestMonitors(t *testing.T) {
 	x := suite{test: "TestMonitors", until: 10 * time.Minute, kept: []kept{
-		{101, 3, 46 * time.Minute, "one of three was removed while another had lost its disk", false},
-		{83092, 3, 33 * time.Minute, "a removed one was gone before its removal was durable", false},
-		{90056, 3, 34 * time.Minute, "a leader that was removed was gone before the others knew", false},
-		{60, 0, 7 * time.Minute, "a restarted monitor voted although it had promised its vote", false},
+		{101, 3, 46 * time.Minute, "one of three was removed while another had lost its disk"},
+		{83092, 3, 33 * time.Minute, "a removed one was gone before its removal was durable"},
+		{90056, 3, 34 * time.Minute, "a leader that was removed was gone before the others knew"},
+		{60, 0, 7 * time.Minute, "a restarted monitor voted although it had promised its vote"},
 	}}
 	x.run(t)
 }
@@ -102,8 +105,10 @@ func TestMonitors(t *testing.T) {
 // TestClusters runs whole clusters under faults.
 func TestClusters(t *testing.T) {
 	x := suite{test: "TestClusters", osds: true, until: 5 * time.Minute, kept: []kept{
-		{207, 0, 10 * time.Minute, "a request that had failed was done when it came again", false},
-		{30062, 0, 10 * time.Minute, "a copy that was filled anew knew no older requests, and led", false},
+		{207, 0, 10 * time.Minute, "a request that had failed was done when it came again"},
+		{30062, 0, 10 * time.Minute, "a copy that was filled anew knew no older requests, and led"},
+	}, snaps: []kept{
+		{82005, 0, 10 * time.Minute, "a client was told EIO by a disk that failed"},
 	}}
 	x.run(t)
 }

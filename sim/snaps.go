@@ -31,10 +31,12 @@ func (s *snapshots) begin() {
 	if w.over() {
 		return
 	}
-	again := func() { w.after(time.Second+time.Duration(s.c.rng.Int64N(int64(snapPause))), s.begin) }
+	again := func() {
+		w.after(time.Second+time.Duration(s.c.rng.Int64N(int64(snapPause))), s.begin)
+	}
 	list := s.context.Snaps
 	switch {
-	case s.c.calm || s.c.newestMap().Pools[s.c.pool] == nil:
+	case s.c.calm:
 		again()
 	case len(list) < 1+s.c.rng.IntN(mostSnaps):
 		s.take(again)
