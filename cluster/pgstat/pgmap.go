@@ -206,12 +206,14 @@ func (p *PGMap) Refresh(m *osdmap.Map) {
 }
 
 // findPurged finds the removed snapshots that no PG of their pool has any more. All PGs must have
-// said so.
+// said so since the pool was last resized: one that another was merged into may have its clones.
 func (p *PGMap) findPurged(m *osdmap.Map) {
 	said := map[int64]uint32{}
 	for id, pg := range p.PGs {
 		pool := id.Pool
-		if pg.State == 0 || len(pg.PurgedSnaps) == 0 || m.Pools[pool] == nil {
+		x := m.Pools[pool]
+		if pg.State == 0 || len(pg.PurgedSnaps) == 0 || x == nil ||
+			pg.ReportedEpoch < x.LastForceResendPrenautilus {
 			continue
 		}
 		if said[pool]++; said[pool] == 1 {

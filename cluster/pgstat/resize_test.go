@@ -123,6 +123,19 @@ func TestPurged(t *testing.T) {
 	check("one knows less", osdmap.SnapRange{Start: 3, Len: 1}, osdmap.SnapRange{Start: 6, Len: 1})
 	p.PGs[last].PurgedSnaps = nil
 	check("one knows nothing")
+	m.Pools[1].PGNum, m.Pools[1].LastForceResendPrenautilus = 3, 7
+	delete(p.PGs, last) // which had clones when it was merged into another
+	check("nobody has said so since")
+	for id, pg := range p.PGs {
+		pg.ReportedEpoch = ceph.Epoch(7)
+		if id.Seed == 1 {
+			pg.ReportedEpoch = 6
+		}
+	}
+	check("one has not said so since")
+	p.PGs[ceph.PGID{Pool: 1, Seed: 1}].ReportedEpoch = 8
+	check("all have said so since", osdmap.SnapRange{Start: 3, Len: 4})
+	m.Pools[1].PGNum, m.Pools[1].LastForceResendPrenautilus = 4, 0
 	p.PGs[last] = &PG{PurgedSnaps: []osdmap.SnapRange{{Start: 3, Len: 4}}}
 	check("one has not been heard of")
 	delete(p.PGs, last)
