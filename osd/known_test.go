@@ -54,6 +54,56 @@ func TestKnownReadFromReplacedPrimary(t *testing.T) {
 	}
 }
 
+// tracker 73997: reads from replicas saw what was not committed. A copy that has a write which
+// another has not serves that object no more until all have it, and then without the primary.
+func TestKnownReadOfUncommittedWrite(t *testing.T) {
+	s := withClients(t, 5) // leases are long
+	s.put(s.cl[0], 0, "old")
+	n, p := s.pgOf(0)
+	acting, _ := p.m.Acting()
+	here, there := acting[1], acting[2]
+	copyOf := func(o int32) *pg { return s.nodes[o].d.shardOf(p.id).pgs[p.id] }
+	var readers [2]*simClient
+	writer := s.cl[n.id]
+	readers[0], readers[1] = s.cl[here], s.cl[there]
+	read := func(c *simClient, from int32) {
+		c.tid++
+		c.op = &simOp{object: 0, tid: c.tid, read: true, any: true, to: &from, call: int64(s.steps)}
+	}
+	last := func(c *simClient) any { return c.events[len(c.events)-1].op.Output }
+
+	for i, o := range []int32{here, there} {
+		read(readers[i], o)
+		s.until("a copy serves", func() bool { return readers[i].op == nil })
+	}
+	s.nodes[there].apart = s.clock.Add(time.Hour)
+	writer.tid++
+	writer.op = &simOp{object: 0, tid: writer.tid, value: "new", call: int64(s.steps)}
+	s.until("one copy has the write", func() bool {
+		return copyOf(here).m.Log().Head() == p.m.Log().Head() &&
+			copyOf(there).m.Log().Head() != p.m.Log().Head()
+	})
+	read(readers[0], here)
+	for range 500 {
+		s.step()
+	}
+	if readers[0].op == nil {
+		t.Fatalf("read %v while a copy lacks it", last(readers[0]))
+	}
+	s.nodes[there].apart = time.Time{}
+	s.until("all have it", func() bool { return writer.op == nil && readers[0].op == nil })
+	read(readers[1], there)
+	s.until("the other serves too", func() bool { return readers[1].op == nil })
+	for _, c := range readers {
+		if last(c) != "new" {
+			t.Errorf("read %v", last(c))
+		}
+	}
+	if n := s.served; n < 4 {
+		t.Errorf("%d reads were served by copies", n)
+	}
+}
+
 // tracker 80404: after a renewal of the read lease was lost none was tried any more, and the PG
 // stayed laggy. Whatever is lost, for however long, the PG serves again once messages arrive.
 func TestKnownLostLeaseRenewal(t *testing.T) {

@@ -55,19 +55,22 @@ func (s *shard) clientOp(ev *event) {
 		s.opWithoutPG(ev, m)
 		return
 	}
-	if !p.primary && m.Flags&(message.FlagBalanceReads|message.FlagLocalizeReads) != 0 {
-		// Only primaries serve reads: the client goes there next.
-		p.answer(op, ceph.EAGAIN.Result())
+	op.object, op.from = m.HObject(), sess.origin()
+	if op.object.Snap == 0 {
+		op.object.Snap = ceph.NoSnap
+	}
+	if !p.primary && anyCopy(m) {
+		if p.pool.LastForceResend > m.Epoch || p.movedOn(m.Epoch, m.Hash) {
+			s.toPrimary(op)
+		} else {
+			p.copyRead(op)
+		}
 		return
 	}
 	if !p.primary || m.Epoch < p.m.Info().History.SamePrimarySince ||
 		p.pool.LastForceResend > m.Epoch || p.movedOn(m.Epoch, m.Hash) {
 		s.dropOp(op) // the client has to send it again
 		return
-	}
-	op.object, op.from = m.HObject(), sess.origin()
-	if op.object.Snap == 0 {
-		op.object.Snap = ceph.NoSnap
 	}
 	p.do(op)
 }
@@ -87,6 +90,10 @@ func (s *shard) opWithoutPG(ev *event, m *message.MOSDOp) {
 		return
 	}
 	_, _, _, primary := s.osdmap.PGToUpActing(m.PG.PGID)
+	if primary != s.d.opt.ID && anyCopy(m) {
+		s.toPrimary(ev.op)
+		return
+	}
 	if primary != s.d.opt.ID {
 		s.dropOp(ev.op)
 		return
@@ -330,8 +337,8 @@ func (p *pg) duplicate(op *clientOp) bool {
 	return true
 }
 
-// execute runs the op vector on an object and starts what it wants.
-func (p *pg) execute(ob *object, op *clientOp, o ceph.HObject, st *ops.State) {
+// request is what an op vector is run on.
+func (p *pg) request(op *clientOp, o ceph.HObject, st *ops.State) ops.Request {
 	op.Mark(optrack.Started, p.s.now)
 	req := ops.Request{
 		Object: o, Ops: op.m.Ops,
@@ -344,6 +351,12 @@ func (p *pg) execute(ob *object, op *clientOp, o ceph.HObject, st *ops.State) {
 	if op.sess != nil {
 		req.Features = op.sess.peer.Features
 	}
+	return req
+}
+
+// execute runs the op vector on an object and starts what it wants.
+func (p *pg) execute(ob *object, op *clientOp, o ceph.HObject, st *ops.State) {
+	req := p.request(op, o, st)
 	out := ops.Execute(&p.env, &req, &op.need)
 	switch {
 	case out.Source != nil:

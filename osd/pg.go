@@ -14,8 +14,10 @@ import (
 	"glue/osd/backend"
 	"glue/osd/bench"
 	"glue/osd/copies"
+	"glue/osd/lease"
 	"glue/osd/ops"
 	"glue/osd/peering"
+	"glue/osd/peermsg"
 	"glue/osd/pglog"
 	"glue/osd/records"
 	"glue/osd/recovery"
@@ -55,7 +57,7 @@ type pg struct {
 	ackNow bool
 	repops objectstore.Chain // replica: a write that is refused here stops those behind it
 
-	lease     lease
+	lease     lease.Lease
 	waits     bool // activated, but an earlier primary may still serve
 	watches   map[ceph.HObject]map[ops.WatchKey]*watch
 	notifies  map[uint64]*notify
@@ -205,7 +207,6 @@ func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 	p.primary = p.m.IsPrimary()
 	p.pool = m.Pools[id.Pool]
 	p.since.Init(p.changed)
-	p.lease = lease{promised: map[int32]promise{}, heard: map[int32]bool{}}
 	s.pgs[id] = p
 	s.order = nil
 	s.count.Add(1)
@@ -345,7 +346,7 @@ func (p *pg) effect(e peering.Effect, stats *pginfo.Stats) {
 	d := p.s.d
 	switch e := e.(type) {
 	case peering.Send:
-		d.sendTo(p.s.osdmap, e.To, p.encode(e.Msg, stats))
+		d.sendTo(p.s.osdmap, e.To, peermsg.Encode(p.id, e.Msg, stats, p.promises))
 	case peering.WantUpThru:
 		d.post(func() { d.wantUpThru(e.Epoch) })
 	case peering.WantPGTemp:
@@ -377,7 +378,7 @@ func (p *pg) effect(e peering.Effect, stats *pginfo.Stats) {
 func (p *pg) newInterval() {
 	p.resetEpoch, p.theirReset = p.m.LastReset(), 0
 	p.active, p.writeable, p.waits = false, false, false
-	p.lease.end()
+	p.lease.End()
 	p.primary = p.m.IsPrimary()
 	p.next = p.m.Info().LastUpdate
 	ops := p.takeOps()

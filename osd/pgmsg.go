@@ -1,109 +1,11 @@
 package osd
 
 import (
-	"fmt"
-	"maps"
-	"slices"
-
 	"glue/ceph"
-	"glue/ceph/denc"
 	"glue/cluster/pginfo"
 	"glue/osd/peering"
-	"glue/osd/pglog"
-	"glue/wire/message"
+	"glue/osd/peermsg"
 )
-
-// missingRecord is the form of a missing set on the wire.
-type missingRecord []pglog.MissingItem
-
-func (m *missingRecord) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	denc.List(c, (*[]pglog.MissingItem)(m))
-	s.End()
-}
-
-func encode(v denc.Value) []byte { return denc.Marshal(v, ceph.FeaturesAll) }
-
-// wireHead is a peering message's head on the wire.
-func (p *pg) wireHead(h peering.Head) message.PGHead {
-	return message.PGHead{PG: p.id, From: ceph.PGShard{OSD: h.From, Shard: ceph.NoShard},
-		Epoch: h.Epoch, MinEpoch: h.Interval}
-}
-
-// encode is the message of a peering event that is sent. The statistics are of the info's version.
-func (p *pg) encode(ev peering.Event, stats *pginfo.Stats) message.Body {
-	switch m := ev.(type) {
-	case peering.Query:
-		return &message.MOSDPGQuery2{PGHead: p.wireHead(m.Head), Kind: uint8(m.Kind),
-			Since: m.Since, History: encode(&m.History)}
-	case peering.Notify:
-		m.Info.Stats = *stats
-		return &message.MOSDPGNotify2{PGHead: p.wireHead(m.Head), Info: encode(&m.Info),
-			Intervals: encode(&m.Past), Leases: p.promises()}
-	case peering.InfoMsg:
-		m.Info.Stats = *stats
-		return &message.MOSDPGInfo2{PGHead: p.wireHead(m.Head), Info: encode(&m.Info)}
-	case peering.LogMsg:
-		m.Info.Stats = *stats
-		return p.encodeLog(m)
-	case peering.Remove:
-		return &message.MOSDPGRemove{PGHead: p.wireHead(m.Head)}
-	}
-	panic(fmt.Sprintf("invariant broken: %T is not sent", ev))
-}
-
-func (p *pg) encodeLog(m peering.LogMsg) message.Body {
-	var missing missingRecord
-	for _, o := range slices.SortedFunc(maps.Keys(m.Missing), ceph.HObject.Compare) {
-		missing = append(missing, pglog.MissingItem{Object: o, Item: m.Missing[o]})
-	}
-	return &message.MOSDPGLog{PGHead: p.wireHead(m.Head), QueryEpoch: m.Head.Interval,
-		Info: encode(&m.Info), Log: encode(&m.Log), Missing: encode(&missing),
-		Intervals: encode(&m.Past)}
-}
-
-func headOf(h *message.PGHead) peering.Head {
-	return peering.Head{From: h.From.OSD, Epoch: h.Epoch, Interval: h.MinEpoch}
-}
-
-// decode is the peering event of a received message.
-func decode(b message.Body) (peering.Event, error) {
-	var err error
-	get := func(raw []byte, v denc.Value) {
-		if err == nil && len(raw) > 0 {
-			err = denc.Unmarshal(raw, v, ceph.FeaturesAll)
-		}
-	}
-	switch b := b.(type) {
-	case *message.MOSDPGQuery2:
-		q := peering.Query{Head: headOf(&b.PGHead), Kind: peering.QueryKind(b.Kind), Since: b.Since}
-		get(b.History, &q.History)
-		return q, err
-	case *message.MOSDPGNotify2:
-		n := peering.Notify{Head: headOf(&b.PGHead)}
-		get(b.Info, &n.Info)
-		get(b.Intervals, &n.Past)
-		return n, err
-	case *message.MOSDPGInfo2:
-		i := peering.InfoMsg{Head: headOf(&b.PGHead)}
-		get(b.Info, &i.Info)
-		return i, err
-	case *message.MOSDPGLog:
-		l := peering.LogMsg{Head: headOf(&b.PGHead), Missing: map[ceph.HObject]pglog.Item{}}
-		var missing missingRecord
-		get(b.Info, &l.Info)
-		get(b.Log, &l.Log)
-		get(b.Missing, &missing)
-		get(b.Intervals, &l.Past)
-		for _, it := range missing {
-			l.Missing[it.Object] = it.Item
-		}
-		return l, err
-	case *message.MOSDPGRemove:
-		return peering.Remove{Head: headOf(&b.PGHead)}, nil
-	}
-	return nil, fmt.Errorf("message %v is not about peering", b.Type())
-}
 
 // peeringMessage gives a message to its PG; some make the PG.
 func (s *shard) peeringMessage(ev *event) {
@@ -111,7 +13,7 @@ func (s *shard) peeringMessage(ev *event) {
 		return
 	}
 	defer ev.msg.Release()
-	e, err := decode(ev.msg.Body)
+	e, err := peermsg.Decode(ev.msg.Body)
 	if err != nil {
 		s.d.log.Error("peering message does not decode", "pg", ev.head.PG, "err", err)
 		return
@@ -180,19 +82,5 @@ func (s *shard) createFrom(id ceph.SPG, h pginfo.History, past pginfo.PastInterv
 
 // answerFor says that there is no copy here.
 func (s *shard) answerFor(id ceph.SPG, q peering.Query) {
-	h := message.PGHead{PG: id, From: ceph.PGShard{OSD: s.d.opt.ID, Shard: ceph.NoShard},
-		Epoch: s.osdmap.Epoch, MinEpoch: q.Epoch}
-	info := pginfo.Info{PGID: id, LastBackfill: ceph.MaxHObject()}
-	if q.Kind == peering.QueryInfo {
-		var past pginfo.PastIntervals
-		s.d.sendTo(s.osdmap, q.From, &message.MOSDPGNotify2{PGHead: h, Info: encode(&info),
-			Intervals: encode(&past)})
-		return
-	}
-	var seg peering.Segment
-	var missing missingRecord
-	var past pginfo.PastIntervals
-	s.d.sendTo(s.osdmap, q.From, &message.MOSDPGLog{PGHead: h, QueryEpoch: q.Epoch,
-		Info: encode(&info), Log: encode(&seg), Missing: encode(&missing),
-		Intervals: encode(&past)})
+	s.d.sendTo(s.osdmap, q.From, peermsg.Nothing(id, s.d.opt.ID, s.osdmap.Epoch, q))
 }

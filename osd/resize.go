@@ -158,7 +158,7 @@ func (p *pg) split(m *osdmap.Map, children []ceph.PGID) {
 
 func (p *pg) makeChild(home *shard, id ceph.SPG, c peering.Copy) {
 	q := home.add(id, c, p.m.Map())
-	q.lease.promised = maps.Clone(p.lease.promised)
+	q.lease.Inherit(&p.lease)
 	var t objectstore.Transaction
 	t.MkColl(id)
 	t.SplitColl(p.id, id, uint32(osdmap.SplitBits(id.Seed, p.pool.PGNum)))
@@ -202,9 +202,7 @@ func (p *pg) unite(m *osdmap.Map, sources []ceph.PGID) {
 		p.first.MergeColl(spg, p.id, uint32(osdmap.SplitBits(id.Seed, was.PGNum)))
 		q.forgetMeta(&p.first)
 		q.remove()
-		for o, pr := range q.lease.promised {
-			p.promise(o, pr.upFrom, pr.until.Sub(d.now()))
-		}
+		p.lease.Inherit(&q.lease)
 	}
 	p.m.Unite(machines, whole, live, d.config.Load().dups)
 	p.apply(effects)

@@ -237,7 +237,9 @@ func (s *shard) withPG(ev *event, f func(*pg, *event)) {
 		ev.msg.Release()
 		return
 	}
-	p.theirReset = max(p.theirReset, ev.head.MinEpoch)
+	if _, primary := p.m.Acting(); p.primary || ev.head.From.OSD == primary {
+		p.theirReset = max(p.theirReset, ev.head.MinEpoch)
+	}
 	f(p, ev)
 }
 

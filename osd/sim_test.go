@@ -60,6 +60,9 @@ type sim struct {
 	noSnaps bool
 	snaps   snaps.Context        // of the clients that begin something now
 	gone    map[ceph.SnapID]bool // snapshots that were removed
+	readers bool                 // clients read more, mostly of any copy
+	// copyReads came to copies that are not the primary; served are those that these answered.
+	copyReads, served int
 }
 
 // odds are how rarely each fault may happen: once in so many steps of a node, or of all for out and
@@ -558,7 +561,8 @@ func (s *sim) run(steps int) {
 	s.checkPlaces()
 	s.checkSnaps()
 	s.checkSlots()
-	s.t.Logf("%d steps, epoch %d, %d merges", s.steps, s.m.Epoch, s.merges)
+	s.t.Logf("%d steps, epoch %d, %d merges, %d of %d reads of other copies", s.steps, s.m.Epoch,
+		s.merges, s.served, s.copyReads)
 }
 
 // TestSim runs clusters under random faults: no acknowledged write is lost, reads are

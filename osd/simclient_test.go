@@ -27,6 +27,7 @@ type simClient struct {
 	op     *simOp
 	old    snaps.Context // what it knew of the last time
 	acting []int32
+	target int32 // of them
 	upFrom ceph.Epoch
 	sentTo ceph.PGID
 	inbox  []*message.MOSDOpReply
@@ -46,6 +47,10 @@ type simOp struct {
 	snaps  snaps.Context   // that a write knows of
 	write  []message.OSDOp // instead of a value's
 	fails  bool            // its answer has to be EIO
+	any    bool            // a read of any copy
+	// primary: a copy had it go there
+	primary bool
+	to      *int32 // the one copy of all that is asked, again and again
 }
 
 type porcupineOp struct {
@@ -126,9 +131,8 @@ func (c *simClient) newMap() {
 			c.op.sent = false
 			continue
 		}
-		_, _, acting, primary := m.PGToUpActing(c.pg())
-		if !slices.Equal(acting, c.acting) || primary < 0 ||
-			m.Info[primary].UpFrom != c.upFrom {
+		_, _, acting, _ := m.PGToUpActing(c.pg())
+		if !slices.Equal(acting, c.acting) || m.Info[c.target].UpFrom != c.upFrom {
 			c.op.sent = false
 		}
 	}
@@ -136,7 +140,7 @@ func (c *simClient) newMap() {
 
 // lost is the end of the connection to an OSD.
 func (c *simClient) lost(osd int32) {
-	if c.op != nil && len(c.acting) > 0 && c.acting[0] == osd {
+	if c.op != nil && len(c.acting) > 0 && c.target == osd {
 		c.op.sent = false
 	}
 }
@@ -158,6 +162,13 @@ func (c *simClient) invoke() {
 	if op.read && len(c.s.snaps.Snaps) > 0 && c.s.rng.IntN(2) == 0 {
 		op.at = c.s.anySnap()
 	}
+	if c.s.readers && c.id > 0 {
+		op.read, op.remove, op.value, op.at = true, false, "", 0
+	}
+	if c.s.readers {
+		op.object %= 2
+	}
+	op.any = op.read && c.s.rng.IntN(3) > 0
 	op.snaps = c.s.snaps
 	if c.s.rng.IntN(8) == 0 { // of a writer that has not heard of the newest
 		op.snaps = c.old
@@ -168,15 +179,21 @@ func (c *simClient) invoke() {
 
 func (c *simClient) send() {
 	pg := c.pg()
-	_, _, acting, primary := c.m.PGToUpActing(pg)
-	if primary < 0 {
+	_, _, acting, target := c.m.PGToUpActing(pg)
+	if target >= 0 && c.op.any && !c.op.primary {
+		target = acting[c.s.rng.IntN(len(acting))]
+	}
+	if c.op.to != nil {
+		target = *c.op.to
+	}
+	if target < 0 {
 		return
 	}
-	n := c.s.nodes[primary]
-	if n.d == nil || !c.m.ClientAddrs[primary].Equal(n.addrs) {
+	n := c.s.nodes[target]
+	if n.d == nil || !c.m.ClientAddrs[target].Equal(n.addrs) {
 		return
 	}
-	c.acting, c.upFrom, c.sentTo = acting, c.m.Info[primary].UpFrom, pg
+	c.acting, c.target, c.upFrom, c.sentTo = acting, target, c.m.Info[target].UpFrom, pg
 	raw, _ := c.m.ObjectPG(simPool, c.name(c.op.object), "", "")
 	m := &message.MOSDOp{PG: ceph.SPG{PGID: pg, Shard: ceph.NoShard}, Hash: raw.Seed,
 		Epoch: c.m.Epoch, Flags: message.FlagRead, Object: c.name(c.op.object), Snap: ceph.NoSnap,
@@ -184,6 +201,9 @@ func (c *simClient) send() {
 		Retry: c.op.retry}
 	m.Ops = []message.OSDOp{{Code: message.OpRead}}
 	m.Ops[0].SetExtent(0, simValueLen)
+	if c.op.any && !c.op.primary {
+		m.Flags |= message.FlagBalanceReads
+	}
 	if c.op.read && c.op.at > 0 {
 		m.Snap = c.op.at
 	}
@@ -212,7 +232,7 @@ func (c *simClient) send() {
 	msg.TID = c.op.tid
 	if *simTrace {
 		fmt.Fprintf(os.Stderr, "%d: client %d to osd.%d: %+v epoch %d acting %v\n", c.s.steps,
-			c.id, primary, *c.op, c.m.Epoch, acting)
+			c.id, target, *c.op, c.m.Epoch, acting)
 	}
 	n.d.route(m.PG, event{kind: evOp, sess: sess, msg: msg})
 }
@@ -224,8 +244,18 @@ func (c *simClient) answer() {
 	if op == nil || uint64(r.Retry) != op.tid {
 		return // of a request that was sent twice
 	}
+	if op.any && c.target != c.acting[0] {
+		if c.s.copyReads++; r.Result != ceph.EAGAIN.Result() {
+			c.s.served++
+		}
+	}
 	out := ""
 	switch {
+	case op.any && r.Result == ceph.EAGAIN.Result():
+		op.sent = false
+		// Else a copy is tried again, which stock clients do not do.
+		op.primary = op.to == nil && c.s.rng.IntN(8) == 0
+		return
 	case op.fails && r.Result == ceph.EIO.Result():
 		c.op = nil
 		return

@@ -307,6 +307,7 @@ func (p *pg) repOp(ev *event) {
 		p.s.d.post(p.s.d.rejoin)
 		return
 	}
+	p.lease.Settle(m.MinDurable)
 	r := &repop{version: m.Version, trim: m.TrimTo, msg: ev.msg}
 	var err error
 	for last, i := p.next, 0; i < len(m.Entries); i++ {

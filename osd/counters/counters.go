@@ -14,6 +14,7 @@ type Set struct {
 	Registry                                       perf.Registry
 	Ops, Reads, Writes, Latency, ReadLat, WriteLat *perf.Value
 	Subops, Slow, In, Out                          *perf.Value
+	CopyReads, CopyServed                          *perf.Value
 	Commit, Apply                                  *perf.Value
 	ReadHist, WriteHist                            *perf.Histogram
 	Images                                         Images
@@ -29,6 +30,9 @@ func (c *Set) Init() {
 	c.ReadLat = g.New(perf.Average, "op_r_latency", "latency of client reads")
 	c.WriteLat = g.New(perf.Average, "op_w_latency", "latency of client writes")
 	c.Subops = g.New(perf.Counter, "subop", "operations of primaries")
+	c.CopyReads = g.New(perf.Counter, "replica_read", "reads that came to another copy than the "+
+		"primary")
+	c.CopyServed = g.New(perf.Counter, "replica_read_served", "those of them that it answered")
 	c.In = g.New(perf.Bytes, "op_in_bytes", "client operations total write size")
 	c.Out = g.New(perf.Bytes, "op_out_bytes", "client operations total read size")
 	c.Slow = g.New(perf.Gauge, "slow_ops", "operations that are slow now")

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"slices"
+
 	"glue/ceph"
 	"glue/osd/class"
 	"glue/wire/message"
@@ -132,3 +134,17 @@ func inputBytes(ops []message.OSDOp) uint64 {
 	}
 	return n
 }
+
+// AnyCopy says whether a copy that is not the primary can answer a request: one that only reads
+// what the object itself holds.
+func AnyCopy(n *Need, ops []message.OSDOp) bool {
+	return !n.WriteOrdered() && !n.PGOp && !slices.ContainsFunc(ops, func(o message.OSDOp) bool {
+		return !slices.Contains(ofObject, o.Code)
+	})
+}
+
+var ofObject = []message.OpCode{message.OpRead, message.OpSparseRead, message.OpSyncRead,
+	message.OpStat, message.OpMapExt, message.OpChecksum, message.OpCmpExt, message.OpAssertVer,
+	message.OpGetXattr, message.OpGetXattrs, message.OpCmpXattr, message.OpOmapCmp,
+	message.OpOmapGetKeys, message.OpOmapGetVals, message.OpOmapGetHeader,
+	message.OpOmapGetValsByKeys}

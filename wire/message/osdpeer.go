@@ -186,11 +186,13 @@ func (m *MOSDPGRemove) Denc(c *denc.Coder, _ uint16) {
 	own(c, func(c *denc.Coder) { m.PGHead.denc(c) })
 }
 
-// MOSDPGLease asks a copy to let the primary serve for a while.
+// MOSDPGLease asks a copy to let another one serve for a while: the primary, or one that serves
+// reads.
 type MOSDPGLease struct {
 	PGHead
-	UntilNS    int64 // on the primary's clock; repeated by the answer
-	IntervalNS int64 // how long that is from when the primary asked
+	UntilNS    int64         // on the sender's clock; repeated by the answer
+	IntervalNS int64         // how long that is from when it asked
+	Durable    ceph.Eversion // on every copy; zero if that is not known
 }
 
 // Type is MSG_OSD_PG_LEASE.
@@ -198,17 +200,21 @@ func (*MOSDPGLease) Type() Type { return 133 }
 
 // Denc is our own layout.
 func (m *MOSDPGLease) Denc(c *denc.Coder, _ uint16) {
-	own(c, func(c *denc.Coder) {
-		m.PGHead.denc(c)
-		c.I64(&m.UntilNS)
-		c.I64(&m.IntervalNS)
-	})
+	s := c.Begin(2, 1)
+	m.PGHead.denc(c)
+	c.I64(&m.UntilNS)
+	c.I64(&m.IntervalNS)
+	if s.V >= 2 {
+		m.Durable.Denc(c)
+	}
+	s.End()
 }
 
 // MOSDPGLeaseAck is a copy's promise.
 type MOSDPGLeaseAck struct {
 	PGHead
 	UntilNS int64
+	Durable ceph.Eversion // as of the primary
 }
 
 // Type is MSG_OSD_PG_LEASE_ACK.
@@ -216,10 +222,13 @@ func (*MOSDPGLeaseAck) Type() Type { return 134 }
 
 // Denc is our own layout.
 func (m *MOSDPGLeaseAck) Denc(c *denc.Coder, _ uint16) {
-	own(c, func(c *denc.Coder) {
-		m.PGHead.denc(c)
-		c.I64(&m.UntilNS)
-	})
+	s := c.Begin(2, 1)
+	m.PGHead.denc(c)
+	c.I64(&m.UntilNS)
+	if s.V >= 2 {
+		m.Durable.Denc(c)
+	}
+	s.End()
 }
 
 // Kinds of MBackfillReserve and MRecoveryReserve.
