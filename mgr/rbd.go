@@ -3,12 +3,14 @@ package mgr
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/cluster/commands"
 	"glue/mgr/progress"
+	"glue/mgr/purge"
 	"glue/mgr/rbdtask"
 )
 
@@ -21,6 +23,11 @@ var rbdHandlers = map[string]handler{
 	"rbd task cancel":           cancelTask,
 	"rbd perf image stats":      perfOfImages(false),
 	"rbd perf image counters":   perfOfImages(true),
+
+	"rbd trash purge schedule add":    changeSchedule((*purge.Scheduler).Add),
+	"rbd trash purge schedule remove": changeSchedule((*purge.Scheduler).Remove),
+	"rbd trash purge schedule list":   showSchedule((*purge.Scheduler).List),
+	"rbd trash purge schedule status": showSchedule((*purge.Scheduler).Status),
 }
 
 // newTasks is the queue of tasks about images. It has a connection of its own, as a manager's
@@ -54,7 +61,7 @@ func asked(f func(ctx context.Context) ([]byte, error)) result {
 			errors.As(err, &errno)
 			return refuse(errno, "%v", err)
 		}
-		if len(out) > 0 {
+		if len(out) > 0 && out[len(out)-1] != '\n' {
 			out = append(out, '\n')
 		}
 		return result{out: out}
@@ -90,6 +97,37 @@ func cancelTask(s *state, c *commands.Command) result {
 	return asked(func(ctx context.Context) ([]byte, error) {
 		return nil, s.tasks.Cancel(ctx, id, mayPool(c))
 	})
+}
+
+// changeSchedule is for who may change the images of the level: a pool, a namespace or all pools.
+func changeSchedule(
+	change func(s *purge.Scheduler, ctx context.Context, level, interval, start string) error,
+) handler {
+	return func(s *state, c *commands.Command) result {
+		level, interval, start := c.Str("level_spec"), c.Str("interval"), c.Str("start_time")
+		if strings.HasSuffix(c.Prefix, "add") {
+			interval = c.Need("interval")
+		}
+		pool, rest, _ := strings.Cut(level, "/")
+		namespace, _, _ := strings.Cut(rest, "/")
+		if !mayPool(c)(pool, namespace) {
+			return refuse(ceph.EACCES, "not authorized on pool=%s, namespace=%s", pool, namespace)
+		}
+		return asked(func(ctx context.Context) ([]byte, error) {
+			return nil, change(s.purges, ctx, level, interval, start)
+		})
+	}
+}
+
+func showSchedule(
+	show func(s *purge.Scheduler, ctx context.Context, level string) ([]byte, error),
+) handler {
+	return func(s *state, c *commands.Command) result {
+		level := c.Str("level_spec")
+		return asked(func(ctx context.Context) ([]byte, error) {
+			return show(s.purges, ctx, level)
+		})
+	}
 }
 
 // taskEvent shows in "ceph progress" how far a task is.

@@ -10,6 +10,7 @@ import (
 	"glue/cluster/pgstat"
 	"glue/internal/daemon"
 	"glue/internal/options"
+	"glue/mgr/purge"
 	"glue/mgr/rbdtask"
 	"glue/wire/message"
 )
@@ -37,6 +38,7 @@ type state struct {
 	tasks    *rbdtask.Queue // about images; its methods need no loop
 	services services
 	images   imagePerf
+	purges   *purge.Scheduler
 	ready    bool // the statistics are those of all OSDs
 }
 
@@ -68,11 +70,13 @@ func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
 		m.log.Info("this manager is active", "epoch", mm.Epoch)
 		s.dirty, s.activeAt, s.ready = true, time.Now(), false
 		s.tasks.Activate()
+		s.purges.Activate()
 		m.client.Subscribe("servicemap", 0, true)
 		m.beacon()
 	case was && !s.active:
 		m.log.Warn("another manager is active now", "active", mm.ActiveName)
 		s.forget()
+		s.purges.Deactivate()
 		s.tasks.Deactivate()
 	case s.active && !mm.Available:
 		m.beacon()

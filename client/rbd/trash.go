@@ -178,3 +178,30 @@ func (s *Store) TrashRemove(ctx context.Context, id string, force bool, p Progre
 	}
 	return nil
 }
+
+// TrashPurge deletes the images in the trash that need not be kept until a time, and returns how
+// many it has deleted. One that can't be deleted does not keep the others; an image whose clones
+// are in the trash too goes after them.
+func (s *Store) TrashPurge(ctx context.Context, until time.Time) (removed int, err error) {
+	for more := true; more && ctx.Err() == nil; {
+		list, e := s.TrashList(ctx)
+		if e != nil {
+			return removed, e
+		}
+		more, err = false, nil
+		for _, entry := range list {
+			if entry.Deferred.After(until) || entry.State == trashMoving {
+				continue
+			}
+			switch e := s.TrashRemove(ctx, entry.ID, true, nil); {
+			case e == nil:
+				removed++
+				more = true
+			case !errors.Is(e, ceph.ENOENT):
+				err = errors.Join(err, e)
+			}
+		}
+		more = more && err != nil
+	}
+	return removed, errors.Join(err, ctx.Err())
+}

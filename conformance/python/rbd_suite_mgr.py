@@ -1,6 +1,8 @@
 """What the manager does for images: tasks in the background, schedules, statistics."""
 import json
+import time
 
+import rados
 import rbd
 
 from rbd_frame import GIB, MIB, case
@@ -249,10 +251,72 @@ def mirror_snapshot_schedule(t):
     run('rm', '1d')
 
 
-@case(NEEDS)
+@case()
 def trash_purge_schedule(t):
     t.own_namespace()
-    t.cli('trash', 'purge', 'schedule', 'add', '2h')
-    t.eq(t.cli('trash', 'purge', 'schedule', 'ls'), 'every 2h\n')
+    def run(*words):
+        return t.cli('trash', 'purge', 'schedule', *words)
+    level = f'{t.pool}/{t.namespace}/'
+    def listed():
+        return json.loads(t.mgr('rbd trash purge schedule list', level_spec=level))
+    run('add', '2h')
+    t.eq(run('ls'), 'every 2h\n')
     t.eq(t.json('trash', 'purge', 'schedule', 'ls'), [{'interval': '2h', 'start_time': ''}])
-    t.cli('trash', 'purge', 'schedule', 'rm', '2h')
+    run('add', '1440m', '14:00+02:00')
+    key = list(listed())[0]
+    t.eq(key, f'{t.io.get_pool_id()}/{t.namespace}')
+    t.eq(listed()[key]['name'], level)
+    rules = [{'interval': '1d', 'start_time': '14:00:00+02:00'},
+             {'interval': '2h', 'start_time': None}]
+    t.eq(sorted(listed()[key]['schedule'], key=str), rules)
+    t.io.set_namespace('')
+    with rados.ReadOpCtx() as op:
+        rows, _ = t.io.get_omap_vals_by_keys(op, (key,))
+        t.io.operate_read_op(op, 'rbd_trash_purge_schedule')
+        t.eq([sorted(json.loads(v), key=str) for _, v in rows], [rules])
+    run('rm', '2h')
+    t.eq(listed()[key]['schedule'], rules[:1])
+    run('rm')
+    t.eq(listed(), {})
+
+
+@case()
+def trash_purge_happens(t):
+    """At its time the trash is emptied of what need not be kept longer."""
+    t.own_namespace()
+    numbers = {}
+    for name in 'gone', 'kept':
+        with t.image(name) as image:
+            image.write(b'x', 0)
+            numbers[name] = image.id()
+    t.rbd.trash_move(t.io, 'gone', 0)
+    t.rbd.trash_move(t.io, 'kept', 3600)
+    begin = time.time()
+    t.cli('trash', 'purge', 'schedule', 'add', '1m')
+    level = f'{t.pool}/{t.namespace}/'
+    row = t.until(lambda: json.loads(t.mgr('rbd trash purge schedule status',
+                                           level_spec=level))['scheduled'], 'it is due', 70)[0]
+    t.eq(sorted(row), ['namespace', 'pool_id', 'pool_name', 'schedule_time'])
+    t.eq((row['namespace'], row['pool_name'], row['pool_id']),
+         (t.namespace, t.pool, str(t.io.get_pool_id())))
+    due = time.mktime(time.strptime(row['schedule_time'], '%Y-%m-%d %H:%M:%S'))
+    t.ok(begin - 60 <= due <= time.time() + 60, row)
+    t.until(lambda: [e['name'] for e in t.rbd.trash_list(t.io)] == ['kept'], 'it is gone', 130)
+    t.ok(time.time() >= due - 1, 'it went before its time')
+    t.eq([o.key for o in t.io.list_objects() if numbers['gone'] in o.key], [])
+    t.cli('trash', 'purge', 'schedule', 'rm')
+    t.rbd.trash_remove(t.io, numbers['kept'], True)
+
+
+@case(rows=[(f'{level}:{interval}:{start}', level, interval, start, says)
+            for level, interval, start, says in (
+    ('nope/', '1m', None, 'Invalid level spec nope/: pool nope does not exist'),
+    ('rbdsuite/i', '1m', None, 'invalid name rbdsuite/i: image level is not allowed'),
+    ('rbdsuite/nope/', '1m', None, 'namespace nope does not exist'),
+    ('/', '1m', None, 'Invalid level spec /: failed to parse /'),
+    ('rbdsuite/', '1x', None, 'Invalid interval (1x)'),
+    ('rbdsuite/', '1m', 'bad', 'Invalid start time bad:'))])
+def trash_purge_refused(t, level, interval, start, says):
+    more = {'start_time': start} if start else {}
+    t.has(t.mgr('rbd trash purge schedule add', code=22, level_spec=level, interval=interval,
+                **more), says)

@@ -332,16 +332,24 @@ type May func(pool, namespace string) bool
 
 func (m May) see(t *task) bool { return m(t.Refs.Pool, t.Refs.Namespace) }
 
-// Images are the names of the images of a place by id.
-func (q *Queue) Images(
-	ctx context.Context, pool int64, namespace string,
-) (map[string]string, error) {
+// Cluster is the connection of an active queue; it waits for it.
+func (q *Queue) Cluster(ctx context.Context) (*rados.Cluster, error) {
 	if err := q.wait(ctx); err != nil {
 		return nil, err
 	}
 	q.mu.Lock()
-	c := q.cluster
-	q.mu.Unlock()
+	defer q.mu.Unlock()
+	return q.cluster, nil
+}
+
+// Images are the names of the images of a place by id.
+func (q *Queue) Images(
+	ctx context.Context, pool int64, namespace string,
+) (map[string]string, error) {
+	c, err := q.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
 	list, err := rbd.NewStore(c.OpenPoolID(pool).WithNamespace(namespace)).List(ctx)
 	out := map[string]string{}
 	for _, e := range list {
