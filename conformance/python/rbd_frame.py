@@ -103,8 +103,12 @@ class T:
         return self.command('rbd', *args, *where, code=code, says=says, stdin=stdin)
 
     def command(self, *args, code=0, says='', stdin=b''):
-        run = subprocess.run([str(a) for a in args], input=stdin, capture_output=True,
-                             timeout=100, check=False)
+        try:
+            run = subprocess.run([str(a) for a in args], input=stdin, capture_output=True,
+                                 timeout=100, check=False)
+        except subprocess.TimeoutExpired as e:
+            raise Wrong(f'{" ".join(map(str, args))}: does not end; stdout {e.stdout}, stderr '
+                        f'{e.stderr}; the OSDs have under way {self.under_way()}') from e
         err = run.stderr.decode(errors='replace')
         if run.returncode < 0:  # it crashed: what it says of that is the first lines
             err = err[:1500]
@@ -115,6 +119,16 @@ class T:
             return run.stdout.decode()
         except UnicodeDecodeError:
             return run.stdout
+
+    def under_way(self):
+        """The requests that OSDs work on, or keep waiting."""
+        ops = []
+        for osd in json.loads(self.cluster.mon_command('{"prefix": "osd ls", "format": "json"}',
+                                                       b'')[1]):
+            ret, out, _ = self.cluster.osd_command(osd, '{"prefix": "dump_ops_in_flight"}', b'')
+            ops += [f'osd.{osd} {op["age"]:.1f} s {op["description"]}'
+                    for op in json.loads(out)['ops']] if ret == 0 else []
+        return ops
 
     def json(self, *args, **options):
         return json.loads(self.cli(*args, '--format', 'json', **options))
