@@ -33,7 +33,11 @@ const (
 // later snapshot: object by object, ascending within each. An error ends it.
 func (i *Image) DiffIterate(ctx context.Context, o DiffOptions) iter.Seq2[DiffExtent, error] {
 	return func(yield func(DiffExtent, error) bool) {
-		d, err := i.newDiffer(ctx, o)
+		err := i.drain(ctx)
+		var d *differ
+		if err == nil {
+			d, err = i.newDiffer(ctx, o)
+		}
 		if err != nil {
 			yield(DiffExtent{}, err)
 			return

@@ -2,6 +2,7 @@ package rbd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/cache"
 )
 
 // An Image is one open image.
@@ -19,6 +21,7 @@ type Image struct {
 	readOnly bool
 	stale    atomic.Bool // another client has changed the header
 	lock     exclusive
+	cache    atomic.Pointer[cache.Cache] // nil without
 	done     chan struct{}
 
 	snapName string      // of the snapshot that is open
@@ -108,8 +111,11 @@ func (i *Image) refresh(ctx context.Context) error {
 		return err
 	}
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.h, i.data, i.snap = h, data, h.snap
+	i.mu.Unlock()
+	if c := i.cache.Load(); c != nil {
+		c.Invalidate() // it may be another size, or have been rolled back
+	}
 	return nil
 }
 
@@ -169,25 +175,27 @@ func (i *Image) fresh(ctx context.Context) (*header, *rados.IOCtx, error) {
 const closePatience = 5 * time.Second
 
 // Close releases the lock and ends the registration, also when ctx is over: an operation that was
-// given up is closed like any other.
+// given up is closed like any other. What a cache could not write back until ctx is over is lost,
+// and the error says so.
 func (i *Image) Close(ctx context.Context) error {
+	lost := i.closeCache(ctx)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 	defer cancel()
 	select {
 	case <-i.done:
-		return nil
+		return lost
 	default:
 		close(i.done)
 	}
-	i.lock.release(ctx, i)
+	_ = i.lock.release(ctx, i) // there is nothing to be written any more
 	i.mu.Lock()
 	w := i.watch
 	i.watch = nil
 	i.mu.Unlock()
 	if w == nil {
-		return nil
+		return lost
 	}
-	return w.Close(ctx)
+	return errors.Join(lost, w.Close(ctx))
 }
 
 // Name is the name that the image was opened with.

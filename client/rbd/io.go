@@ -35,6 +35,16 @@ func each(ctx context.Context, pieces []piece, f func(context.Context, piece) er
 
 // Read fills p from off on. At the end of the image it is short with io.EOF.
 func (i *Image) Read(ctx context.Context, p []byte, off int64) (int, error) {
+	if c := i.cache.Load(); c != nil {
+		if _, _, err := i.fresh(ctx); err != nil {
+			return 0, err
+		}
+		return c.Read(ctx, p, off)
+	}
+	return i.readDirect(ctx, p, off)
+}
+
+func (i *Image) readDirect(ctx context.Context, p []byte, off int64) (int, error) {
 	h, data, err := i.fresh(ctx)
 	if err != nil {
 		return 0, err
@@ -118,8 +128,24 @@ func (i *Image) writable(
 	return h, data, m, done, nil
 }
 
-// Write puts p at off; it must lie within the image. When it returns nil the data are durable.
+// Write puts p at off; it must lie within the image. When it returns nil the data are durable, with
+// a cache (StartCache) once Flush has returned nil.
 func (i *Image) Write(ctx context.Context, p []byte, off int64) (int, error) {
+	if c := i.cache.Load(); c != nil {
+		return c.Write(ctx, p, off)
+	}
+	return i.writeDirect(ctx, p, off)
+}
+
+// WriteDurable is Write that returns when the data are durable, with a cache too (FUA).
+func (i *Image) WriteDurable(ctx context.Context, p []byte, off int64) (int, error) {
+	if c := i.cache.Load(); c != nil {
+		return c.WriteDurable(ctx, p, off)
+	}
+	return i.writeDirect(ctx, p, off)
+}
+
+func (i *Image) writeDirect(ctx context.Context, p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -128,8 +154,14 @@ func (i *Image) Write(ctx context.Context, p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer leave()
-	err = each(ctx, h.split(uint64(off), uint64(len(p))), func(ctx context.Context, e piece) error {
-		return target{h, data, m, i.id}.write(ctx, e, p[e.at:e.at+e.len])
+	return i.write(ctx, target{h, data, m, i.id}, p, off)
+}
+
+// write writes what was found to be within the image.
+func (i *Image) write(ctx context.Context, t target, p []byte, off int64) (int, error) {
+	pieces := t.h.split(uint64(off), uint64(len(p)))
+	err := each(ctx, pieces, func(ctx context.Context, e piece) error {
+		return t.write(ctx, e, p[e.at:e.at+e.len])
 	})
 	if err != nil {
 		return 0, err
@@ -159,6 +191,9 @@ func (i *Image) WriteAt(p []byte, off int64) (int, error) {
 
 // Discard makes length bytes at off read as zero and frees their space.
 func (i *Image) Discard(ctx context.Context, off, length uint64) error {
+	if c := i.cache.Load(); c != nil {
+		return c.Discard(ctx, off, length)
+	}
 	if length == 0 {
 		return nil
 	}
@@ -167,9 +202,11 @@ func (i *Image) Discard(ctx context.Context, off, length uint64) error {
 		return err
 	}
 	defer leave()
-	return each(ctx, h.split(off, length), func(ctx context.Context, e piece) error {
-		return target{h, data, m, i.id}.discard(ctx, e)
-	})
+	return target{h, data, m, i.id}.discardAll(ctx, off, length)
+}
+
+func (t target) discardAll(ctx context.Context, off, length uint64) error {
+	return each(ctx, t.h.split(off, length), t.discard)
 }
 
 // discard makes a part of an object read as zero. Where the parent would show an object must stay.
@@ -246,6 +283,9 @@ type chunk struct {
 func (i *Image) Sparse(
 	ctx context.Context, off, length uint64, sink func(off uint64, p []byte) error,
 ) error {
+	if err := i.drain(ctx); err != nil {
+		return err
+	}
 	h, data, err := i.fresh(ctx)
 	if err != nil {
 		return err
@@ -313,6 +353,3 @@ func number(pieces []piece) []piece {
 	}
 	return out
 }
-
-// Flush does nothing: a write that has returned is durable.
-func (i *Image) Flush(context.Context) error { return nil }

@@ -106,12 +106,13 @@ func (l *exclusive) leave() {
 	}
 }
 
-// release gives the lock back once nobody is inside.
-func (l *exclusive) release(ctx context.Context, i *Image) {
+// release gives the lock back once nobody is inside and the image's cache has nothing to be
+// written. It is kept if that fails: the data would be lost.
+func (l *exclusive) release(ctx context.Context, i *Image) error {
 	l.mu.Lock()
 	if !l.locked || l.releasing {
 		l.mu.Unlock()
-		return
+		return nil
 	}
 	l.releasing = true
 	for l.inside > 0 {
@@ -119,6 +120,15 @@ func (l *exclusive) release(ctx context.Context, i *Image) {
 		l.mu.Unlock()
 		<-wait
 		l.mu.Lock()
+	}
+	l.mu.Unlock()
+	err := i.giveUpCache(ctx)
+	l.mu.Lock()
+	if err != nil {
+		l.releasing = false
+		l.notify()
+		l.mu.Unlock()
+		return err
 	}
 	l.busy = true
 	m, cookie := l.objects, l.cookie
@@ -128,6 +138,7 @@ func (l *exclusive) release(ctx context.Context, i *Image) {
 	l.locked, l.busy, l.releasing, l.objects = false, false, false, nil
 	l.notify()
 	l.mu.Unlock()
+	return nil
 }
 
 // acquire takes the image's lock, asking its holder for it, and opens the object map.

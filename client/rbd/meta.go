@@ -196,7 +196,9 @@ func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
 
 // reopenLock releases the lock, reads the features anew and tells the other clients.
 func (i *Image) reopenLock(ctx context.Context) error {
-	i.lock.release(ctx, i)
+	if err := i.lock.release(ctx, i); err != nil {
+		return err
+	}
 	if err := i.refresh(ctx); err != nil {
 		return err
 	}

@@ -146,23 +146,29 @@ func (i *Image) watchLost(error) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		i.lock.release(ctx, i)
-		for i.register(ctx) != nil {
-			select {
-			case <-time.After(time.Second):
-			case <-i.done:
-				return
-			case <-ctx.Done():
-				return
+		again := func(f func() error) bool { // until it succeeds; false when that is too late
+			for f() != nil {
+				select {
+				case <-time.After(time.Second):
+				case <-i.done:
+					return false
+				case <-ctx.Done():
+					return false
+				}
 			}
+			return true
 		}
-		i.stale.Store(true)
+		again(func() error { return i.lock.release(ctx, i) })
+		if again(func() error { return i.register(ctx) }) {
+			i.stale.Store(true)
+		}
 	}()
 }
 
-// handOver releases the lock because another client asked for it, and says so.
+// handOver releases the lock because another client asked for it, and says so. If the cache cannot
+// be written back the lock stays, and the other client asks again.
 func (i *Image) handOver() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	i.lock.release(ctx, i)
+	_ = i.lock.release(ctx, i)
 }

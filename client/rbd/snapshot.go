@@ -185,7 +185,10 @@ func (i *Image) alone(
 		i.io.Unlock()
 		leave()
 	}
-	if h, data, err = i.fresh(ctx); err != nil {
+	if err = i.drain(ctx); err == nil {
+		h, data, err = i.fresh(ctx)
+	}
+	if err != nil {
 		done()
 		return nil, nil, nil, nil, err
 	}

@@ -19,6 +19,7 @@ type rbdBenchFlags struct {
 	kind, pattern string
 	size, total   byteSize
 	threads       int
+	cache         bool
 }
 
 func (r *rbdRun) benchFlags(cmd *cobra.Command) {
@@ -29,6 +30,8 @@ func (r *rbdRun) benchFlags(cmd *cobra.Command) {
 	f.Var(&r.bench.size, "io-size", "bytes of one operation")
 	f.Var(&r.bench.total, "io-total", "bytes of all operations")
 	f.IntVar(&r.bench.threads, "io-threads", 16, "operations under way at a time")
+	f.BoolVar(&r.bench.cache, "cache", false,
+		"through memory, as rbd_cache_* and rbd_readahead_* say; flushed at the end")
 }
 
 func (r *rbdRun) runBench(ctx context.Context, args []string) error {
@@ -45,6 +48,15 @@ func (r *rbdRun) runBench(ctx context.Context, args []string) error {
 	return r.with(ctx, args[0], b.kind == "read", func(i *rbd.Image) error {
 		if i.Size() < uint64(b.size) {
 			return fmt.Errorf("image %s is smaller than one operation", i.Name())
+		}
+		if b.cache {
+			o, _, err := rbd.CacheOptions(i.Cluster())
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(i.StartCache(o), i.Flush(ctx)); err != nil {
+				return err
+			}
 		}
 		return r.benchImage(ctx, i)
 	})
@@ -95,6 +107,7 @@ func (r *rbdRun) benchImage(ctx context.Context, i *rbd.Image) error {
 			t.mu.Unlock()
 		}
 	}
+	err = errors.Join(err, i.Flush(ctx))
 	bar.done(err == nil)
 	sec := time.Since(begun).Seconds()
 	r.printf("elapsed: %d   ops: %d   ops/sec: %.6g   bytes/sec: %s/s\n", int(sec), t.done,

@@ -1,0 +1,196 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"glue/ceph"
+	"glue/client/rados"
+	"glue/client/rbd/cache"
+)
+
+// StartCache lets the image's reads and writes go through memory from now on; it is called before
+// they begin. A write is then durable once Flush has returned nil. The cache is written back before
+// a snapshot or anything else that needs the image for itself, and before another client gets the
+// lock. Without exclusive-lock, only one client may have the image open. EINVAL if it has one.
+func (i *Image) StartCache(o cache.Options) error {
+	if !i.cache.CompareAndSwap(nil, cache.New(cachedDisk{i}, o)) {
+		return fmt.Errorf("image %s has a cache already: %w", i.name, ceph.EINVAL)
+	}
+	return nil
+}
+
+// Cluster is the cluster that the image is in.
+func (i *Image) Cluster() *rados.Cluster { return i.x.Cluster() }
+
+// CacheStats are the figures of the image's cache, zero without one.
+func (i *Image) CacheStats() cache.Stats {
+	if c := i.cache.Load(); c != nil {
+		return c.Stats()
+	}
+	return cache.Stats{}
+}
+
+// Flush returns nil when every write that returned before it is durable. Without a cache they are.
+func (i *Image) Flush(ctx context.Context) error {
+	if c := i.cache.Load(); c != nil {
+		return c.Flush(ctx)
+	}
+	return nil
+}
+
+// drain writes the cache back.
+func (i *Image) drain(ctx context.Context) error {
+	if c := i.cache.Load(); c != nil {
+		return c.Drain(ctx)
+	}
+	return nil
+}
+
+// giveUpCache empties the cache before the lock is given up. Of a client that has been shut out of
+// the cluster nothing can be written any more.
+func (i *Image) giveUpCache(ctx context.Context) error {
+	c := i.cache.Load()
+	if c == nil {
+		return nil
+	}
+	err := c.Drain(ctx)
+	if errors.Is(err, ceph.EBLOCKLISTED) {
+		c.Abandon(err)
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("write back before the lock of image %s is released: %w", i.name, err)
+	}
+	c.Invalidate()
+	return nil
+}
+
+// closeCache ends the cache; later calls do nothing.
+func (i *Image) closeCache(ctx context.Context) error {
+	c := i.cache.Swap(nil)
+	if c == nil {
+		return nil
+	}
+	return c.Close(ctx)
+}
+
+// A cachedDisk is an image to its cache. What holds it is inside of the lock, and nobody is alone
+// with it; who gives up the lock or is alone drains the cache first, whose writes therefore need no
+// lock of their own.
+type cachedDisk struct{ i *Image }
+
+func (d cachedDisk) Read(ctx context.Context, p []byte, off int64) (int, error) {
+	return d.i.readDirect(ctx, p, off)
+}
+
+// target is where the holder writes.
+func (d cachedDisk) target(ctx context.Context) (target, error) {
+	h, data, err := d.i.fresh(ctx)
+	d.i.lock.mu.Lock()
+	m := d.i.lock.objects
+	d.i.lock.mu.Unlock()
+	return target{h, data, m, d.i.id}, err
+}
+
+func (d cachedDisk) Write(ctx context.Context, p []byte, off int64) (int, error) {
+	t, err := d.target(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return d.i.write(ctx, t, p, off)
+}
+
+func (d cachedDisk) Discard(ctx context.Context, off, length uint64) error {
+	t, err := d.target(ctx)
+	if err != nil {
+		return err
+	}
+	return t.discardAll(ctx, off, length)
+}
+
+func (d cachedDisk) Hold(ctx context.Context, off int64, length uint64) (func(), error) {
+	_, _, _, leave, err := d.i.writable(ctx, off, length)
+	return leave, err
+}
+
+func (d cachedDisk) Size() uint64      { return d.i.Size() }
+func (d cachedDisk) SpanBytes() uint64 { return d.i.head().objectBytes() }
+
+// Keep: a snapshot never changes; the image does not while we have its lock. One without locks is
+// ours by what StartCache asks for.
+func (d cachedDisk) Keep() bool {
+	h := d.i.head()
+	switch {
+	case h.snap != ceph.NoSnap:
+		return true
+	case d.i.readOnly:
+		return false
+	case !h.features.Has(ExclusiveLock):
+		return true
+	}
+	l := &d.i.lock
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.locked && !l.releasing
+}
+
+// cachePolicies are the values of rbd_cache_policy.
+var cachePolicies = map[string]cache.Policy{"writeback": cache.WriteBack,
+	"writearound": cache.WriteAround, "writethrough": cache.WriteThrough}
+
+// CacheOptions are the cache's defaults as the cluster's configuration changes them (rbd_cache_*,
+// rbd_readahead_*); on is false if rbd_cache turns caches off.
+func CacheOptions(c *rados.Cluster) (o cache.Options, on bool, err error) {
+	o, on = cache.Defaults(), true
+	bytes := func(to *uint64) func(string) error {
+		return func(s string) (err error) {
+			*to, err = strconv.ParseUint(s, 10, 64)
+			return err
+		}
+	}
+	boolean := func(to *bool) func(string) error {
+		return func(s string) (err error) {
+			*to, err = strconv.ParseBool(s)
+			return err
+		}
+	}
+	for _, row := range []struct {
+		name string
+		set  func(string) error
+	}{
+		{"rbd_cache", boolean(&on)},
+		{"rbd_cache_policy", func(s string) error {
+			p, ok := cachePolicies[s]
+			if o.Policy = p; !ok {
+				return fmt.Errorf("%q is none of writeback, writearound and writethrough", s)
+			}
+			return nil
+		}},
+		{"rbd_cache_writethrough_until_flush", boolean(&o.UntilFlush)},
+		{"rbd_cache_size", bytes(&o.SizeBytes)},
+		{"rbd_cache_max_dirty", bytes(&o.MaxDirtyBytes)},
+		{"rbd_cache_target_dirty", bytes(&o.TargetDirtyBytes)},
+		{"rbd_cache_max_dirty_age", func(s string) error {
+			sec, err := strconv.ParseFloat(s, 64)
+			o.MaxDirtyAge = time.Duration(sec * float64(time.Second))
+			return err
+		}},
+		{"rbd_readahead_trigger_requests", func(s string) (err error) {
+			o.ReadAheadRequests, err = strconv.Atoi(s)
+			return err
+		}},
+		{"rbd_readahead_max_bytes", bytes(&o.ReadAheadBytes)},
+		{"rbd_readahead_disable_after_bytes", bytes(&o.ReadAheadUpTo)},
+	} {
+		if s := c.Option(row.name); s != "" {
+			if err := row.set(s); err != nil {
+				return o, on, fmt.Errorf("%s: %w", row.name, err)
+			}
+		}
+	}
+	return o, on, nil
+}

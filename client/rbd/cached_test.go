@@ -1,0 +1,132 @@
+package rbd_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"glue/client/rbd"
+	"glue/client/rbd/cache"
+)
+
+// cached are options with which nothing is written back but when it has to be.
+func cached() cache.Options {
+	o := cache.Defaults()
+	o.UntilFlush, o.MaxDirtyAge = false, time.Hour
+	return o
+}
+
+// What is done to an image with a cache is what a slice in memory says, to the image, to the
+// snapshots that are made meanwhile, and to the stock client after the end.
+func TestCachedImageAgainstAModel(t *testing.T) {
+	s := store(t, connect(t))
+	ctx := within(t, 2*time.Minute)
+	const size = 24<<20 + 4096
+	o := rbd.CreateOptions{Size: size, Order: 20, StripeUnit: 64 << 10, StripeCount: 3}
+	want(t, "create", s.Create(ctx, "i", o), nil)
+	i := open(t, s, "i")
+	c := cached()
+	c.SizeBytes, c.MaxDirtyBytes, c.TargetDirtyBytes = 4<<20, 2<<20, 1<<20
+	want(t, "cache", i.StartCache(c), nil)
+	model, r := make([]byte, size), rand.New(rand.NewPCG(1, 2))
+	past := map[string][]byte{}
+	for n := range 400 {
+		off, length := r.IntN(size), 1+r.IntN(1<<r.IntN(19))
+		if n%4 > 0 {
+			off &^= 511
+			length = (length + 511) &^ 511
+		}
+		length = min(length, size-off)
+		switch {
+		case n%100 == 50:
+			name := string(rune('a' + n/100))
+			want(t, "snapshot", i.CreateSnapshot(ctx, name), nil)
+			past[name] = bytes.Clone(model)
+		case n%10 == 3:
+			want(t, "discard", i.Discard(ctx, uint64(off), uint64(length)), nil)
+			clear(model[off : off+length])
+		case n%3 == 0:
+			p := make([]byte, length)
+			if _, err := i.ReadAt(p, int64(off)); err != nil ||
+				!bytes.Equal(p, model[off:off+length]) {
+				t.Fatalf("read of %d bytes at %d: other data, %v", length, off, err)
+			}
+		default:
+			p := model[off : off+length]
+			for k := range p {
+				p[k] = byte(r.Uint32())
+			}
+			if _, err := i.WriteAt(p, int64(off)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	verify(t, i, model)
+	want(t, "flush", i.Flush(ctx), nil)
+	other, err := s.Open(ctx, "i", true)
+	want(t, "open", err, nil)
+	verify(t, other, model)
+	want(t, "close", other.Close(ctx), nil)
+	want(t, "rollback", i.Rollback(ctx, "b", nil), nil)
+	verify(t, i, past["b"])
+	st := i.CacheStats()
+	t.Logf("%+v", st)
+	want(t, "close", i.Close(ctx), nil)
+	for name, data := range past {
+		sameToStock(t, s, "i@"+name, data)
+	}
+	sameToStock(t, s, "i", past["b"])
+}
+
+// Two clients with caches see what the other has written, as what is dirty is written back, and
+// what was read forgotten, when the lock goes over.
+func TestCachesShareAnImage(t *testing.T) {
+	c1, c2 := connect(t), connect(t)
+	s1 := store(t, c1)
+	ctx := within(t, 2*time.Minute)
+	want(t, "create", s1.Create(ctx, "i", rbd.CreateOptions{Size: 1 << 20}), nil)
+	x2, err := c2.OpenPool(ctx, s1.IO().PoolName())
+	want(t, "pool", err, nil)
+	a, b := open(t, s1, "i"), open(t, rbd.NewStore(x2), "i")
+	want(t, "cache", a.StartCache(cached()), nil)
+	want(t, "cache", b.StartCache(cached()), nil)
+	model := make([]byte, 1<<20)
+	for turn := range 6 {
+		i := []*rbd.Image{a, b}[turn%2]
+		off := turn * 100 << 10
+		p := bytes.Repeat([]byte{byte(turn + 1)}, 300<<10)
+		if _, err := i.Write(ctx, p, int64(off)); err != nil { // takes the lock
+			t.Fatal(err)
+		}
+		copy(model[off:], p)
+		verify(t, i, model)
+		if n := i.CacheStats().DirtyBytes; n == 0 {
+			t.Error("nothing is dirty")
+		}
+	}
+	want(t, "close", a.Close(ctx), nil)
+	want(t, "close", b.Close(ctx), nil)
+	sameToStock(t, s1, "i", model)
+}
+
+// TestCacheOptions: the options of the configuration are those of the cache.
+func TestCacheOptions(t *testing.T) {
+	c := connect(t)
+	for name, value := range map[string]string{"rbd_cache_size": "1048576",
+		"rbd_cache_policy": "writearound", "rbd_cache_max_dirty_age": "2.5"} {
+		_, _, err := c.MonCommand(within(t, time.Minute), map[string]any{"prefix": "config set",
+			"who": "client", "name": name, "value": value}, nil)
+		want(t, "config set", err, nil)
+		t.Cleanup(func() {
+			_, _, _ = c.MonCommand(within(t, time.Minute), map[string]any{"prefix": "config rm",
+				"who": "client", "name": name}, nil)
+		})
+	}
+	o, on, err := rbd.CacheOptions(connect(t))
+	want(t, "options", err, nil)
+	if !on || o.SizeBytes != 1<<20 || o.Policy != cache.WriteAround ||
+		o.MaxDirtyAge != 2500*time.Millisecond || o.ReadAheadBytes != 512<<10 {
+		t.Errorf("%v %+v", on, o)
+	}
+}
