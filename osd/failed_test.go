@@ -1,6 +1,10 @@
 package osd
 
-import "testing"
+import (
+	"testing"
+
+	"glue/store/objectstore"
+)
 
 // TestFailedRequestIsNotDoneLater: a delete that has found nothing and comes again, as its client
 // never got the answer, does not delete what somebody else has written meanwhile; also not when the
@@ -27,4 +31,29 @@ func TestFailedRequestIsNotDoneLater(t *testing.T) {
 				"later", got, moves)
 		}
 	}
+}
+
+// TestRefusedRequestIsNotDoneLater: a write for which there was no room and that comes again, as it
+// was sent twice, is not done when there is room: its client knows that it was not.
+func TestRefusedRequestIsNotDoneLater(t *testing.T) {
+	s, a := quietSim(t, 6)
+	s.put(a, 1, "before")
+	s.until("clean", s.settled)
+	n, _ := s.pgOf(1)
+	r := n.refuseOn(noRoomFor(a.name(1)))
+	write := func() {
+		a.op = &simOp{object: 1, tid: 77, value: "refused", fails: true, call: int64(s.steps)}
+		s.until("write", func() bool { return a.op == nil })
+	}
+	write()
+	if r.refused == 0 {
+		t.Fatal("there was room")
+	}
+	r.refuse = func(*objectstore.Transaction) error { return nil }
+	write()
+	if got := s.get(a, 1); got != "before" {
+		t.Errorf("%q was written although its client was told that it was not", got)
+	}
+	s.until("clean", s.settled)
+	s.checkCopies(1)
 }

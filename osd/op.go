@@ -368,10 +368,7 @@ func (p *pg) execute(ob *object, op *clientOp, o ceph.HObject, st *ops.State) {
 	case out.Drop:
 		op.release(p)
 	case out.Log == ops.LogModify || out.Log == ops.LogDelete:
-		if !p.fits(&out) {
-			p.refuseFull(op)
-			return
-		}
+		p.fit(op, &out)
 		p.startWrite(ob, op, &out)
 	case out.Log == ops.LogError && op.sess != nil && !ops.OnlyWatches(op.m.Ops):
 		p.startWrite(ob, op, &out)

@@ -46,7 +46,7 @@ type simOp struct {
 	at     ceph.SnapID     // the snapshot that is read, or rolled back to; 0 for none
 	snaps  snaps.Context   // that a write knows of
 	write  []message.OSDOp // instead of a value's
-	fails  bool            // its answer has to be EIO
+	fails  bool            // its answer has to be EIO or ENOSPC
 	any    bool            // a read of any copy
 	// primary: a copy had it go there
 	primary bool
@@ -256,14 +256,14 @@ func (c *simClient) answer() {
 		// Else a copy is tried again, which stock clients do not do.
 		op.primary = op.to == nil && c.s.rng.IntN(8) == 0
 		return
-	case op.fails && r.Result == ceph.EIO.Result():
+	case op.fails && (r.Result == ceph.EIO.Result() || r.Result == ceph.ENOSPC.Result()):
 		c.op = nil
 		return
 	case op.read && r.Result == ceph.ENOENT.Result():
 	case op.remove && r.Result == ceph.ENOENT.Result():
 		// The delete found nothing, or it happened and the answer was lost with its log entry's
 		// interval: both are a delete.
-	case r.Result < 0:
+	case r.Result < 0 || op.fails:
 		c.s.t.Fatalf("step %d: client %d: %+v: result %d", c.s.steps, c.id, *op, r.Result)
 	case op.read:
 		out = string(r.Ops[0].Out)

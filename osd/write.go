@@ -186,6 +186,13 @@ func (p *pg) writeRefused(w *write, err error) {
 		p.trimFailed(w.op, err)
 		return
 	}
+	if errors.Is(err, ceph.ENOSPC) && w.entry.Op != pginfo.LogError {
+		out := ops.Outcome{At: ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch}}
+		out.Refuse(ceph.ENOSPC)
+		p.startWrite(w.object, w.op, &out)
+		p.s.post(event{kind: evCall, call: func(*shard) {}}) // has the batch submitted
+		return
+	}
 	p.answer(w.op, ceph.ResultOf(err))
 }
 

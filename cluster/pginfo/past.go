@@ -32,9 +32,9 @@ type PastIntervals struct {
 // IsEmpty says whether nothing is recorded.
 func (p *PastIntervals) IsEmpty() bool { return p.First == 0 }
 
-// Add records the interval that follows those recorded. The slices of an earlier copy of p are not
-// changed.
-func (p *PastIntervals) Add(i Interval) {
+// Add records the interval that follows those recorded; lostAt says when an OSD has last lost its
+// disk. The slices of an earlier copy of p are not changed.
+func (p *PastIntervals) Add(i Interval, lostAt func(osd int32) ceph.Epoch) {
 	if p.First == 0 {
 		p.First = i.First
 	}
@@ -45,11 +45,11 @@ func (p *PastIntervals) Add(i Interval) {
 		return
 	}
 	// Whoever of the new interval is asked knows at least as much as one asked of an older
-	// interval that had all of them.
+	// interval that had all of them, with the disks that they have now.
 	kept := make([]RWInterval, 0, len(p.RW)+1)
 	for _, old := range p.RW {
 		superseded := !slices.ContainsFunc(acting, func(o int32) bool {
-			return !slices.Contains(old.Acting, o)
+			return !slices.Contains(old.Acting, o) || lostAt(o) > old.First
 		})
 		if !superseded {
 			kept = append(kept, old)

@@ -133,7 +133,7 @@ func TestPastIntervals(t *testing.T) {
 		{First: 51, Last: 60, Acting: []int32{5, 6}, MaybeWentRW: true},
 	} {
 		i.Up = i.Acting
-		p.Add(i)
+		p.Add(i, func(int32) ceph.Epoch { return 0 })
 	}
 	if p.First != 10 || p.Last != 60 || p.IsEmpty() ||
 		!reflect.DeepEqual(p.Participants, []int32{0, 1, 2, 5, 6}) {
@@ -158,6 +158,21 @@ func TestPastIntervals(t *testing.T) {
 	}
 	if got := visit(51); !reflect.DeepEqual(got, all[:1]) {
 		t.Errorf("back to 51: %v", got)
+	}
+}
+
+// TestPastIntervalOfAnotherDisk: an interval counts as long as who was in a later one has lost the
+// disk that it had in it.
+func TestPastIntervalOfAnotherDisk(t *testing.T) {
+	for lost, want := range map[ceph.Epoch]int{0: 1, 10: 1, 11: 2, 25: 2} {
+		var p PastIntervals
+		for _, first := range []ceph.Epoch{10, 30} {
+			p.Add(Interval{First: first, Last: first + 9, Acting: []int32{0, 1},
+				MaybeWentRW: true}, func(o int32) ceph.Epoch { return lost * ceph.Epoch(o) })
+		}
+		if len(p.RW) != want {
+			t.Errorf("lost at %d: %+v", lost, p.RW)
+		}
 	}
 }
 

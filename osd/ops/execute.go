@@ -105,6 +105,9 @@ func (x *exec) endUnchanged(out *Outcome, n *Need, result int32) {
 // endChanged ends a vector that changed the object.
 func (x *exec) endChanged(out *Outcome, n *Need, result int32) {
 	if !x.checkFull(out) || !x.bindReplies(out, n, &result) {
+		if out.Result < 0 {
+			x.endFailed(out, n, out.Result)
+		}
 		return
 	}
 	x.keepSnaps(out)

@@ -248,8 +248,8 @@ func TestFullPool(t *testing.T) {
 	p.want(p.doFlags("b", message.FlagFullTry, write(0, "x")), ceph.ENOSPC.Result())
 	p.env.FullQuota = true
 	p.want(p.doFlags("b", message.FlagFullTry, write(0, "x")), ceph.EDQUOT.Result())
-	if p.last.Log != LogNothing || p.last.Transaction != nil {
-		t.Errorf("a refused write leaves %+v", p.last)
+	if p.last.Log != LogError || p.last.LogResult != p.last.Result || p.last.Transaction != nil {
+		t.Errorf("a refused write leaves %+v, not its answer", p.last)
 	}
 	p.want(p.doFlags("b", message.FlagFullForce, write(0, "x")), 0)
 	p.want(p.do("a", write(0, "y")), 0) // no growth

@@ -78,6 +78,17 @@ func (o *Outcome) Needs() uint64 {
 	return bytes
 }
 
+// Refuse makes it the outcome of a request that is not done after all. As with others that failed,
+// the log remembers the answer: the request may come again when there is room.
+func (o *Outcome) Refuse(err ceph.Errno) {
+	r := err.Result()
+	*o = Outcome{Result: r, LogResult: r, Log: LogError, At: o.At, Ops: o.Ops}
+	o.setReplay(o.At)
+	for i := range o.Ops {
+		o.Ops[i].Out, o.Ops[i].Result = nil, 0
+	}
+}
+
 // A WatchKey names a watch of an object.
 type WatchKey = pginfo.WatchKey
 

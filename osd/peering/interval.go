@@ -96,15 +96,10 @@ func closeInterval(past *pginfo.PastIntervals, h *pginfo.History, pool int64, p 
 		i.MaybeWentRW = life.UpThru >= i.First && life.UpFrom <= i.First ||
 			h.LastEpochClean >= i.First && h.LastEpochClean <= i.Last
 	}
-	addInterval(past, i)
+	past.Add(i, func(o int32) ceph.Epoch { return p.m.Info[o].LostAt })
 }
 
 const osdmapNone = 0x7fffffff
-
-// addInterval keeps what later peering needs of an interval (pi_compact_rep::add_interval).
-func addInterval(past *pginfo.PastIntervals, i pginfo.Interval) {
-	past.Add(i)
-}
 
 // History computes what is known of a PG that came into being in epoch created, from the maps
 // since then (build_initial_pg_history): get returns the map of an epoch.
