@@ -182,10 +182,10 @@ func (p *pg) startPull(o ceph.HObject) {
 	p.sendPull(o, recovery.Start())
 }
 
-// pullAgain asks others for what was pulled from copies that are gone.
+// pullAgain asks others for what was pulled from copies that are gone, and is not here yet.
 func (p *pg) pullAgain() {
 	for _, o := range slices.SortedFunc(maps.Keys(p.recovery.pulls), ceph.HObject.Compare) {
-		if p.m.Peer(p.recovery.pulls[o].from) == nil {
+		if p.m.Missing().Has(o) && p.m.Peer(p.recovery.pulls[o].from) == nil {
 			p.endPull(o)
 			p.startPull(o)
 		}
@@ -317,6 +317,7 @@ func (p *pg) onPush(from int32, ps *message.Push, msg *message.Message) {
 	if complete {
 		p.store(0) // so that only this object leaves the missing set with the push
 		p.recovered(&t, o, ps.Version)
+		p.m.Landing(o, pulled)
 	}
 	progress, whole := ps.After, ps.Base.IsZero()
 	p.s.submit(pending{pg: p, txn: &t, done: func(err error) {
@@ -423,7 +424,7 @@ func (p *pg) pieceDurable(from int32, o ceph.HObject, progress message.Progress,
 		p.replyPush(from, o, 0)
 		return
 	}
-	if p.recovery.pulls[o] == nil {
+	if p.m.Landing(o, false); p.recovery.pulls[o] == nil {
 		return
 	}
 	if !complete {

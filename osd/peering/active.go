@@ -102,9 +102,23 @@ func (ma *Machine) GotObject(o ceph.HObject, v ceph.Eversion) {
 	}
 }
 
+// Landing says whether an object that was pulled, and is not missing any more, is still on its way
+// to the disk. The PG is not clean until then: copies elsewhere would be removed.
+func (ma *Machine) Landing(o ceph.HObject, yes bool) {
+	switch {
+	case !yes:
+		delete(ma.landing, o)
+	case ma.landing == nil:
+		ma.landing = map[ceph.HObject]bool{o: true}
+	default:
+		ma.landing[o] = true
+	}
+}
+
 // MarkMissing makes an object missing that turned out to be damaged.
 func (ma *Machine) MarkMissing(o ceph.HObject, v ceph.Eversion) {
 	ma.missing.Set(o, pglog.Item{Need: v})
+	delete(ma.landing, o)
 	ma.info.LastComplete = pglog.LastComplete(ma.log, ma.missing)
 	ma.clean = false
 	ma.dirtyInfo = true
@@ -179,7 +193,8 @@ func (ma *Machine) SetLastBackfill(to ceph.HObject) {
 // checkRecovered asks for the up set, or declares the PG clean, once everyone has everything
 // (Recovered, Clean).
 func (ma *Machine) checkRecovered() {
-	if ma.state != ActiveState || ma.clean || ma.NeedsRecovery() || ma.NeedsBackfill() {
+	if ma.state != ActiveState || ma.clean || ma.NeedsRecovery() || ma.NeedsBackfill() ||
+		len(ma.landing) > 0 {
 		return
 	}
 	if !slices.Equal(ma.acting, ma.up) {

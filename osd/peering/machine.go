@@ -61,6 +61,7 @@ type Machine struct {
 	past    pginfo.PastIntervals
 	log     *pglog.Log
 	missing *pglog.Missing
+	landing map[ceph.HObject]bool // not missing any more, and not durable yet
 
 	osdmap             *osdmap.Map
 	pool               *osdmap.Pool
@@ -207,7 +208,7 @@ func (ma *Machine) reset() {
 	ma.stray, ma.activated = map[int32]bool{}, map[int32]bool{}
 	ma.members, ma.backfill, ma.wantActing = nil, nil, nil
 	ma.source = None
-	ma.clean = false
+	ma.clean, ma.landing = false, nil
 	ma.sendNotify = !ma.IsPrimary()
 	ma.emit(NewInterval{})
 	ma.emit(StateChanged{})
