@@ -18,8 +18,7 @@ func anyCopy(m *message.MOSDOp) bool {
 // copyRead answers a read that came to a copy which is not the primary, or sends its client there.
 // docs/osd.md says why what it answers is never outdated.
 func (p *pg) copyRead(op *clientOp) {
-	if p.s.osdmap.BlocklistedAny(op.sess.peer.Addrs) {
-		p.answer(op, ceph.EBLOCKLISTED.Result())
+	if p.fenced(op) {
 		return
 	}
 	p.s.d.counters.CopyReads.Add(1)

@@ -104,9 +104,7 @@ func (s *shard) opWithoutPG(ev *event, m *message.MOSDOp) {
 
 // do takes a request as far as it gets now: to its answer, its transaction, or a queue.
 func (p *pg) do(op *clientOp) {
-	// Also one that has waited: whoever had its client blocklisted counts on it.
-	if op.sess != nil && p.s.osdmap.BlocklistedAny(op.sess.peer.Addrs) {
-		p.answer(op, ceph.EBLOCKLISTED.Result())
+	if p.fenced(op) {
 		return
 	}
 	if !op.checked && !p.check(op) {
@@ -139,6 +137,16 @@ func (p *pg) do(op *clientOp) {
 		return
 	}
 	p.doObject(ob, op)
+}
+
+// fenced refuses a request of a client that is blocklisted, also one that has waited, for whatever
+// it was: who had the client blocklisted counts on it.
+func (p *pg) fenced(op *clientOp) bool {
+	if op.sess == nil || !p.s.osdmap.BlocklistedAny(op.sess.peer.Addrs) {
+		return false
+	}
+	p.answer(op, ceph.EBLOCKLISTED.Result())
+	return true
 }
 
 // check answers requests that are not allowed or make no sense; it says whether to go on.
@@ -227,6 +235,9 @@ func (p *pg) queue(ob *object, op *clientOp) {
 
 // doObject runs a request on an object that nobody waits for.
 func (p *pg) doObject(ob *object, op *clientOp) {
+	if p.fenced(op) {
+		return
+	}
 	writes, head := op.need.WriteOrdered(), op.object.Head()
 	if ob.batched > 0 {
 		p.s.flush() // the log and the store have to know of what came before

@@ -81,7 +81,8 @@ func (s *Stats) Add(o *Stats) {
 	s.Scrub.Repaired += o.Scrub.Repaired
 }
 
-// Share takes one of several equal parts of the counts out (object_stat_sum_t::split).
+// Share takes one of several equal parts of the counts out (object_stat_sum_t::split). Where there
+// are errors each part has one at least: which of them has damage shows when they are scrubbed.
 func (s *Stats) Share(parts int) Stats {
 	s.Estimated = true
 	out := *s
@@ -90,6 +91,20 @@ func (s *Stats) Share(parts int) Stats {
 	for i, share := range out.counts() {
 		*share = *mine[i] / n
 		*mine[i] -= *share
+	}
+	for _, c := range [][2]*int64{
+		{&s.Scrub.Shallow, &out.Scrub.Shallow}, {&s.Scrub.Deep, &out.Scrub.Deep},
+	} {
+		if all := *c[0]; all > 0 {
+			*c[1] = max(1, all/n)
+			*c[0] = max(1, all-*c[1])
+		}
+	}
+	for _, c := range [][2]*int64{
+		{&s.Scrub.LargeOmap, &out.Scrub.LargeOmap}, {&s.Scrub.Repaired, &out.Scrub.Repaired},
+	} {
+		*c[1] = *c[0] / n
+		*c[0] -= *c[1]
 	}
 	return out
 }

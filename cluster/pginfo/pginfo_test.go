@@ -324,3 +324,30 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestShare: nothing that is counted becomes more by a split, but for scrub errors, which no part
+// may lose.
+func TestShare(t *testing.T) {
+	s := Stats{Objects: 10, Bytes: 1001, Scrub: ScrubStats{Shallow: 1, Deep: 9, LargeOmap: 5,
+		Repaired: 3}}
+	var sum Stats
+	for parts := 4; parts > 1; parts-- {
+		out := s.Share(parts)
+		if !out.Estimated || out.Scrub.Shallow != 1 || out.Scrub.Deep < 2 || out.Scrub.Deep > 3 {
+			t.Errorf("a part is %+v", out)
+		}
+		sum.Add(&out)
+	}
+	if !s.Estimated || s.Scrub.Shallow != 1 || s.Scrub.Deep != 3 {
+		t.Errorf("what is left is %+v", s)
+	}
+	sum.Add(&s)
+	if sum.Objects != 10 || sum.Bytes != 1001 || sum.Scrub.Deep != 9 || sum.Scrub.LargeOmap != 5 ||
+		sum.Scrub.Repaired != 3 {
+		t.Errorf("together %+v", sum)
+	}
+	clean := Stats{Objects: 3}
+	if out := clean.Share(2); out.Scrub.Errors() != 0 || clean.Scrub.Errors() != 0 {
+		t.Errorf("errors out of nothing: %+v, %+v", out, clean)
+	}
+}

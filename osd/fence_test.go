@@ -1,0 +1,129 @@
+package osd
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"glue/auth/caps"
+	"glue/ceph"
+	"glue/wire/message"
+	"glue/wire/msgr"
+)
+
+// A wireLog is a connection of a client that notes what comes.
+type wireLog struct {
+	maps    []*message.MOSDMap
+	replies []*message.MOSDOpReply
+}
+
+func (l *wireLog) Send(m *message.Message) {
+	switch b := m.Body.(type) {
+	case *message.MOSDMap:
+		l.maps = append(l.maps, b)
+	case *message.MOSDOpReply:
+		r := *b
+		l.replies = append(l.replies, &r)
+	}
+}
+
+var clientAddr = ceph.Addr{Type: ceph.AddrMsgr2, Nonce: 99,
+	AddrPort: netip.MustParseAddrPort("127.0.0.9:1")}
+
+// asked sends a write of object 0 to its primary, as a client that knows the present map.
+func (s *sim) asked(l *wireLog, tid uint64) (*simNode, *pg) {
+	n, p := s.pgOf(0)
+	raw, _ := s.m.ObjectPG(simPool, "obj0", "", "")
+	op := simOp{tid: 4, value: "fenced"}
+	m := &message.MOSDOp{PG: p.id, Hash: raw.Seed, Epoch: n.d.osdmap.Load().Epoch,
+		Flags: message.FlagWrite, Object: "obj0", Snap: ceph.NoSnap,
+		Locator: ceph.Locator{Pool: simPool, Hash: -1}, MTime: ceph.TimeOf(s.clock), Ops: op.ops()}
+	all, _ := caps.ParseOSD("allow *")
+	msg := message.New(m)
+	msg.TID = tid
+	n.d.route(m.PG, event{kind: evOp, msg: msg, sess: &session{conn: l, caps: all, all: true,
+		peer: msgr.Peer{Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77},
+			Addrs: ceph.AddrVec{clientAddr}, Features: ceph.FeaturesAll}}})
+	return n, p
+}
+
+// stuck is a calm cluster in which writes of object 0 do not end, as its copies are cut off.
+func stuck(t *testing.T) (*sim, *pg, []*simNode) {
+	s := withClients(t, 5)
+	s.put(s.cl[0], 0, "old")
+	n, p := s.pgOf(0)
+	var others []*simNode
+	for _, o := range s.nodes {
+		if o != n {
+			o.apart = s.clock.Add(time.Hour)
+			others = append(others, o)
+		}
+	}
+	return s, p, others
+}
+
+// TestLostRoleSharesMap: a client whose request is given up, as its OSD is no primary any more,
+// gets the map that says so at once.
+func TestLostRoleSharesMap(t *testing.T) {
+	s, p, _ := stuck(t)
+	var l wireLog
+	n, _ := s.asked(&l, 1)
+	s.until("the write is under way", func() bool { return p.window.Len() > 0 })
+	if len(l.maps) > 0 {
+		t.Fatal("a map before there is a new one")
+	}
+	inc := s.change()
+	inc.NewWeight = map[int32]uint32{n.id: 0}
+	s.commit(inc)
+	s.until("another primary", func() bool { return !p.primary })
+	if len(l.maps) != 1 || l.maps[0].Newest != s.m.Epoch || len(l.replies) != 0 {
+		t.Fatalf("got %d maps and %d replies", len(l.maps), len(l.replies))
+	}
+}
+
+// TestWaitingRequestIsFenced: a request that waits while its client is blocklisted is not carried
+// out, whatever it has waited for.
+func TestWaitingRequestIsFenced(t *testing.T) {
+	for what, waits := range map[string]func(s *sim, l *wireLog, p *pg){
+		"its object": func(s *sim, l *wireLog, p *pg) {
+			c := s.cl[0]
+			c.tid++
+			c.op = &simOp{object: 0, tid: c.tid, value: "first", call: int64(s.steps)}
+			s.until("a write is under way", func() bool { return p.window.Len() > 0 })
+			// A second one goes through at once; one that is behind a read does not.
+			ob := p.object(p.window.All()[0].hobject)
+			ob.wanted = true
+			s.asked(l, 1)
+			s.until("it waits", func() bool { return len(ob.waiting) > 0 })
+			ob.wanted = false
+		},
+		"a lease": func(s *sim, l *wireLog, p *pg) {
+			s.until("no lease", func() bool { return !p.lease.Readable(s.clock) })
+			s.asked(l, 1)
+			s.until("it waits", func() bool { return len(p.waiting) > 0 })
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s, p, others := stuck(t)
+			var l wireLog
+			waits(s, &l, p)
+			inc := s.change()
+			who := clientAddr
+			who.Type = ceph.AddrAny
+			inc.NewBlocklist = map[ceph.Addr]ceph.Time{who: ceph.TimeOf(s.clock.Add(time.Hour))}
+			s.commit(inc)
+			s.until("the map", func() bool { return p.s.osdmap.Epoch == s.m.Epoch })
+			for _, o := range others {
+				o.apart = time.Time{}
+			}
+			s.until("an answer", func() bool { return len(l.replies) > 0 })
+			if r := l.replies[0].Result; r != ceph.EBLOCKLISTED.Result() {
+				t.Errorf("result %d", r)
+			}
+			s.until("all is done", s.settled)
+			if got := s.get(s.cl[1], 0); got == "fenced" {
+				t.Error("the write of a client that was fenced is there")
+			}
+		})
+	}
+}
