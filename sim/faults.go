@@ -132,8 +132,14 @@ func (f *faults) next() {
 			break
 		}
 	}
+	if strike := targeted[w.opt.Bug]; strike != nil {
+		strike(f)
+	}
 	w.after(w.jitter(2*f.gap), f.next)
 }
+
+// targeted are the faults that come with every other one where a planted bug is rarely met else.
+var targeted = map[Bug]func(f *faults){FenceForgotten: (*faults).fence}
 
 // heal ends all faults, and wants a quorum soon and agreement later.
 func (f *faults) heal() {
