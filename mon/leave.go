@@ -18,21 +18,23 @@ import (
 
 // A leaving is what a monitor that was removed has heard about it.
 type leaving struct {
-	why   error // nil: it was not removed, as far as it knows
-	epoch ceph.Epoch
-	told  map[string]bool // the others that have a map without us
+	why  error           // nil: it was not removed, as far as it knows
+	mons *monmap.Map     // the newest heard of; those who joined since ours are in it
+	told map[string]bool // the others that have a map without us
 }
 
-// leave notes that we are not in the map of an epoch.
-func (c *core) leave(epoch ceph.Epoch, rank int) {
+// leave notes that we are not in a map; rank is that of who has our name in it.
+func (c *core) leave(m *monmap.Map, rank int) {
 	if c.leaving.why == nil {
 		c.log.Info("this monitor was removed; it ends when a majority of the others knows",
-			"map", epoch)
+			"map", m.Epoch)
 		c.leaving.told = map[string]bool{}
 		c.probing.at = time.Time{} // ask at the next tick
 	}
-	c.leaving.epoch = max(c.leaving.epoch, epoch)
-	c.leaving.why = fmt.Errorf("%w (map %d)", ErrRemoved, epoch)
+	if c.leaving.mons == nil || c.leaving.mons.Epoch < m.Epoch {
+		c.leaving.mons = m
+	}
+	c.leaving.why = fmt.Errorf("%w (map %d)", ErrRemoved, m.Epoch)
 	if rank >= 0 {
 		c.leaving.why = fmt.Errorf("%w: another store has taken the place of mon.%s", ErrRemoved,
 			c.opt.Name)
@@ -62,8 +64,8 @@ func (c *core) probed(b *message.MMonProbe) {
 		rank >= 0 && b.Member == c.node.ID() {
 		return
 	}
-	c.leave(m.Epoch, rank)
-	if m.Epoch < c.leaving.epoch || m.Rank(b.Name) < 0 {
+	c.leave(m, rank)
+	if m.Epoch < c.leaving.mons.Epoch || m.Rank(b.Name) < 0 {
 		return
 	}
 	c.leaving.told[b.Name] = true

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"glue/ceph"
+	"glue/cluster/monmap"
 	"glue/mon/monmon"
 	"glue/wire/message"
 )
@@ -229,7 +230,10 @@ func TestRemovedStaysUntilOthersKnow(t *testing.T) {
 	reply := func(by string, epoch ceph.Epoch) {
 		m := *c.mon.Map()
 		m.Epoch += epoch
-		m.Ranks = []string{"a", "b", "c"}
+		m.Ranks = []string{"a", "b", "c", "e"} // one has joined since ours
+		m.Mons = maps.Clone(m.Mons)
+		m.Mons["e"] = monmap.Mon{Name: "e", Addrs: testAddr(port("e"), 0)}
+		delete(m.Mons, "d")
 		c.probed(&message.MMonProbe{Name: by, Monmap: monmon.Encode(&m), Quorum: []int32{0, 1, 2}})
 	}
 	reply("a", 1)
@@ -237,6 +241,13 @@ func TestRemovedStaysUntilOthersKnow(t *testing.T) {
 	if c.gone != nil || c.leaving.why == nil {
 		t.Fatalf("one of three knows: %v, %v", c.gone, c.leaving.why)
 	}
+	asked := 0
+	carry := c.carry
+	c.carry = func(to ceph.AddrVec, b message.Body) { asked++ }
+	if c.toOthers(&message.MMonProbe{}); asked != 4 {
+		t.Fatalf("%d of 4 are asked", asked)
+	}
+	c.carry = carry
 	reply("x", 1)
 	reply("b", 0)
 	if c.gone != nil {

@@ -100,9 +100,13 @@ func (c *core) addrs() ceph.AddrVec {
 
 // toOthers sends to all other monitors.
 func (c *core) toOthers(b message.Body) {
-	for rank, name := range c.mon.Map().Ranks {
+	m := c.mon.Map()
+	if c.leaving.mons != nil {
+		m = c.leaving.mons
+	}
+	for rank, name := range m.Ranks {
 		if name != c.opt.Name {
-			c.carry(c.mon.Map().Addrs(rank), b)
+			c.carry(m.Addrs(rank), b)
 		}
 	}
 }
@@ -159,7 +163,7 @@ func (c *core) checkPlace() {
 	switch {
 	case c.node.Empty():
 	case rank < 0 || c.mon.ID(c.opt.Name) != c.node.ID():
-		c.leave(c.mon.Map().Epoch, rank)
+		c.leave(c.mon.Map(), rank)
 	case len(c.bound) > 0 && !c.bound.Equal(c.addrs()):
 		c.gone = fmt.Errorf("%w to %v", ErrMoved, c.addrs())
 	}

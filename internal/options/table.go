@@ -179,6 +179,12 @@ var table = []Option{
 		Services: "mgr", Help: "interval of beacons to the monitor"},
 	{Name: "mon_mgr_beacon_grace", Kind: Secs, Level: "advanced", Default: "30",
 		Services: "mon", Help: "silence after which a manager is failed"},
+	{Name: "mgr_service_beacon_grace", Kind: Secs, Level: "advanced", Default: "60",
+		Services: "mgr", Help: "silence after which a registered service is forgotten"},
+	{Name: "mon_client_bytes", Kind: Size, Level: "advanced", Default: "100M", Services: "mon",
+		Help: "bytes of clients' messages that may wait in a monitor"},
+	{Name: "mon_mgr_proxy_client_bytes_ratio", Kind: Float, Level: "dev", Default: "0.3",
+		Services: "mon", Help: "share of mon_client_bytes for commands that wait for a manager"},
 	{Name: "mgr_stats_period", Kind: Int, Level: "basic", Default: "5", Min: "1",
 		Services: "mgr osd", Help: "interval of daemon reports to the manager"},
 
