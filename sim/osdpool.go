@@ -23,7 +23,10 @@ func (f *faults) changePool() {
 	case 2:
 		c.setPool("pgp_num", 1+w.rng.IntN(int(p.PGNum)))
 	case 3:
-		c.setPool("size", 2+w.rng.IntN(min(3, len(c.osds)/c.perHost)-1))
+		size := 2 + w.rng.IntN(min(3, len(c.osds)/c.perHost)-1)
+		if c.rotten == nil { // it sets min_size, to 1 for two copies
+			c.setPool("size", size)
+		}
 	default:
 		if c.rotten == nil {
 			c.setPool("min_size", 1+w.rng.IntN(int(p.Size)))

@@ -80,11 +80,9 @@ func (x *suite) run(t *testing.T) {
 		}
 		seed++
 	}
-	allowed := 0
-	if all := sum.Registers + sum.Objects; x.osds { // many pipelined requests have many orders
-		allowed = all / 100
-	}
-	if sum.Unchecked > allowed {
+	// Many requests at a time have many orders, and how many of them can be tried depends on the
+	// machine.
+	if sum.Unchecked > (sum.Registers+sum.Objects)/100 {
 		t.Errorf("%d histories took too long to check", sum.Unchecked)
 	}
 	t.Logf("%.1f hours in %v: %+v", sum.Simulated.Hours(), time.Since(start).Round(time.Second),
