@@ -121,3 +121,84 @@ func TestOurSnapshots(t *testing.T) {
 		glue("rm", image)
 	}
 }
+
+// TestOurFeatures: images of every kind that our client makes are written by the stock client and
+// read by ours, and the other way round, with snapshots and differences in both directions.
+func TestOurFeatures(t *testing.T) {
+	const data = "ourdata"
+	must(t, "ceph", "osd", "pool", "create", data, "8")
+	t.Cleanup(func() {
+		must(t, "ceph", "osd", "pool", "rm", data, data, "--yes-i-really-really-mean-it")
+	})
+	glue := func(t *testing.T, args ...string) string {
+		t.Helper()
+		return ours(t, append([]string{"rbd", "-c", shared.conf, "-p", pool, "--no-progress"},
+			args...)...)
+	}
+	stock := func(t *testing.T, args ...string) string {
+		t.Helper()
+		if !strings.Contains(" create bench ", " "+args[0]+" ") { // which know no progress
+			args = append(args, "--no-progress")
+		}
+		return rbd(t, args...)
+	}
+	type client = func(t *testing.T, args ...string) string
+	for _, c := range []struct {
+		name  string
+		flags []string
+	}{
+		{"layering", []string{"--image-feature", "layering"}},
+		{"all", []string{"--image-feature",
+			"layering,exclusive-lock,object-map,fast-diff,deep-flatten"}},
+		{"striped", []string{"--stripe-unit", "64K", "--stripe-count", "4"}},
+		{"datapool", []string{"--data-pool", data}},
+	} {
+		for maker, pair := range map[string][2]client{"ours": {glue, stock}, "stock": {stock, glue}} {
+			t.Run(c.name+"/"+maker, func(t *testing.T) {
+				sharedImage(t, pair[0], pair[1], c.flags)
+			})
+		}
+	}
+}
+
+// sharedImage is an image that one client makes and both change.
+func sharedImage(
+	t *testing.T, one, other func(t *testing.T, args ...string) string, flags []string,
+) {
+	image, copied, out := "shared", "copied", filepath.Join(t.TempDir(), "out")
+	first, diff := pattern(3<<20+512, 8), filepath.Join(t.TempDir(), "diff")
+	same := func(what, spec string, want []byte) {
+		t.Helper()
+		for _, c := range []func(t *testing.T, args ...string) string{one, other} {
+			os.Remove(out)
+			c(t, "export", spec, out)
+			if got := read(t, out); !bytes.HasPrefix(got, want) {
+				t.Errorf("%s: a client reads something else of %s", what, spec)
+			}
+		}
+	}
+	one(t, append([]string{"import", file(t, "in", first), image}, flags...)...)
+	same("imported", image, first)
+	other(t, "snap", "create", image+"@a")
+	other(t, "resize", "--size", "8M", image)
+	one(t, "bench", "--io-type", "write", "--io-size", "4096", "--io-total", "1M", image)
+	one(t, "snap", "create", image+"@b")
+	same("snapshot", image+"@a", first)
+	os.Remove(out)
+	other(t, "export", image+"@b", out)
+	second := read(t, out)
+	same("changed", image, second)
+	other(t, "create", "--size", "8M", copied)
+	for _, from := range [][]string{{image + "@a"}, {"--from-snap", "a", image + "@b"}} {
+		os.Remove(diff)
+		one(t, append(append([]string{"export-diff"}, from...), diff)...)
+		other(t, "import-diff", diff, copied)
+		one, other = other, one
+	}
+	same("differences", copied, second)
+	same("differences", copied+"@a", first)
+	for _, i := range []string{image, copied} {
+		other(t, "snap", "purge", i)
+		one(t, "rm", i)
+	}
+}
