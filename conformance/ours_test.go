@@ -153,7 +153,8 @@ func TestOurFeatures(t *testing.T) {
 		{"striped", []string{"--stripe-unit", "64K", "--stripe-count", "4"}},
 		{"datapool", []string{"--data-pool", data}},
 	} {
-		for maker, pair := range map[string][2]client{"ours": {glue, stock}, "stock": {stock, glue}} {
+		for maker, pair := range map[string][2]client{
+			"ours": {glue, stock}, "stock": {stock, glue}} {
 			t.Run(c.name+"/"+maker, func(t *testing.T) {
 				sharedImage(t, pair[0], pair[1], c.flags)
 			})

@@ -16,7 +16,7 @@ import traceback
 sys.dont_write_bytecode = True
 from suite import case  # noqa: E402
 
-SUBJECTS = 'data attrs calls listing watching cluster snaps'.split()
+SUBJECTS = 'data attrs calls listing watching cluster snaps striping'.split()
 
 
 def run(suite, c):
