@@ -44,7 +44,12 @@ func within(t *testing.T, d time.Duration) context.Context {
 // pool makes a pool for one test and removes it at the end.
 func pool(t *testing.T, c *rados.Cluster) *rados.IOCtx {
 	t.Helper()
-	name := fmt.Sprintf("test-%s-%d", t.Name(), time.Now().UnixNano())
+	return poolOf(t, c, fmt.Sprintf("test-%s-%d", t.Name(), time.Now().UnixNano()))
+}
+
+// poolOf makes a pool of a name.
+func poolOf(t *testing.T, c *rados.Cluster, name string) *rados.IOCtx {
+	t.Helper()
 	ctx := within(t, time.Minute)
 	_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "osd pool create", "pool": name,
 		"pg_num": 8}, nil)

@@ -11,6 +11,13 @@ import (
 	"glue/client/rados"
 )
 
+// What examples begin with: a connection, and a pool that Cluster.OpenPool has opened. TestExamples
+// runs them.
+var (
+	cluster *rados.Cluster
+	data    *rados.IOCtx
+)
+
 // Connect as client.admin with the configuration that CEPH_CONF names, and keep an object.
 func Example() {
 	ctx := context.Background()
@@ -35,13 +42,12 @@ func Example() {
 
 // A vector of operations takes effect as a whole or not at all.
 func ExampleIOCtx_Operate() {
-	var pool *rados.IOCtx // from Cluster.OpenPool
 	op := new(rados.WriteOp).
 		Create(true).
 		Write([]byte("content"), 0).
 		SetXattr("owner", []byte("me")).
 		OmapSet(map[string][]byte{"key": []byte("value")})
-	err := pool.Operate(context.Background(), "object", op)
+	err := data.Operate(context.Background(), "object", op)
 	if errors.Is(err, ceph.EEXIST) {
 		fmt.Println("the object is there already; nothing was changed")
 	}
@@ -49,18 +55,16 @@ func ExampleIOCtx_Operate() {
 
 // Several results of one moment in a single round trip.
 func ExampleIOCtx_OperateRead() {
-	var pool *rados.IOCtx
 	var op rados.ReadOp
 	stat, attrs := op.Stat(), op.Xattrs()
-	if err := pool.OperateRead(context.Background(), "object", &op); err != nil {
+	if err := data.OperateRead(context.Background(), "object", &op); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(stat.Size, len(*attrs))
 }
 
 func ExampleIOCtx_List() {
-	var pool *rados.IOCtx
-	for o, err := range pool.List(context.Background()) {
+	for o, err := range data.List(context.Background()) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -70,8 +74,7 @@ func ExampleIOCtx_List() {
 
 func ExampleIOCtx_Watch() {
 	ctx := context.Background()
-	var pool *rados.IOCtx
-	w, err := pool.Watch(ctx, "object", func(n *rados.Notification) {
+	w, err := data.Watch(ctx, "object", func(n *rados.Notification) {
 		fmt.Printf("told %q\n", n.Payload)
 		if err := n.Ack(ctx, []byte("thanks")); err != nil {
 			log.Print(err)
@@ -81,14 +84,13 @@ func ExampleIOCtx_Watch() {
 		log.Fatal(err)
 	}
 	defer w.Close(ctx)
-	if _, err := pool.Notify(ctx, "object", []byte("news"), 5*time.Second); err != nil {
+	if _, err := data.Notify(ctx, "object", []byte("news"), 5*time.Second); err != nil {
 		log.Print(err)
 	}
 }
 
 func ExampleCluster_MonCommand() {
-	var c *rados.Cluster
-	out, status, err := c.MonCommand(context.Background(),
+	out, status, err := cluster.MonCommand(context.Background(),
 		map[string]any{"prefix": "osd pool ls", "format": "json"}, nil)
 	if err != nil {
 		log.Fatal(err, status)
@@ -99,16 +101,15 @@ func ExampleCluster_MonCommand() {
 // Keep an object as it is with a self-managed snapshot, and read it back.
 func ExampleIOCtx_WithSnapContext() {
 	ctx := context.Background()
-	var pool *rados.IOCtx
-	snap, err := pool.CreateSnapID(ctx)
+	snap, err := data.CreateSnapID(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
-	kept := pool.WithSnapContext(snap, []ceph.SnapID{snap}) // newest first
+	kept := data.WithSnapContext(snap, []ceph.SnapID{snap}) // newest first
 	if err := kept.WriteFull(ctx, "object", []byte("new")); err != nil {
 		log.Fatal(err)
 	}
-	old, err := pool.WithSnap(snap).Read(ctx, "object", 0, 0)
+	old, err := data.WithSnap(snap).Read(ctx, "object", 0, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -118,10 +119,9 @@ func ExampleIOCtx_WithSnapContext() {
 // Many writes at a time, in order for each object.
 func ExampleIOCtx_Start() {
 	ctx := context.Background()
-	var pool *rados.IOCtx
 	var started []*rados.Pending
 	for _, line := range []string{"one\n", "two\n"} {
-		p, err := pool.Start(ctx, "log", new(rados.WriteOp).Append([]byte(line)))
+		p, err := data.Start(ctx, "log", new(rados.WriteOp).Append([]byte(line)))
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -9,7 +9,10 @@ import (
 	"glue/client/rbd"
 )
 
-// Make an image of 10 GiB in pool rbd and write to it.
+// What examples begin with: the images of a pool, from NewStore. TestExamples runs them.
+var images *rbd.Store
+
+// Make an image of 10 GiB in pool disks and write to it.
 func Example() {
 	ctx := context.Background()
 	c, err := rados.Connect(ctx, rados.Options{})
@@ -17,7 +20,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	pool, err := c.OpenPool(ctx, "rbd")
+	pool, err := c.OpenPool(ctx, "disks")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -43,7 +46,6 @@ func Example() {
 // Keep an image as it is, make a second one that begins the same, and list what changes.
 func ExampleStore_Clone() {
 	ctx := context.Background()
-	var images *rbd.Store // from NewStore
 	disk, err := images.Open(ctx, "disk", false)
 	if err != nil {
 		log.Fatal(err)
@@ -54,6 +56,9 @@ func ExampleStore_Clone() {
 	}
 	o := rbd.CreateOptions{CloneFormat: 2}
 	if err := images.Clone(ctx, disk, "golden", "copy", o); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := disk.WriteAt([]byte("changed"), 4<<20); err != nil {
 		log.Fatal(err)
 	}
 	for e, err := range disk.DiffIterate(ctx, rbd.DiffOptions{From: "golden"}) {

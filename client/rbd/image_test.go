@@ -45,7 +45,12 @@ func connect(t *testing.T) *rados.Cluster {
 // store makes a pool for one test.
 func store(t *testing.T, c *rados.Cluster) *rbd.Store {
 	t.Helper()
-	name := fmt.Sprintf("test-rbd-%d", time.Now().UnixNano())
+	return storeOf(t, c, fmt.Sprintf("test-rbd-%d", time.Now().UnixNano()))
+}
+
+// storeOf makes a pool of a name.
+func storeOf(t *testing.T, c *rados.Cluster, name string) *rbd.Store {
+	t.Helper()
 	ctx := within(t, time.Minute)
 	_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "osd pool create", "pool": name,
 		"pg_num": 8}, nil)

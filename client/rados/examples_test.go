@@ -1,0 +1,62 @@
+package rados_test
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// said is what a function prints.
+func said(t *testing.T, f func()) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, read := bytes.Buffer{}, make(chan error)
+	go func() {
+		_, err := io.Copy(&out, r)
+		read <- err
+	}()
+	before := os.Stdout
+	os.Stdout = w
+	f()
+	os.Stdout = before
+	w.Close()
+	if err := <-read; err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// TestExamples runs the examples one after the other on one pool.
+func TestExamples(t *testing.T) {
+	cluster = connect(t)
+	t.Setenv("CEPH_CONF", os.Getenv("GLUE_TEST_CONF"))
+	data = poolOf(t, cluster, "data")
+	for _, e := range []struct {
+		name string
+		run  func()
+		want string // part of what it prints
+	}{
+		{"connect", Example, "hello\n"},
+		{"write", ExampleIOCtx_Operate, ""},
+		{"write again", ExampleIOCtx_Operate, "the object is there already; nothing was changed\n"},
+		{"read", ExampleIOCtx_OperateRead, "7 1\n"},
+		{"list", ExampleIOCtx_List, "greeting\n"},
+		{"watch", ExampleIOCtx_Watch, "told \"news\"\n"},
+		{"command", ExampleCluster_MonCommand, "\"data\""},
+		{"snapshot", ExampleIOCtx_WithSnapContext, "it was \"content\"\n"},
+		{"append", ExampleIOCtx_Start, ""},
+	} {
+		if got := said(t, e.run); !strings.Contains(got, e.want) || e.want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", e.name, got, e.want)
+		}
+	}
+	if b, err := data.Read(within(t, time.Minute), "log", 0, 0); string(b) != "one\ntwo\n" {
+		t.Errorf("appended %q, %v", b, err)
+	}
+}
