@@ -183,9 +183,12 @@ func (c *cluster) heal() {
 	for _, o := range c.osds {
 		o.slow, o.stopped, o.clock.step = 0, min(o.stopped, c.w.now), 0
 		o.ail.fails, o.ail.fill = fine, 0
-		if o.m == nil {
+		switch {
+		case o.lost:
+			o.replace()
+		case o.m == nil:
 			o.start()
-		} else {
+		default:
 			o.resume()
 		}
 	}

@@ -35,6 +35,8 @@ type osdHost struct {
 	store *memstore.Store
 	ail   ailment // of its disk
 	lost  bool    // the disk is, and the number is not given to the new one yet
+	// replacing: the monitors are being asked to
+	replacing bool
 
 	m       *osd.Member // nil while it is down
 	dsk     *osdDisk    // as it has it

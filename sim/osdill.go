@@ -127,13 +127,18 @@ func (f *faults) wipeOSD() {
 	})
 }
 
-// replace gives the number of a lost disk to the one that the OSD has now.
+// replace gives the number of a lost disk to the one that the OSD has now, once.
 func (o *osdHost) replace() {
+	if !o.lost || o.replacing {
+		return
+	}
+	o.replacing = true
 	op := o.c.operator
 	op.do(cmd(`{"prefix":"osd down","ids":["%d"]}`, o.id), func(int32) {})
 	op.do(cmd(`{"prefix":"osd destroy-actual","id":%d,"yes_i_really_mean_it":true}`, o.id),
 		func(result int32) {
 			if result == ceph.EBUSY.Result() {
+				o.replacing = false
 				o.replace()
 				return
 			}
@@ -141,7 +146,7 @@ func (o *osdHost) replace() {
 			op.do(cmd(`{"prefix":"osd new","uuid":"%v","id":%d}`, o.uuid, o.id),
 				func(result int32) {
 					o.mustBe("new", result)
-					o.lost = false
+					o.lost, o.replacing = false, false
 					o.start()
 				})
 		})
