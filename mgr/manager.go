@@ -16,7 +16,7 @@ import (
 	"glue/internal/daemon"
 	"glue/internal/options"
 	"glue/internal/version"
-	"glue/mgr/purge"
+	"glue/mgr/schedule"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -74,7 +74,9 @@ func Start(ctx context.Context, o Options) (*Manager, error) {
 	m.state.init(o.Name, conf)
 	conf.OnChange(func(set options.Set) { m.post(func(m *Manager) { m.state.set = set }) })
 	m.state.tasks = m.newTasks()
-	m.state.purges = purge.New(purge.Options{Log: o.Log, Cluster: m.state.tasks.Cluster})
+	images := schedule.Options{Log: o.Log, Cluster: m.state.tasks.Cluster}
+	m.state.purges = schedule.New(schedule.Purge, images)
+	m.state.mirrors = schedule.New(schedule.MirrorSnapshots, images)
 	m.commands = m.table()
 	m.client = monc.New(monc.Options{
 		Name: ceph.AuthName{Type: ceph.TypeMgr, ID: o.Name}, Key: o.Key, Seeds: o.MonAddrs,
@@ -137,6 +139,7 @@ func (m *Manager) Close() error {
 	m.client.Close()
 	err := m.msgr.Close()
 	close(m.done)
+	m.state.mirrors.Close()
 	m.state.purges.Close()
 	m.state.tasks.Close()
 	m.wg.Wait()

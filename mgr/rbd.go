@@ -10,8 +10,8 @@ import (
 	"glue/client/rados"
 	"glue/cluster/commands"
 	"glue/mgr/progress"
-	"glue/mgr/purge"
 	"glue/mgr/rbdtask"
+	"glue/mgr/schedule"
 )
 
 // rbdHandlers are the commands of the stock module rbd_support.
@@ -24,10 +24,15 @@ var rbdHandlers = map[string]handler{
 	"rbd perf image stats":      perfOfImages(false),
 	"rbd perf image counters":   perfOfImages(true),
 
-	"rbd trash purge schedule add":    changeSchedule((*purge.Scheduler).Add),
-	"rbd trash purge schedule remove": changeSchedule((*purge.Scheduler).Remove),
-	"rbd trash purge schedule list":   showSchedule((*purge.Scheduler).List),
-	"rbd trash purge schedule status": showSchedule((*purge.Scheduler).Status),
+	"rbd trash purge schedule add":    changeSchedule(purges, (*schedule.Scheduler).Add),
+	"rbd trash purge schedule remove": changeSchedule(purges, (*schedule.Scheduler).Remove),
+	"rbd trash purge schedule list":   showSchedule(purges, (*schedule.Scheduler).List),
+	"rbd trash purge schedule status": showSchedule(purges, (*schedule.Scheduler).Status),
+
+	"rbd mirror snapshot schedule add":    changeSchedule(mirrors, (*schedule.Scheduler).Add),
+	"rbd mirror snapshot schedule remove": changeSchedule(mirrors, (*schedule.Scheduler).Remove),
+	"rbd mirror snapshot schedule list":   showSchedule(mirrors, (*schedule.Scheduler).List),
+	"rbd mirror snapshot schedule status": showSchedule(mirrors, (*schedule.Scheduler).Status),
 }
 
 // newTasks is the queue of tasks about images. It has a connection of its own, as a manager's
@@ -99,33 +104,37 @@ func cancelTask(s *state, c *commands.Command) result {
 	})
 }
 
+func purges(s *state) *schedule.Scheduler  { return s.purges }
+func mirrors(s *state) *schedule.Scheduler { return s.mirrors }
+
 // changeSchedule is for who may change the images of the level: a pool, a namespace or all pools.
 func changeSchedule(
-	change func(s *purge.Scheduler, ctx context.Context, level, interval, start string) error,
+	of func(*state) *schedule.Scheduler,
+	change func(s *schedule.Scheduler, ctx context.Context, level, interval, start string) error,
 ) handler {
 	return func(s *state, c *commands.Command) result {
 		level, interval, start := c.Str("level_spec"), c.Str("interval"), c.Str("start_time")
 		if strings.HasSuffix(c.Prefix, "add") {
 			interval = c.Need("interval")
 		}
-		pool, rest, _ := strings.Cut(level, "/")
-		namespace, _, _ := strings.Cut(rest, "/")
+		pool, namespace := schedule.Scope(level)
 		if !mayPool(c)(pool, namespace) {
 			return refuse(ceph.EACCES, "not authorized on pool=%s, namespace=%s", pool, namespace)
 		}
 		return asked(func(ctx context.Context) ([]byte, error) {
-			return nil, change(s.purges, ctx, level, interval, start)
+			return nil, change(of(s), ctx, level, interval, start)
 		})
 	}
 }
 
 func showSchedule(
-	show func(s *purge.Scheduler, ctx context.Context, level string) ([]byte, error),
+	of func(*state) *schedule.Scheduler,
+	show func(s *schedule.Scheduler, ctx context.Context, level string) ([]byte, error),
 ) handler {
 	return func(s *state, c *commands.Command) result {
 		level := c.Str("level_spec")
 		return asked(func(ctx context.Context) ([]byte, error) {
-			return show(s.purges, ctx, level)
+			return show(of(s), ctx, level)
 		})
 	}
 }

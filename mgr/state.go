@@ -10,8 +10,8 @@ import (
 	"glue/cluster/pgstat"
 	"glue/internal/daemon"
 	"glue/internal/options"
-	"glue/mgr/purge"
 	"glue/mgr/rbdtask"
+	"glue/mgr/schedule"
 	"glue/wire/message"
 )
 
@@ -38,8 +38,9 @@ type state struct {
 	tasks    *rbdtask.Queue // about images; its methods need no loop
 	services services
 	images   imagePerf
-	purges   *purge.Scheduler
-	ready    bool // the statistics are those of all OSDs
+	purges   *schedule.Scheduler // of trashes
+	mirrors  *schedule.Scheduler // of snapshots for mirroring
+	ready    bool                // the statistics are those of all OSDs
 }
 
 func (s *state) init(name string, conf *daemon.Config) {
@@ -71,11 +72,13 @@ func (s *state) takeMgrMap(m *Manager, mm *mgrmap.Map) {
 		s.dirty, s.activeAt, s.ready = true, time.Now(), false
 		s.tasks.Activate()
 		s.purges.Activate()
+		s.mirrors.Activate()
 		m.client.Subscribe("servicemap", 0, true)
 		m.beacon()
 	case was && !s.active:
 		m.log.Warn("another manager is active now", "active", mm.ActiveName)
 		s.forget()
+		s.mirrors.Deactivate()
 		s.purges.Deactivate()
 		s.tasks.Deactivate()
 	case s.active && !mm.Available:

@@ -13,6 +13,7 @@
 // reads from its parent is copied before an object of it is changed, as old as the clone's oldest
 // snapshot if its snapshots are to outlive the parent (deep-flatten).
 //
-// The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling, mirroring,
-// groups, live migration, encryption.
+// The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling, mirroring
+// beyond the snapshots that a primary image keeps for its peers, groups, live migration,
+// encryption.
 package rbd

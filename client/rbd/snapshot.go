@@ -57,8 +57,10 @@ type Snapshot struct {
 	Children  uint32 // clones of the second kind
 	Flags     uint64
 
-	original string  // name before it went to the trash
-	overlap  *uint64 // of the parent; nil without one
+	original   string  // name before it went to the trash
+	overlap    *uint64 // of the parent; nil without one
+	protection uint8
+	mirror     mirrorSpace
 }
 
 // dencInfo is SnapshotInfo.
@@ -68,8 +70,11 @@ func (s *Snapshot) dencInfo(c *denc.Coder) {
 	s.ID.Denc(c)
 	space := c.Begin(1, 1)
 	c.U32(&s.Kind)
-	if s.Kind == SnapTrash {
+	switch s.Kind {
+	case SnapTrash:
 		c.Str(&s.original)
+	case SnapMirror:
+		s.mirror.denc(c)
 	}
 	space.End()
 	c.Str(&s.Name)
@@ -103,18 +108,17 @@ func (h *header) readSnaps(ctx context.Context, x *rados.IOCtx, oid string) erro
 		for n, a := range answers {
 			// The context lists the newest first, we the oldest.
 			s := &h.snapshots[len(h.snaps)-1-begin-n]
-			var protection uint8
 			if err := errors.Join(
 				decode(*a[0], s.dencInfo),
 				decode(*a[1], func(c *denc.Coder) { c.U64(&s.Flags) }),
-				decode(*a[2], func(c *denc.Coder) { c.U8(&protection) }),
+				decode(*a[2], func(c *denc.Coder) { c.U8(&s.protection) }),
 				decode(*a[3], func(c *denc.Coder) {
 					denc.OptionalFunc(c, &s.overlap, (*denc.Coder).U64)
 				}),
 			); err != nil {
 				return fmt.Errorf("read snapshot %d of the image: %w", h.snaps[begin+n], err)
 			}
-			s.Protected = protection != unprotected
+			s.Protected = s.protection != unprotected
 		}
 	}
 	return nil
@@ -244,21 +248,35 @@ func (i *Image) CreateSnapshot(ctx context.Context, name string) error {
 	if _, err := h.find(i.name, name); err == nil {
 		return fmt.Errorf("image %s has a snapshot %s already: %w", i.name, name, ceph.EEXIST)
 	}
-	id, err := i.addSnap(ctx, h, data, name)
+	id, err := i.keepSnap(ctx, h, data, m, name, func(c *denc.Coder) { c.U32Const(SnapUser) })
 	if err != nil {
-		return fmt.Errorf("create snapshot %s of image %s: %w", name, i.name, err)
+		err = fmt.Errorf("create snapshot %s of image %s: %w", name, i.name, err)
 	}
-	if m != nil {
-		if e := m.snapAdd(ctx, i.id, id, h.features.Has(FastDiff)); e != nil {
-			err = errors.Join(e, i.invalidate(ctx, h, id), i.invalidate(ctx, h, ceph.NoSnap))
-		}
+	if id == 0 {
+		return err
 	}
 	return errors.Join(err, i.reread(ctx))
 }
 
+// keepSnap records a snapshot of the image as it is now; space is what it is for. There is one
+// if the number is not 0, also with an error.
+func (i *Image) keepSnap(
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, name string,
+	space func(*denc.Coder),
+) (ceph.SnapID, error) {
+	id, err := i.addSnap(ctx, h, data, name, space)
+	if err != nil || m == nil {
+		return id, err
+	}
+	if e := m.snapAdd(ctx, i.id, id, h.features.Has(FastDiff)); e != nil {
+		err = errors.Join(e, i.invalidate(ctx, h, id), i.invalidate(ctx, h, ceph.NoSnap))
+	}
+	return id, err
+}
+
 // addSnap allocates a number and records the snapshot under it.
 func (i *Image) addSnap(
-	ctx context.Context, h *header, data *rados.IOCtx, name string,
+	ctx context.Context, h *header, data *rados.IOCtx, name string, space func(*denc.Coder),
 ) (ceph.SnapID, error) {
 	for {
 		id, err := data.CreateSnapID(ctx)
@@ -270,7 +288,7 @@ func (i *Image) addSnap(
 				c.Str(&name)
 				id.Denc(c)
 				s := c.Begin(1, 1)
-				c.U32Const(SnapUser)
+				space(c)
 				s.End()
 			})))
 		if err == nil {
@@ -306,7 +324,7 @@ func (i *Image) removeSnap(ctx context.Context, h *header, m *objectMap, s *Snap
 		return fmt.Errorf("snapshot %s of image %s is protected: %w", s.Name, i.name, ceph.EBUSY)
 	}
 	// In the trash it cannot get clones while it is taken apart.
-	id := s.ID
+	id, mirror := s.ID, s.Kind == SnapMirror
 	err := i.changeSnap(ctx, h, "remove", s.Name, "snapshot_trash_add", u64Arg(uint64(id)))
 	if err != nil {
 		return err
@@ -317,6 +335,11 @@ func (i *Image) removeSnap(ctx context.Context, h *header, m *objectMap, s *Snap
 	h, data, err := i.fresh(ctx)
 	if err != nil {
 		return err
+	}
+	if mirror {
+		if err := i.removeMirrorState(ctx, id); err != nil {
+			return err
+		}
 	}
 	if s = h.byID(id); s != nil && s.Children == 0 {
 		err = i.dropSnap(ctx, h, data, m, s)

@@ -26,9 +26,6 @@ var absent = []missing{
 	{"Migrating images in the background", "use 'rbd migration execute', 'rbd migration commit' " +
 		"and 'rbd migration abort'", []string{"rbd task add migration execute",
 		"rbd task add migration commit", "rbd task add migration abort"}},
-	{"Scheduling snapshots of mirrored images", "run 'rbd mirror image snapshot' from cron",
-		[]string{"rbd mirror snapshot schedule add", "rbd mirror snapshot schedule remove",
-			"rbd mirror snapshot schedule list", "rbd mirror snapshot schedule status"}},
 	{"Telemetry", "Glue reports to nobody", []string{"telemetry show", "telemetry on"}},
 	{"CephFS", "", []string{
 		"fs authorize", "fs compat show", "fs new", "fs fail", "fs rm", "fs reset", "fs get",

@@ -1,4 +1,5 @@
 """What the manager does for images: tasks in the background, schedules, statistics."""
+import contextlib
 import json
 import time
 
@@ -241,7 +242,7 @@ def perf_refused(t, args, code, says):
         t.has(t.mgr(f'rbd perf image {what}', code=code, **args), says)
 
 
-@case(NEEDS)
+@case()
 def mirror_snapshot_schedule(t):
     def run(verb, *words, **o):
         return t.cli('mirror', 'snapshot', 'schedule', verb, *words, '-p', 'rbdsuite2', raw=True,
@@ -249,6 +250,104 @@ def mirror_snapshot_schedule(t):
     run('add', '1d')
     t.eq(run('ls'), 'every 1d\n')
     run('rm', '1d')
+
+
+@contextlib.contextmanager
+def mirrored_pool(t):
+    """A pool whose images are mirrored, with a peer that is not there."""
+    name = 'rbdsuitemirror'
+    t.command('ceph', 'osd', 'pool', 'create', name, '8')
+    try:
+        with t.cluster.open_ioctx(name) as io:
+            t.rbd.pool_init(io, True)
+            t.rbd.mirror_mode_set(io, rbd.RBD_MIRROR_MODE_IMAGE)
+            t.rbd.mirror_peer_add(io, 'there', 'client.mirror')
+            yield name, io
+    finally:
+        t.command('ceph', 'osd', 'pool', 'rm', name, name, '--yes-i-really-really-mean-it')
+
+
+@case()
+def mirror_snapshots_happen(t):
+    """Images that are mirrored by snapshots get them at their time; not so one that is demoted."""
+    with mirrored_pool(t) as (pool, io):
+        numbers = {}
+        for name in 'i', 'demoted', 'plain':
+            t.rbd.create(io, name, 8 * MIB, old_format=False, features=61)
+            with rbd.Image(io, name) as image:
+                numbers[name] = image.id()
+                if name != 'plain':
+                    image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
+                if name == 'demoted':
+                    image.mirror_image_demote()
+                    demoted = len(list(image.list_snaps()))
+        with rbd.Image(io, 'i') as image:
+            image.write(b'old', 0)
+            image.create_snap('mine')
+            for _ in range(5):  # with that of enabling more than a peer may be behind
+                image.mirror_image_create_snapshot()
+            before = [s['id'] for s in image.list_snaps()]
+            t.eq(len(before), 6)
+            def run(verb, **o):
+                return json.loads(t.mgr('rbd mirror snapshot schedule ' + verb, **o) or 'null')
+            run('add', level_spec=pool + '/', interval='1h')
+            run('add', level_spec=pool + '//i', interval='1m')
+            key = f'{io.get_pool_id()}//{numbers["i"]}'
+            t.eq(run('list', level_spec=pool + '/i'),
+                 {key: {'name': pool + '/i', 'schedule': [{'interval': '1m',
+                                                           'start_time': None}]}})
+            with rados.ReadOpCtx() as op:
+                rows, _ = io.get_omap_vals_by_keys(op, (key,))
+                io.operate_read_op(op, 'rbd_mirror_snapshot_schedule')
+                t.eq([json.loads(v) for _, v in rows], [[{'interval': '1m', 'start_time': None}]])
+            status = lambda: run('status', level_spec=pool + '/')['scheduled_images']
+            row = t.until(status, 'it is due', 90)
+            t.eq([(r['image'], list(r)) for r in row], [(pool + '/i', ['image', 'schedule_time'])])
+            def made():
+                return [s for s in image.list_snaps() if s['id'] > max(before)]
+            snap = t.until(made, 'there is a snapshot', 150)[0]
+            t.ok(snap['name'].startswith('.mirror.primary.'), snap)
+            t.eq({k: snap['mirror'][k] for k in ('state', 'complete', 'primary_mirror_uuid')},
+                 {'state': rbd.RBD_SNAP_MIRROR_STATE_PRIMARY, 'complete': True,
+                  'primary_mirror_uuid': ''})
+            t.eq(len(snap['mirror']['mirror_peer_uuids']), 1)
+            image.write(b'new', 0)
+            image.set_snap_by_id(snap['id'])
+            t.eq(image.read(0, 3), b'old')
+            t.until(lambda: len(list(image.list_snaps())) == 6, 'the surplus is gone', 10)
+            names = [s['name'] for s in image.list_snaps()]
+            t.ok('mine' in names and snap['name'] in names, names)
+            want = [f'rbd_mirror_snapshot.{numbers["i"]}.{s["id"]}.0' for s in image.list_snaps()
+                    if s['name'] != 'mine']
+            kept = [o.key for o in io.list_objects()
+                    if o.key.startswith(f'rbd_mirror_snapshot.{numbers["i"]}.')]
+            t.eq(sorted(kept), sorted(want))
+        run('remove', level_spec=pool + '/i')
+        run('remove', level_spec=pool + '/')
+        t.eq(run('list', level_spec=pool + '/'), {})
+        with rbd.Image(io, 'demoted') as image:
+            t.eq(len(list(image.list_snaps())), demoted)
+
+
+@case(rows=[(level + ':' + interval, level, interval, says) for level, interval, says in (
+    ('nope/', '1m', 'Invalid level spec nope/: pool nope does not exist'),
+    ('rbdsuite/nope', '1m', 'Invalid level spec rbdsuite/nope: image nope does not exist'),
+    ('rbdsuite/nope/', '1m', 'namespace nope does not exist'),
+    ('/', '1m', 'Invalid level spec /: failed to parse /'),
+    ('rbdsuite/', '1x', 'Invalid interval (1x)'))])
+def mirror_snapshot_refused(t, level, interval, says):
+    t.has(t.mgr('rbd mirror snapshot schedule add', code=22, level_spec=level, interval=interval),
+          says)
+
+
+@case()
+def mirror_snapshot_of_what_is_not_mirrored(t):
+    t.create()
+    t.has(t.mgr('rbd mirror snapshot schedule add', code=22, level_spec=f'{t.pool}/{t.name}',
+                interval='1m'), f'image {t.name} is not in snapshot mirror mode')
+    t.own_namespace()
+    t.has(t.mgr('rbd mirror snapshot schedule add', code=22, interval='1m',
+                level_spec=f'{t.pool}/{t.namespace}/'), 'is not in mirror image mode')
 
 
 @case()

@@ -1,9 +1,10 @@
-// Package purge empties the trash of pools at set times, as the stock manager's module rbd_support
-// does: schedules are kept in the object rbd_trash_purge_schedule of their pool, and the one for
-// all pools in a configuration option, in the stock's form.
+// Package schedule does things to images at set times, as the stock manager's module rbd_support
+// does: it empties the trash of pools (Purge), and makes snapshots of mirrored images
+// (MirrorSnapshots). Schedules are kept in an object of their pool, and the one for all pools in a
+// configuration option, in the stock's form.
 //
 // A Scheduler belongs to the manager's process; its methods may be called from any goroutine.
-package purge
+package schedule
 
 import (
 	"cmp"
@@ -18,12 +19,13 @@ import (
 	"glue/internal/cephjson"
 )
 
-// A Level is what a schedule is for: all pools, a pool, or a namespace of a pool.
+// A Level is what a schedule is for: all pools, a pool, a namespace of a pool, or an image.
 type Level struct {
 	Pool      int64 // 0: all
-	Spaced    bool  // a namespace, which may be the empty one
+	Spaced    bool  // a namespace, which may be the empty one, or an image in it
 	Namespace string
-	Name      string // as commands name it: "", "POOL/", "POOL/NAMESPACE/"
+	Image     string // id; empty: all
+	Name      string // as commands name it: "", "POOL/", "POOL/NAMESPACE/", "POOL/IMAGE", …
 }
 
 // ID is the key of a level's schedule.
@@ -31,6 +33,8 @@ func (l Level) ID() string {
 	switch {
 	case l.Pool == 0:
 		return ""
+	case l.Image != "":
+		return fmt.Sprintf("%d/%s/%s", l.Pool, l.Namespace, l.Image)
 	case l.Spaced:
 		return fmt.Sprintf("%d/%s", l.Pool, l.Namespace)
 	}
@@ -39,31 +43,35 @@ func (l Level) ID() string {
 
 // within says whether a level is a part of another.
 func (l Level) within(outer Level) bool {
-	if outer.Pool == 0 {
+	switch {
+	case outer.Pool == 0:
 		return l.Pool != 0
+	case l.Pool != outer.Pool:
+		return false
+	case !outer.Spaced:
+		return l.Spaced
 	}
-	return l.Pool == outer.Pool && !outer.Spaced && l.Spaced
+	return l.Spaced && l.Namespace == outer.Namespace && outer.Image == "" && l.Image != ""
 }
 
-// admits says whether a place belongs to the level.
-func (l Level) admits(p place) bool {
-	return (l.Pool == 0 || l.Pool == p.pool) &&
-		(l.Namespace == "" || l.Namespace == p.namespace)
+// admits says whether a target belongs to the level.
+func (l Level) admits(t target) bool {
+	return (l.Pool == 0 || l.Pool == t.pool) &&
+		(l.Namespace == "" || l.Namespace == t.namespace) &&
+		(l.Image == "" || l.Image == t.image)
 }
 
 var (
 	levelForm = regexp.MustCompile(`^(?:([^/]+)/(?:(?:([^/]*)/|)(?:([^/@]+))?)?)?$`)
-	keyForm   = regexp.MustCompile(`^(\d+)(/([^/]*))?$`)
+	keyForm   = regexp.MustCompile(`^(\d+)(?:(/)([^/]*)(?:/([^/@]+))?)?$`)
 )
 
-// splitLevel reads the name of a level; text is why it is none.
-func splitLevel(name string) (pool string, l Level, text string) {
+// splitLevel reads the name of a level, as far as that goes without looking; ok is whether it is
+// one.
+func splitLevel(name string) (pool, image string, l Level, ok bool) {
 	at := levelForm.FindStringSubmatchIndex(name)
 	if at == nil {
-		return "", l, "failed to parse " + name
-	}
-	if at[6] >= 0 {
-		return "", l, fmt.Sprintf("invalid name %s: image level is not allowed", name)
+		return "", "", l, false
 	}
 	l.Name = name
 	if at[2] >= 0 {
@@ -72,7 +80,19 @@ func splitLevel(name string) (pool string, l Level, text string) {
 	if at[4] >= 0 {
 		l.Spaced, l.Namespace = true, name[at[4]:at[5]]
 	}
-	return pool, l, ""
+	if at[6] >= 0 {
+		image, l.Spaced = name[at[6]:at[7]], true
+		if l.Namespace == "" {
+			l.Name = pool + "/" + image // for "POOL//IMAGE" too
+		}
+	}
+	return pool, image, l, true
+}
+
+// Scope is the pool and namespace that a level's name is about; both are empty for all pools.
+func Scope(name string) (pool, namespace string) {
+	pool, _, l, _ := splitLevel(name)
+	return pool, l.Namespace
 }
 
 // An item is one rule: every so often, counted from a time of the day if there is one.

@@ -1,0 +1,211 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/client/rados"
+)
+
+// mirrorObject holds how the images of a pool, or of a namespace, are mirrored.
+const mirrorObject = "rbd_mirroring"
+
+// Modes of mirroring of a pool or namespace (MIRROR_MODE_*).
+const (
+	MirrorDisabled = 0
+	MirrorByImage  = 1 // of the images that it was enabled for
+	MirrorPool     = 2 // of all images with journals
+)
+
+// Modes of mirroring of an image (MIRROR_IMAGE_MODE_*).
+const (
+	MirrorJournal  = 0
+	MirrorSnapshot = 1
+)
+
+const mirrorEnabled = 1 // MIRROR_IMAGE_STATE_ENABLED
+
+// A MirrorImage says how an image is mirrored (cls::rbd::MirrorImage).
+type MirrorImage struct {
+	GlobalID string // the same in all clusters
+	State    uint8
+	Mode     uint8
+}
+
+// Denc is version 2.
+func (m *MirrorImage) Denc(c *denc.Coder) {
+	s := c.Begin(2, 1)
+	c.Str(&m.GlobalID)
+	c.U8(&m.State)
+	if s.V >= 2 {
+		c.U8(&m.Mode)
+	}
+	s.End()
+}
+
+// BySnapshot says whether the image is mirrored, by snapshots.
+func (m *MirrorImage) BySnapshot() bool {
+	return m.State == mirrorEnabled && m.Mode == MirrorSnapshot
+}
+
+// MirrorMode is how the images of the store are mirrored.
+func (s *Store) MirrorMode(ctx context.Context) (uint32, error) {
+	var mode uint32
+	err := call(ctx, s.x, mirrorObject, "mirror_mode_get", nil,
+		func(c *denc.Coder) { c.U32(&mode) })
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return 0, fmt.Errorf("mirroring of pool %s: %w", s.x.PoolName(), err)
+	}
+	return mode, nil
+}
+
+// MirrorImage is how an image is mirrored; ENOENT if it is not.
+func (s *Store) MirrorImage(ctx context.Context, id string) (MirrorImage, error) {
+	var m MirrorImage
+	if err := call(ctx, s.x, mirrorObject, "mirror_image_get", strArg(id), m.Denc); err != nil {
+		return m, fmt.Errorf("mirroring of image id %s: %w", id, err)
+	}
+	return m, nil
+}
+
+// mirrorImages lists the images that are mirrored, by id.
+func (s *Store) mirrorImages(ctx context.Context) ([]string, error) {
+	var out []string
+	for start := ""; ; {
+		var page map[string]string // to the global id
+		err := call(ctx, s.x, mirrorObject, "mirror_image_list", encode(func(c *denc.Coder) {
+			n := uint64(listPage)
+			c.Str(&start)
+			c.U64(&n)
+		}), func(c *denc.Coder) {
+			denc.MapFunc(c, &page, (*denc.Coder).Str, (*denc.Coder).Str)
+		})
+		if errors.Is(err, ceph.ENOENT) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list mirrored images: %w", err)
+		}
+		ids := slices.Sorted(maps.Keys(page))
+		out = append(out, ids...)
+		if len(ids) < listPage {
+			return out, nil
+		}
+		start = ids[len(ids)-1]
+	}
+}
+
+// MirroredBySnapshot lists the images that are mirrored by snapshots, by id, and whether this
+// cluster has the primary copy.
+func (s *Store) MirroredBySnapshot(ctx context.Context) (map[string]bool, error) {
+	ids, err := s.mirrorImages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const parallel = 16
+	var mu sync.Mutex
+	out, errs := map[string]bool{}, make([]error, parallel)
+	var all sync.WaitGroup
+	for w := range min(parallel, len(ids)) {
+		all.Go(func() {
+			for n := w; n < len(ids) && errs[w] == nil; n += parallel {
+				var mirrored, primary bool
+				if mirrored, primary, errs[w] = s.mirrorState(ctx, ids[n]); mirrored {
+					mu.Lock()
+					out[ids[n]] = primary
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	all.Wait()
+	return out, errors.Join(errs...)
+}
+
+// mirrorState says whether an image is mirrored by snapshots and whether it is primary; one that
+// is gone is neither.
+func (s *Store) mirrorState(ctx context.Context, id string) (mirrored, primary bool, err error) {
+	m, err := s.MirrorImage(ctx, id)
+	if err != nil || !m.BySnapshot() {
+		return false, false, unlessGone(err)
+	}
+	h := &header{}
+	err = call(ctx, s.x, headerPrefix+id, "get_snapcontext", nil, func(c *denc.Coder) {
+		h.snapSeq.Denc(c)
+		denc.List(c, &h.snaps)
+	})
+	if err != nil {
+		return false, false, unlessGone(err)
+	}
+	for _, number := range h.snaps { // newest first
+		var n Snapshot
+		err := call(ctx, s.x, headerPrefix+id, "snapshot_get", u64Arg(uint64(number)), n.dencInfo)
+		switch {
+		case errors.Is(err, ceph.ENOENT):
+		case err != nil:
+			return false, false, err
+		case n.Kind == SnapMirror:
+			return true, n.mirror.State == mirrorPrimary, nil
+		}
+	}
+	return true, false, nil
+}
+
+// unlessGone is the error unless it says that there is no such thing.
+func unlessGone(err error) error {
+	if errors.Is(err, ceph.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// A mirrorPeer is another cluster (MirrorPeer).
+type mirrorPeer struct {
+	uuid      string
+	direction uint8
+}
+
+const peerSends = 0 // MIRROR_PEER_DIRECTION_RX: this cluster only receives from it
+
+// Denc is version 2; version 1 knew no direction. It only decodes.
+func (p *mirrorPeer) Denc(c *denc.Coder) {
+	var text string
+	var pool uint64
+	s := c.Begin(2, 1)
+	c.Str(&p.uuid)
+	c.Str(&text) // site
+	c.Str(&text) // client
+	c.U64(&pool)
+	p.direction = peerSends + 2 // both
+	if s.V >= 2 {
+		c.U8(&p.direction)
+		c.Str(&text) // its mirror UUID
+		var seen ceph.Time
+		seen.Denc(c)
+	}
+	s.End()
+}
+
+// mirrorTargets lists the UUIDs of the pool's peers that receive from this cluster.
+func mirrorTargets(ctx context.Context, x *rados.IOCtx) ([]string, error) {
+	var peers []mirrorPeer
+	err := call(ctx, x.WithNamespace(""), mirrorObject, "mirror_peer_list", nil,
+		func(c *denc.Coder) { denc.List(c, &peers) })
+	if err != nil {
+		return nil, fmt.Errorf("peers of pool %s: %w", x.PoolName(), err)
+	}
+	var out []string
+	for _, p := range peers {
+		if p.direction != peerSends {
+			out = append(out, p.uuid)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
