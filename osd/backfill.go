@@ -31,8 +31,7 @@ func (p *pg) backfillNext() bool {
 		c := p.recovery.targets[osd]
 		switch {
 		case c == nil && p.m.Peer(osd).Info.IsIncomplete():
-			p.nextChunk(osd)
-			return true
+			return p.nextChunk(osd)
 		case c == nil || c.Scanning():
 		case p.backfillObject(osd, c):
 			return true
@@ -93,21 +92,22 @@ func (p *pg) pushWanted(head ceph.HObject) {
 	}
 }
 
-// nextChunk lists the objects above last_backfill and asks the target what it has there.
-func (p *pg) nextChunk(osd int32) {
+// nextChunk lists the objects above last_backfill and asks the target what it has there; false if
+// it can't. A store that can't list what it has is the end of the daemon.
+func (p *pg) nextChunk(osd int32) bool {
 	p.s.flush()
 	begin := p.m.Peer(osd).Info.LastBackfill
 	objects, end, err := p.listAfter(begin)
 	if err != nil {
-		p.s.d.log.Error("backfill can't list", "pg", p.id, "err", err)
-		return
+		p.s.d.fail(fmt.Errorf("backfill: %w", err))
+		return false
 	}
 	mine := map[ceph.HObject]ceph.Eversion{}
 	for _, o := range objects {
 		st, err := ops.LoadState(p.s.d.store, p.id, o)
 		if err != nil {
 			p.pushFailed(o, err)
-			return
+			return false
 		}
 		if st.Exists {
 			mine[o] = st.Info.Version
@@ -119,6 +119,7 @@ func (p *pg) nextChunk(osd int32) {
 	p.recovery.targets[osd] = recovery.NewChunk(begin, end, mine)
 	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGScan{PGHead: p.headTo(),
 		Kind: message.ScanAsk, Begin: begin, End: end})
+	return true
 }
 
 // backfilledShare is about how much of the PG a target has, by how far its last_backfill is.

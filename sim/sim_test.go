@@ -107,6 +107,7 @@ func TestClusters(t *testing.T) {
 		{30062, 0, 10 * time.Minute, "a copy that was filled anew knew no older requests, and led"},
 	}, snaps: []kept{
 		{82005, 0, 10 * time.Minute, "a client was told EIO by a disk that failed"},
+		{94006, 0, 7 * time.Minute, "a backfill from a store that had failed was tried for ever"},
 		{80005, 0, 12 * time.Minute, "a PG was clean before what it had pulled was durable"},
 	}}
 	x.run(t)
