@@ -149,14 +149,16 @@ type result struct {
 }
 
 // waitClean waits until all PGs are active+clean.
+// allClean is the text of "pg stat" when every PG is clean; some may trim snapshots.
+var allClean = regexp.MustCompile(`^\d+ pgs: (\d+ active\+clean(\+snaptrim(_wait)?)?,? ?)+;`)
+
 func (c *cluster) waitClean(limit time.Duration) error {
 	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
 		out, err := c.run("ceph", "pg", "stat")
 		if err != nil {
 			return err
 		}
-		if clean := regexp.MustCompile(`^(\d+) pgs: (\d+) active\+clean;`).
-			FindStringSubmatch(out); clean != nil && clean[1] == clean[2] {
+		if allClean.MatchString(out) {
 			return nil
 		}
 		if time.Now().After(deadline) {
