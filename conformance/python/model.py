@@ -1,6 +1,7 @@
 """A client that knows what everything must hold, until its standard input is closed.
 
-Arguments: pool, seed, and, if there is one, a pool for snapshots of pools. Workers of each kind
+Arguments: pool, seed, and, for snapshots and disks too, a pool for snapshots of pools. Workers
+of each kind
 know what their objects must hold, now and at snapshots (model_objects.py, model_snaps.py), who has
 to hear of a notify (model_watches.py), and what disks, their snapshots and their clones hold
 (model_images.py). Errors that they do not foresee are violations. In the end everything is looked
@@ -15,9 +16,9 @@ from model_objects import Owner  # noqa: E402
 from model_snaps import PoolSnapped, Snapped  # noqa: E402
 from model_watches import Watched  # noqa: E402
 
-workers = [Owner(0), Owner(1), Snapped(2), Snapped(3), Watched(4), Watched(5), Disk(6)]
+workers = [Owner(0), Owner(1), Watched(4), Watched(5)]
 if POOLED:
-    workers.append(PoolSnapped(7))
+    workers += [Snapped(2), Snapped(3), Disk(6), PoolSnapped(7)]
 for w in workers:
     w.start()
 sys.stdin.read()
