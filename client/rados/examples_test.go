@@ -1,36 +1,13 @@
 package rados_test
 
 import (
-	"bytes"
-	"io"
 	"os"
 	"strings"
 	"testing"
 	"time"
-)
 
-// said is what a function prints.
-func said(t *testing.T, f func()) string {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, read := bytes.Buffer{}, make(chan error)
-	go func() {
-		_, err := io.Copy(&out, r)
-		read <- err
-	}()
-	before := os.Stdout
-	os.Stdout = w
-	f()
-	os.Stdout = before
-	w.Close()
-	if err := <-read; err != nil {
-		t.Fatal(err)
-	}
-	return out.String()
-}
+	"glue/client/clienttest"
+)
 
 // TestExamples runs the examples one after the other on one pool.
 func TestExamples(t *testing.T) {
@@ -52,7 +29,8 @@ func TestExamples(t *testing.T) {
 		{"snapshot", ExampleIOCtx_WithSnapContext, "it was \"content\"\n"},
 		{"append", ExampleIOCtx_Start, ""},
 	} {
-		if got := said(t, e.run); !strings.Contains(got, e.want) || e.want == "" && got != "" {
+		got := clienttest.Said(t, e.run)
+		if !strings.Contains(got, e.want) || e.want == "" && got != "" {
 			t.Errorf("%s: %q, want %q", e.name, got, e.want)
 		}
 	}
