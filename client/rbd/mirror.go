@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -77,28 +76,13 @@ func (s *Store) MirrorImage(ctx context.Context, id string) (MirrorImage, error)
 // mirrorImages lists the images that are mirrored, by id.
 func (s *Store) mirrorImages(ctx context.Context) ([]string, error) {
 	var out []string
-	for start := ""; ; {
-		var page map[string]string // to the global id
-		err := call(ctx, s.x, mirrorObject, "mirror_image_list", encode(func(c *denc.Coder) {
-			n := uint64(listPage)
-			c.Str(&start)
-			c.U64(&n)
-		}), func(c *denc.Coder) {
-			denc.MapFunc(c, &page, (*denc.Coder).Str, (*denc.Coder).Str)
-		})
-		if errors.Is(err, ceph.ENOENT) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list mirrored images: %w", err)
-		}
-		ids := slices.Sorted(maps.Keys(page))
-		out = append(out, ids...)
-		if len(ids) < listPage {
-			return out, nil
-		}
-		start = ids[len(ids)-1]
+	err := s.pages(ctx, mirrorObject, "mirror_image_list", func(id, _ string) { // the global one
+		out = append(out, id)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list mirrored images: %w", err)
 	}
+	return out, nil
 }
 
 // MirroredBySnapshot lists the images that are mirrored by snapshots, by id, and whether this

@@ -33,9 +33,21 @@ const listPage = 1024
 // List lists the images by name.
 func (s *Store) List(ctx context.Context) ([]Entry, error) {
 	var out []Entry
+	err := s.pages(ctx, directoryObject, "dir_list", func(name, id string) {
+		out = append(out, Entry{Name: name, ID: id})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	return out, nil
+}
+
+// pages calls f for what a method lists page by page, in the order of the keys; an object that is
+// not there has nothing.
+func (s *Store) pages(ctx context.Context, object, method string, f func(key, value string)) error {
 	for start := ""; ; {
 		page := map[string]string{}
-		err := call(ctx, s.x, directoryObject, "dir_list", encode(func(c *denc.Coder) {
+		err := call(ctx, s.x, object, method, encode(func(c *denc.Coder) {
 			n := uint64(listPage)
 			c.Str(&start)
 			c.U64(&n)
@@ -43,17 +55,17 @@ func (s *Store) List(ctx context.Context) ([]Entry, error) {
 			denc.MapFunc(c, &page, (*denc.Coder).Str, (*denc.Coder).Str)
 		})
 		if errors.Is(err, ceph.ENOENT) {
-			return out, nil
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list images: %w", err)
+			return err
 		}
-		for _, name := range slices.Sorted(maps.Keys(page)) {
-			out = append(out, Entry{Name: name, ID: page[name]})
-			start = name
+		for _, key := range slices.Sorted(maps.Keys(page)) {
+			f(key, page[key])
+			start = key
 		}
 		if len(page) < listPage {
-			return out, nil
+			return nil
 		}
 	}
 }
