@@ -14,6 +14,7 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd"
+	"glue/mgr/duty"
 )
 
 // Options are what a Queue needs.
@@ -41,12 +42,11 @@ const (
 
 // A Queue is the tasks of a manager.
 type Queue struct {
-	opt Options
+	opt  Options
+	duty duty.Duty
 
 	mu       sync.Mutex
-	stop     context.CancelFunc // nil while not active
 	cluster  *rados.Cluster
-	ended    chan struct{} // closed at the end of the latest run
 	ready    chan struct{} // closed when the tasks have been read
 	wake     chan struct{}
 	tasks    map[uint64]*task
@@ -64,45 +64,21 @@ func New(o Options) *Queue {
 
 // Activate reads the tasks of all pools and begins to carry them out.
 func (q *Queue) Activate() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.stop != nil {
-		return
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	q.stop, q.tasks, q.done, q.sequence = stop, map[uint64]*task{}, nil, 0
-	ready, wake, ended, before := make(chan struct{}), make(chan struct{}, 1),
-		make(chan struct{}), q.ended
-	q.ready, q.wake, q.ended = ready, wake, ended
-	go func() {
-		defer close(ended)
-		if before != nil {
-			<-before
-		}
-		q.run(ctx, ready, wake)
-	}()
+	q.duty.Begin(func() func(context.Context) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.tasks, q.done, q.sequence = map[uint64]*task{}, nil, 0
+		ready, wake := make(chan struct{}), make(chan struct{}, 1)
+		q.ready, q.wake = ready, wake
+		return func(ctx context.Context) { q.run(ctx, ready, wake) }
+	})
 }
 
 // Deactivate stops what is under way, without waiting for its end.
-func (q *Queue) Deactivate() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.stop != nil {
-		q.stop()
-		q.stop = nil
-	}
-}
+func (q *Queue) Deactivate() { q.duty.Stop() }
 
 // Close is Deactivate that waits.
-func (q *Queue) Close() {
-	q.Deactivate()
-	q.mu.Lock()
-	ended := q.ended
-	q.mu.Unlock()
-	if ended != nil {
-		<-ended
-	}
-}
+func (q *Queue) Close() { q.duty.Close() }
 
 // run is the goroutine of an active queue.
 func (q *Queue) run(ctx context.Context, ready, wake chan struct{}) {

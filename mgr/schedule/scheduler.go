@@ -9,6 +9,7 @@ import (
 
 	"glue/client/rados"
 	"glue/client/rbd"
+	"glue/mgr/duty"
 )
 
 const (
@@ -29,10 +30,7 @@ type Scheduler struct {
 	kind *Kind
 	opt  Options
 
-	life  sync.Mutex
-	stop  context.CancelFunc // nil while not active
-	ended chan struct{}
-
+	duty duty.Duty
 	wake chan struct{}
 
 	// It is held over requests too, so that changes come one after the other.
@@ -52,46 +50,21 @@ func New(k *Kind, o Options) *Scheduler {
 
 // Activate begins to carry out the schedules.
 func (s *Scheduler) Activate() {
-	s.life.Lock()
-	defer s.life.Unlock()
-	if s.stop != nil {
-		return
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	before, ended := s.ended, make(chan struct{})
-	s.stop, s.ended = stop, ended
-	go func() {
-		defer close(ended)
-		if before != nil {
-			<-before
+	s.duty.Begin(func() func(context.Context) {
+		return func(ctx context.Context) {
+			s.mu.Lock()
+			s.due = map[target]time.Time{}
+			s.mu.Unlock()
+			s.run(ctx)
 		}
-		s.mu.Lock()
-		s.due = map[target]time.Time{}
-		s.mu.Unlock()
-		s.run(ctx)
-	}()
+	})
 }
 
 // Deactivate stops what is under way, without waiting for its end.
-func (s *Scheduler) Deactivate() {
-	s.life.Lock()
-	defer s.life.Unlock()
-	if s.stop != nil {
-		s.stop()
-		s.stop = nil
-	}
-}
+func (s *Scheduler) Deactivate() { s.duty.Stop() }
 
 // Close is Deactivate that waits.
-func (s *Scheduler) Close() {
-	s.Deactivate()
-	s.life.Lock()
-	ended := s.ended
-	s.life.Unlock()
-	if ended != nil {
-		<-ended
-	}
-}
+func (s *Scheduler) Close() { s.duty.Close() }
 
 func (s *Scheduler) run(ctx context.Context) {
 	c, err := s.opt.Cluster(ctx)
