@@ -224,16 +224,20 @@ func sendLogSub(c *core, s *session, what string, sub *subscription) {
 // sendPGMap tells those who follow the log down to what is for debugging of a manager's report. The
 // line is not kept: an idle cluster would write it to its disks every few seconds.
 func (c *core) sendPGMap() {
+	listen := slices.DeleteFunc(c.ordered(), func(s *session) bool {
+		return s.subs[logTopic+"debug"] == nil
+	})
+	if len(listen) == 0 {
+		return
+	}
 	m := c.mgr.Map()
 	line := message.LogEntry{Name: ceph.AuthName{Type: ceph.TypeMgr, ID: m.ActiveName},
 		Rank:  ceph.EntityName{Type: ceph.TypeMgr, Num: int64(m.ActiveGID)},
 		Stamp: ceph.TimeOf(c.now()), Priority: message.LogDebug, Channel: "cluster",
 		Message: fmt.Sprintf("pgmap v%d: %s", c.stats.reports, c.stats.get().StatText())}
-	for _, s := range c.ordered() {
-		if s.subs[logTopic+"debug"] != nil {
-			s.conn.Send(message.New(&message.MLog{FSID: c.fsid, Entries: []message.LogEntry{line},
-				Paxos: message.Paxos{Version: c.logs.Version()}}))
-		}
+	for _, s := range listen {
+		s.conn.Send(message.New(&message.MLog{FSID: c.fsid, Entries: []message.LogEntry{line},
+			Paxos: message.Paxos{Version: c.logs.Version()}}))
 	}
 }
 
