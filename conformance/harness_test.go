@@ -149,16 +149,19 @@ type result struct {
 }
 
 // waitClean waits until all PGs are active+clean.
-// allClean is the text of "pg stat" when every PG is clean; some may trim snapshots.
-var allClean = regexp.MustCompile(`^\d+ pgs: (\d+ active\+clean(\+snaptrim(_wait)?)?,? ?)+;`)
-
 func (c *cluster) waitClean(limit time.Duration) error {
+	return c.waitPGs(limit, `active\+clean`)
+}
+
+// waitPGs waits until the states of all PGs match a pattern.
+func (c *cluster) waitPGs(limit time.Duration, states string) error {
+	all := regexp.MustCompile(`^\d+ pgs: \d+ (` + states + `)(, \d+ (` + states + `))*;`)
 	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
 		out, err := c.run("ceph", "pg", "stat")
 		if err != nil {
 			return err
 		}
-		if allClean.MatchString(out) {
+		if all.MatchString(out) {
 			return nil
 		}
 		if time.Now().After(deadline) {

@@ -287,7 +287,7 @@ func (h *thrasher) down() bool {
 
 // wipe replaces the disk of an OSD with an empty one, when nothing else is missing.
 func (h *thrasher) wipe() bool {
-	if len(h.dead)+len(h.held)+len(h.outs) > 0 || h.waitClean(20*time.Second) != nil {
+	if len(h.dead)+len(h.held)+len(h.outs) > 0 || h.waitWhole(20*time.Second) != nil {
 		return false
 	}
 	id := h.id()
@@ -311,6 +311,11 @@ func (h *thrasher) wipe() bool {
 	return true
 }
 
+// waitWhole is waitClean while snapshots are removed all the time, which PGs trim.
+func (h *thrasher) waitWhole(limit time.Duration) error {
+	return h.waitPGs(limit, `active\+clean(\+snaptrim(_wait)?)?`)
+}
+
 // calm mends all that was done and waits until the cluster is clean and scrubs find nothing.
 func (h *thrasher) calm() {
 	h.release(true)
@@ -325,7 +330,7 @@ func (h *thrasher) calm() {
 		h.ceph("osd", "reweight", strconv.Itoa(id), "1")
 	}
 	begin := time.Now()
-	if err := h.waitClean(5 * time.Minute); err != nil {
+	if err := h.waitWhole(5 * time.Minute); err != nil {
 		out, _ := h.run("ceph", "health", "detail")
 		h.t.Fatalf("%v\n%s", err, out)
 	}

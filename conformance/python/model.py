@@ -1,11 +1,10 @@
 """A client that knows what everything must hold, until its standard input is closed.
 
-Arguments: pool, seed, and, for snapshots and disks too, a pool for snapshots of pools. Workers
-of each kind
-know what their objects must hold, now and at snapshots (model_objects.py, model_snaps.py), who has
-to hear of a notify (model_watches.py), and what disks, their snapshots and their clones hold
-(model_images.py). Errors that they do not foresee are violations. In the end everything is looked
-at once more, snapshots are removed, and one line of JSON is printed."""
+Arguments: pool, seed, and, for snapshots and disks too, a pool for snapshots of pools. Workers of
+each kind know what their objects must hold, now and at snapshots (model_objects.py,
+model_snaps.py), who has to hear of a notify (model_watches.py), and what disks, their snapshots and
+their clones hold (model_images.py). Errors that they do not foresee are violations. In the end
+everything is looked at once more, snapshots are removed, and one line of JSON is printed."""
 import json
 import sys
 
