@@ -47,8 +47,8 @@ var custom = [...][3]string{
 		"osd_mclock_scheduler_background_best_effort_lim"},
 }
 
-// busyDepth is how many recovery operations are under way at most while clients are active. More do
-// not make recovery faster: they are a queue before the disks, in which clients' writes wait too.
+// busyDepth is how many recovery operations are under way at most while clients are active. More
+// are a queue before the disks, in which clients' writes wait too.
 const busyDepth = 12
 
 // NewConfig reads the options, for a store on a disk of a kind.
