@@ -33,18 +33,24 @@ var clientAddr = ceph.Addr{Type: ceph.AddrMsgr2, Nonce: 99,
 // asked sends a write of object 0 to its primary, as a client that knows the present map.
 func (s *sim) asked(l *wireLog, tid uint64) (*simNode, *pg) {
 	n, p := s.pgOf(0)
-	raw, _ := s.m.ObjectPG(simPool, "obj0", "", "")
 	op := simOp{tid: 4, value: "fenced"}
-	m := &message.MOSDOp{PG: p.id, Hash: raw.Seed, Epoch: n.d.osdmap.Load().Epoch,
+	s.sent(l, tid, n.d.osdmap.Load().Epoch, op.ops())
+	return n, p
+}
+
+// sent sends a request about object 0 to its primary, as a client that knows the map of an epoch.
+func (s *sim) sent(l *wireLog, tid uint64, epoch ceph.Epoch, ops []message.OSDOp) {
+	n, p := s.pgOf(0)
+	raw, _ := s.m.ObjectPG(simPool, "obj0", "", "")
+	m := &message.MOSDOp{PG: p.id, Hash: raw.Seed, Epoch: epoch,
 		Flags: message.FlagWrite, Object: "obj0", Snap: ceph.NoSnap,
-		Locator: ceph.Locator{Pool: simPool, Hash: -1}, MTime: ceph.TimeOf(s.clock), Ops: op.ops()}
+		Locator: ceph.Locator{Pool: simPool, Hash: -1}, MTime: ceph.TimeOf(s.clock), Ops: ops}
 	all, _ := caps.ParseOSD("allow *")
 	msg := message.New(m)
 	msg.TID = tid
 	n.d.route(m.PG, event{kind: evOp, msg: msg, sess: &session{conn: l, caps: all, all: true,
 		peer: msgr.Peer{Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77},
 			Addrs: ceph.AddrVec{clientAddr}, Features: ceph.FeaturesAll}}})
-	return n, p
 }
 
 // stuck is a calm cluster in which writes of object 0 do not end, as its copies are cut off.
@@ -125,5 +131,42 @@ func TestWaitingRequestIsFenced(t *testing.T) {
 				t.Error("the write of a client that was fenced is there")
 			}
 		})
+	}
+}
+
+// TestOutdatedPing: the ping of a watch of an earlier interval has no answer, which could reach the
+// client before the map that tells it to watch again; one that knows the interval is told to.
+func TestOutdatedPing(t *testing.T) {
+	s := withClients(t, 5)
+	s.put(s.cl[0], 0, "old")
+	_, p := s.pgOf(0)
+	watch := func(l *wireLog, tid uint64, epoch ceph.Epoch, action uint8) {
+		o := message.OSDOp{Code: message.OpWatch}
+		o.SetWatch(message.WatchArgs{Cookie: 7, Action: action})
+		s.sent(l, tid, epoch, []message.OSDOp{o})
+	}
+	var first, second, third wireLog
+	watch(&first, 1, s.m.Epoch, message.WatchWatch)
+	s.until("the watch", func() bool { return len(first.replies) > 0 })
+	began, before := p.m.Info().History.SameIntervalSince, s.m.Epoch
+	for _, o := range s.nodes {
+		if _, primary := p.m.Acting(); o.id != primary && p.m.Peer(o.id) != nil {
+			inc := s.change()
+			inc.NewWeight = map[int32]uint32{o.id: 0}
+			s.commit(inc)
+			break
+		}
+	}
+	s.until("another interval", func() bool {
+		return p.primary && p.active && p.m.Info().History.SameIntervalSince > began
+	})
+	watch(&second, 2, before, message.WatchPing)
+	s.until("the map", func() bool { return len(second.maps) > 0 })
+	s.until("all is done", s.settled)
+	watch(&third, 3, s.m.Epoch, message.WatchPing)
+	s.until("an answer", func() bool { return len(third.replies) > 0 })
+	if r := third.replies[0].Result; r != ceph.ETIMEDOUT.Result() || len(second.replies) != 0 {
+		t.Errorf("result %d for a client that knows the map, %d answers for one that does not", r,
+			len(second.replies))
 	}
 }

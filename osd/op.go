@@ -107,6 +107,11 @@ func (p *pg) do(op *clientOp) {
 	if p.fenced(op) {
 		return
 	}
+	if p.outdatedPing(op) {
+		p.s.shareMap(op.sess, op.m.Epoch)
+		p.s.dropOp(op)
+		return
+	}
 	if !op.checked && !p.check(op) {
 		return
 	}

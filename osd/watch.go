@@ -67,6 +67,13 @@ func (p *pg) watchConnected(o ceph.HObject, k ops.WatchKey) bool {
 	return w != nil && w.conn != nil
 }
 
+// outdatedPing says whether a request asks for a watch of an earlier interval. Its client watches
+// again when it has the map. An answer could overtake that, and would end the watch.
+func (p *pg) outdatedPing(op *clientOp) bool {
+	return op.m.Epoch < p.m.Info().History.SameIntervalSince && len(op.m.Ops) == 1 &&
+		op.m.Ops[0].Code == message.OpWatch && op.m.Ops[0].Watch().Action == message.WatchPing
+}
+
 // watchEffects does what a request wanted of watches, after it was answered.
 func (p *pg) watchEffects(wr *write) {
 	e, o := &wr.effects, wr.op.object
