@@ -19,7 +19,7 @@ class Watcher:
     def heard(self, notify, notifier, watch, data):
         self.got.add(data)
 
-    def fail(self, error):
+    def fail(self, watch, error):
         self.lost = error
 
     def close(self):
@@ -66,6 +66,8 @@ class Watched(Worker):
             self.check(name, text, *got)
 
     def check(self, name, text, result, acks, timeouts):
+        if acks is None:
+            raise Violation('%s: %d' % (text, result))
         acked = {(c, cookie) for c, cookie, _ in acks}
         late = {(c, cookie) for c, cookie in timeouts}
         if result != (-110 if late else 0):
