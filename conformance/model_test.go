@@ -50,9 +50,10 @@ func (c *cluster) model(t *testing.T, pool string, seed int64, pooled ...string)
 	}
 }
 
-// trimmed waits until nothing is left of snapshots, all of which were removed.
+// trimmed waits until nothing is left of snapshots, all of which were removed. That is known when
+// no PGs are merged any more.
 func (h *thrasher) trimmed() {
-	begin := time.Now()
+	resizing, begin := time.Now(), time.Now()
 	for {
 		var d struct {
 			Pools []struct {
@@ -72,6 +73,9 @@ func (h *thrasher) trimmed() {
 		if err == nil && clones == 0 && !strings.Contains(detail, "removed_snaps_queue") {
 			h.say("no clone is left after %v", time.Since(begin))
 			return
+		}
+		if strings.Contains(detail, "_target ") && time.Since(resizing) < 5*time.Minute {
+			begin = time.Now()
 		}
 		if time.Since(begin) > 2*time.Minute {
 			h.t.Fatalf("%d clones are left, %v:\n%s", clones, err, detail)
