@@ -107,6 +107,8 @@ func TestClusters(t *testing.T) {
 		{82005, 0, 10 * time.Minute, "a client was told EIO by a disk that failed"},
 		{94006, 0, 7 * time.Minute, "a backfill from a store that had failed was tried for ever"},
 		{80005, 0, 12 * time.Minute, "a PG was clean before what it had pulled was durable"},
+		{1795788690178707370, 0, 5 * time.Minute,
+			"a PG began anew while one of two was lost and the other only down"},
 	}}
 	x.run(t)
 }

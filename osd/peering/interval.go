@@ -166,7 +166,8 @@ type priorSet struct {
 }
 
 // buildPrior follows PastIntervals::PriorSet for replicated pools, where one survivor of an
-// interval is enough.
+// interval is enough. But an OSD that was declared lost, or has a new disk, is no survivor: Ceph
+// goes on without the data when the one that still has it is only down at that moment.
 func (ma *Machine) buildPrior() {
 	p := priorSet{probe: map[int32]bool{}, down: map[int32]bool{},
 		blocked: map[int32]ceph.Epoch{}}
@@ -199,11 +200,9 @@ func (p *priorSet) interval(m *osdmap.Map, first ceph.Epoch, acting []int32) {
 	for _, o := range acting {
 		switch {
 		case !m.Exists(o): // gone for good
-		case m.IsUp(o) && m.Info[o].LostAt > first: // has another disk now, which knows nothing
+		case m.Info[o].LostAt > first: // declared lost, or has another disk now: knows nothing
 		case m.IsUp(o):
 			survivors++
-		case m.Info[o].LostAt > first:
-			survivors++ // declared lost: whoever is left decides
 		default:
 			blocked[o] = m.Info[o].LostAt
 		}
