@@ -114,12 +114,20 @@ func (s *Store) Complete(n int) {
 // Crash forgets everything pending without calling any done function and returns a store with
 // what was durable; s fails from then on. For Options.Manual only.
 func (s *Store) Crash() *Store {
+	n := s.AfterCrash()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
 	s.pending = nil
+	return n
+}
+
+// AfterCrash is a store with what Crash would leave now; s goes on. For Options.Manual only.
+func (s *Store) AfterCrash() *Store {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	n := New(s.opts)
-	n.now, n.durable = s.durable, s.durable.clone()
+	n.now, n.durable = s.durable.clone(), s.durable.clone()
 	return n
 }
 
