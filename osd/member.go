@@ -171,6 +171,7 @@ type PGCopy struct {
 	Log     *pglog.Log
 	Scrub   *scrub.Scrubber
 	Missing int
+	Lacks   func(o ceph.HObject) bool // that it has to get an object, as it knows
 }
 
 // PGs are the copies that the OSD has, in their order, lane by lane.
@@ -181,7 +182,7 @@ func (m *Member) PGs() []PGCopy {
 		for _, p := range s.sorted() {
 			c := PGCopy{ID: p.id, Primary: p.primary, Clean: p.primary && p.m.IsClean(),
 				Stats: p.stats, Info: p.m.Info(), Log: p.m.Log(), Scrub: &p.scrub,
-				Missing: p.m.Missing().Len()}
+				Missing: p.m.Missing().Len(), Lacks: p.m.Missing().Has}
 			c.Up, _ = p.m.Up()
 			c.Acting, _ = p.m.Acting()
 			if p.primary {

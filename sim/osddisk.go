@@ -127,7 +127,7 @@ func (d *osdDisk) weigh(t *objectstore.Transaction) (map[ceph.HObject]bool, erro
 	rot := map[ceph.HObject]bool{}
 	bad := func(o ceph.HObject) bool {
 		b, ok := rot[o]
-		return b || !ok && a.rot[o]
+		return b || !ok && d.isRotten(o)
 	}
 	for i := range t.Ops {
 		op := &t.Ops[i]
@@ -183,7 +183,7 @@ func (d *osdDisk) readable(o ceph.HObject) error {
 	if err := d.touch(noReads); err != nil {
 		return err
 	}
-	if d.o.ail.rot[o] {
+	if d.isRotten(o) {
 		return fmt.Errorf("object %v: %w: %w", o, objectstore.ErrCorrupt, syscall.EIO)
 	}
 	return nil

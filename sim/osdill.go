@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/osd/ops"
 	"glue/osd/recovery"
 )
 
@@ -107,6 +108,11 @@ func (o *osdHost) rots(n int) {
 			o.w.result.Rotted++
 			o.ail.rot[h] = true
 		}
+		for _, other := range o.c.osds {
+			if o.w.opt.Bug == AllRot && !other.version(h).IsZero() {
+				other.ail.rot[h] = true
+			}
+		}
 	}
 }
 
@@ -156,4 +162,73 @@ func (o *osdHost) mustBe(what string, result int32) {
 	if result != 0 {
 		o.w.fail("osd %s of osd.%d: %d", what, o.id, result)
 	}
+}
+
+// isRotten says whether an object can't be read, when the daemon is about to. Rot is a fault that a
+// daemon has to live with for as long as there is another copy. A write that does not look at the
+// data makes a rotten copy the only one of its version if the others don't get it before the
+// interval ends. Such a copy can be read after all, from then on; anything else that nobody can be
+// given stays what the product has lost.
+func (d *osdDisk) isRotten(h ceph.HObject) bool {
+	o := d.o
+	if !o.ail.rot[h] {
+		return false
+	}
+	if o.sole(h) {
+		o.w.trace("the only copy was rotten", "osd", o.id, "object", h)
+		o.w.result.OnlyCopies++
+		delete(o.ail.rot, h)
+	}
+	return o.ail.rot[h]
+}
+
+// sole says whether no other disk has an object in the version that this one has, no write of the
+// present interval will bring it there, and nobody says that it has it.
+func (o *osdHost) sole(h ceph.HObject) bool {
+	v, since := o.version(h), ceph.Epoch(0)
+	if v.IsZero() || o.m == nil {
+		return false
+	}
+	for _, p := range o.m.PGs() {
+		if _, err := o.store.Stat(p.ID, h); err == nil {
+			since = p.Info.History.SameIntervalSince
+		}
+	}
+	if v.Epoch >= since {
+		return false
+	}
+	for _, other := range o.c.osds {
+		if other != o && (!other.version(h).Less(v) || other.claims(h, v)) {
+			return false
+		}
+	}
+	return true
+}
+
+// version is what a disk has of an object.
+func (o *osdHost) version(h ceph.HObject) (v ceph.Eversion) {
+	colls, _ := o.store.Collections()
+	for _, c := range colls {
+		st, err := ops.LoadState(o.store, c, h)
+		if err == nil && st.Exists && v.Less(st.Info.Version) {
+			v = st.Info.Version
+		}
+	}
+	return v
+}
+
+// claims says whether a daemon that is there takes itself for having an object in a version.
+func (o *osdHost) claims(h ceph.HObject, v ceph.Eversion) bool {
+	if o.m == nil {
+		return false
+	}
+	m := o.c.newestMap()
+	for _, p := range o.m.PGs() {
+		if pool := m.Pools[p.ID.Pool]; p.ID.Pool == h.Pool && pool != nil &&
+			pool.FoldSeed(h.Hash) == p.ID.Seed && !p.Info.LastUpdate.Less(v) &&
+			h.Compare(p.Info.LastBackfill) <= 0 && !p.Lacks(h) {
+			return true
+		}
+	}
+	return false
 }

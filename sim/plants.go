@@ -23,6 +23,8 @@ const (
 	AckFar         Bug = "a copy acknowledges what it has not"
 	SlotLeak       Bug = "a slot is not given back"
 	LostMessage    Bug = "a session loses messages"
+	SaysUnreadable Bug = "a copy says that it can't read what it has"
+	AllRot         Bug = "all copies of an object rot"
 	OtherID        Bug = "a request has another id when it comes again"
 )
 
@@ -76,6 +78,14 @@ var tampers = map[Bug]func(b message.Body, n int) bool{
 		return eachPush(b, func(p *message.Push) {
 			if len(p.Content) > 0 {
 				p.Content[0] ^= 1
+			}
+		})
+	},
+	SaysUnreadable: func(b message.Body, _ int) bool {
+		return eachPush(b, func(p *message.Push) {
+			if p.Object.Hash%2 == 0 { // for good, whoever asks
+				*p = message.Push{Object: p.Object, Version: p.Version,
+					After: message.Progress{Error: true}}
 			}
 		})
 	},

@@ -43,7 +43,7 @@ func TestPlantedOSDBugs(t *testing.T) {
 		{OtherID, 1, 5}, {MetaNotDurable, 1, 5}, {DivergentKept, 1, 10},
 		{SplitWithoutLog, 16, 40}, {UpThruIgnored, 8, 16}, {MinSizeIgnored, 1, 10},
 		{FenceForgotten, 1, 20},
-		{LongestLog, 1, 10}, {CleanTooSoon, 1, 60},
+		{LongestLog, 1, 10}, {CleanTooSoon, 1, 60}, {SaysUnreadable, 1, 5}, {AllRot, 1, 10},
 	} {
 		found(t, Options{For: 5 * time.Minute, OSDs: true, Bug: x.bug}, x.first, x.last)
 	}

@@ -58,6 +58,7 @@ type Result struct {
 	OSDDiskErrors, OSDDisksLost    int           // daemons that their disks have ended; disks
 	Filled, Refused                int           // disks; requests for which there was no room
 	Rotted, RotHealed, Unread      int           // objects of disks; requests that they have failed
+	OnlyCopies                     int           // of what had rotted: see sole
 	Scrubs, Damaged                int           // of PGs at rests; copies that these have found
 	SlowestClean                   time.Duration // until all PGs were active and clean
 	Hash                           uint64        // of the trace: the same for the same seed
@@ -84,7 +85,7 @@ func (r *Result) Add(o Result) {
 	r.OSDDiskErrors, r.OSDDisksLost = r.OSDDiskErrors+o.OSDDiskErrors, r.OSDDisksLost+o.OSDDisksLost
 	r.Filled, r.Refused = r.Filled+o.Filled, r.Refused+o.Refused
 	r.Rotted, r.RotHealed = r.Rotted+o.Rotted, r.RotHealed+o.RotHealed
-	r.Unread += o.Unread
+	r.Unread, r.OnlyCopies = r.Unread+o.Unread, r.OnlyCopies+o.OnlyCopies
 	r.Scrubs, r.Damaged = r.Scrubs+o.Scrubs, r.Damaged+o.Damaged
 	r.SlowestClean = max(r.SlowestClean, o.SlowestClean)
 }
