@@ -49,7 +49,7 @@ func (k *cable) Peer() msgr.Peer { return peerOf(k.to) }
 
 // Send sends to the monitor that was connected to.
 func (k *cable) Send(m *message.Message) {
-	if k.from.disk.isOff() || k.from.life != k.life {
+	if k.from.disk.IsOff() || k.from.life != k.life {
 		return
 	}
 	k.w.net.links[k.from.id][k.to.id].send(k.from.lag, func() { k.arrive(m) }, k.snap)
@@ -87,7 +87,7 @@ func (k backLink) Close() { k.snap() }
 
 // Send sends back.
 func (k backLink) Send(m *message.Message) {
-	if k.to.disk.isOff() || k.to.life != k.thereLife {
+	if k.to.disk.IsOff() || k.to.life != k.thereLife {
 		return
 	}
 	k.w.check.routed(k.to, m)

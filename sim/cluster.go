@@ -9,6 +9,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/sim/memdisk"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -182,7 +183,7 @@ func (c *cluster) heal() {
 	c.calm = true
 	for _, o := range c.osds {
 		o.slow, o.stopped, o.clock.step = 0, min(o.stopped, c.w.now), 0
-		o.ail.fails, o.ail.fill = fine, 0
+		o.ail.fails, o.ail.fill = memdisk.Fine, 0
 		switch {
 		case o.lost:
 			o.replace()

@@ -62,7 +62,7 @@ func (h *host) accept(c *caller, then func(*conn)) {
 
 // Send sends from the host to the client: mon.Link.
 func (k *conn) Send(m *message.Message) {
-	if !k.open || k.h.disk.isOff() {
+	if !k.open || k.h.disk.IsOff() {
 		return
 	}
 	k.w.check.sent(k.h, m)
@@ -71,7 +71,7 @@ func (k *conn) Send(m *message.Message) {
 
 // Close ends the session from the host's side.
 func (k *conn) Close() {
-	if k.open && !k.h.disk.isOff() {
+	if k.open && !k.h.disk.IsOff() {
 		k.open = false
 		k.toClient(func() { k.c.lost(k) })
 	}

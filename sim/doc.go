@@ -3,7 +3,7 @@
 // same seed gives the same run, so a failure is replayed by its seed.
 //
 // The daemons are monitors and OSDs. Everything that happens is an event on one heap (schedule.go);
-// a host (host.go) runs one daemon on its clock (clock.go) and its disk (disk.go) and is reached
+// a host (host.go) runs one daemon on its clock (clock.go) and its disk (memdisk) and is reached
 // over links (net.go, conn.go); clients (client.go) run commands of a table (workload.go); faults
 // are drawn from a table (faults.go); what must never happen is checked while it runs (check.go)
 // and on the recorded history (history.go). A cluster (cluster.go) adds OSDs (osdhost.go), their

@@ -3,6 +3,8 @@ package sim
 import (
 	"math"
 	"time"
+
+	"glue/sim/memdisk"
 )
 
 // The faults strike in bouts. Between two bouts everything is well for a while: a quorum has to
@@ -35,8 +37,8 @@ type fault struct {
 var faultTable = []fault{
 	{"power fails", 10, func(f *faults) { f.power(f.some()) }},
 	{"power fails in a sync", 10, (*faults).powerInSync},
-	{"process ends", 8, func(f *faults) { f.kill(f.some(), keepAll) }},
-	{"leader's process ends", 5, func(f *faults) { f.kill(f.leader(), keepAll) }},
+	{"process ends", 8, func(f *faults) { f.kill(f.some(), memdisk.KeepAll) }},
+	{"leader's process ends", 5, func(f *faults) { f.kill(f.leader(), memdisk.KeepAll) }},
 	{"restart at once", 5, (*faults).blink},
 	{"promises forgotten", 4, (*faults).amnesia},
 	{"entries overwritten", 3, (*faults).overwritten},
@@ -160,7 +162,7 @@ func (f *faults) heal() {
 	for _, h := range w.hosts {
 		h.stopped, h.slow, h.clock.step = min(h.stopped, w.now), 0, 0
 		h.mute = false
-		h.disk.break_(fine, 0)
+		h.disk.Break(memdisk.Fine, 0)
 		if h.m == nil {
 			h.start()
 		} else {

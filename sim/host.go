@@ -13,6 +13,7 @@ import (
 	"glue/ceph"
 	"glue/mon"
 	"glue/mon/quorum"
+	"glue/sim/memdisk"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -29,7 +30,7 @@ type host struct {
 	id    int // its end of the network, and the order of the monitors' names
 	name  string
 	rng   *rand.Rand
-	disk  *disk
+	disk  *memdisk.Disk
 	clock *clock
 	seal  [keyring.SealKeyBytes]byte
 
@@ -63,7 +64,7 @@ func (w *world) makeHosts(mons, n, osds int) {
 		leaf = 1
 	}
 	for i := range n {
-		h := &host{w: w, id: i, name: string(rune('a' + i)), disk: newDisk(),
+		h := &host{w: w, id: i, name: string(rune('a' + i)), disk: memdisk.New(),
 			rng: rand.New(rand.NewPCG(w.opt.Seed, uint64(100+i)))}
 		h.clock = newClock(&w.schedule, h.rng)
 		if w.opt.Bug == LongLease {
@@ -83,7 +84,7 @@ func (w *world) makeHosts(mons, n, osds int) {
 		if err != nil {
 			panic(err)
 		}
-		h.disk.crash(loseAll, 0) // what mkfs has made is durable, or the daemon will tell
+		h.disk.Crash(memdisk.LoseAll, 0) // what mkfs has made is durable, or the daemon will tell
 	}
 }
 
@@ -119,7 +120,7 @@ func (h *host) start() {
 	}
 	h.life++
 	h.w.trace("start", "mon", h.name)
-	h.disk.lies = false
+	h.disk.Started(false)
 	h.peers, h.cables, h.held, h.tickDue = map[int]*mon.Session{}, map[int]*cable{}, nil, false
 	h.stopped = 0
 	if h.w.opt.Bug == StaleTail {
@@ -133,14 +134,14 @@ func (h *host) start() {
 		Arm: h.arm, Carry: h.carry, Dial: h.dial,
 	})
 	switch {
-	case err != nil && h.disk.failed():
+	case err != nil && h.disk.Failed():
 		h.diskFailed(err)
 		return
 	case err != nil:
 		h.w.fail("mon.%s does not start: %v", h.name, err)
 		return
 	}
-	h.disk.started(h.w.opt.Bug == NotDurable)
+	h.disk.Started(h.w.opt.Bug == NotDurable)
 	h.m, h.member = m, m.ID()
 	h.w.check.reopened(h)
 	h.w.check.started(h)
@@ -196,8 +197,8 @@ func (h *host) do(step func(m *mon.Member) error) {
 	}
 	err, panicked := h.guarded(step)
 	h.w.mix(uint64(h.w.now), uint64(h.id), h.m.Applied())
-	if h.disk.isOff() {
-		h.crash(tearSome)
+	if h.disk.IsOff() {
+		h.crash(memdisk.TearSome)
 		return
 	}
 	if errors.Is(err, mon.ErrRemoved) {
@@ -205,14 +206,14 @@ func (h *host) do(step func(m *mon.Member) error) {
 		return
 	}
 	switch {
-	case err != nil && !panicked && h.disk.failed():
+	case err != nil && !panicked && h.disk.Failed():
 		h.diskFailed(err)
 		return
 	case err != nil:
 		h.w.fail("mon.%s stops by itself: %v", h.name, err)
 		return
 	}
-	h.disk.settled()
+	h.disk.Settled()
 	h.w.check.stepped(h)
 	if h.w.opt.Bug == StaleTail {
 		h.noteTail()
@@ -266,7 +267,7 @@ func (h *host) resume() {
 }
 
 // crash ends the daemon, with what was not synced lost as said.
-func (h *host) crash(l loss) {
+func (h *host) crash(l memdisk.Loss) {
 	if h.m == nil {
 		return
 	}
@@ -276,9 +277,9 @@ func (h *host) crash(l loss) {
 	h.w.check.closing(h)
 	h.m, h.slow, h.lag = nil, 0, 0
 	h.life++
-	h.disk.cut()
+	h.disk.Cut()
 	_ = m.Close()
-	h.disk.crash(l, h.rng.Uint64())
+	h.disk.Crash(l, h.rng.Uint64())
 	for end := range h.w.net.links {
 		h.w.net.links[end][h.id].reset()
 		if h.rng.IntN(2) == 0 {
@@ -295,7 +296,7 @@ func (h *host) crash(l loss) {
 // carry sends a message to another monitor: mon.Edges.
 func (h *host) carry(to ceph.AddrVec, b message.Body) {
 	i := int(to[0].AddrPort.Port()) - basePort
-	if h.disk.isOff() || i < 0 || i >= len(h.w.hosts) {
+	if h.disk.IsOff() || i < 0 || i >= len(h.w.hosts) {
 		return
 	}
 	if h.mute && carriesEntries(b) {

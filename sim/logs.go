@@ -7,7 +7,7 @@ func (c *checker) closing(h *host) {
 	switch {
 	case err != nil:
 		c.w.fail("log of mon.%s: %v", h.name, err)
-	case h.disk.isOff() || h.disk.failed():
+	case h.disk.IsOff() || h.disk.Failed():
 		delete(c.logs, h.member)
 	default:
 		c.logs[h.member] = l

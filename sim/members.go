@@ -7,6 +7,7 @@ import (
 
 	"glue/mon"
 	"glue/mon/monmon"
+	"glue/sim/memdisk"
 )
 
 // minVoters is how many monitors are always left: one of them may fail then.
@@ -66,7 +67,7 @@ func (m *members) loseDisk() {
 		return
 	}
 	h, at := voters[m.w.rng.IntN(len(voters))], monmon.Encode(lead.m.MonMap())
-	h.crash(loseAll)
+	h.crash(memdisk.LoseAll)
 	m.lost = m.w.now
 	m.begin(h, at, "disk lost")
 	if m.w.rng.IntN(2) == 0 {
@@ -100,7 +101,7 @@ func (m *members) begin(h *host, monmap []byte, what string) {
 	if m.w.opt.Bug == OldMember && h.member != 0 {
 		id = h.member
 	}
-	h.disk, h.in, h.member = newDisk(), true, 0
+	h.disk, h.in, h.member = memdisk.New(), true, 0
 	var err error
 	h.seal, err = mon.MkfsJoinOn(h.disk, storeDir, mon.Joining{Name: h.name, Monmap: monmap,
 		Keyring: ring(0), Member: id})
@@ -108,7 +109,7 @@ func (m *members) begin(h *host, monmap []byte, what string) {
 		m.w.fail("mon.%s: no store to join with: %v", h.name, err)
 		return
 	}
-	h.disk.crash(loseAll, 0)
+	h.disk.Crash(memdisk.LoseAll, 0)
 	m.busy, m.joins = fmt.Sprintf("mon.%s: %s", h.name, what), h
 	m.w.after(m.w.jitter(5*time.Second), h.start)
 	m.watch()
@@ -158,7 +159,7 @@ func (m *members) removed(h *host, err error) {
 		return
 	}
 	m.w.result.Removed++
-	h.crash(loseAll)
+	h.crash(memdisk.LoseAll)
 	h.in, h.member = false, 0
 	m.leaves = nil
 	m.settled()

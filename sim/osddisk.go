@@ -10,13 +10,14 @@ import (
 
 	"glue/ceph"
 	"glue/osd"
+	"glue/sim/memdisk"
 	"glue/store/objectstore"
 )
 
 // An ailment is what is wrong with the disk of an OSD, whoever uses it.
 type ailment struct {
-	fails failing // fine, noWrites or noReads: of the store's own records
-	in    int     // after so many more
+	fails memdisk.Failing // Fine, NoWrites or NoReads: of the store's own records
+	in    int             // after so many more
 	// fill is how full others have made it. From 1 on there is no room for any data.
 	fill float64
 	// rot is the objects whose data can't be read any more, which the store notices.
@@ -33,7 +34,7 @@ type osdDisk struct {
 }
 
 // touch counts an access and says whether it can be.
-func (d *osdDisk) touch(kind failing) error {
+func (d *osdDisk) touch(kind memdisk.Failing) error {
 	a := &d.o.ail
 	if d.failed {
 		return objectstore.ErrFailed
@@ -180,7 +181,7 @@ func (d *osdDisk) Lend(c ceph.SPG, o ceph.HObject, off, n uint64) (objectstore.L
 }
 
 func (d *osdDisk) readable(o ceph.HObject) error {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return err
 	}
 	if d.isRotten(o) {
@@ -192,7 +193,7 @@ func (d *osdDisk) readable(o ceph.HObject) error {
 // Extents returns what is written.
 func (d *osdDisk) Extents(c ceph.SPG, o ceph.HObject, off, n uint64,
 ) ([]objectstore.Extent, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return nil, err
 	}
 	return d.Store.Extents(c, o, off, n)
@@ -200,7 +201,7 @@ func (d *osdDisk) Extents(c ceph.SPG, o ceph.HObject, off, n uint64,
 
 // Stat returns the object's shape.
 func (d *osdDisk) Stat(c ceph.SPG, o ceph.HObject) (objectstore.Stat, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return objectstore.Stat{}, err
 	}
 	return d.Store.Stat(c, o)
@@ -208,7 +209,7 @@ func (d *osdDisk) Stat(c ceph.SPG, o ceph.HObject) (objectstore.Stat, error) {
 
 // GetAttr returns one attribute.
 func (d *osdDisk) GetAttr(c ceph.SPG, o ceph.HObject, name string) ([]byte, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return nil, err
 	}
 	return d.Store.GetAttr(c, o, name)
@@ -216,7 +217,7 @@ func (d *osdDisk) GetAttr(c ceph.SPG, o ceph.HObject, name string) ([]byte, erro
 
 // GetAttrs returns all attributes.
 func (d *osdDisk) GetAttrs(c ceph.SPG, o ceph.HObject) (map[string][]byte, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return nil, err
 	}
 	return d.Store.GetAttrs(c, o)
@@ -224,7 +225,7 @@ func (d *osdDisk) GetAttrs(c ceph.SPG, o ceph.HObject) (map[string][]byte, error
 
 // OmapHeader returns the header.
 func (d *osdDisk) OmapHeader(c ceph.SPG, o ceph.HObject) ([]byte, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return nil, err
 	}
 	return d.Store.OmapHeader(c, o)
@@ -232,7 +233,7 @@ func (d *osdDisk) OmapHeader(c ceph.SPG, o ceph.HObject) ([]byte, error) {
 
 // OmapGet returns pairs.
 func (d *osdDisk) OmapGet(c ceph.SPG, o ceph.HObject, keys []string) (map[string][]byte, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return nil, err
 	}
 	return d.Store.OmapGet(c, o, keys)
@@ -241,7 +242,7 @@ func (d *osdDisk) OmapGet(c ceph.SPG, o ceph.HObject, keys []string) (map[string
 // OmapScan yields pairs.
 func (d *osdDisk) OmapScan(c ceph.SPG, o ceph.HObject, from string,
 ) iter.Seq2[objectstore.OmapPair, error] {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return only[objectstore.OmapPair](err)
 	}
 	return d.Store.OmapScan(c, o, from)
@@ -256,7 +257,7 @@ func only[T any](err error) iter.Seq2[T, error] {
 
 // List pages through a collection.
 func (d *osdDisk) List(c ceph.SPG, from ceph.HObject, n int) ([]ceph.HObject, ceph.HObject, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return nil, ceph.HObject{}, err
 	}
 	return d.Store.List(c, from, n)
@@ -265,7 +266,7 @@ func (d *osdDisk) List(c ceph.SPG, from ceph.HObject, n int) ([]ceph.HObject, ce
 // Tagged lists objects by a tag.
 func (d *osdDisk) Tagged(c ceph.SPG, tag uint64, from ceph.HObject, n int,
 ) ([]ceph.HObject, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return nil, err
 	}
 	return d.Store.Tagged(c, tag, from, n)
@@ -273,7 +274,7 @@ func (d *osdDisk) Tagged(c ceph.SPG, tag uint64, from ceph.HObject, n int,
 
 // Log yields the entries of a log.
 func (d *osdDisk) Log(c ceph.SPG, after ceph.Eversion) iter.Seq2[objectstore.LogEntry, error] {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return only[objectstore.LogEntry](err)
 	}
 	return d.Store.Log(c, after)
@@ -281,7 +282,7 @@ func (d *osdDisk) Log(c ceph.SPG, after ceph.Eversion) iter.Seq2[objectstore.Log
 
 // Meta reads a value of the OSD's table.
 func (d *osdDisk) Meta(key string) ([]byte, error) {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return nil, err
 	}
 	return d.Store.Meta(key)
@@ -289,7 +290,7 @@ func (d *osdDisk) Meta(key string) ([]byte, error) {
 
 // MetaScan yields values of the OSD's table.
 func (d *osdDisk) MetaScan(prefix string) iter.Seq2[objectstore.OmapPair, error] {
-	if err := d.touch(noReads); err != nil {
+	if err := d.touch(memdisk.NoReads); err != nil {
 		return only[objectstore.OmapPair](err)
 	}
 	return d.Store.MetaScan(prefix)

@@ -13,6 +13,7 @@ import (
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/osd"
+	"glue/sim/memdisk"
 	"glue/store/memstore"
 	"glue/store/objectstore"
 	"glue/wire/msgr"
@@ -246,7 +247,7 @@ func (o *osdHost) write() {
 	o.w.after(d, func() {
 		if o.life == life {
 			o.do(func(*osd.Member) {
-				if o.disking = false; o.dsk.touch(noWrites) == nil {
+				if o.disking = false; o.dsk.touch(memdisk.NoWrites) == nil {
 					o.store.Complete(1 + o.rng.IntN(o.store.Pending()))
 				}
 			})

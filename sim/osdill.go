@@ -6,6 +6,7 @@ import (
 	"glue/ceph"
 	"glue/osd/ops"
 	"glue/osd/recovery"
+	"glue/sim/memdisk"
 )
 
 // diskFaults are the faults of OSDs' disks.
@@ -21,7 +22,7 @@ var diskFaults = []fault{
 // be written, or the records of the store can't be read. Both end the daemon.
 func (f *faults) osdDiskFails() {
 	o := f.someOSD()
-	how := []failing{noWrites, noReads}[f.w.rng.IntN(2)]
+	how := []memdisk.Failing{memdisk.NoWrites, memdisk.NoReads}[f.w.rng.IntN(2)]
 	f.w.trace("disk fails", "osd", o.id, "how", int(how))
 	o.ail.fails, o.ail.in = how, f.w.rng.IntN(1+f.w.rng.IntN(1000))
 	if f.w.rng.IntN(4) == 0 {
@@ -29,7 +30,7 @@ func (f *faults) osdDiskFails() {
 	}
 	o.start()
 	f.during(f.while(100*time.Millisecond, 60), func() {
-		o.ail.fails = fine
+		o.ail.fails = memdisk.Fine
 		o.start()
 	})
 }

@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"glue/sim/memdisk"
+)
 
 // overwritten has a host gather several entries that nobody else has, of more than one term, has
 // another leader overwrite the first of them, and restarts it before the others are. Its entries
@@ -16,7 +20,7 @@ func (f *faults) overwritten() {
 	})
 	again := func() {
 		if lead.m != nil {
-			lead.crash(keepAll)
+			lead.crash(memdisk.KeepAll)
 			f.during(f.while(5*time.Millisecond, 0.3), lead.start)
 		}
 	}

@@ -1,14 +1,21 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"glue/sim/memdisk"
+)
 
 // kill ends a host's daemon and starts it again later.
-func (f *faults) kill(h *host, l loss) {
+func (f *faults) kill(h *host, l memdisk.Loss) {
 	h.crash(l)
 	f.during(f.while(20*time.Millisecond, 90), h.start)
 }
 
-func (f *faults) power(h *host) { f.kill(h, loseAll+loss(f.w.rng.IntN(int(losses-loseAll)))) }
+func (f *faults) power(h *host) {
+	first := memdisk.LoseAll
+	f.kill(h, first+memdisk.Loss(f.w.rng.IntN(int(memdisk.Losses-first))))
+}
 
 // powerInSync lets the power of a host fail while it makes something durable.
 func (f *faults) powerInSync() {
@@ -16,9 +23,9 @@ func (f *faults) powerInSync() {
 	if h.m == nil {
 		return
 	}
-	h.disk.failIn(1 + f.w.rng.IntN(40))
+	h.disk.FailIn(1 + f.w.rng.IntN(40))
 	f.during(f.while(time.Second, 60), func() {
-		h.disk.failIn(0)
+		h.disk.FailIn(0)
 		h.start()
 	})
 }
@@ -27,7 +34,7 @@ func (f *faults) powerInSync() {
 // not written down.
 func (f *faults) blink() {
 	h := f.some()
-	h.crash(keepAll)
+	h.crash(memdisk.KeepAll)
 	f.during(f.while(5*time.Millisecond, 0.5), h.start)
 }
 
@@ -43,7 +50,7 @@ func (f *faults) amnesia() {
 	for _, h := range w.hosts {
 		if h != lead && h != x {
 			w.after(wait+w.jitter(300*time.Millisecond), func() {
-				h.crash(keepAll)
+				h.crash(memdisk.KeepAll)
 				f.during(f.while(5*time.Millisecond, 0.3), h.start)
 			})
 		}
@@ -59,7 +66,7 @@ func (f *faults) blackout() {
 // longOutage takes a host away while so much happens that it needs the whole state afterwards.
 func (f *faults) longOutage() {
 	h := f.some()
-	h.crash(loseAll)
+	h.crash(memdisk.LoseAll)
 	f.during(2*time.Minute, h.start)
 	for _, c := range f.w.clients {
 		c.hurry = f.w.now + 5*time.Second

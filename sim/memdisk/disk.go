@@ -1,4 +1,4 @@
-package sim
+package memdisk
 
 import (
 	"hash/fnv"
@@ -17,10 +17,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A disk is a file system in memory that knows what would be left after the power fails: contents
+// A Disk is a file system in memory that knows what would be left after the power fails: contents
 // that were synced, names in folders that were synced, and of the rest whatever chance keeps.
 // Databases on it have goroutines of their own, hence the lock.
-type disk struct {
+type Disk struct {
 	mu     sync.Mutex
 	now    map[string]*inode // by path, as programs see it
 	kept   map[string]*inode // as it would be after a loss of power
@@ -29,7 +29,7 @@ type disk struct {
 	lies   bool              // says that it has synced and has not
 	cutIn  int               // the sync, from now, at which the power fails; 0 never
 	syncs  int               // since created
-	bad    failing           // what does not work
+	bad    Failing           // what does not work
 	badIn  int               // the sync of a log, from now, that fails; 0 never
 	hits   int               // how often something failed, since it was made or cloned
 	moving bool              // a database writes a table that is not in its manifest yet
@@ -43,27 +43,28 @@ type inode struct {
 	ended  int // how many there were when the power went off
 }
 
-func newDisk() *disk {
+// New is an empty disk.
+func New() *Disk {
 	root := &inode{dir: true}
-	return &disk{now: map[string]*inode{".": root}, kept: map[string]*inode{".": root}}
+	return &Disk{now: map[string]*inode{".": root}, kept: map[string]*inode{".": root}}
 }
 
-// A loss is what happens to what was written and not synced.
-type loss int
+// A Loss is what happens to what was written and not synced.
+type Loss int
 
 const (
-	keepAll loss = iota // the process ends, the operating system goes on
-	loseAll
-	tearSome
-	losses
+	KeepAll Loss = iota // the process ends, the operating system goes on
+	LoseAll
+	TearSome
+	Losses
 )
 
 const sectorBytes = 512
 
-// crash takes what was not durable away and switches the power on again. The daemon must have let
+// Crash takes what was not durable away and switches the power on again. The daemon must have let
 // go of the disk. Every path has its own chance: databases remove files in the background, so which
 // there are must not decide about the others.
-func (d *disk) crash(l loss, seed uint64) {
+func (d *Disk) Crash(l Loss, seed uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.off {
@@ -74,7 +75,7 @@ func (d *disk) crash(l loss, seed uint64) {
 	for p := range all {
 		after, before := d.now[p], d.kept[p]
 		rng := chance(seed, p)
-		if after != before && (l == loseAll || l == tearSome && rng.IntN(2) == 0) {
+		if after != before && (l == LoseAll || l == TearSome && rng.IntN(2) == 0) {
 			after = before
 		}
 		if delete(d.now, p); after != nil {
@@ -87,16 +88,16 @@ func (d *disk) crash(l loss, seed uint64) {
 			n.data = n.data[:min(n.ended, len(n.data))]
 		}
 		switch {
-		case l == loseAll:
+		case l == LoseAll:
 			n.data = n.data[:n.synced]
-		case l == tearSome:
+		case l == TearSome:
 			n.tear(rng)
 		}
 		n.synced = len(n.data)
 	}
 	d.kept = maps.Clone(d.now)
 	d.off, d.ended, d.cutIn, d.moving = false, nil, 0, false
-	if d.bad == full {
+	if d.bad == Full {
 		d.badIn = 0
 	}
 }
@@ -126,16 +127,16 @@ func (n *inode) tear(rng *rand.Rand) {
 	}
 }
 
-// cut switches the power off at once.
-func (d *disk) cut() {
+// Cut switches the power off at once.
+func (d *Disk) Cut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.powerOff()
 }
 
-// powerOff is cut under mu. A database goes on for a while as if all were well: a file that it
+// powerOff is Cut under mu. A database goes on for a while as if all were well: a file that it
 // begins after a sync that never ended would otherwise be left, with the file before it torn.
-func (d *disk) powerOff() {
+func (d *Disk) powerOff() {
 	if d.off {
 		return
 	}
@@ -147,29 +148,30 @@ func (d *disk) powerOff() {
 	}
 }
 
-// started tells that a database is open; from now on the disk may lie.
-func (d *disk) started(lies bool) {
+// Started tells that a database is open; from now on the disk may lie.
+func (d *Disk) Started(lies bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.moving, d.lies = false, lies
 }
 
-// failIn lets the power fail at a coming sync of a log; 0: not at all.
-func (d *disk) failIn(syncs int) {
+// FailIn lets the power fail at a coming sync of a log; 0: not at all.
+func (d *Disk) FailIn(syncs int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cutIn = syncs
 }
 
-func (d *disk) isOff() bool {
+// IsOff says whether the power is.
+func (d *Disk) IsOff() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.off
 }
 
-// settled waits until a database has finished what it writes in the background, so that it is not
+// Settled waits until a database has finished what it writes in the background, so that it is not
 // left to the order of goroutines what a crash finds. A table that is given up is not waited for.
-func (d *disk) settled() {
+func (d *Disk) Settled() {
 	for range 2000 {
 		d.mu.Lock()
 		busy := d.moving
@@ -184,15 +186,15 @@ func (d *disk) settled() {
 	d.mu.Unlock()
 }
 
-func (d *disk) sync(p string, n *inode) error {
+func (d *Disk) sync(p string, n *inode) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.badIn > 0 && strings.HasSuffix(p, ".log") {
 		if d.badIn--; d.badIn == 0 {
-			d.bad = noWrites // the system has forgotten what it could not write
+			d.bad = NoWrites // the system has forgotten what it could not write
 		}
 	}
-	if d.bad == noWrites {
+	if d.bad == NoWrites {
 		return d.hit(syscall.EIO)
 	}
 	d.syncs++
@@ -230,7 +232,7 @@ func missing(op, name string) error {
 
 // The rest is vfs.FS.
 
-func (d *disk) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+func (d *Disk) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name = path.Clean(name)
@@ -238,9 +240,9 @@ func (d *disk) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 		return nil, missing("create", name)
 	}
 	switch d.bad {
-	case full:
+	case Full:
 		return nil, d.hit(syscall.ENOSPC)
-	case noWrites:
+	case NoWrites:
 		return nil, d.hit(syscall.EIO)
 	}
 	n := &inode{}
@@ -249,7 +251,7 @@ func (d *disk) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	return &file{d: d, n: n, path: name}, nil
 }
 
-func (d *disk) Link(from, to string) error {
+func (d *Disk) Link(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := d.now[path.Clean(from)]
@@ -260,7 +262,7 @@ func (d *disk) Link(from, to string) error {
 	return nil
 }
 
-func (d *disk) open(name string) (*file, error) {
+func (d *Disk) open(name string) (*file, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name = path.Clean(name)
@@ -271,7 +273,7 @@ func (d *disk) open(name string) (*file, error) {
 	return &file{d: d, n: n, path: name}, nil
 }
 
-func (d *disk) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+func (d *Disk) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	f, err := d.open(name)
 	if err != nil {
 		return nil, err
@@ -282,7 +284,7 @@ func (d *disk) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	return f, nil
 }
 
-func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, _ ...vfs.OpenOption) (vfs.File,
+func (d *Disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, _ ...vfs.OpenOption) (vfs.File,
 	error) {
 	if f, err := d.open(name); err == nil {
 		return f, nil
@@ -290,9 +292,9 @@ func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, _ ...vfs.Open
 	return d.Create(name, c)
 }
 
-func (d *disk) OpenDir(name string) (vfs.File, error) { return d.Open(name) }
+func (d *Disk) OpenDir(name string) (vfs.File, error) { return d.Open(name) }
 
-func (d *disk) Remove(name string) error {
+func (d *Disk) Remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name = path.Clean(name)
@@ -303,7 +305,7 @@ func (d *disk) Remove(name string) error {
 	return nil
 }
 
-func (d *disk) RemoveAll(name string) error {
+func (d *Disk) RemoveAll(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name = path.Clean(name)
@@ -313,21 +315,21 @@ func (d *disk) RemoveAll(name string) error {
 	return nil
 }
 
-func (d *disk) Rename(from, to string) error {
+func (d *Disk) Rename(from, to string) error {
 	if err := d.Link(from, to); err != nil {
 		return err
 	}
 	return d.Remove(from)
 }
 
-func (d *disk) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+func (d *Disk) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if err := d.Remove(from); err != nil {
 		return nil, err
 	}
 	return d.Create(to, c)
 }
 
-func (d *disk) MkdirAll(dir string, _ os.FileMode) error {
+func (d *Disk) MkdirAll(dir string, _ os.FileMode) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for p := path.Clean(dir); d.now[p] == nil; p = path.Dir(p) {
@@ -340,12 +342,12 @@ type nothing struct{}
 
 func (nothing) Close() error { return nil }
 
-func (d *disk) Lock(name string) (io.Closer, error) {
+func (d *Disk) Lock(name string) (io.Closer, error) {
 	_, err := d.Create(name, vfs.WriteCategoryUnspecified)
 	return nothing{}, err
 }
 
-func (d *disk) List(dir string) ([]string, error) {
+func (d *Disk) List(dir string) ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	dir = path.Clean(dir)
@@ -362,7 +364,7 @@ func (d *disk) List(dir string) ([]string, error) {
 	return out, nil
 }
 
-func (d *disk) Stat(name string) (vfs.FileInfo, error) {
+func (d *Disk) Stat(name string) (vfs.FileInfo, error) {
 	f, err := d.open(name)
 	if err != nil {
 		return nil, err
@@ -370,18 +372,18 @@ func (d *disk) Stat(name string) (vfs.FileInfo, error) {
 	return f.Stat()
 }
 
-func (d *disk) PathBase(p string) string       { return path.Base(p) }
-func (d *disk) PathJoin(elem ...string) string { return path.Join(elem...) }
-func (d *disk) PathDir(p string) string        { return path.Dir(p) }
-func (d *disk) Unwrap() vfs.FS                 { return nil }
+func (d *Disk) PathBase(p string) string       { return path.Base(p) }
+func (d *Disk) PathJoin(elem ...string) string { return path.Join(elem...) }
+func (d *Disk) PathDir(p string) string        { return path.Dir(p) }
+func (d *Disk) Unwrap() vfs.FS                 { return nil }
 
-func (d *disk) GetDiskUsage(string) (vfs.DiskUsage, error) {
+func (d *Disk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	return vfs.DiskUsage{}, vfs.ErrUnsupported
 }
 
 // A file is an open file or folder.
 type file struct {
-	d    *disk
+	d    *Disk
 	n    *inode
 	path string
 	at   int
@@ -401,7 +403,7 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	n := 0
-	if f.d.bad == noReads {
+	if f.d.bad == NoReads {
 		return 0, f.d.hit(syscall.EIO)
 	}
 	if off < int64(len(f.n.data)) {
@@ -417,11 +419,11 @@ func (f *file) Write(p []byte) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	switch f.d.bad {
-	case full: // what there was room for is there
+	case Full: // what there was room for is there
 		n := len(p) / 2
 		f.n.data = append(f.n.data, p[:n]...)
 		return n, f.d.hit(syscall.ENOSPC)
-	case noWrites:
+	case NoWrites:
 		return 0, f.d.hit(syscall.EIO)
 	}
 	f.n.data = append(f.n.data, p...)
