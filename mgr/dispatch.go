@@ -145,8 +145,9 @@ type osdReport struct {
 	pools map[int64]pgstat.Statfs // space by pool
 }
 
-// applyMaps advances from cur by what a message carries; nil cur takes the newest full map.
-func applyMaps(cur *osdmap.Map, b *message.MOSDMap) (*osdmap.Map, error) {
+// applyMaps advances from cur by what a message carries, map by map; nil cur takes the newest full
+// map.
+func applyMaps(cur *osdmap.Map, b *message.MOSDMap, each func(*osdmap.Map)) (*osdmap.Map, error) {
 	for {
 		var next ceph.Epoch
 		if cur != nil {
@@ -160,6 +161,7 @@ func applyMaps(cur *osdmap.Map, b *message.MOSDMap) (*osdmap.Map, error) {
 			if cur, err = cur.Apply(i); err != nil {
 				return cur, err
 			}
+			each(cur)
 			continue
 		}
 		newest := ceph.Epoch(0)
@@ -174,5 +176,6 @@ func applyMaps(cur *osdmap.Map, b *message.MOSDMap) (*osdmap.Map, error) {
 			return cur, err
 		}
 		cur = full
+		each(cur)
 	}
 }

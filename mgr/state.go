@@ -30,8 +30,7 @@ type state struct {
 	reportAt time.Time
 	daemons  map[string]*daemonState // by name: osd.0, mon.a
 	activeAt time.Time               // when this manager became the active one
-	resizing bool                    // pools are being adjusted
-	resizeAt time.Time               // not before
+	resize   resizing
 	bal      balancing
 	scale    autoscaling
 	kept     kept
@@ -118,7 +117,8 @@ func (s *state) complete(now time.Time) bool {
 
 // takeMaps advances the OSD map; a gap is closed by asking for the rest.
 func (s *state) takeMaps(m *Manager, b *message.MOSDMap) {
-	next, err := applyMaps(s.osdmap, b)
+	now := ceph.TimeOf(time.Now())
+	next, err := applyMaps(s.osdmap, b, func(m *osdmap.Map) { s.pgs.TakeMap(m, now) })
 	if err != nil {
 		m.log.Error("OSD map does not apply; asking for a full one", "epoch", s.epoch(), "err", err)
 		s.osdmap = nil
@@ -130,7 +130,6 @@ func (s *state) takeMaps(m *Manager, b *message.MOSDMap) {
 	}
 	s.osdmap = next
 	m.client.Got("osdmap", uint64(next.Epoch))
-	s.pgs.TakeMap(next, ceph.TimeOf(time.Now()))
 	s.dirty = true
 }
 

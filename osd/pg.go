@@ -407,6 +407,7 @@ func (p *pg) becomeActive() {
 	p.changed, p.dirty = p.s.now, true
 	p.setEnv()
 	p.startRecovery()
+	p.mergeTick()
 	p.doWaiting()
 }
 

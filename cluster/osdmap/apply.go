@@ -198,7 +198,7 @@ func (m *Map) applySnaps(inc *Incremental) {
 	m.RemovedSnapsQueue = edited(m.RemovedSnapsQueue,
 		len(inc.NewRemovedSnaps)+len(inc.NewPurgedSnaps))
 	for pool, r := range inc.NewRemovedSnaps {
-		m.RemovedSnapsQueue[pool] = unionSnaps(m.RemovedSnapsQueue[pool], r)
+		m.RemovedSnapsQueue[pool] = UnionSnaps(m.RemovedSnapsQueue[pool], r)
 	}
 	for pool, r := range inc.NewPurgedSnaps {
 		left := SubtractSnaps(m.RemovedSnapsQueue[pool], r)

@@ -23,11 +23,11 @@ func ContainsSnap(ranges []SnapRange, s ceph.SnapID) bool {
 
 // AddSnap is the ranges with one snapshot more; the argument stays as it is.
 func AddSnap(ranges []SnapRange, s ceph.SnapID) []SnapRange {
-	return unionSnaps(ranges, []SnapRange{{Start: s, Len: 1}})
+	return UnionSnaps(ranges, []SnapRange{{Start: s, Len: 1}})
 }
 
-// unionSnaps is the snapshots of either list as ascending, disjoint, not adjacent ranges.
-func unionSnaps(a, b []SnapRange) []SnapRange {
+// UnionSnaps is the snapshots of either list as ascending, disjoint, not adjacent ranges.
+func UnionSnaps(a, b []SnapRange) []SnapRange {
 	all := slices.Concat(a, b)
 	slices.SortFunc(all, func(x, y SnapRange) int { return cmp.Compare(x.Start, y.Start) })
 	var out []SnapRange

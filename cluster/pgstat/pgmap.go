@@ -33,6 +33,11 @@ type PGMap struct {
 	poolDeltas map[int64][]Delta
 	lastSum    Sum
 	lastPools  map[int64]Sum
+
+	last *osdmap.Map
+	// due is from when on a PG's report has what the numbers of PGs have done to it, words from
+	// when on its word about snapshots is of all its objects.
+	due, words horizon
 }
 
 // PoolOSD is one pool on one OSD.
@@ -46,6 +51,7 @@ func NewPGMap() *PGMap {
 	return &PGMap{
 		PGs: map[ceph.PGID]*PG{}, OSDs: map[int32]*OSD{}, PoolStatfs: map[PoolOSD]Statfs{},
 		poolDeltas: map[int64][]Delta{}, lastPools: map[int64]Sum{},
+		due: newHorizon(), words: newHorizon(),
 	}
 }
 
@@ -66,11 +72,14 @@ func (p *PGMap) TakeMap(m *osdmap.Map, now ceph.Time) {
 			p.OSDs[osd] = &s
 		}
 	}
-	for id := range p.PGs {
-		if pool := m.Pools[id.Pool]; pool == nil || id.Seed >= pool.PGNum {
-			delete(p.PGs, id)
-		}
+	p.follow(m)
+	gone := func(id ceph.PGID) bool {
+		pool := m.Pools[id.Pool]
+		return pool == nil || id.Seed >= pool.PGNum
 	}
+	maps.DeleteFunc(p.PGs, func(id ceph.PGID, _ *PG) bool { return gone(id) })
+	p.due.drop(gone)
+	p.words.drop(gone)
 	for id, pool := range m.Pools {
 		for seed := range pool.PGNum {
 			pg := ceph.PGID{Pool: id, Seed: seed}
@@ -144,6 +153,7 @@ func (p *PGMap) TakeReport(
 		if old := p.PGs[id]; old != nil && old.Newer(pg) {
 			continue
 		}
+		p.keepPurged(id, pg, m)
 		p.PGs[id] = pg
 	}
 	p.markStale(m, now)
@@ -205,15 +215,12 @@ func (p *PGMap) Refresh(m *osdmap.Map) {
 	p.findRoom(m)
 }
 
-// findPurged finds the removed snapshots that no PG of their pool has any more. All PGs must have
-// said so since the pool was last resized: one that another was merged into may have its clones.
+// findPurged finds the removed snapshots that no PG of their pool has any more: all have said so.
 func (p *PGMap) findPurged(m *osdmap.Map) {
 	said := map[int64]uint32{}
 	for id, pg := range p.PGs {
 		pool := id.Pool
-		x := m.Pools[pool]
-		if pg.State == 0 || len(pg.PurgedSnaps) == 0 || x == nil ||
-			pg.ReportedEpoch < x.LastForceResendPrenautilus {
+		if pg.State == 0 || len(pg.PurgedSnaps) == 0 || m.Pools[pool] == nil {
 			continue
 		}
 		if said[pool]++; said[pool] == 1 {
