@@ -5,12 +5,10 @@ import (
 	"slices"
 
 	"glue/ceph"
-	"glue/ceph/denc"
 	"glue/cluster/pginfo"
 	"glue/internal/admin"
 	"glue/osd/ops"
 	"glue/osd/pglog"
-	"glue/store/objectstore"
 	"glue/wire/message"
 )
 
@@ -109,22 +107,28 @@ func (p *pg) markLost(revert bool) (any, error) {
 	}
 	for _, o := range list {
 		it, _ := p.m.Missing().Get(o)
-		from := int32(-1)
+		from, back := int32(-1), ceph.Eversion{}
 		if revert {
-			from, it.Have = p.older(o, it.Have)
+			from, back = p.older(o, it.Have)
 		}
 		p.s.d.log.Warn("unfound object is given up", "pg", p.id, "oid", o, "need", it.Need,
-			"have", it.Have, "revert", revert)
-		switch {
-		case revert && from == p.s.d.opt.ID:
-			p.giveUp(o, it, true)
-		case revert && from >= 0:
+			"back", back, "revert", revert)
+		p.recovery.lost[o] = back
+		if from >= 0 && from != p.s.d.opt.ID {
 			p.block(o)
 			p.s.moveBegun()
-			p.recovery.pulls[o] = &pull{from: from, need: it.Have, revert: true}
+			p.recovery.pulls[o] = &pull{from: from, need: back, revert: true}
 			p.sendPull(o, message.Progress{First: true})
-		default:
-			p.giveUp(o, it, false)
+		}
+		// Before all that waits for it; a head, of which clones are taken off, before them.
+		op := &clientOp{object: o, lost: true, checked: true, m: &message.MOSDOp{PG: p.id,
+			Hash: o.Hash, Object: o.Name, MTime: ceph.TimeOf(p.s.now)}}
+		op.need.Write = true
+		p.queueFirst(p.object(o.Head()), op)
+	}
+	for _, o := range list {
+		if ob := p.object(o.Head()); !ob.isBlocked() {
+			p.runWaiting(ob)
 		}
 	}
 	return admin.Noted{Text: fmt.Sprintf("pg has %d objects unfound and apparently lost marking",
@@ -152,37 +156,43 @@ func (p *pg) older(o ceph.HObject, have ceph.Eversion) (int32, ceph.Eversion) {
 	return from, have
 }
 
-// giveUp writes to the log that an object is what it is here, or gone. Every copy that misses it
-// learns from the entry what it misses now.
-func (p *pg) giveUp(o ceph.HObject, it pglog.Item, revert bool) {
-	p.s.flush()
-	ob := p.object(o)
-	v := ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch}
-	st, err := ops.LoadState(p.s.d.store, p.id, o)
-	revert = revert && err == nil && st.Exists
-	op := &clientOp{object: o, m: &message.MOSDOp{PG: p.id, Hash: o.Hash, Object: o.Name,
-		MTime: ceph.TimeOf(p.s.now)}, reverts: revert}
-	out := ops.Outcome{Log: ops.LogDelete, PriorVersion: it.Need,
-		Transaction: &objectstore.Transaction{}, State: &ops.State{}, At: v}
-	t := out.Transaction
-	if revert {
-		info := st.Info
-		info.PriorVersion, info.Version = info.Version, v
-		out.Log, out.State = ops.LogModify, &ops.State{Exists: true, Info: info}
-		out.UserVersion = info.UserVersion
-		t.SetAttr(p.id, o, ops.InfoAttr, denc.Marshal(&info, ceph.FeaturesAll))
-	} else {
-		out.Stats.Objects = -1
-		t.Touch(p.id, o)
-		t.Remove(p.id, o)
+// lose writes to the log that an object is what it is here, or gone. Every copy that misses it
+// learns from the entry what it misses now. A head waits for the clones that are not lost.
+func (p *pg) lose(ob *object, op *clientOp) {
+	o, lost := op.object, p.recovery.lost
+	it, missing := p.m.Missing().Get(o)
+	back, given := lost[o]
+	if !given || !missing || p.source(o, it.Need) >= 0 {
+		delete(lost, o) // it was found, or this is another interval
+		op.release(p)
+		return
 	}
-	p.stats.Estimated = true // what was lost is not known
+	for _, c := range p.m.Missing().Objects() {
+		if _, gone := lost[c]; !gone && o.Snap == ceph.NoSnap && c.Head() == o && c != o &&
+			p.unreadable(ob, op, c, false) {
+			return
+		}
+	}
+	p.s.flush()
+	l := ops.Loss{Object: o, Need: it.Need, Back: back,
+		At: ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch}}
+	out, ok := ops.GiveUp(&p.env, &l)
+	delete(lost, o)
+	if !ok || out.Failure != nil {
+		p.s.d.log.Error("an unfound object can't be given up", "pg", p.id, "oid", o, "err",
+			out.Failure)
+		op.release(p)
+		return
+	}
 	delete(p.recovery.unfound, o)
+	op.reverts = out.Log == ops.LogModify && out.Clone == nil
+	p.stats.Estimated = true // what was lost is not known
 	p.startWrite(ob, op, &out)
 	p.s.flush()
-	p.m.GotObject(o, v)
+	if p.m.Info().LastUpdate == out.At { // the store has taken it
+		p.m.GotObject(o, out.At)
+	}
 	p.store(0)
-	p.unblock(o)
 	p.apply(p.settled().Recovered())
 	p.recover()
 }

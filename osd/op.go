@@ -32,6 +32,7 @@ type clientOp struct {
 	// reverts: an unfound object goes back to an older version. Others get the log's entry only.
 	reverts bool
 	trim    bool // the PG's own: object is a clone, from which removed snapshots are taken off
+	lost    bool // the PG's own: object is unfound and given up
 	tracking
 }
 
@@ -254,7 +255,7 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 	if op.need.MayWrite() && op.sess != nil && p.duplicate(op) {
 		return
 	}
-	if p.unreadable(ob, op, head, writes) {
+	if !(op.lost && op.object == head) && p.unreadable(ob, op, head, writes) {
 		return
 	}
 	if ob.inflight > 0 && (!writes || ob.wanted) {
@@ -280,6 +281,8 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 	}
 	at, back := ops.Rollback(op.m.Ops)
 	switch {
+	case op.lost:
+		p.lose(ob, op)
 	case op.trim:
 		p.trimClone(ob, op)
 	case snaps.IsClone(op.object):

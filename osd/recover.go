@@ -28,16 +28,18 @@ type recoveryState struct {
 	refused recovery.Copies
 	targets map[int32]*recovery.Chunk
 	copied  map[int32]int64
-	unfound map[ceph.HObject]bool // no copy that is up has them
-	todo    []ceph.HObject        // what is left to recover, as of the last look
-	from    time.Time             // when it may begin (osd_recovery_delay_start)
-	full    bool                  // it would have to write to an OSD that is full
+	unfound map[ceph.HObject]bool          // no copy that is up has them
+	lost    map[ceph.HObject]ceph.Eversion // they are given up, to go back to these versions
+	todo    []ceph.HObject                 // what is left to recover, as of the last look
+	from    time.Time                      // when it may begin (osd_recovery_delay_start)
+	full    bool                           // it would have to write to an OSD that is full
 }
 
 func (r *recoveryState) reset() {
 	*r = recoveryState{pulls: map[ceph.HObject]*pull{}, pushes: map[ceph.HObject]*push{},
 		bad: recovery.Copies{}, refused: recovery.Copies{}, targets: map[int32]*recovery.Chunk{},
-		copied: map[int32]int64{}, unfound: map[ceph.HObject]bool{}}
+		copied: map[int32]int64{}, unfound: map[ceph.HObject]bool{},
+		lost: map[ceph.HObject]ceph.Eversion{}}
 }
 
 // A pull is an object on its way to the primary.
@@ -431,11 +433,9 @@ func (p *pg) pieceDurable(from int32, o ceph.HObject, progress message.Progress,
 		p.sendPull(o, progress)
 		return
 	}
-	back, revert := p.recovery.pulls[o].need, p.recovery.pulls[o].revert
-	p.endPull(o)
-	if it, ok := p.m.Missing().Get(o); ok && revert {
-		it.Have = back
-		p.giveUp(o, it, true)
+	revert := p.recovery.pulls[o].revert
+	if p.endPull(o); revert {
+		p.unblock(o) // and so it is given up
 		return
 	}
 	p.stats.Recovered++

@@ -40,11 +40,14 @@ type write struct {
 // startWrite gives a change its place in the log and adds it to the batch. A request that failed
 // gets one as well: it must not be carried out when it comes again after others.
 func (p *pg) startWrite(ob *object, op *clientOp, out *ops.Outcome) {
-	o := op.object
-	if op.trim {
+	o, of := op.object, op.object
+	if op.trim || op.lost {
 		o = o.Head()
 	}
-	e := &pglog.Entry{Op: pginfo.LogModify, Object: o, Version: out.At,
+	if !op.lost || out.Clone != nil {
+		of = o
+	}
+	e := &pglog.Entry{Op: pginfo.LogModify, Object: of, Version: out.At,
 		PriorVersion: out.PriorVersion, UserVersion: out.UserVersion, ReqID: op.reqid,
 		MTime: op.m.MTime, ReturnCode: out.LogResult}
 	t := out.Transaction

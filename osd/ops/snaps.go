@@ -206,20 +206,27 @@ func Trim(env *Env, head *State, clone ceph.HObject, at ceph.Eversion,
 	x.stats.Bytes = bytes
 	x.trimClone(&out, clone, st, left)
 	x.at.Version++
-	x.info.Snaps = set
-	out.At, out.Transaction = x.at, x.txn
-	if !x.exists && !snaps.HasClones(set) {
-		x.stats.Whiteouts--
-		x.countGone(&head.Info)
-		x.txn.Remove(env.Coll, x.req.Object)
-		out.Log, out.State = LogDelete, &State{Info: pginfo.ObjectInfo{Object: x.req.Object}}
-	} else {
-		x.info.PriorVersion, x.info.Version = x.info.Version, x.at
-		x.txn.SetAttr(env.Coll, x.req.Object, InfoAttr, x.encodeInfo())
-		out.Log, out.State = LogModify, &State{Exists: true, Info: x.info}
-	}
+	x.putSet(&out, set)
 	out.Stats = x.stats
 	return out, true
+}
+
+// putSet gives a head another set, in the transaction's last entry; a whiteout goes with its last
+// clone.
+func (x *exec) putSet(out *Outcome, set *snaps.Set) {
+	x.info.Snaps = set
+	out.At, out.Transaction = x.at, x.txn
+	c, o := x.object()
+	if !x.exists && !snaps.HasClones(set) {
+		x.stats.Whiteouts--
+		x.countGone(&x.old.Info)
+		x.txn.Remove(c, o)
+		out.Log, out.State = LogDelete, &State{Info: pginfo.ObjectInfo{Object: o}}
+		return
+	}
+	x.info.PriorVersion, x.info.Version = x.info.Version, x.at
+	x.txn.SetAttr(c, o, InfoAttr, x.encodeInfo())
+	out.Log, out.State = LogModify, &State{Exists: true, Info: x.info}
 }
 
 // trimClone removes a clone that stands for nothing any more, or notes what it still stands for.

@@ -178,18 +178,14 @@ func Trim(s *Set, id ceph.SnapID, removed func(ceph.SnapID) bool) (
 	if i < 0 || !slices.ContainsFunc(s.Clones[i].Snaps, removed) {
 		return s, nil, 0, false
 	}
-	next = &Set{Seq: s.Seq, Clones: slices.Clone(s.Clones)}
 	left = slices.DeleteFunc(slices.Clone(s.Clones[i].Snaps), removed)
 	if len(left) > 0 {
+		next = &Set{Seq: s.Seq, Clones: slices.Clone(s.Clones)}
 		next.Clones[i].Snaps = left
 		return next, left, 0, true
 	}
-	if i > 0 { // the next older one is compared with the next newer one now
-		n := &next.Clones[i-1]
-		n.Overlap = intersect(n.Overlap, s.Clones[i].Overlap)
-	}
-	next.Clones = slices.Delete(next.Clones, i, i+1)
-	return next, nil, AllBytes(next) - AllBytes(s), true
+	next, bytes, _ = Without(s, id)
+	return next, nil, bytes, true
 }
 
 // Attr is the attribute of a clone by which the store's index finds it (objectstore.TagAttr): the

@@ -220,3 +220,55 @@ func TestContext(t *testing.T) {
 		t.Errorf("without 4 and 5: %+v, of %+v", got, c)
 	}
 }
+
+// TestRefit: whatever clones are lost, and whether the head goes back to an older version or is
+// gone, the set that is made for it has those that there are, and claims nothing that is not so.
+func TestRefit(t *testing.T) {
+	known := 0
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		k := kept{clones: map[ceph.SnapID][]byte{}}
+		var c Context
+		var older kept
+		var head []byte
+		stop := rng.IntN(30)
+		for i := range 30 {
+			if rng.IntN(4) == 0 {
+				c.Seq++
+				c.Snaps = slices.Insert(slices.Clone(c.Snaps), 0, c.Seq)
+			}
+			head, _ = change(t, rng, &k, c, head)
+			if i == stop {
+				older = kept{head: bytes.Clone(head), set: k.set}
+			}
+		}
+		var there []Clone
+		if k.set != nil {
+			for _, n := range k.set.Clones {
+				if rng.IntN(3) > 0 {
+					there = append(there, Clone{ID: n.ID, Snaps: n.Snaps, Size: n.Size})
+				}
+			}
+		}
+		gone := rng.IntN(3) == 0
+		next := kept{head: older.head, set: Refit(older.set, there, gone), clones: k.clones}
+		if gone {
+			next.head = nil
+		}
+		if next.check(t, seed); next.set == nil && len(there) == 0 {
+			continue
+		}
+		if len(next.set.Clones) != len(there) || next.set.Seq < Seq(older.set) {
+			t.Fatalf("seed %d: %+v for %+v", seed, next.set, there)
+		}
+		for i, n := range next.set.Clones {
+			if n.ID != there[i].ID || !slices.Equal(FromAttr(Attr(n.Snaps)), there[i].Snaps) {
+				t.Fatalf("seed %d: %+v for %+v", seed, next.set, there)
+			}
+			known += len(n.Overlap)
+		}
+	}
+	if known == 0 {
+		t.Error("no set says what clones have in common")
+	}
+}
