@@ -217,6 +217,7 @@ func TestKnownSplitDependsOnMapsAlone(t *testing.T) {
 func TestKnownMergeDependsOnMapsAlone(t *testing.T) {
 	for seed := range uint64(4) {
 		s := withClients(t, 20+seed)
+		s.lateMerge = true
 		for o := range simObjects {
 			s.put(s.cl[0], o, fmt.Sprint("a", o))
 		}

@@ -79,7 +79,7 @@ type pg struct {
 	reported  uint64
 	dirty     bool // statistics changed since the last report
 	persisted ceph.Epoch
-	lastState pgstat.State // as last reported
+	told      told // as last reported
 }
 
 // An object is what the PG keeps in memory of an object that was used lately, under the name of its

@@ -1,6 +1,7 @@
 package osd
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,13 @@ type atomicEpoch struct{ v atomic.Uint32 }
 func (a *atomicEpoch) Load() ceph.Epoch   { return ceph.Epoch(a.v.Load()) }
 func (a *atomicEpoch) Store(e ceph.Epoch) { a.v.Store(uint32(e)) }
 
+// told is what of a PG the manager acts on, so that it hears of it at once: its state, and in which
+// interval, as one may have been over before anybody looked.
+type told struct {
+	state pgstat.State
+	since ceph.Epoch
+}
+
 // reportSoon is how long after a change of state the manager is told.
 const reportSoon = 250 * time.Millisecond
 
@@ -59,26 +67,30 @@ func (s *shard) report() {
 		}
 		st := p.statistics()
 		out[p.id.PGID] = st
-		urgent = urgent || st.State != p.lastState
-		p.lastState = st.State
+		said := told{st.State, st.MappingEpoch}
+		urgent = urgent || said != p.told
+		p.told = said
 		p.dirty = false
 	}
+	if r.take(s, space, out, urgent) {
+		s.d.post(func() { s.d.reportTick(s.d.now()) })
+	}
+}
+
+// take keeps what a shard has to tell; it says whether that is the first thing to be told at once.
+func (r *reporter) take(s *shard, space pgstat.PoolSpace, out map[ceph.PGID]pgstat.PG,
+	urgent bool,
+) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.space == nil {
-		r.space = map[*shard]pgstat.PoolSpace{}
+		r.space, r.stats = map[*shard]pgstat.PoolSpace{}, map[ceph.PGID]pgstat.PG{}
 	}
 	r.space[s] = space
-	if out == nil {
-		return
-	}
-	if r.stats == nil {
-		r.stats = map[ceph.PGID]pgstat.PG{}
-	}
-	for id, st := range out {
-		r.stats[id] = st
-	}
+	maps.Copy(r.stats, out)
+	first := urgent && !r.urgent
 	r.urgent = r.urgent || urgent
+	return first
 }
 
 // poolSpace sums up the copies of the shard, without what they are missing.
@@ -261,7 +273,7 @@ func (d *Daemon) openMgr() {
 	for _, s := range d.shards {
 		s.post(event{kind: evCall, call: func(s *shard) {
 			for _, p := range s.pgs {
-				p.dirty, p.lastState = true, 0 // urgent: this manager knows nothing
+				p.dirty, p.told = true, told{} // urgent: this manager knows nothing
 			}
 			s.report()
 		}})
@@ -301,7 +313,7 @@ func (d *Daemon) reportTick(now time.Time) {
 		return
 	}
 	stats := r.stats
-	r.stats, r.urgent = nil, false
+	r.stats, r.urgent = map[ceph.PGID]pgstat.PG{}, false
 	r.mu.Unlock()
 	r.last = now
 	r.seq++

@@ -48,6 +48,8 @@ type sim struct {
 	steps  int
 	merges int  // of PGs
 	quiet  bool // no new faults
+	// lateMerge: PGs are merged when everybody has heard that they were clean.
+	lateMerge bool
 	// forward hands messages between OSDs over as they are.
 	forward bool
 	odds    odds
@@ -103,7 +105,9 @@ func (n *simNode) Send(b message.Body) {
 	case *message.MOSDPGTemp:
 		maps.Copy(n.s.temp, b.Temp)
 	case *message.MOSDPGReadyToMerge:
-		n.s.merge(b)
+		if !n.s.lateMerge || n.s.silent() {
+			n.s.merge(b)
+		}
 	}
 }
 func (n *simNode) Subscribe(string, uint64, bool)         {}
@@ -511,12 +515,18 @@ func (s *sim) settled() bool {
 			}
 		}
 	}
+	return s.silent() && clean == int(s.m.Pools[simPool].PGNum) &&
+		len(s.m.RemovedSnapsQueue[simPool]) == 0
+}
+
+// silent says whether nothing is on its way between OSDs.
+func (s *sim) silent() bool {
 	for _, q := range s.links {
 		if len(q) > 0 {
 			return false
 		}
 	}
-	return clean == int(s.m.Pools[simPool].PGNum) && len(s.m.RemovedSnapsQueue[simPool]) == 0
+	return true
 }
 
 func (s *sim) states() string {
