@@ -54,16 +54,11 @@ const reportSoon = 250 * time.Millisecond
 
 // report hands the shard's changed statistics to the reporter.
 func (s *shard) report() {
-	r := &s.d.reporter
-	space := s.poolSpace()
-	var out map[ceph.PGID]pgstat.PG
+	out := map[ceph.PGID]pgstat.PG{}
 	urgent, every := false, s.d.config.Load().reportEvery
 	for _, p := range s.sorted() {
 		if !p.primary || !p.dirty && s.now.Sub(p.since.Active()) < every {
 			continue
-		}
-		if out == nil {
-			out = map[ceph.PGID]pgstat.PG{}
 		}
 		st := p.statistics()
 		out[p.id.PGID] = st
@@ -72,7 +67,7 @@ func (s *shard) report() {
 		p.told = said
 		p.dirty = false
 	}
-	if r.take(s, space, out, urgent) {
+	if s.d.reporter.take(s, s.poolSpace(), out, urgent) {
 		s.d.post(func() { s.d.reportTick(s.d.now()) })
 	}
 }

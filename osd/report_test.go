@@ -17,8 +17,8 @@ func (h *heard) Send(m *message.Message) {
 }
 func (h *heard) Close() {}
 
-// TestShortIntervalIsTold: the manager hears at once that a PG is through an interval, also if it is
-// in the state that it was in before when somebody looks; what is of no consequence can wait.
+// TestShortIntervalIsTold: the manager hears at once that a PG is through an interval, also if it
+// is in the state that it was in before when somebody looks; what is of no consequence can wait.
 func TestShortIntervalIsTold(t *testing.T) {
 	s, _ := quietSim(t, 3)
 	s.until("clean", s.settled)

@@ -24,8 +24,8 @@ import (
 
 var flipsFlag = flag.Int("store.flips", 400, "bit flips to try")
 
-// A bit that flips anywhere is noticed before what it is of leaves the store: data, attributes, omap,
-// logs, the OSD's table and the index.
+// A bit that flips anywhere is noticed before what it is of leaves the store: data, attributes,
+// omap, logs, the OSD's table and the index.
 func TestBitRot(t *testing.T) {
 	tried, noticed := 0, 0
 	for seed := uint64(1); tried < *flipsFlag; seed++ {
@@ -124,8 +124,8 @@ func refused(err error) bool {
 	return errors.Is(err, objectstore.ErrCorrupt) || errors.Is(err, objectstore.ErrFailed)
 }
 
-// compareRotten allows b to refuse what a answers, but not to answer otherwise; it says whether b has
-// refused anything.
+// compareRotten allows b to refuse what a answers, but not to answer otherwise; it says whether b
+// has refused anything.
 func compareRotten(t *testing.T, a, b *Store, colls []ceph.SPG) (noticed bool) {
 	t.Helper()
 	same := func(what any, ask func(s *Store) (string, error)) {
