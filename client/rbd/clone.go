@@ -154,19 +154,21 @@ func oldArg(p *parentSpec, child ...string) []byte {
 	})
 }
 
-// oldChildren lists the clones of the first kind, which are in lists of all pools.
+// oldChildren lists the clones of the first kind, which are in lists of all pools, in the namespace
+// of the image.
 func (i *Image) oldChildren(ctx context.Context, id ceph.SnapID) ([]childSpec, error) {
 	spec := parentSpec{Pool: i.x.PoolID(), Image: i.id, Snap: id}
 	var out []childSpec
 	for _, p := range i.x.Cluster().Pools() {
 		var ids map[string]struct{}
-		err := call(ctx, i.x.Cluster().OpenPoolID(p.ID), childrenObject, "get_children",
-			oldArg(&spec), func(c *denc.Coder) { denc.SetFunc(c, &ids, (*denc.Coder).Str) })
+		x := i.x.Cluster().OpenPoolID(p.ID).WithNamespace(i.x.Namespace())
+		err := call(ctx, x, childrenObject, "get_children", oldArg(&spec),
+			func(c *denc.Coder) { denc.SetFunc(c, &ids, (*denc.Coder).Str) })
 		if err != nil && !errors.Is(err, ceph.ENOENT) && !errors.Is(err, ceph.EOPNOTSUPP) {
 			return nil, fmt.Errorf("look for clones in pool %s: %w", p.Name, err)
 		}
 		for child := range ids {
-			out = append(out, childSpec{Pool: p.ID, Image: child})
+			out = append(out, childSpec{Pool: p.ID, Image: child, Namespace: x.Namespace()})
 		}
 	}
 	return out, nil
@@ -192,6 +194,8 @@ func (s *Store) Clone(
 		return err
 	case !h.features.Has(Layering):
 		return fmt.Errorf("image %s does not have feature layering: %w", parent.name, ceph.ENOSYS)
+	case format == 1 && s.x.Namespace() != parent.x.Namespace():
+		return notAcross(parent)
 	case format == 1 && !from.Protected:
 		return fmt.Errorf("snapshot %s of image %s must be protected first (or use clones of "+
 			"format 2): %w", snap, parent.name, ceph.EINVAL)
@@ -217,6 +221,12 @@ func (s *Store) Clone(
 			s.Remove(context.WithoutCancel(ctx), name, nil))
 	}
 	return s.copyMetadata(ctx, parent, id)
+}
+
+// notAcross says why a clone can't be of format 1: its parent's protection would not see it.
+func notAcross(parent *Image) error {
+	return fmt.Errorf("a clone of format 1 has to be in the namespace of its parent (%q): %w",
+		parent.x.Namespace(), ceph.EXDEV)
 }
 
 // mimic is the first release whose clients know clones of format 2.

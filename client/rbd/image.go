@@ -80,18 +80,8 @@ func (i *Image) begin(ctx context.Context) error {
 	if err := i.refresh(ctx); err != nil {
 		return fmt.Errorf("open image %s: %w", i.name, err)
 	}
-	h := i.head()
-	allowed := known
-	if i.readOnly {
-		allowed = readable
-	}
-	switch {
-	case h.features&^allowed != 0:
-		return fmt.Errorf("open image %s: its features %v are not supported: %w", i.name,
-			h.features&^allowed, ceph.EOPNOTSUPP)
-	case h.opFeatures&^opKnown != 0 && !i.readOnly:
-		return fmt.Errorf("open image %s: it takes part in operations %#x that are not "+
-			"supported: %w", i.name, h.opFeatures&^opKnown, ceph.EOPNOTSUPP)
+	if err := i.usable(i.head()); err != nil {
+		return fmt.Errorf("open %w", err)
 	}
 	if !i.readOnly {
 		if err := i.register(ctx); err != nil {
@@ -100,6 +90,37 @@ func (i *Image) begin(ctx context.Context) error {
 		i.stale.Store(true) // a change before the registration was not heard of
 	}
 	return nil
+}
+
+// usable fails if an image needs what is not done here, such as every write in a journal first.
+// Another client may have switched that on at any time: it is asked before every change.
+func (i *Image) usable(h *header) error {
+	allowed, what := known, "written"
+	if i.readOnly {
+		allowed, what = readable, "read"
+	}
+	switch {
+	case h.features&^allowed != 0:
+		return fmt.Errorf("image %s has features %v and can't be %s by this client: %w", i.name,
+			h.features&^allowed, what, ceph.EOPNOTSUPP)
+	case h.opFeatures&^opKnown != 0 && !i.readOnly:
+		return fmt.Errorf("image %s takes part in operations %#x and can't be %s by this "+
+			"client: %w", i.name, h.opFeatures&^opKnown, what, ceph.EOPNOTSUPP)
+	}
+	return nil
+}
+
+// changeable is fresh before a change, which fails with EROFS if the image is open read only and
+// with EOPNOTSUPP if it needs what is not done here.
+func (i *Image) changeable(ctx context.Context) (*header, *rados.IOCtx, error) {
+	if i.readOnly {
+		return nil, nil, fmt.Errorf("image %s is open read only: %w", i.name, ceph.EROFS)
+	}
+	h, data, err := i.fresh(ctx)
+	if err == nil {
+		err = i.usable(h)
+	}
+	return h, data, err
 }
 
 // refresh reads the header again.

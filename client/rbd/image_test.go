@@ -18,7 +18,8 @@ import (
 	"glue/client/rbd"
 )
 
-func conf(t *testing.T) string {
+func conf(t testing.TB) string {
+	t.Helper()
 	conf := os.Getenv("GLUE_TEST_CONF")
 	if conf == "" {
 		t.Skip("GLUE_TEST_CONF names no ceph.conf of a running cluster to test against")
@@ -26,7 +27,7 @@ func conf(t *testing.T) string {
 	return conf
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
+func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx
@@ -49,7 +50,7 @@ func store(t *testing.T, c *rados.Cluster) *rbd.Store {
 }
 
 // storeOf makes a pool of a name.
-func storeOf(t *testing.T, c *rados.Cluster, name string) *rbd.Store {
+func storeOf(t testing.TB, c *rados.Cluster, name string) *rbd.Store {
 	t.Helper()
 	ctx := within(t, time.Minute)
 	_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "osd pool create", "pool": name,

@@ -86,10 +86,7 @@ func (i *Image) ReadAt(p []byte, off int64) (int, error) {
 func (i *Image) enter(
 	ctx context.Context,
 ) (*header, *rados.IOCtx, *objectMap, func(), error) {
-	if i.readOnly {
-		return nil, nil, nil, nil, fmt.Errorf("image %s is open read only: %w", i.name, ceph.EROFS)
-	}
-	h, data, err := i.fresh(ctx)
+	h, data, err := i.changeable(ctx)
 	if err != nil || !h.features.Has(ExclusiveLock) {
 		return h, data, nil, func() {}, err
 	}
@@ -97,7 +94,7 @@ func (i *Image) enter(
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	if h, data, err = i.fresh(ctx); err != nil {
+	if h, data, err = i.changeable(ctx); err != nil {
 		i.lock.leave()
 	}
 	return h, data, m, i.lock.leave, err
@@ -116,7 +113,7 @@ func (i *Image) writable(
 		i.io.RUnlock()
 		leave()
 	}
-	h, data, err := i.fresh(ctx)
+	h, data, err := i.changeable(ctx)
 	if err == nil && (off < 0 || uint64(off) > h.size || length > h.size-uint64(off)) {
 		err = fmt.Errorf("write of %d bytes at %d to an image of %d: %w", length, off, h.size,
 			ceph.EINVAL)
@@ -161,7 +158,7 @@ func (i *Image) writeDirect(ctx context.Context, p []byte, off int64) (int, erro
 func (i *Image) write(ctx context.Context, t target, p []byte, off int64) (int, error) {
 	pieces := t.h.split(uint64(off), uint64(len(p)))
 	err := each(ctx, pieces, func(ctx context.Context, e piece) error {
-		return t.write(ctx, e, p[e.at:e.at+e.len])
+		return t.write(ctx, e.object, []chunk{{e.off, p[e.at : e.at+e.len]}})
 	})
 	if err != nil {
 		return 0, err
@@ -169,17 +166,20 @@ func (i *Image) write(ctx context.Context, t target, p []byte, off int64) (int, 
 	return len(p), nil
 }
 
-func (t target) write(ctx context.Context, e piece, p []byte) error {
-	whole := e.len == t.h.objectBytes()
-	err := t.put(ctx, e.object, whole, func(op *rados.WriteOp) {
+// write writes some places of an object, all or none.
+func (t target) write(ctx context.Context, object uint64, list []chunk) error {
+	whole := uint64(len(list[0].p)) == t.h.objectBytes()
+	err := t.put(ctx, object, whole, func(op *rados.WriteOp) {
 		if whole {
-			op.WriteFull(p)
-		} else {
-			op.Write(p, e.off)
+			op.WriteFull(list[0].p)
+			return
+		}
+		for _, c := range list {
+			op.Write(c.p, c.off)
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("write object %d: %w", e.object, err)
+		return fmt.Errorf("write object %d: %w", object, err)
 	}
 	return nil
 }
@@ -272,7 +272,7 @@ func (t target) cut(ctx context.Context, e piece) error {
 // An Extent is a run of an image's bytes.
 type Extent = message.Extent
 
-// A chunk is some bytes at their place in the image.
+// A chunk is some bytes at their place in the image, or in an object.
 type chunk struct {
 	off uint64
 	p   []byte

@@ -37,6 +37,9 @@ func (i *Image) Metadata(ctx context.Context) (map[string][]byte, error) {
 
 // SetMetadata sets one value.
 func (i *Image) SetMetadata(ctx context.Context, key string, value []byte) error {
+	if _, _, err := i.changeable(ctx); err != nil {
+		return err
+	}
 	pairs := map[string][]byte{key: value}
 	err := change(ctx, i.x, headerPrefix+i.id, "metadata_set", encode(func(c *denc.Coder) {
 		denc.MapFunc(c, &pairs, (*denc.Coder).Str, (*denc.Coder).Blob)
@@ -48,8 +51,22 @@ func (i *Image) SetMetadata(ctx context.Context, key string, value []byte) error
 	return nil
 }
 
+// setAllMetadata sets several values.
+func (i *Image) setAllMetadata(ctx context.Context, meta map[string][]byte) error {
+	for _, key := range slices.Sorted(maps.Keys(meta)) {
+		if err := i.SetMetadata(ctx, key, meta[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // RemoveMetadata removes a key; ENOENT without it.
 func (i *Image) RemoveMetadata(ctx context.Context, key string) error {
+	_, _, err := i.changeable(ctx)
+	if err != nil {
+		return err
+	}
 	m, err := i.Metadata(ctx)
 	if err != nil {
 		return err
@@ -99,7 +116,7 @@ func (i *Image) setFeatures(ctx context.Context, features, mask Features) error 
 
 // EnableFeatures switches features on and, with object-map, builds the map.
 func (i *Image) EnableFeatures(ctx context.Context, f Features, p Progress) error {
-	h, _, err := i.fresh(ctx)
+	h, _, err := i.changeable(ctx)
 	if err != nil {
 		return err
 	}
@@ -144,7 +161,7 @@ func (i *Image) EnableFeatures(ctx context.Context, f Features, p Progress) erro
 
 // DisableFeatures switches features off; without object-map there is no fast-diff either.
 func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
-	h, _, err := i.fresh(ctx)
+	h, _, err := i.changeable(ctx)
 	if err != nil {
 		return err
 	}

@@ -190,7 +190,7 @@ func (i *Image) alone(
 		leave()
 	}
 	if err = i.drain(ctx); err == nil {
-		h, data, err = i.fresh(ctx)
+		h, data, err = i.changeable(ctx)
 	}
 	if err != nil {
 		done()

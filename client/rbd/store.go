@@ -199,9 +199,20 @@ func checkName(name string) error {
 	return nil
 }
 
-// validatePool makes sure, once per pool, that objects can be overwritten.
+// validatePool makes sure that the namespace is there and, once per pool, that objects can be
+// overwritten.
 func (s *Store) validatePool(ctx context.Context) error {
 	const validated = "overwrite validated"
+	if ns := s.x.Namespace(); ns != "" {
+		ok, err := s.HasNamespace(ctx)
+		if err == nil && !ok {
+			err = fmt.Errorf("namespace %s of pool %s does not exist: %w", ns, s.x.PoolName(),
+				ceph.ENOENT)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	data, err := s.x.Read(ctx, infoObject, 0, 0)
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return fmt.Errorf("check the pool: %w", err)
@@ -225,7 +236,13 @@ func (s *Store) addName(ctx context.Context, name, id string) error {
 	if err := s.x.Operate(ctx, idPrefix+name, op); err != nil {
 		return err
 	}
-	if err := change(ctx, s.x, directoryObject, "dir_add_image", strArg(name, id)); err != nil {
+	add := new(rados.WriteOp)
+	if s.x.Namespace() != "" { // it may be about to be removed
+		add.Exec("rbd", "dir_state_assert",
+			encode(func(c *denc.Coder) { c.U8Const(directoryReady) }))
+	}
+	add.Exec("rbd", "dir_add_image", strArg(name, id))
+	if err := s.x.Operate(ctx, directoryObject, add); err != nil {
 		_ = s.x.Remove(context.WithoutCancel(ctx), idPrefix+name)
 		return err
 	}
@@ -292,6 +309,13 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 	id, err := s.id(ctx, from)
 	if err != nil {
 		return err
+	}
+	h, err := readHeader(ctx, s.x, id)
+	if err == nil { // a new name belongs in a journal, too
+		err = newImage(s, from, id, false).usable(h)
+	}
+	if err != nil {
+		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
 	}
 	op := new(rados.WriteOp).Create(true).Exec("rbd", "set_id", strArg(id))
 	if err := s.x.Operate(ctx, idPrefix+to, op); err != nil {
