@@ -17,20 +17,25 @@ type span struct{ off, at, len uint64 }
 
 // inParent is what of an object lies within the overlap with the parent; none without a parent.
 func (h *header) inParent(object uint64) []span {
-	if h.from == nil || h.overlap == 0 {
+	if h.from == nil {
 		return nil
 	}
+	return h.spans(object, h.overlap)
+}
+
+// spans are the places of an object's bytes in an image of limit bytes.
+func (s striping) spans(object, limit uint64) []span {
 	var out []span
-	unit := h.objectBytes()
-	if !h.plain() {
-		unit = h.stripeUnit
+	unit := s.objectBytes()
+	if !s.plain() {
+		unit = s.stripeUnit
 	}
-	for off := uint64(0); off < h.objectBytes(); off += unit {
-		at := h.offset(object, off)
-		if at >= h.overlap {
+	for off := uint64(0); off < s.objectBytes(); off += unit {
+		at := s.offset(object, off)
+		if at >= limit {
 			break
 		}
-		out = append(out, span{off: off, at: at, len: min(unit, h.overlap-at)})
+		out = append(out, span{off: off, at: at, len: min(unit, limit-at)})
 	}
 	return out
 }

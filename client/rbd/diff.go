@@ -1,9 +1,11 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"glue/ceph"
 	"glue/client/rados"
@@ -20,6 +22,9 @@ type DiffOptions struct {
 	From     string // older snapshot; empty: the beginning, when there was nothing
 	Whole    bool   // list whole objects; with fast-diff by the object maps alone
 	NoParent bool   // leave out what is in the parent only
+	Format2  bool   // of ExportDiff: tells whether the snapshot is protected, too
+
+	overParent bool // from the beginning: compare with the parent, not with nothing
 }
 
 // How an object differs, as far as the object maps tell.
@@ -30,7 +35,7 @@ const (
 )
 
 // DiffIterate yields the extents that changed between a snapshot and what is open, the image or a
-// later snapshot: object by object, ascending within each. An error ends it.
+// later snapshot, ascending. An error ends it.
 func (i *Image) DiffIterate(ctx context.Context, o DiffOptions) iter.Seq2[DiffExtent, error] {
 	return func(yield func(DiffExtent, error) bool) {
 		err := i.drain(ctx)
@@ -42,7 +47,9 @@ func (i *Image) DiffIterate(ctx context.Context, o DiffOptions) iter.Seq2[DiffEx
 			yield(DiffExtent{}, err)
 			return
 		}
-		const window = 1024
+		// Whole sets of striped objects, as these take turns.
+		window := 1024 / d.h.stripeCount * d.h.stripeCount
+		window = max(window, d.h.stripeCount)
 		total := d.h.objects(d.h.size)
 		for begin := uint64(0); begin < total; begin += window {
 			pieces := numbered(min(window, total-begin))
@@ -56,11 +63,13 @@ func (i *Image) DiffIterate(ctx context.Context, o DiffOptions) iter.Seq2[DiffEx
 				yield(DiffExtent{}, err)
 				return
 			}
-			for _, list := range found {
-				for _, e := range list {
-					if !yield(e, nil) {
-						return
-					}
+			list := slices.Concat(found...)
+			if !d.h.plain() {
+				slices.SortFunc(list, byOffset)
+			}
+			for _, e := range list {
+				if !yield(e, nil) {
+					return
 				}
 			}
 		}
@@ -73,7 +82,9 @@ type differ struct {
 	h     *header
 	data  *rados.IOCtx
 	start ceph.SnapID
-	known []uint8 // from the object maps; nil without
+	// overlap is what the parent showed at the start, where there was no object.
+	overlap uint64
+	known   []uint8 // from the object maps; nil without
 }
 
 func (i *Image) newDiffer(ctx context.Context, o DiffOptions) (*differ, error) {
@@ -82,6 +93,9 @@ func (i *Image) newDiffer(ctx context.Context, o DiffOptions) (*differ, error) {
 		return nil, err
 	}
 	d := &differ{o: o, h: h, data: data}
+	if o.overParent {
+		d.overlap = h.overlap
+	}
 	if o.From != "" {
 		s, err := h.find(i.name, o.From)
 		if err != nil {
@@ -91,7 +105,7 @@ func (i *Image) newDiffer(ctx context.Context, o DiffOptions) (*differ, error) {
 			return nil, fmt.Errorf("snapshot %s of image %s is not older than what it is compared "+
 				"with: %w", o.From, i.name, ceph.EINVAL)
 		}
-		d.start = s.ID
+		d.start, d.overlap = s.ID, h.at(s).overlap
 	}
 	d.known, err = i.fastDiff(ctx, h, d.start)
 	return d, err
@@ -143,15 +157,13 @@ func (i *Image) fastDiff(
 // object lists how one object differs.
 func (d *differ) object(ctx context.Context, n uint64) ([]DiffExtent, error) {
 	h := d.h
-	covered := h.inParent(n)
-	if d.start != 0 || d.o.NoParent {
-		covered = nil
-	}
-	if d.known != nil && len(covered) == 0 {
+	before, now := h.spans(n, d.overlap), h.inParent(n)
+	whole := d.start == 0 && !d.o.NoParent // what the parent has is new
+	if d.known != nil && (len(now) == 0 || !whole) {
 		switch {
-		case d.known[n] == same:
+		case d.known[n] == same && bytesOf(before) == bytesOf(now):
 			return nil, nil
-		case d.o.Whole:
+		case d.known[n] != same && d.o.Whole && len(before) == 0 && len(now) == 0:
 			return h.inImage(n, 0, h.objectBytes(), d.known[n] == differs), nil
 		}
 	}
@@ -159,11 +171,11 @@ func (d *differ) object(ctx context.Context, n uint64) ([]DiffExtent, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(set.Clones) == 0 || len(covered) > 0 && stateAt(set, h.snap) < 0 {
-		return d.inherited(ctx, n, covered)
+	if whole && len(now) > 0 && stateAt(set, h.snap) < 0 {
+		return d.inherited(ctx, n, now)
 	}
 	var out []DiffExtent
-	list := changes(set, d.start, h.snap)
+	list := d.uncovered(set, changes(set, d.start, h.snap), before, now)
 	if d.o.Whole && len(list) > 0 {
 		list = wholeObject(list, h.objectBytes())
 	}
@@ -171,6 +183,74 @@ func (d *differ) object(ctx context.Context, n uint64) ([]DiffExtent, error) {
 		out = append(out, h.inImage(n, e.Off, e.Len, e.Exists)...)
 	}
 	return out, nil
+}
+
+// uncovered adds to the changes of an object what changed because the parent shows, at the start or
+// at the end, where there is no object.
+func (d *differ) uncovered(set rados.SnapSet, list []DiffExtent, before, now []span) []DiffExtent {
+	a, b := -1, stateAt(set, d.h.snap)
+	if d.start != 0 {
+		a = stateAt(set, d.start)
+	}
+	var gone []Extent
+	switch {
+	case a < 0 && b < 0: // the image was shorter in between
+		gone = without(extents(before), extents(now))
+	case a < 0: // what the object does not reach to was discarded
+		gone = without(extents(before), []Extent{{Len: set.Clones[b].Size}})
+	case b < 0 && len(now) > 0: // rolled back to before there was an object
+		list = nil
+		for _, e := range extents(now) {
+			list = append(list, DiffExtent{e, true})
+		}
+		gone = without([]Extent{{Len: set.Clones[a].Size}}, extents(now))
+	}
+	if len(gone) == 0 {
+		return list
+	}
+	for _, e := range gone {
+		list = append(list, DiffExtent{e, false})
+	}
+	slices.SortFunc(list, byOffset)
+	return list
+}
+
+func byOffset(a, b DiffExtent) int { return cmp.Compare(a.Off, b.Off) }
+
+// extents are the bytes of spans in their object.
+func extents(spans []span) (out []Extent) {
+	for _, s := range spans {
+		out = append(out, Extent{Off: s.off, Len: s.len})
+	}
+	return out
+}
+
+// bytesOf is how long spans are together.
+func bytesOf(spans []span) (n uint64) {
+	for _, s := range spans {
+		n += s.len
+	}
+	return n
+}
+
+// without is what of ascending extents is in none of others.
+func without(list, others []Extent) (out []Extent) {
+	for _, e := range list {
+		for _, o := range others {
+			if o.Off+o.Len <= e.Off || e.Off+e.Len <= o.Off {
+				continue
+			}
+			if e.Off < o.Off {
+				out = append(out, Extent{Off: e.Off, Len: o.Off - e.Off})
+			}
+			end := max(e.Off+e.Len, o.Off+o.Len)
+			e = Extent{Off: o.Off + o.Len, Len: end - o.Off - o.Len}
+		}
+		if e.Len > 0 {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // inherited lists what the parent has of an object.

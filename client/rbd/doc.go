@@ -13,7 +13,12 @@
 // reads from its parent is copied before an object of it is changed, as old as the clone's oldest
 // snapshot if its snapshots are to outlive the parent (deep-flatten).
 //
-// The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling, mirroring
-// beyond the snapshots that a primary image keeps for its peers, groups, live migration,
-// encryption.
+// A cache in memory is off until StartCache. With it a write is durable once a Flush that began
+// after it has returned nil, and what was written since the last such Flush is lost if this client
+// dies: any of it, in no order. A snapshot, and who gets the lock next, have all of it.
+//
+// The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling (such an image
+// can be read; changes fail with EOPNOTSUPP, also when another client switches the journal on while
+// it is open), mirroring beyond the snapshots that a primary image keeps for its peers, groups,
+// live migration, encryption.
 package rbd

@@ -149,12 +149,7 @@ func (i *Image) Copy(
 		return err
 	}
 	o.Size = h.size
-	if o.Order == 0 {
-		o.Order = h.order
-	}
-	if o.Features == 0 && !o.NoFeatures {
-		o.Features, o.NoFeatures = h.features&(DefaultFeatures), true
-	}
+	h.likeness(&o)
 	if err := to.Create(ctx, name, o); err != nil {
 		return err
 	}
@@ -174,12 +169,25 @@ func (i *Image) Copy(
 	if err != nil {
 		return err
 	}
-	for k, v := range meta {
-		if err := dst.SetMetadata(ctx, k, v); err != nil {
-			return err
-		}
+	return dst.setAllMetadata(ctx, meta)
+}
+
+// likeness lets a new image be like this one in what the options leave open. Features that come
+// with other images or pools are not taken over.
+func (h *header) likeness(o *CreateOptions) {
+	like(o, uint64(h.order), h.features, h.stripeUnit, h.stripeCount)
+}
+
+func like(o *CreateOptions, order uint64, f Features, stripeUnit, stripeCount uint64) {
+	if o.Features == 0 && !o.NoFeatures {
+		o.Features, o.NoFeatures = f&DefaultFeatures, true
 	}
-	return nil
+	if o.StripeUnit == 0 && o.StripeCount == 0 && stripeCount > 1 {
+		o.StripeUnit, o.StripeCount = stripeUnit, stripeCount
+	}
+	if o.Order == 0 {
+		o.Order = uint8(min(order, maxOrder))
+	}
 }
 
 // A writerAt is a function as an io.WriterAt.

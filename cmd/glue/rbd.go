@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,8 @@ type rbdRun struct {
 	clientRun
 	long, noProgress, shrink, force, sparse, whole bool
 	fromSnap                                       string
-	all                                            bool
-	cloneFormat                                    int
+	all, flat, anyNamespace                        bool
+	cloneFormat, exportFormat                      int
 
 	size, objectSize, stripeUnit string
 	stripeCount                  uint64
@@ -43,7 +44,8 @@ func rbdCommand() *cobra.Command {
 	for _, v := range append(r.verbs(), r.cloneVerbs()...) {
 		cmd.AddCommand(r.command(v))
 	}
-	for _, g := range append(r.groups(), r.snapGroup()) {
+	for _, g := range append(r.groups(), r.snapGroup(), r.deepGroup(),
+		r.namespaceGroup()) {
 		sub := group(g.use, g.short)
 		for _, v := range g.verbs {
 			sub.AddCommand(r.command(v))
@@ -65,8 +67,9 @@ func (r *rbdRun) verbs() []verb {
 		{"rename IMAGE NAME", "rename an image", 2, 2, r.rename, nil},
 		{"cp IMAGE NAME", "copy an image", 2, 2, r.cp, r.createFlags},
 		{"import FILE [IMAGE]", "make an image from a file (- is stdin)", 1, 2, r.importImage,
-			r.createFlags},
-		{"export IMAGE [FILE]", "write an image to a file (- is stdout)", 1, 2, r.exportImage, nil},
+			r.importFlags},
+		{"export IMAGE [FILE]", "write an image to a file (- is stdout)", 1, 2, r.exportImage,
+			r.formatFlag},
 		{"du [IMAGE]", "show how much space images use", 0, 1, r.du, nil},
 		{"diff IMAGE", "list the extents that were written", 1, 1, r.diff, r.diffFlags},
 		{"bench IMAGE --io-type TYPE", "measure reads or writes", 1, 1, r.runBench, r.benchFlags},
@@ -122,7 +125,15 @@ func (r *rbdRun) store(ctx context.Context) (*rbd.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rbd.NewStore(x), nil
+	s := rbd.NewStore(x)
+	if r.namespace == "" || r.anyNamespace {
+		return s, nil
+	}
+	if ok, err := s.HasNamespace(ctx); err != nil || !ok {
+		return nil, cmp.Or(err, fmt.Errorf("pool %s has no namespace %s; make it with: glue rbd "+
+			"namespace create %s/%s: %w", r.pool, r.namespace, r.pool, r.namespace, ceph.ENOENT))
+	}
+	return s, nil
 }
 
 // spec opens the pool of [POOL/[NAMESPACE/]]IMAGE and gives the image's name.

@@ -132,6 +132,12 @@ func (r *rbdRun) importImage(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if second, err := r.format2(); err != nil || second {
+		if err == nil {
+			err = r.import2(ctx, s, name, f, o)
+		}
+		return err
+	}
 	size, known, err := inputSize(f)
 	if err != nil {
 		return err
@@ -218,6 +224,12 @@ func (r *rbdRun) exportImage(ctx context.Context, args []string) error {
 		path := i.Name()
 		if len(args) == 2 {
 			path = args[1]
+		}
+		if second, err := r.format2(); err != nil || second {
+			if err == nil {
+				err = r.export2(ctx, i, path)
+			}
+			return err
 		}
 		if path == "-" {
 			return i.Export(ctx, r.out, nil)

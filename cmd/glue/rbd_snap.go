@@ -43,6 +43,8 @@ func (r *rbdRun) cloneVerbs() []verb {
 			r.exportDiff, r.diffFlags},
 		{"import-diff FILE IMAGE", "apply what export-diff wrote (- is stdin)", 2, 2,
 			r.importDiff, nil},
+		{"merge-diff FIRST SECOND FILE", "put two files of export-diff together (- is a stream)",
+			3, 3, r.mergeDiff, nil},
 	}
 }
 

@@ -1,0 +1,250 @@
+package rbd
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"glue/ceph"
+)
+
+// A file of an image with its snapshots (rbd export --export-format 2): a line; records with what
+// the image is like, each a letter, the length of the rest as u64, and that; a line; how many files
+// of differences follow as u64; those, of format 2, each from one snapshot to the next, and the
+// last to the image. Numbers are little endian.
+const (
+	imageBanner      = "rbd image v2\n"
+	imageDiffsBanner = "rbd image diffs v2\n"
+
+	imageOrder       = 'O' // u64
+	imageFeatures    = 'T' // u64
+	imageStripeUnit  = 'U' // u64
+	imageStripeCount = 'C' // u64
+	imageMeta        = 'M' // u32 length, key, u32 length, value
+	imageEnd         = 'E' // no length
+)
+
+// maxImageMeta bounds a record of the image's properties, maxImageSnaps the snapshots of a file.
+const (
+	maxImageMeta  = 1 << 20
+	maxImageSnaps = 1 << 20
+)
+
+// userSnaps are the user's snapshots up to what is open, oldest first.
+func (h *header) userSnaps() (out []Snapshot) {
+	for _, s := range h.snapshots {
+		if s.Kind == SnapUser && s.ID <= h.snap {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// atSnap opens the image as it was at a snapshot.
+func (i *Image) atSnap(ctx context.Context, s Snapshot) (*Image, error) {
+	at := newImage(i.store, i.name, i.id, true)
+	at.snap, at.snapName = s.ID, s.Name
+	return at, at.begin(ctx)
+}
+
+// ExportImage writes the image with its snapshots, their protection and its metadata to a stream,
+// for ImportImage or rbd import --export-format 2. What a clone has of its parent is written like
+// its own.
+func (i *Image) ExportImage(ctx context.Context, w io.Writer, p Progress) error {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	meta, err := i.Metadata(ctx)
+	if err != nil {
+		return err
+	}
+	d := diffWriter{w, true}
+	head := []byte(imageBanner)
+	for _, f := range []struct {
+		tag   byte
+		value uint64
+	}{{imageOrder, uint64(h.order)}, {imageFeatures, uint64(h.features)},
+		{imageStripeUnit, h.stripeUnit}, {imageStripeCount, h.stripeCount}} {
+		head = le.AppendUint64(le.AppendUint64(append(head, f.tag), 8), f.value)
+	}
+	for _, key := range slices.Sorted(maps.Keys(meta)) {
+		pair := slices.Concat(le.AppendUint32(nil, uint32(len(key))), []byte(key),
+			le.AppendUint32(nil, uint32(len(meta[key]))), meta[key])
+		head = append(le.AppendUint64(append(head, imageMeta), uint64(len(pair))), pair...)
+	}
+	snaps := h.userSnaps()
+	head = append(append(head, imageEnd), imageDiffsBanner...)
+	if _, err := d.w.Write(le.AppendUint64(head, uint64(len(snaps)+1))); err != nil {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	o := DiffOptions{Format2: true}
+	count := steps{f: p, total: uint64(len(snaps) + 1)}
+	for _, s := range snaps {
+		at, err := i.atSnap(ctx, s)
+		if err == nil {
+			err = at.ExportDiff(ctx, w, o, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("export snapshot %s of image %s: %w", s.Name, i.name, err)
+		}
+		o.From = s.Name
+		count.add(1)
+	}
+	if h.snap == ceph.NoSnap {
+		err = i.ExportDiff(ctx, w, o, nil)
+	} else { // the image is to be as the last snapshot
+		err = d.head(diffHead{from: o.From, size: h.size})
+		err = errors.Join(err, d.record(diffEnd, nil, 0))
+	}
+	count.add(1)
+	return err
+}
+
+// ImportImage makes an image of what ExportImage or rbd export --export-format 2 wrote. What o
+// leaves open is as in the file, but features that come with other images or pools. If it fails
+// there is no image.
+func (s *Store) ImportImage(
+	ctx context.Context, name string, r io.Reader, o CreateOptions, p Progress,
+) error {
+	in := &imageReader{r: bufio.NewReaderSize(r, 1<<20), meta: map[string][]byte{}}
+	if err := in.head(); err != nil {
+		return err
+	}
+	o.Size = 0 // each of the files of differences says it
+	like(&o, in.order, Features(in.features), in.stripeUnit, in.stripeCount)
+	if err := s.Create(ctx, name, o); err != nil {
+		return err
+	}
+	err := s.importDiffs(ctx, name, in, p)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("import image %s: %w", name, err), s.undo(ctx, name))
+	}
+	return err
+}
+
+// importDiffs fills a new image.
+func (s *Store) importDiffs(
+	ctx context.Context, name string, in *imageReader, p Progress,
+) (err error) {
+	i, err := s.Open(ctx, name, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, i.Close(ctx)) }()
+	if err := i.setAllMetadata(ctx, in.meta); err != nil {
+		return err
+	}
+	count := steps{f: p, total: in.diffs}
+	for range in.diffs {
+		d, err := newDiffReader(in.r)
+		if err == nil && !d.v2 {
+			err = fmt.Errorf("differences of format 1 in a file of format 2: %w", ceph.EINVAL)
+		}
+		if err == nil {
+			err = i.importDiff(ctx, d, nil)
+		}
+		if err != nil {
+			return err
+		}
+		count.add(1)
+	}
+	return nil
+}
+
+// An imageReader reads the beginning of a file of an image.
+type imageReader struct {
+	r *bufio.Reader
+
+	order, features, stripeUnit, stripeCount uint64
+	meta                                     map[string][]byte
+	diffs                                    uint64
+}
+
+func (in *imageReader) line(want string) error {
+	b := make([]byte, len(want))
+	if n, err := io.ReadFull(in.r, b); err != nil || string(b) != want {
+		return fmt.Errorf("this is no file of an image in format 2 (%q instead of %q): %w", b[:n],
+			want, ceph.EINVAL)
+	}
+	return nil
+}
+
+func (in *imageReader) head() error {
+	if err := in.line(imageBanner); err != nil {
+		return err
+	}
+	for {
+		more, err := in.record()
+		if err != nil {
+			return cutShort(err)
+		}
+		if !more {
+			break
+		}
+	}
+	if err := in.line(imageDiffsBanner); err != nil {
+		return err
+	}
+	if err := binary.Read(in.r, le, &in.diffs); err != nil {
+		return cutShort(err)
+	}
+	if in.diffs == 0 || in.diffs > maxImageSnaps {
+		return fmt.Errorf("a file of %d differences: %w", in.diffs, ceph.EINVAL)
+	}
+	return nil
+}
+
+// record reads one property of the image; false at their end.
+func (in *imageReader) record() (more bool, err error) {
+	tag, err := in.r.ReadByte()
+	if err != nil || tag == imageEnd {
+		return false, err
+	}
+	var length uint64
+	if err := binary.Read(in.r, le, &length); err != nil {
+		return false, err
+	}
+	if length > maxImageMeta {
+		return false, fmt.Errorf("record %q of %d bytes in the file of an image: %w", tag, length,
+			ceph.EINVAL)
+	}
+	b := make([]byte, length)
+	if _, err := io.ReadFull(in.r, b); err != nil {
+		return false, err
+	}
+	to := map[byte]*uint64{imageOrder: &in.order, imageFeatures: &in.features,
+		imageStripeUnit: &in.stripeUnit, imageStripeCount: &in.stripeCount}[tag]
+	switch {
+	case to != nil && length == 8:
+		*to = le.Uint64(b)
+	case tag == imageMeta:
+		key, rest, ok := cutString(b)
+		value, rest, ok2 := cutString(rest)
+		if !ok || !ok2 || len(rest) > 0 {
+			return false, fmt.Errorf("metadata in the file of an image: %w", ceph.EINVAL)
+		}
+		in.meta[string(key)] = value
+	case to != nil:
+		return false, fmt.Errorf("record %q of %d bytes in the file of an image: %w", tag, length,
+			ceph.EINVAL)
+	}
+	return true, nil // what is not known is passed over
+}
+
+// cutString takes a string with its length off b.
+func cutString(b []byte) (s, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(le.Uint32(b))
+	if b = b[4:]; n > uint64(len(b)) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}
