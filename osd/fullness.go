@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"glue/cluster/osdmap"
+	"glue/osd/room"
 	"glue/wire/message"
 )
 
@@ -21,10 +22,9 @@ func (d *Daemon) fullTick(now time.Time) {
 		return
 	}
 	d.boot.fullAt = now
-	failsafe := float32(d.config.Load().set.Float("osd_failsafe_full_ratio"))
-	want := m.Fullness(float32(u.Total-u.Available)/float32(u.Total), failsafe)
 	have := m.State[d.opt.ID] &
 		(osdmap.OSDFull | osdmap.OSDBackfillfull | osdmap.OSDNearfull)
+	want := room.State(u, m, float32(d.config.Load().set.Float("osd_failsafe_full_ratio")), have)
 	if want == have {
 		return
 	}

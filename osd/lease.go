@@ -138,10 +138,11 @@ func (p *pg) leaseMessage(ev *event) {
 		p.lease.Promise(p.s.d.now(), from, p.s.osdmap.Info[from].UpFrom,
 			time.Duration(b.IntervalNS))
 		p.s.d.sendTo(p.s.osdmap, from, &message.MOSDPGLeaseAck{PGHead: p.headTo(),
-			UntilNS: b.UntilNS, Durable: p.settledTo()})
+			UntilNS: b.UntilNS, Durable: p.settledTo(), Room: p.s.d.ownRoom(p.s.d.now())})
 		durable = b.Durable
 	case *message.MOSDPGLeaseAck:
 		durable = b.Durable
+		p.s.d.room.Heard(from, b.Room)
 		p.granted(p.lease.Ack(from, p.s.d.start.Add(time.Duration(b.UntilNS)), p.lenders()))
 	}
 	if from == primary && !p.primary {

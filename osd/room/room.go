@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"glue/cluster/osdmap"
 	"glue/store/objectstore"
 )
 
@@ -66,4 +67,17 @@ func (r *Room) Peers(osds []int32) uint64 {
 		}
 	}
 	return least
+}
+
+// slack is by how much of the store an OSD has to get below a ratio to be less full in the map:
+// what is written and freed all the time would make it change with every look.
+const slack = 0.005
+
+// State is how full the map is to say that the store is, of which it says have now.
+func State(u objectstore.Usage, m *osdmap.Map, failsafe float32, have osdmap.State) osdmap.State {
+	used := float32(u.Total-min(u.Total, u.Available)) / float32(u.Total)
+	if have != 0 && m.Fullness(used+slack, failsafe) == have {
+		return have
+	}
+	return m.Fullness(used, failsafe)
 }

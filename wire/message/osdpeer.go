@@ -215,6 +215,7 @@ type MOSDPGLeaseAck struct {
 	PGHead
 	UntilNS int64
 	Durable ceph.Eversion // as of the primary
+	Room    uint64        // bytes that the OSD takes from clients; all ones from one that can't say
 }
 
 // Type is MSG_OSD_PG_LEASE_ACK.
@@ -222,11 +223,16 @@ func (*MOSDPGLeaseAck) Type() Type { return 134 }
 
 // Denc is our own layout.
 func (m *MOSDPGLeaseAck) Denc(c *denc.Coder, _ uint16) {
-	s := c.Begin(2, 1)
+	s := c.Begin(3, 1)
 	m.PGHead.denc(c)
 	c.I64(&m.UntilNS)
 	if s.V >= 2 {
 		m.Durable.Denc(c)
+	}
+	if s.V >= 3 {
+		c.U64(&m.Room)
+	} else if !c.Encoding() {
+		m.Room = ^uint64(0)
 	}
 	s.End()
 }
