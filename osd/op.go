@@ -31,8 +31,9 @@ type clientOp struct {
 	copies  map[int]*ops.Copied // what it copies, once that has been fetched
 	// reverts: an unfound object goes back to an older version. Others get the log's entry only.
 	reverts bool
-	trim    bool // the PG's own: object is a clone, from which removed snapshots are taken off
-	lost    bool // the PG's own: object is unfound and given up
+	trim    bool   // the PG's own: object is a clone, from which removed snapshots are taken off
+	lost    bool   // the PG's own: object is unfound and given up
+	ends    *watch // the PG's own: takes it away, unless it has shown that it lives meanwhile
 	tracking
 }
 
@@ -255,6 +256,10 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 	if op.need.MayWrite() && op.sess != nil && p.duplicate(op) {
 		return
 	}
+	if op.ends != nil && !op.ends.removing {
+		op.release(p)
+		return
+	}
 	if !(op.lost && op.object == head) && p.unreadable(ob, op, head, writes) {
 		return
 	}
@@ -377,6 +382,7 @@ func (p *pg) request(op *clientOp, o ceph.HObject, st *ops.State) ops.Request {
 func (p *pg) execute(ob *object, op *clientOp, o ceph.HObject, st *ops.State) {
 	req := p.request(op, o, st)
 	out := ops.Execute(&p.env, &req, &op.need)
+	p.signsOfLife(op.object, &out.Effects)
 	switch {
 	case out.Source != nil:
 		p.startCopy(ob, op, out.Source)

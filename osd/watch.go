@@ -3,6 +3,7 @@ package osd
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -44,7 +45,7 @@ type notify struct {
 // adoptWatches makes the watches of an object's info known, as when its PG has a new primary:
 // watchers that don't come back in time are removed.
 func (p *pg) adoptWatches(o ceph.HObject, st *ops.State) {
-	for k, w := range st.Info.Watchers {
+	for k, w := range st.Info.Watchers { // their order does not matter
 		if p.watches[o][k] != nil {
 			continue
 		}
@@ -89,9 +90,14 @@ func (p *pg) watchEffects(wr *write) {
 	for i := range e.Acks {
 		p.ackNotify(o, &e.Acks[i], wr.op)
 	}
-	for _, k := range e.Pings {
+}
+
+// signsOfLife takes up at once what a request says of watches that live, also when its answer has
+// to wait for writes before it: a removal that is queued behind it must not come to pass.
+func (p *pg) signsOfLife(o ceph.HObject, e *ops.Effects) {
+	for _, k := range e.Alive {
 		if w := p.watches[o][k]; w != nil {
-			w.deadline = p.s.now.Add(w.timeout)
+			w.deadline, w.removing = p.s.now.Add(w.timeout), false
 		}
 	}
 }
@@ -108,7 +114,7 @@ func (p *pg) connectWatch(o ceph.HObject, c *ops.WatchConnect, conn link) {
 	if w.willPing {
 		w.deadline = p.s.now.Add(w.timeout)
 	}
-	for _, n := range w.pending {
+	for _, n := range ops.InOrder(w.pending, cmp.Compare) {
 		p.sendNotify(w, n) // it came while the watcher was away
 	}
 }
@@ -128,7 +134,8 @@ func (p *pg) endWatch(o ceph.HObject, k ops.WatchKey, tell bool) {
 		w.conn.Send(message.New(&message.MWatchNotify{Event: message.WatchEventDisconnect,
 			Cookie: k.Cookie}))
 	}
-	for _, n := range w.pending {
+	w.removing = false
+	for _, n := range ops.InOrder(w.pending, cmp.Compare) {
 		delete(n.waiting, k)
 		p.checkNotify(n)
 	}
@@ -141,8 +148,8 @@ func (p *pg) startNotify(o ceph.HObject, e *ops.Notify, op *clientOp) {
 		deadline: p.s.now.Add(time.Duration(e.TimeoutSeconds) * time.Second),
 		waiting:  map[ops.WatchKey]*watch{}}
 	p.notifies[n.id] = n
-	for k, w := range p.watches[o] {
-		n.waiting[k] = w
+	for _, w := range ops.InOrder(p.watches[o], ops.WatchKey.Compare) {
+		n.waiting[w.key] = w
 		w.pending[n.id] = n
 		p.sendNotify(w, n)
 	}
@@ -164,7 +171,8 @@ func (p *pg) ackNotify(o ceph.HObject, a *ops.NotifyAck, op *clientOp) {
 	if n == nil {
 		return
 	}
-	for k, w := range p.watches[o] {
+	for _, w := range ops.InOrder(p.watches[o], ops.WatchKey.Compare) {
+		k := w.key
 		if k.Name != op.reqid.Name || !a.AnyCookie && k.Cookie != a.Cookie || n.waiting[k] == nil {
 			continue
 		}
@@ -196,11 +204,7 @@ func (p *pg) endNotify(n *notify, result int32) {
 		delete(w.pending, n.id)
 		r.Missed = append(r.Missed, message.NotifyPeer{GID: uint64(k.Name.Num), Cookie: k.Cookie})
 	}
-	slices.SortFunc(r.Acks, func(a, b message.NotifyAck) int {
-		return comparePeers(a.NotifyPeer, b.NotifyPeer)
-	})
-	slices.SortFunc(r.Missed, comparePeers)
-	if n.conn == nil {
+	if r.Sort(); n.conn == nil {
 		return
 	}
 	m := message.New(&message.MWatchNotify{Event: message.WatchEventComplete, Cookie: n.cookie,
@@ -209,14 +213,10 @@ func (p *pg) endNotify(n *notify, result int32) {
 	n.conn.Send(m)
 }
 
-func comparePeers(a, b message.NotifyPeer) int {
-	return cmp.Or(cmp.Compare(a.GID, b.GID), cmp.Compare(a.Cookie, b.Cookie))
-}
-
 // watchTick ends notifies and watches whose time is over, and watches of clients that are on the
 // blocklist (check_blocklisted_watchers).
 func (p *pg) watchTick() {
-	for _, n := range p.notifies {
+	for _, n := range ops.InOrder(p.notifies, cmp.Compare) {
 		if n.deadline.Before(p.s.now) {
 			p.endNotify(n, ceph.ETIMEDOUT.Result())
 		}
@@ -224,8 +224,8 @@ func (p *pg) watchTick() {
 	if !p.active || !p.writeable {
 		return
 	}
-	for _, watches := range p.watches {
-		for _, w := range watches {
+	for _, o := range slices.SortedFunc(maps.Keys(p.watches), ceph.HObject.Compare) {
+		for _, w := range ops.InOrder(p.watches[o], ops.WatchKey.Compare) {
 			late := !w.deadline.IsZero() && w.deadline.Before(p.s.now)
 			if !w.removing && (late || p.s.osdmap.Blocklisted(w.addr)) {
 				p.removeWatch(w)
@@ -238,13 +238,9 @@ func (p *pg) watchTick() {
 // by a request of its own (handle_watch_timeout).
 func (p *pg) removeWatch(w *watch) {
 	w.removing = true
-	o := message.OSDOp{Code: message.OpWatch}
-	o.SetWatch(message.WatchArgs{Cookie: w.key.Cookie, Action: message.WatchUnwatch})
-	m := &message.MOSDOp{PG: p.id, Hash: w.object.Hash, Epoch: p.s.osdmap.Epoch,
-		Flags: message.FlagWrite, Object: w.object.Name, Ops: []message.OSDOp{o},
-		Locator: ceph.Locator{Pool: w.object.Pool, Key: w.object.Key,
-			Namespace: w.object.Namespace, Hash: -1}}
-	op := &clientOp{m: m, object: w.object,
+	m := ops.Unwatch(w.object, w.key.Cookie)
+	m.PG, m.Epoch = p.id, p.s.osdmap.Epoch
+	op := &clientOp{m: m, object: w.object, ends: w,
 		from: class.Entity{Name: w.key.Name, Addr: w.addr}}
 	op.reqid = ceph.ReqID{Name: w.key.Name}
 	p.do(op)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"glue/mon/quorum"
+	"glue/sim/plant"
 	"glue/wire/message"
 )
 
@@ -27,7 +28,7 @@ func (w *world) tamper(b message.Body) message.Body {
 	}
 	w.result.Snapshots++
 	w.trace("snapshot", "from", r.From, "index", m.GetSnapshot().GetMetadata().GetIndex())
-	if w.opt.Bug != ShortSnapshot {
+	if w.opt.Bug != plant.ShortSnapshot {
 		return b
 	}
 	m.Snapshot.Data = withoutLast(m.Snapshot.Data)

@@ -26,6 +26,7 @@ type cluster struct {
 	operator  *operator
 	snaps     *snapshots // nil: users take none
 	manager   *manager   // nil likewise
+	roll      *roll      // nil: users don't watch
 	cleanAt   time.Duration
 	objects   objects
 	lines     map[lineKey]*line
@@ -57,6 +58,9 @@ func newCluster(w *world, osds, users int) *cluster {
 	c.objects = objects{w: w, before: map[string]snapState{}}
 	if w.opt.Snaps {
 		c.snaps = &snapshots{c: c}
+	}
+	if w.opt.Watches {
+		c.roll = &roll{c: c, knows: map[fence]time.Duration{}}
 	}
 	c.plant(w.opt.Bug)
 	c.objects.forget()
@@ -281,7 +285,7 @@ func (c *cluster) rest(then func()) {
 		return
 	}
 	for _, u := range c.users {
-		if len(u.list) > 0 {
+		if u.begun() > 0 {
 			c.w.fail("user %d waits at rest\n%s", u.n, c.status())
 			return
 		}

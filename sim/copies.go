@@ -78,7 +78,7 @@ func (c *cluster) compareCopies() {
 			}
 			seen := map[ceph.ReqID]ceph.Eversion{}
 			for _, e := range p.Log.Entries() {
-				if v, ok := seen[e.ReqID]; ok && e.ReqID != (ceph.ReqID{}) { // trims have none
+				if v, ok := seen[e.ReqID]; ok && e.ReqID.TID != 0 { // the PG's own have none
 					c.w.fail("osd.%d %v: %v was done as %v and as %v", o.id, p.ID, e.ReqID, v,
 						e.Version)
 				}

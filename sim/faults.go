@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"glue/sim/memdisk"
+	"glue/sim/plant"
 )
 
 // The faults strike in bouts. Between two bouts everything is well for a while: a quorum has to
@@ -141,7 +142,7 @@ func (f *faults) next() {
 }
 
 // targeted are the faults that come with every other one where a planted bug is rarely met else.
-var targeted = map[Bug]func(f *faults){FenceForgotten: (*faults).fence}
+var targeted = map[Bug]func(f *faults){plant.FenceForgotten: (*faults).fence}
 
 // heal ends all faults, and wants a quorum soon and agreement later.
 func (f *faults) heal() {
@@ -212,7 +213,7 @@ func (f *faults) watch(healed time.Duration) {
 		}
 		w.check.agree()
 		if w.cluster != nil && w.bad == nil {
-			w.cluster.rest(f.rested)
+			w.cluster.roll.call(func() { w.cluster.rest(f.rested) })
 			return
 		}
 		f.rested()

@@ -17,6 +17,9 @@ func (f *faults) fence() {
 	c := f.w.cluster
 	u := c.users[f.w.rng.IntN(len(c.users))]
 	addr := u.addr
+	if c.roll != nil {
+		c.roll.fenced = append(c.roll.fenced, addr)
+	}
 	u.deaf = true
 	f.during(f.while(time.Second, 40), func() {
 		u.deaf = false

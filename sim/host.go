@@ -14,6 +14,7 @@ import (
 	"glue/mon"
 	"glue/mon/quorum"
 	"glue/sim/memdisk"
+	"glue/sim/plant"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -67,7 +68,7 @@ func (w *world) makeHosts(mons, n, osds int) {
 		h := &host{w: w, id: i, name: string(rune('a' + i)), disk: memdisk.New(),
 			rng: rand.New(rand.NewPCG(w.opt.Seed, uint64(100+i)))}
 		h.clock = newClock(&w.schedule, h.rng)
-		if w.opt.Bug == LongLease {
+		if w.opt.Bug == plant.LongLease {
 			h.clock.lease = 4
 		}
 		if w.hosts = append(w.hosts, h); i < mons {
@@ -123,7 +124,7 @@ func (h *host) start() {
 	h.disk.Started(false)
 	h.peers, h.cables, h.held, h.tickDue = map[int]*mon.Session{}, map[int]*cable{}, nil, false
 	h.stopped = 0
-	if h.w.opt.Bug == StaleTail {
+	if h.w.opt.Bug == plant.StaleTail {
 		h.restoreTail()
 	}
 	m, err := mon.OpenMember(mon.Options{
@@ -141,7 +142,7 @@ func (h *host) start() {
 		h.w.fail("mon.%s does not start: %v", h.name, err)
 		return
 	}
-	h.disk.Started(h.w.opt.Bug == NotDurable)
+	h.disk.Started(h.w.opt.Bug == plant.NotDurable)
 	h.m, h.member = m, m.ID()
 	h.w.check.reopened(h)
 	h.w.check.started(h)
@@ -215,7 +216,7 @@ func (h *host) do(step func(m *mon.Member) error) {
 	}
 	h.disk.Settled()
 	h.w.check.stepped(h)
-	if h.w.opt.Bug == StaleTail {
+	if h.w.opt.Bug == plant.StaleTail {
 		h.noteTail()
 	}
 	if h.lag > 0 {

@@ -11,6 +11,7 @@ import (
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
 	"glue/osd"
+	"glue/sim/plant"
 	"glue/wire/message"
 )
 
@@ -33,7 +34,7 @@ func newManager(c *cluster, end int) *manager {
 	g.peer.AuthName = ceph.AuthName{Type: ceph.TypeMgr, ID: "x"}
 	g.peer.Name.Type, g.peer.Addrs = ceph.TypeMgr, g.addrs
 	g.opened, g.heard, g.ended = g.connected, g.receive, func() {}
-	g.spoil = statSpoilers[c.w.opt.Bug]
+	g.spoil = plant.Stats[c.w.opt.Bug]
 	c.keepAlive(&g.caller)
 	return g
 }

@@ -8,6 +8,7 @@ import (
 	"glue/mon"
 	"glue/mon/monmon"
 	"glue/sim/memdisk"
+	"glue/sim/plant"
 )
 
 // minVoters is how many monitors are always left: one of them may fail then.
@@ -98,7 +99,7 @@ func (m *members) removeNow() {
 func (m *members) begin(h *host, monmap []byte, what string) {
 	m.w.trace(what, "mon", h.name)
 	id := m.w.rng.Uint64()>>1 | 1
-	if m.w.opt.Bug == OldMember && h.member != 0 {
+	if m.w.opt.Bug == plant.OldMember && h.member != 0 {
 		id = h.member
 	}
 	h.disk, h.in, h.member = memdisk.New(), true, 0

@@ -7,6 +7,7 @@ import (
 	"glue/osd/ops"
 	"glue/osd/recovery"
 	"glue/sim/memdisk"
+	"glue/sim/plant"
 )
 
 // diskFaults are the faults of OSDs' disks.
@@ -110,7 +111,7 @@ func (o *osdHost) rots(n int) {
 			o.ail.rot[h] = true
 		}
 		for _, other := range o.c.osds {
-			if o.w.opt.Bug == AllRot && !other.version(h).IsZero() {
+			if o.w.opt.Bug == plant.AllRot && !other.version(h).IsZero() {
 				other.ail.rot[h] = true
 			}
 		}

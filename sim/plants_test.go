@@ -3,6 +3,8 @@ package sim
 import (
 	"testing"
 	"time"
+
+	"glue/sim/plant"
 )
 
 // found runs a planted bug with some seeds, of which one has to find it.
@@ -26,7 +28,10 @@ func TestPlantedBugs(t *testing.T) {
 	for _, x := range []struct {
 		bug  Bug
 		last uint64 // seed
-	}{{NotDurable, 5}, {LongLease, 5}, {ShortSnapshot, 5}, {StaleTail, 10}, {OldMember, 5}} {
+	}{
+		{plant.NotDurable, 5}, {plant.LongLease, 5}, {plant.ShortSnapshot, 5},
+		{plant.StaleTail, 10}, {plant.OldMember, 5},
+	} {
 		found(t, Options{For: time.Hour, Bug: x.bug}, 1, x.last)
 	}
 }
@@ -37,15 +42,35 @@ func TestPlantedOSDBugs(t *testing.T) {
 		bug         Bug
 		first, last uint64 // seeds
 	}{
-		{OSDNotDurable, 1, 10}, {ReplicaSkips, 1, 5}, {ReplicaNoEntry, 1, 10}, {WrongLog, 1, 20},
-		{LogCut, 1, 5}, {MissingCut, 10, 30}, {PushNoAttrs, 1, 5}, {PushNoOmap, 1, 5},
-		{PushStale, 1, 5}, {AckFar, 20, 40}, {SlotLeak, 1, 5}, {LostMessage, 1, 10},
-		{OtherID, 1, 5}, {MetaNotDurable, 1, 5}, {DivergentKept, 1, 10},
-		{SplitWithoutLog, 16, 40}, {UpThruIgnored, 8, 16}, {MinSizeIgnored, 1, 10},
-		{FenceForgotten, 1, 20},
-		{LongestLog, 1, 10}, {CleanTooSoon, 1, 60}, {SaysUnreadable, 1, 5}, {AllRot, 1, 10},
+		{plant.OSDNotDurable, 1, 10}, {plant.ReplicaSkips, 1, 5}, {plant.ReplicaNoEntry, 1, 10},
+		{plant.WrongLog, 1, 20},
+		{plant.LogCut, 1, 5}, {plant.MissingCut, 10, 30}, {plant.PushNoAttrs, 1, 5},
+		{plant.PushNoOmap, 1, 5},
+		{plant.PushStale, 1, 5}, {plant.AckFar, 20, 40}, {plant.SlotLeak, 1, 5},
+		{plant.LostMessage, 1, 10},
+		{plant.OtherID, 1, 5}, {plant.MetaNotDurable, 1, 5}, {plant.DivergentKept, 1, 10},
+		{plant.SplitWithoutLog, 16, 40}, {plant.UpThruIgnored, 8, 16},
+		{plant.MinSizeIgnored, 1, 10},
+		{plant.FenceForgotten, 1, 20},
+		{plant.LongestLog, 1, 10}, {plant.CleanTooSoon, 1, 60}, {plant.SaysUnreadable, 1, 5},
+		{plant.AllRot, 1, 10},
 	} {
 		found(t, Options{For: 5 * time.Minute, OSDs: true, Bug: x.bug}, x.first, x.last)
+	}
+}
+
+// TestPlantedWatchBugs: the checks of watches and notifies find what they are there to find.
+func TestPlantedWatchBugs(t *testing.T) {
+	for _, x := range []struct {
+		bug         Bug
+		first, last uint64 // seeds
+	}{
+		{plant.WatcherSkipped, 1, 5}, {plant.WatchForgotten, 1, 5}, {plant.ToldTwice, 1, 5},
+		{plant.AnswersForAll, 1, 5},
+		{plant.FenceForgotten, 1, 20},
+	} {
+		found(t, Options{For: 5 * time.Minute, OSDs: true, Watches: true, Bug: x.bug}, x.first,
+			x.last)
 	}
 }
 
@@ -55,8 +80,9 @@ func TestPlantedSnapBugs(t *testing.T) {
 		bug         Bug
 		first, last uint64 // seeds
 	}{
-		{NoClones, 1, 5}, {PushNoSnapSet, 1, 10}, {PushNoTags, 1, 10}, {WideOverlap, 1, 5},
-		{TrimLive, 1, 5}, {TrimOnce, 1, 5}, {PurgedTooSoon, 1, 20},
+		{plant.NoClones, 1, 5}, {plant.PushNoSnapSet, 1, 10}, {plant.PushNoTags, 1, 10},
+		{plant.WideOverlap, 1, 5},
+		{plant.TrimLive, 1, 5}, {plant.TrimOnce, 1, 5}, {plant.PurgedTooSoon, 1, 20},
 	} {
 		found(t, Options{For: 5 * time.Minute, OSDs: true, Snaps: true, Bug: x.bug}, x.first,
 			x.last)

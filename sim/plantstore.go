@@ -1,71 +1,11 @@
 package sim
 
 import (
-	"slices"
-
-	"glue/cluster/osdmap"
 	"glue/osd"
 	"glue/store/memstore"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
-
-// Planted bugs of what OSDs store, of what they take the map for, and of old messages.
-const (
-	MetaNotDurable  Bug = "a flush before activation is missing"
-	DivergentKept   Bug = "divergent entries stay in the log"
-	SplitWithoutLog Bug = "a split leaves the log behind"
-	UpThruIgnored   Bug = "up_thru is not waited for"
-	MinSizeIgnored  Bug = "min_size does not count"
-	FenceForgotten  Bug = "the blocklist does not count"
-	OldWrite        Bug = "a write of an old interval is taken"
-	LongestLog      Bug = "the longest log is chosen, not that of the last interval"
-	BackfillFar     Bug = "last_backfill moves too far"
-	CleanTooSoon    Bug = "past intervals are forgotten too soon"
-)
-
-// hasties say which transactions are called durable at once.
-var hasties = map[Bug]func(t *objectstore.Transaction) bool{
-	OSDNotDurable: func(*objectstore.Transaction) bool { return true },
-	MetaNotDurable: func(t *objectstore.Transaction) bool {
-		return !slices.ContainsFunc(t.Ops, func(o objectstore.Op) bool {
-			return o.Code == objectstore.OpLogAppend || o.Code == objectstore.OpWrite
-		})
-	},
-}
-
-func isOp(code objectstore.OpCode) func(objectstore.Op) bool {
-	return func(o objectstore.Op) bool { return o.Code == code }
-}
-
-// spoilers change what is stored.
-var spoilers = map[Bug]func(t *objectstore.Transaction){
-	DivergentKept: func(t *objectstore.Transaction) {
-		t.Ops = slices.DeleteFunc(t.Ops, isOp(objectstore.OpLogRewind))
-	},
-	SplitWithoutLog: func(t *objectstore.Transaction) {
-		if slices.ContainsFunc(t.Ops, isOp(objectstore.OpSplitColl)) {
-			t.Ops = slices.DeleteFunc(t.Ops, isOp(objectstore.OpLogAppend))
-		}
-	},
-}
-
-// warps change what an OSD takes a map for.
-var warps = map[Bug]func(o *osdHost, m *osdmap.Map){
-	UpThruIgnored: func(o *osdHost, m *osdmap.Map) {
-		if m.Exists(o.id) {
-			m.Info[o.id].UpThru = m.Epoch
-		}
-	},
-	MinSizeIgnored: func(_ *osdHost, m *osdmap.Map) {
-		for id, p := range m.Pools {
-			p = p.Clone()
-			p.MinSize = 1
-			m.Pools[id] = p
-		}
-	},
-	FenceForgotten: func(_ *osdHost, m *osdmap.Map) { m.Blocklist = nil },
-}
 
 // asNew makes a write look as if it were of the receiver's newest map.
 func asNew(_, to *osdHost, b message.Body) bool {

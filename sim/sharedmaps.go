@@ -9,7 +9,7 @@ import (
 type sharedMaps struct {
 	list map[string]*osdmap.Map // by encoding, or that of the incremental
 	// warp changes what an OSD takes a map for, as if it had a bug; honest then has the real ones.
-	warp   func(o *osdHost, m *osdmap.Map)
+	warp   func(osd int32, m *osdmap.Map)
 	honest map[ceph.Epoch]*osdmap.Map
 }
 
@@ -43,7 +43,11 @@ func (s *sharedMaps) seenBy(m *osdmap.Map) *osdmap.Map {
 // readFor is read as an OSD does it.
 func (s *sharedMaps) readFor(o *osdHost, before *osdmap.Map, raw []byte) (*osdmap.Map, error) {
 	if s.warp == nil {
-		return s.read(before, raw)
+		m, err := s.read(before, raw)
+		if err == nil {
+			o.c.roll.heard(o, m)
+		}
+		return m, err
 	}
 	if before != nil && s.honest[before.Epoch] != nil {
 		before = s.honest[before.Epoch]
@@ -55,7 +59,8 @@ func (s *sharedMaps) readFor(o *osdHost, before *osdmap.Map, raw []byte) (*osdma
 	if s.honest[m.Epoch] == nil {
 		s.honest[m.Epoch] = m
 	}
+	o.c.roll.heard(o, m)
 	m = m.Clone()
-	s.warp(o, m)
+	s.warp(o.id, m)
 	return m, nil
 }

@@ -22,23 +22,12 @@ type Options struct {
 	OSDs bool
 	// Snaps is whether users take snapshots, too.
 	Snaps bool
+	// Watches is whether users watch objects and notify, too.
+	Watches bool
 	// Trace gets a line for everything that happens; nil: nothing is written.
 	Trace io.Writer
 	Bug   Bug // planted, to see that it is found
 }
-
-// A Bug is what a run is made to do wrong.
-type Bug string
-
-// The planted bugs. They are made at the edges: the daemons' code is the same.
-const (
-	NoBug         Bug = ""
-	NotDurable    Bug = "acknowledge before durable"    // a sync that does nothing
-	LongLease     Bug = "lease too long"                // its clock runs at a quarter of the pace
-	StaleTail     Bug = "overwritten entries are back"  // put into the store before it is opened
-	OldMember     Bug = "passes for a lost member"      // a new store with the lost one's id
-	ShortSnapshot Bug = "snapshot without its last key" // taken out on its way
-)
 
 // A Result is what a run did.
 type Result struct {
@@ -59,6 +48,9 @@ type Result struct {
 	Filled, Refused                int           // disks; requests for which there was no room
 	Rotted, RotHealed, Unread      int           // objects of disks; requests that they have failed
 	OnlyCopies                     int           // of what had rotted: see sole
+	Watches, WatchesLost           int           // of users
+	Notifies, NotifiesLate         int           // not answered by all in time
+	Notified                       int           // what watchers were told
 	Scrubs, Damaged                int           // of PGs at rests; copies that these have found
 	SlowestClean                   time.Duration // until all PGs were active and clean
 	Hash                           uint64        // of the trace: the same for the same seed
@@ -86,6 +78,9 @@ func (r *Result) Add(o Result) {
 	r.Filled, r.Refused = r.Filled+o.Filled, r.Refused+o.Refused
 	r.Rotted, r.RotHealed = r.Rotted+o.Rotted, r.RotHealed+o.RotHealed
 	r.Unread, r.OnlyCopies = r.Unread+o.Unread, r.OnlyCopies+o.OnlyCopies
+	r.Watches, r.WatchesLost = r.Watches+o.Watches, r.WatchesLost+o.WatchesLost
+	r.Notifies, r.NotifiesLate = r.Notifies+o.Notifies, r.NotifiesLate+o.NotifiesLate
+	r.Notified += o.Notified
 	r.Scrubs, r.Damaged = r.Scrubs+o.Scrubs, r.Damaged+o.Damaged
 	r.SlowestClean = max(r.SlowestClean, o.SlowestClean)
 }

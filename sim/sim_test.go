@@ -14,6 +14,7 @@ var (
 	simHours = flag.Float64("sim.hours", 0, "simulate so many hours, from -sim.from on")
 	simFrom  = flag.Uint64("sim.from", 1, "the first seed of -sim.hours")
 	simSnaps = flag.Bool("sim.snaps", true, "users of clusters take snapshots")
+	simWatch = flag.Bool("sim.watches", true, "users of clusters watch and notify")
 	simTrace = flag.Bool("sim.trace", false, "write what happens")
 )
 
@@ -30,24 +31,27 @@ type kept struct {
 
 // A suite is a kind of world and how much of it a run without flags tries.
 type suite struct {
-	test  string // its name
-	osds  bool
-	kept  []kept
-	snaps []kept        // with users that take snapshots
-	until time.Duration // of each seed besides these
+	test    string // its name
+	osds    bool
+	kept    []kept
+	snaps   []kept        // with users that take snapshots
+	watches []kept        // with users that watch and notify, too
+	until   time.Duration // of each seed besides these
 }
 
 // one runs a seed, and on failure says how to run it again.
-func (x *suite) one(t *testing.T, seed uint64, mons int, until time.Duration, snaps bool) Result {
+func (x *suite) one(t *testing.T, k kept, snaps, watches bool) Result {
 	t.Helper()
-	o := Options{Seed: seed, For: until, Mons: mons, OSDs: x.osds, Snaps: snaps}
+	o := Options{Seed: k.seed, For: k.until, Mons: k.mons, OSDs: x.osds, Snaps: snaps,
+		Watches: watches}
 	if *simTrace {
 		o.Trace = os.Stderr
 	}
 	r, err := Run(o)
 	if err != nil {
 		t.Fatalf("%.20000v\nreplay: go test ./sim -run %s -sim.seed %d -sim.for %v -sim.mons %d"+
-			" -sim.snaps=%v -sim.trace", err, x.test, seed, until, mons, snaps)
+			" -sim.snaps=%v -sim.watches=%v -sim.trace", err, x.test, k.seed, k.until, k.mons,
+			snaps, watches)
 	}
 	return r
 }
@@ -64,17 +68,21 @@ func (x *suite) run(t *testing.T) {
 		seed, more = *simFrom, func() bool { return sum.Simulated.Hours() < *simHours }
 	default:
 		for _, k := range x.kept {
-			sum.Add(x.one(t, k.seed, k.mons, k.until, false))
+			sum.Add(x.one(t, k, false, false))
 		}
 		for _, k := range x.snaps {
-			sum.Add(x.one(t, k.seed, k.mons, k.until, true))
+			sum.Add(x.one(t, k, true, false))
+		}
+		for _, k := range x.watches {
+			sum.Add(x.one(t, k, true, true))
 		}
 		until = x.until
 		seed = uint64(start.UnixNano()) // one that nobody has tried
 		more = func() bool { return time.Since(start) < budget }
 	}
 	for ok := true; ok; ok = more() {
-		sum.Add(x.one(t, seed, *simMons, until, x.osds && *simSnaps))
+		sum.Add(x.one(t, kept{seed, *simMons, until, ""}, x.osds && *simSnaps,
+			x.osds && *simWatch))
 		if *simHours > 0 {
 			t.Logf("seed %d is well, %.1f hours so far", seed, sum.Simulated.Hours())
 		}
@@ -109,6 +117,9 @@ func TestClusters(t *testing.T) {
 		{80005, 0, 12 * time.Minute, "a PG was clean before what it had pulled was durable"},
 		{1795788690178707370, 0, 5 * time.Minute,
 			"a PG began anew while one of two was lost and the other only down"},
+		{300107, 0, 6 * time.Minute, "a rotten copy became the only one of its version"},
+	}, watches: []kept{
+		{1, 0, 4 * time.Minute, "watches ended although they were pinged, and others too late"},
 	}}
 	x.run(t)
 }
@@ -133,7 +144,7 @@ func TestClock(t *testing.T) {
 // TestSameSeedSameRun: a failure can be replayed.
 func TestSameSeedSameRun(t *testing.T) {
 	for _, o := range []Options{{For: *simFor / 5}, {For: *simFor / 12, OSDs: true},
-		{For: *simFor / 12, OSDs: true, Snaps: true}} {
+		{For: *simFor / 12, OSDs: true, Snaps: true, Watches: true}} {
 		o.Seed = max(*simSeed, 7)
 		a, errA := Run(o)
 		b, errB := Run(o)

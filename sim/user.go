@@ -11,6 +11,7 @@ import (
 	"glue/cluster/osdmap"
 	"glue/osd"
 	"glue/osd/snaps"
+	"glue/sim/plant"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -33,6 +34,11 @@ type user struct {
 	deaf  bool       // hears of no maps
 	fence ceph.Epoch // in which it was blocklisted, while it begins anew
 	snaps snaps.Context
+
+	watchRng *rand.Rand
+	watches  []*watch
+	notes    []*note
+	stale    map[uint64]*watch // registrations that were given up and may be done all the same
 }
 
 // A request is an operation on its way.
@@ -47,6 +53,16 @@ type request struct {
 	to     placed
 	raw    uint32     // the object's hash
 	epoch  ceph.Epoch // of the map when it was first sent
+	first  time.Duration
+	errand *errand // nil for what histories know
+}
+
+// reads says whether a request changes nothing.
+func (r *request) reads() bool {
+	if r.errand != nil {
+		return !r.errand.write
+	}
+	return r.in.kind == readAll
 }
 
 // placed is what must stay the same for a request not to be sent again.
@@ -70,6 +86,8 @@ func newUser(c *cluster, n, end int) *user {
 		caller: newCaller(c.w, end, rand.New(rand.NewPCG(c.w.opt.Seed, uint64(900+n))))}
 	u.depth = 1 + u.rng.IntN(5)
 	u.pace = 50*time.Millisecond + u.wait(2*time.Second)
+	u.stale = map[uint64]*watch{}
+	u.watchRng = newWatchRng(c.w.opt.Seed, n)
 	u.opened, u.heard, u.ended = u.connected, u.receive, func() {}
 	u.addr = ceph.Addr{Type: ceph.AddrMsgr2, Nonce: uint32(1000 * (n + 1)),
 		AddrPort: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 3, byte(n)}), 0)}
@@ -80,6 +98,9 @@ func newUser(c *cluster, n, end int) *user {
 func (u *user) begin() {
 	u.seek()
 	u.w.after(u.wait(u.pace), u.act)
+	if u.c.roll != nil {
+		u.watchAct()
+	}
 }
 
 func (u *user) connected(k *conn) {
@@ -142,10 +163,11 @@ func (u *user) newMap(m *osdmap.Map) {
 	for _, r := range u.list {
 		to, pool := u.place(r), m.Pools[u.c.pool]
 		if gap || !r.to.same(&to) || pool != nil && pool.LastForceResend == m.Epoch ||
-			u.full() && r.in.kind != readAll { // OSDs drop writes to what is full
+			u.full() && !r.reads() { // OSDs drop writes to what is full
 			r.to, r.sent = to, nil
 		}
 	}
+	u.moved(gap)
 }
 
 // place says where a request belongs.
@@ -174,6 +196,10 @@ func (u *user) pump() {
 	if u.m == nil {
 		return
 	}
+	if u.c.roll != nil {
+		u.dropOnce()
+		u.linger()
+	}
 	for _, r := range u.list {
 		if r.sent != nil || r.to.primary < 0 || u.paused(r) {
 			continue
@@ -192,7 +218,7 @@ func (u *user) full() bool {
 
 func (u *user) paused(r *request) bool {
 	f, pool := u.m.Flags, u.m.Pools[u.c.pool]
-	if r.in.kind == readAll {
+	if r.reads() {
 		return f.Has(osdmap.FlagPauseRD)
 	}
 	return f.Has(osdmap.FlagPauseWR) || pool == nil || u.full() && r.in.kind != deleteIt
@@ -207,17 +233,26 @@ func (r *request) message() *message.Message {
 	if r.in.kind == readAll && r.in.at > 0 {
 		m.Snap = r.in.at
 	}
-	if u.w.opt.Bug != NoClones {
+	if u.w.opt.Bug != plant.NoClones {
 		m.SnapSeq, m.Snaps = r.in.snaps.Seq, r.in.snaps.Snaps
 	}
 	if r.retry == 0 {
-		r.epoch = u.m.Epoch
+		r.epoch, r.first = u.m.Epoch, u.w.now
 	}
 	r.retry++
-	m.Ops, m.Flags = r.in.ops()
+	if e := r.errand; e != nil {
+		if m.Ops, m.Flags = e.ops, message.FlagRead; u.w.opt.Bug == plant.AnswersForAll {
+			m.Ops = plant.ForAll(e.ops)
+		}
+		if e.write {
+			m.Flags |= message.FlagWrite
+		}
+	} else {
+		m.Ops, m.Flags = r.in.ops()
+	}
 	msg := message.New(m)
 	msg.TID = r.tid
-	if u.w.opt.Bug == OtherID {
+	if u.w.opt.Bug == plant.OtherID {
 		msg.TID += uint64(r.retry) << 32
 	}
 	return msg
@@ -228,7 +263,7 @@ func (u *user) act() {
 	if u.w.over() {
 		return
 	}
-	if !u.quiet && u.m != nil && u.m.Pools[u.c.pool] != nil && len(u.list) < u.depth {
+	if !u.quiet && u.m != nil && u.m.Pools[u.c.pool] != nil && u.begun() < u.depth {
 		u.tid++
 		r := &request{u: u, tid: u.tid, call: u.w.now}
 		r.object = u.c.objectName(u.rng)
@@ -245,10 +280,20 @@ func (u *user) act() {
 func (u *user) answered(b *message.MOSDOpReply, tid uint64) {
 	tid &= 1<<32 - 1 // what is above is a planted bug's
 	i := slices.IndexFunc(u.list, func(r *request) bool { return r.tid == tid })
-	if i < 0 {
-		return // of a request that was sent twice
+	if i < 0 { // of a request that was sent twice
+		if w := u.stale[tid]; w != nil {
+			w.renewed = u.w.now
+			delete(u.stale, tid)
+		}
+		return
 	}
 	r := u.list[i]
+	if r.errand != nil && b.Result != ceph.EBLOCKLISTED.Result() {
+		u.w.trace("errand answered", "user", u.n, "tid", tid, "what", r.in.text, "result", b.Result)
+		u.list = slices.Delete(u.list, i, i+1)
+		r.errand.then(r, b)
+		return
+	}
 	if b.Result == ceph.EBLOCKLISTED.Result() {
 		return // the map will tell
 	}
@@ -275,9 +320,12 @@ func (u *user) answered(b *message.MOSDOpReply, tid uint64) {
 func (u *user) restart() {
 	u.life++
 	for _, r := range u.list {
-		u.c.objects.unknown(r)
-		u.w.result.GivenUp++
+		if r.errand == nil {
+			u.c.objects.unknown(r)
+			u.w.result.GivenUp++
+		}
 	}
+	u.abandon()
 	u.list, u.m = nil, nil
 	for _, p := range u.pipes {
 		p.close()
@@ -312,6 +360,7 @@ type pipe struct {
 	o        *osdHost
 	inc      int
 	life     int // of the user
+	addr     ceph.Addr
 	s        *osd.Session
 	open     bool // the OSD has not ended it
 	broken   bool // nothing gets through
@@ -331,7 +380,7 @@ func (u *user) pipe(id int32) *pipe {
 		return nil
 	}
 	o, inc := u.c.osdAt(u.m.Addrs(id))
-	p := &pipe{u: u, o: o, inc: inc, life: u.life, open: true,
+	p := &pipe{u: u, o: o, inc: inc, life: u.life, addr: u.addr, open: true,
 		backoffs: map[uint64]*message.MOSDBackoff{}}
 	u.pipes[id] = p
 	return p
@@ -456,6 +505,12 @@ func (p *pipe) Send(m *message.Message) {
 	if !p.open {
 		return
 	}
+	if b, ok := m.Body.(*message.MWatchNotify); ok {
+		p.u.w.trace("watch event", "osd", p.o.id, "user", p.u.n, "body", *b)
+		if p.u.c.roll.sends(p, b); p.u.c.roll.tampered(p, m, b) {
+			return
+		}
+	}
 	wire := message.Wrap(m, ceph.FeaturesAll)
 	p.u.w.net.links[p.o.end][p.u.end].send(0, func() { p.arrive(wire) }, p.snap)
 }
@@ -483,6 +538,8 @@ func (p *pipe) arrive(wire message.Wrapped) {
 		u.newMaps(b)
 	case *message.MOSDBackoff:
 		p.backoff(b)
+	case *message.MWatchNotify:
+		u.event(p, m, b)
 	}
 }
 

@@ -306,13 +306,20 @@ func TestWatchEffects(t *testing.T) {
 	p.want(p.do("a", watch(message.WatchPing, 1)), ceph.ETIMEDOUT.Result())
 	p.env.WatchConnected = func(_ ceph.HObject, k WatchKey) bool { return k.Cookie == 1 }
 	p.want(p.do("a", watch(message.WatchPing, 1)), 0)
-	if p.last.Log != LogNothing || len(p.last.Effects.Pings) != 1 {
+	if p.last.Log != LogNothing || len(p.last.Effects.Alive) != 1 {
 		t.Errorf("a ping: %+v", p.last)
 	}
 	// A watch that is there is connected again, but nothing is written.
 	p.want(p.do("a", watch(message.WatchWatch, 1)), 0)
 	if p.last.Transaction != nil || len(p.last.Effects.Connects) != 1 {
 		t.Errorf("a second watch: %+v", p.last)
+	}
+	// It keeps its timeout when a client reconnects, which does not say it again.
+	again := plain(message.OpWatch)
+	again.SetWatch(message.WatchArgs{Cookie: 1, Action: message.WatchReconnect})
+	p.want(p.do("a", again), 0)
+	if c := p.last.Effects.Connects; len(c) != 1 || c[0].TimeoutSeconds != 9 {
+		t.Errorf("a watch of 9 s is connected again: %+v", c)
 	}
 	p.want(p.do("a", watch(message.WatchWatch, 2)), 0)
 	p.want(p.do("a", plain(message.OpListWatchers)), 0)

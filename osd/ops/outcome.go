@@ -100,12 +100,12 @@ type Effects struct {
 	Connects    []WatchConnect
 	Notifies    []Notify
 	Acks        []NotifyAck
-	Pings       []WatchKey
+	Alive       []WatchKey // of whose clients it is a sign of life; this at once
 }
 
 // Empty says whether there are none.
 func (e *Effects) Empty() bool {
-	return len(e.Disconnects)+len(e.Connects)+len(e.Notifies)+len(e.Acks)+len(e.Pings) == 0
+	return len(e.Disconnects)+len(e.Connects)+len(e.Notifies)+len(e.Acks) == 0
 }
 
 // A WatchConnect binds a watch to the request's connection.

@@ -11,6 +11,25 @@ import (
 	"glue/wire/message"
 )
 
+// InOrder are the values of a map in the order of its keys: what clients are sent must not depend
+// on Go's order.
+func InOrder[K comparable, V any](m map[K]V, compare func(a, b K) int) []V {
+	out := make([]V, 0, len(m))
+	for _, k := range slices.SortedFunc(maps.Keys(m), compare) {
+		out = append(out, m[k])
+	}
+	return out
+}
+
+// Unwatch is the request that ends a watch of an object.
+func Unwatch(o ceph.HObject, cookie uint64) *message.MOSDOp {
+	op := message.OSDOp{Code: message.OpWatch}
+	op.SetWatch(message.WatchArgs{Cookie: cookie, Action: message.WatchUnwatch})
+	return &message.MOSDOp{Hash: o.Hash, Flags: message.FlagWrite, Object: o.Name,
+		Ops: []message.OSDOp{op}, Locator: ceph.Locator{Pool: o.Pool, Key: o.Key,
+			Namespace: o.Namespace, Hash: -1}}
+}
+
 func sortDisconnects(d []WatchDisconnect) {
 	slices.SortFunc(d, func(a, b WatchDisconnect) int { return a.Key.Compare(b.Key) })
 }
@@ -24,9 +43,12 @@ func opWatch(x *exec, op *message.OSDOp) int32 {
 	}
 	w := op.Watch()
 	k := WatchKey{Cookie: w.Cookie, Name: x.req.ReqID.Name}
-	_, known := x.info.Watchers[k]
+	was, known := x.info.Watchers[k]
 	timeout := w.TimeoutSec
-	if timeout == 0 {
+	switch {
+	case known:
+		timeout = was.TimeoutSeconds // clients don't say it again when they reconnect
+	case timeout == 0:
 		timeout = x.env.Limits.WatchSeconds
 	}
 	connect := WatchConnect{Key: k, TimeoutSeconds: timeout, Addr: x.req.Origin.Addr,
@@ -38,11 +60,13 @@ func opWatch(x *exec, op *message.OSDOp) int32 {
 			x.touched = true
 		}
 		x.effects.Connects = append(x.effects.Connects, connect)
+		x.effects.Alive = append(x.effects.Alive, k)
 	case message.WatchReconnect:
 		if !known {
 			return ceph.ENOTCONN.Result()
 		}
 		x.effects.Connects = append(x.effects.Connects, connect)
+		x.effects.Alive = append(x.effects.Alive, k)
 	case message.WatchPing:
 		if !known {
 			return ceph.ENOTCONN.Result()
@@ -50,7 +74,7 @@ func opWatch(x *exec, op *message.OSDOp) int32 {
 		if x.env.WatchConnected == nil || !x.env.WatchConnected(x.req.Object, k) {
 			return ceph.ETIMEDOUT.Result() // the client has to reconnect
 		}
-		x.effects.Pings = append(x.effects.Pings, k)
+		x.effects.Alive = append(x.effects.Alive, k)
 	case message.WatchUnwatch:
 		if known {
 			x.setWatcher(k, nil)

@@ -1,6 +1,9 @@
 package message
 
 import (
+	"cmp"
+	"slices"
+
 	"glue/ceph"
 	"glue/ceph/denc"
 )
@@ -98,6 +101,15 @@ func (r *NotifyResult) Denc(c *denc.Coder) {
 		c.Blob(&a.Reply)
 	})
 	denc.ListFunc(c, &r.Missed, func(c *denc.Coder, p *NotifyPeer) { p.denc(c) })
+}
+
+// Sort puts both lists in the order of clients and cookies.
+func (r *NotifyResult) Sort() {
+	compare := func(a, b NotifyPeer) int {
+		return cmp.Or(cmp.Compare(a.GID, b.GID), cmp.Compare(a.Cookie, b.Cookie))
+	}
+	slices.SortFunc(r.Acks, func(a, b NotifyAck) int { return compare(a.NotifyPeer, b.NotifyPeer) })
+	slices.SortFunc(r.Missed, compare)
 }
 
 func (p *NotifyPeer) denc(c *denc.Coder) {

@@ -1,0 +1,71 @@
+package osd
+
+import (
+	"testing"
+	"time"
+
+	"glue/ceph"
+	"glue/osd/ops"
+	"glue/wire/message"
+)
+
+// TestWatchOutlivesStall: a watch whose client pings is not ended by requests having to wait for
+// longer than its timeout: a ping that waits before its removal counts, answered or not.
+func TestWatchOutlivesStall(t *testing.T) {
+	for what, busy := range map[string]bool{"a lease": false, "a lease, and a write": true} {
+		t.Run(what, func(t *testing.T) {
+			s := withClients(t, 5)
+			s.put(s.cl[0], 0, "old")
+			_, p := s.pgOf(0)
+			var l wireLog
+			tid := uint64(0)
+			watch := func(action uint8) {
+				tid++
+				o := message.OSDOp{Code: message.OpWatch}
+				o.SetWatch(message.WatchArgs{Cookie: 7, Action: action, TimeoutSec: 2})
+				s.sent(&l, tid, s.m.Epoch, []message.OSDOp{o})
+			}
+			watch(message.WatchWatch)
+			s.until("the watch", func() bool { return len(l.replies) == 1 })
+			k := ops.WatchKey{Cookie: 7, Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77}}
+			ob := p.objectOf(t, k)
+			for _, o := range s.nodes {
+				if o.d != p.s.d {
+					o.apart = s.clock.Add(time.Hour)
+				}
+			}
+			if c := s.cl[0]; busy {
+				c.tid++
+				c.op = &simOp{object: 0, tid: c.tid, value: "new", call: int64(s.steps)}
+				s.until("a write is under way", func() bool { return p.window.Len() > 0 })
+			}
+			s.until("no lease", func() bool { return !p.lease.Readable(s.clock) })
+			watch(message.WatchPing)
+			s.until("it waits", func() bool { return len(p.waiting) > 0 })
+			w := p.watches[ob][k]
+			s.until("it is too late", func() bool { return w.removing })
+			for _, o := range s.nodes {
+				o.apart = time.Time{}
+			}
+			s.until("an answer", func() bool { return len(l.replies) == 2 })
+			s.until("all is done", func() bool {
+				return s.settled() && len(p.waiting) == 0 && p.window.Len() == 0
+			})
+			if r := l.replies[1].Result; r != 0 || p.watches[ob][k] != w {
+				t.Errorf("the ping has result %d, the watch is there: %v", r, p.watches[ob][k] == w)
+			}
+		})
+	}
+}
+
+// objectOf is the object of a watch.
+func (p *pg) objectOf(t *testing.T, k ops.WatchKey) ceph.HObject {
+	t.Helper()
+	for o, watches := range p.watches {
+		if watches[k] != nil {
+			return o
+		}
+	}
+	t.Fatal("it is not there")
+	return ceph.HObject{}
+}
