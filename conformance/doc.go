@@ -12,4 +12,12 @@
 //	go test -run 'AsStock|Matrix' -update
 //
 // records it anew. Every difference is in a file *_known.txt with its reason.
+//
+// Some need more than `./test` installs, or longer, and say so: TestLibvirt Debian's libvirt;
+// TestMirror its rbd-mirror, and a flag, which names a second cluster to mirror with, be it a real
+// one; TestKernelRBD, TestNBD and TestBootClones the virtual machines of ../shared/lab, with
+// Linux kernels of Debian:
+//
+//	go test -run TestMirror -timeout 30m -mirror own
+//	go test -run 'Kernel|NBD|BootClones' -timeout 60m -lab
 package conformance

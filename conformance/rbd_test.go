@@ -190,6 +190,40 @@ func TestQemuImage(t *testing.T) {
 	rbd(t, "rm", "--no-progress", "vmq")
 }
 
+// TestQemuSnapshots: what QEMU calls internal snapshots of an image are those of `rbd snap`.
+func TestQemuSnapshots(t *testing.T) {
+	need(t, "qemu-img", "qemu-io")
+	rbd(t, "create", "--size", "32M", "vm")
+	target := "rbd:" + pool + "/vm:conf=" + shared.conf
+	write := func(pattern string) {
+		must(t, "qemu-io", "-f", "raw", "-c", "write -P "+pattern+" 3M 6M", target)
+	}
+	reads := func(pattern, target string) {
+		t.Helper()
+		out := must(t, "qemu-io", "-r", "-f", "raw", "-c", "read -P "+pattern+" 3M 6M", target)
+		if strings.Contains(out, "verification failed") {
+			t.Errorf("%s is not %s:\n%s", target, pattern, out)
+		}
+	}
+	write("0x11")
+	must(t, "qemu-img", "snapshot", "-c", "first", target)
+	write("0x22")
+	must(t, "qemu-img", "snapshot", "-c", "second", target)
+	has(t, must(t, "qemu-img", "snapshot", "-l", target), "first", "second", "32 MiB")
+	has(t, rbd(t, "snap", "ls", "vm"), "first", "second", "32 MiB")
+	reads("0x11", "rbd:"+pool+"/vm@first:conf="+shared.conf)
+	write("0x33")
+	must(t, "qemu-img", "snapshot", "-a", "first", target)
+	reads("0x11", target)
+	must(t, "qemu-img", "snapshot", "-a", "second", target)
+	reads("0x22", target)
+	must(t, "qemu-img", "snapshot", "-d", "first", target)
+	fails(t, 1, "No such file or directory", "qemu-img", "snapshot", "-a", "first", target)
+	must(t, "qemu-img", "snapshot", "-d", "second", target)
+	rbd(t, "object-map", "check", "--no-progress", "vm")
+	rbd(t, "rm", "--no-progress", "vm")
+}
+
 func TestQemuIO(t *testing.T) {
 	need(t, "qemu-io")
 	rbd(t, "create", "--size", "32M", "io")
