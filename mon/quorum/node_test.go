@@ -194,6 +194,43 @@ func badDisk(t *testing.T, name string, ops []errorfs.OpKind, after int) bool {
 	return true
 }
 
+// TestBadDiskAtStart has the disk fail while a store is opened whose log has to become a table: it
+// is not opened, with an error that says why, instead of waiting for a table for ever.
+func TestBadDiskAtStart(t *testing.T) {
+	mem := vfs.NewMem()
+	must(t, Create("mon", mem, 1, []uint64{1}, nothing))
+	n, _ := lone(t, mem)
+	for i := range 4 {
+		must(t, n.Propose(bytes.Repeat([]byte{byte(i)}, 1<<20)))
+		must(t, n.Work())
+	}
+	failed := 0
+	for after := range 12 {
+		copied, count := vfs.NewMem(), atomic.Int64{}
+		if ok, err := vfs.Clone(mem, copied, "mon", "mon"); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		count.Store(int64(after))
+		fs := errorfs.Wrap(copied, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpFileWrite && count.Add(-1) < 0 {
+				return syscall.ENOSPC
+			}
+			return nil
+		}))
+		switch _, err := openDB("mon", fs, false); {
+		case err == nil:
+		case !errors.Is(err, syscall.ENOSPC):
+			t.Fatalf("after %d: %v", after, err)
+		default:
+			failed++
+		}
+	}
+	if failed < 6 {
+		t.Errorf("the disk failed in %d cases only", failed)
+	}
+	must(t, n.Close())
+}
+
 // trio is three members that pass messages through a lossy network.
 type trio struct {
 	t     *testing.T

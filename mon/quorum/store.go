@@ -45,19 +45,37 @@ func prefixEnd(prefix []byte) []byte {
 	return nil
 }
 
-// openDB opens the database, which must exist unless create.
-func openDB(dir string, fs vfs.FS, create bool) (db database, err error) {
+// openDB opens the database, which must exist unless create. Pebble does not come back from a
+// failure: it stays there, or waits for a goroutine that does, see walFS.
+func openDB(dir string, fs vfs.FS, create bool) (database, error) {
 	if fs == nil {
 		fs = vfs.Default
 	}
-	db.fs = newWALFS(fs)
+	db := database{fs: newWALFS(fs)}
+	var err error
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		db.DB, err = openPebble(dir, db.fs, create)
+	}()
+	select {
+	case <-opened:
+	case <-db.fs.stuck:
+	}
+	if failure := db.fs.failure(); failure != nil {
+		return database{}, fmt.Errorf("open %s: %w", dir, failure)
+	}
+	return db, err
+}
+
+func openPebble(dir string, fs *walFS, create bool) (db *pebble.DB, err error) {
 	defer func() {
 		if why := storeBroken(recover()); why != nil {
 			err = fmt.Errorf("open %s: %w", dir, why)
 		}
 	}()
-	db.DB, err = pebble.Open(dir, &pebble.Options{
-		FS:               db.fs,
+	db, err = pebble.Open(dir, &pebble.Options{
+		FS:               fs,
 		ErrorIfExists:    create,
 		ErrorIfNotExists: !create,
 		MemTableSize:     8 << 20,
@@ -65,16 +83,13 @@ func openDB(dir string, fs vfs.FS, create bool) (db database, err error) {
 		MemTableStopWritesThreshold: 8,
 		FormatMajorVersion:          pebble.FormatNewest,
 		L0CompactionThreshold:       2,
-		Logger:                      quietLogger{db.fs},
+		Logger:                      quietLogger{fs},
 	})
 	switch {
 	case errors.Is(err, pebble.ErrDBDoesNotExist):
-		return db, fmt.Errorf("open %s: %w", dir, ErrNoStore)
+		return nil, fmt.Errorf("open %s: %w", dir, ErrNoStore)
 	case err != nil:
-		return db, fmt.Errorf("open monitor store %s: %w", dir, err)
-	}
-	if err := db.fs.failure(); err != nil {
-		return db, fmt.Errorf("open %s: %w", dir, err)
+		return nil, fmt.Errorf("open monitor store %s: %w", dir, err)
 	}
 	return db, nil
 }
@@ -109,7 +124,7 @@ func (l quietLogger) Fatalf(format string, args ...any) {
 	why := fmt.Sprintf(format, args...)
 	l.fs.fail(errors.New(why))
 	if !ours() {
-		select {}
+		l.fs.stay()
 	}
 	panic(broken(why))
 }

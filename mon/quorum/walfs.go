@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -51,9 +52,19 @@ type walFS struct {
 	vfs.FS
 	first atomic.Pointer[error]
 	bad   chan struct{} // closed by the first failure
+	stuck chan struct{} // closed when a goroutine of Pebble's stays where it is
+	once  sync.Once
 }
 
-func newWALFS(fs vfs.FS) *walFS { return &walFS{FS: fs, bad: make(chan struct{})} }
+func newWALFS(fs vfs.FS) *walFS {
+	return &walFS{FS: fs, bad: make(chan struct{}), stuck: make(chan struct{})}
+}
+
+// stay keeps one of Pebble's goroutines for good.
+func (f *walFS) stay() {
+	f.once.Do(func() { close(f.stuck) })
+	select {}
+}
 
 // failure is the first one, nil for none.
 func (f *walFS) failure() error {
@@ -83,12 +94,13 @@ func (f *walFS) change(do func() error) error {
 	f.try(do)
 	err := f.failure()
 	if err != nil && !ours() {
-		select {} // Pebble would try again at once, and again
+		f.stay() // Pebble would try again at once, and again
 	}
 	return err
 }
 
-// ours says whether the caller was called from this package, which has to hear of a failure.
+// ours says whether the caller was called from this package, which has to hear of a failure. Pebble
+// itself must not while it opens: it would take down what its other goroutines work with.
 func ours() bool {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
@@ -96,7 +108,7 @@ func ours() bool {
 		f, more := frames.Next()
 		if strings.HasPrefix(f.Function, "glue/mon/quorum.") &&
 			!strings.HasSuffix(f.File, "walfs.go") {
-			return true
+			return !strings.HasPrefix(f.Function, "glue/mon/quorum.openPebble")
 		}
 		if !more {
 			return false
