@@ -59,7 +59,7 @@ func rbdCommand() *cobra.Command {
 func (r *rbdRun) verbs() []verb {
 	return []verb{
 		{"create [POOL/]IMAGE --size SIZE", "make an image", 1, 1, r.create, r.createFlags},
-		{"ls [POOL]", "list the images", 0, 1, r.ls, r.lsFlags},
+		{"ls [POOL[/NAMESPACE]]", "list the images", 0, 1, r.ls, r.lsFlags},
 		{"info IMAGE", "show an image's properties", 1, 1, r.info, nil},
 		{"status IMAGE", "show who has an image open", 1, 1, r.status, nil},
 		{"resize IMAGE --size SIZE", "change an image's size", 1, 1, r.resize, r.resizeFlags},
@@ -104,10 +104,10 @@ func (r *rbdRun) groups() []verbGroup {
 		}},
 		{"trash", "images that can be brought back", []verb{
 			{"mv IMAGE", "move an image to the trash", 1, 1, r.trashMv, r.expiresFlag},
-			{"ls [POOL]", "list the trash", 0, 1, r.trashLs, r.lsFlags},
+			{"ls [POOL[/NAMESPACE]]", "list the trash", 0, 1, r.trashLs, r.lsFlags},
 			{"restore ID", "bring an image back", 1, 1, r.trashRestore, r.imageFlag},
 			{"rm ID", "remove an image for ever", 1, 1, r.trashRm, r.forceFlag},
-			{"purge [POOL]", "remove all whose time has come", 0, 1, r.trashPurge, nil},
+			{"purge [POOL[/NAMESPACE]]", "remove all whose time has come", 0, 1, r.trashPurge, nil},
 		}},
 	}
 }
@@ -134,6 +134,14 @@ func (r *rbdRun) store(ctx context.Context) (*rbd.Store, error) {
 			"namespace create %s/%s: %w", r.pool, r.namespace, r.pool, r.namespace, ceph.ENOENT))
 	}
 	return s, nil
+}
+
+// poolSpec takes POOL[/NAMESPACE].
+func (r *rbdRun) poolSpec(spec string) {
+	pool, namespace, ok := strings.Cut(spec, "/")
+	if r.pool = pool; ok {
+		r.namespace = namespace
+	}
 }
 
 // spec opens the pool of [POOL/[NAMESPACE/]]IMAGE and gives the image's name.
@@ -264,7 +272,7 @@ type longImage struct {
 
 func (r *rbdRun) ls(ctx context.Context, args []string) error {
 	if len(args) > 0 {
-		r.pool = args[0]
+		r.poolSpec(args[0])
 	}
 	s, err := r.store(ctx)
 	if err != nil {

@@ -208,7 +208,7 @@ type trashJSON struct {
 
 func (r *rbdRun) trashLs(ctx context.Context, args []string) error {
 	if len(args) > 0 {
-		r.pool = args[0]
+		r.poolSpec(args[0])
 	}
 	s, err := r.store(ctx)
 	if err != nil {
@@ -263,7 +263,7 @@ func (r *rbdRun) trashRm(ctx context.Context, args []string) error {
 
 func (r *rbdRun) trashPurge(ctx context.Context, args []string) error {
 	if len(args) > 0 {
-		r.pool = args[0]
+		r.poolSpec(args[0])
 	}
 	s, err := r.store(ctx)
 	if err != nil {
