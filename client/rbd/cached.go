@@ -104,6 +104,31 @@ func (d cachedDisk) Write(ctx context.Context, p []byte, off int64) (int, error)
 	return d.i.write(ctx, t, p, off)
 }
 
+func (d cachedDisk) WriteParts(ctx context.Context, parts []cache.Part) error {
+	t, err := d.target(ctx)
+	if err != nil {
+		return err
+	}
+	return t.writeParts(ctx, parts)
+}
+
+// writeParts writes ranges of the image, those of one object in one operation.
+func (t target) writeParts(ctx context.Context, parts []cache.Part) error {
+	var objects []piece
+	byObject := map[uint64][]chunk{}
+	for _, p := range parts {
+		for _, e := range t.h.split(p.Off, uint64(len(p.P))) {
+			if byObject[e.object] == nil {
+				objects = append(objects, piece{object: e.object})
+			}
+			byObject[e.object] = append(byObject[e.object], chunk{e.off, p.P[e.at : e.at+e.len]})
+		}
+	}
+	return each(ctx, objects, func(ctx context.Context, o piece) error {
+		return t.write(ctx, o.object, byObject[o.object])
+	})
+}
+
 func (d cachedDisk) Discard(ctx context.Context, off, length uint64) error {
 	t, err := d.target(ctx)
 	if err != nil {

@@ -2,10 +2,17 @@ package rbd_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"glue/client/rados"
 	"glue/client/rbd"
 	"glue/client/rbd/cache"
 )
@@ -129,4 +136,70 @@ func TestCacheOptions(t *testing.T) {
 		o.MaxDirtyAge != 2500*time.Millisecond || o.ReadAheadBytes != 512<<10 {
 		t.Errorf("%v %+v", on, o)
 	}
+}
+
+// BenchmarkRandom4K writes blocks at random to an image of 1 GiB, 16 at a time, without and with
+// a cache; what is dirty at the end is flushed within the time.
+func BenchmarkRandom4K(b *testing.B) {
+	for _, cached := range []bool{false, true} {
+		b.Run(map[bool]string{false: "direct", true: "cached"}[cached], func(b *testing.B) {
+			ctx, size := b.Context(), 1<<30
+			i := benchImage(b, uint64(size))
+			if cached {
+				o := cache.Defaults()
+				o.UntilFlush = false
+				if err := i.StartCache(o); err != nil {
+					b.Fatal(err)
+				}
+			}
+			var next atomic.Int64
+			b.ResetTimer()
+			g, ctx := errgroup.WithContext(ctx)
+			for range 16 {
+				g.Go(func() error {
+					p := make([]byte, 4096)
+					for next.Add(1) <= int64(b.N) {
+						_, err := i.Write(ctx, p, int64(rand.IntN(size/4096))*4096)
+						if err != nil {
+							return err
+						}
+						p[0]++
+					}
+					return nil
+				})
+			}
+			if err := errors.Join(g.Wait(), i.Flush(b.Context())); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+			if st := i.CacheStats(); st.WriteBacks > 0 {
+				b.ReportMetric(float64(st.WrittenBack)/4096/float64(st.WriteBacks), "blocks/op")
+			}
+		})
+	}
+}
+
+// benchImage is an image with all its objects.
+func benchImage(b *testing.B, size uint64) *rbd.Image {
+	c, err := rados.Connect(b.Context(), rados.Options{ConfFile: conf(b)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { c.Close() })
+	s := storeOf(b, c, fmt.Sprint("bench-rbd-", time.Now().UnixNano()))
+	if err := s.Create(b.Context(), "i", rbd.CreateOptions{Size: size}); err != nil {
+		b.Fatal(err)
+	}
+	i, err := s.Open(b.Context(), "i", false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = i.Close(context.Background()) })
+	for off := int64(0); off < int64(size); off += 4 << 20 {
+		if _, err := i.Write(b.Context(), []byte{1}, off); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return i
 }

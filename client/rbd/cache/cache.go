@@ -15,6 +15,9 @@ type Disk interface {
 	Read(ctx context.Context, p []byte, off int64) (int, error)
 	// Write returns when p is durable. The cache holds the disk, or the disk waits for Drain.
 	Write(ctx context.Context, p []byte, off int64) (int, error)
+	// WriteParts is Write of several ranges within one span, ascending. If it fails any of them may
+	// have been written.
+	WriteParts(ctx context.Context, parts []Part) error
 	// Discard makes a range read as zero. The cache holds the disk.
 	Discard(ctx context.Context, off, length uint64) error
 	// Hold makes sure that the range may be written until release is called: that it is within the
@@ -25,6 +28,12 @@ type Disk interface {
 	SpanBytes() uint64
 	// Keep says whether what is read may be kept: that nobody else can write now.
 	Keep() bool
+}
+
+// A Part is some bytes and where on the disk they are.
+type Part struct {
+	Off uint64
+	P   []byte
 }
 
 // A Policy says what is held.
@@ -86,10 +95,11 @@ type Cache struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when anything has changed that is waited for
 	pages   map[uint64]*page
-	clean   *list.List // pages that may go, the one used longest ago first
-	dirty   *list.List // pages to be written, by the age of their oldest write
-	nDirty  int        // pages that are dirty or being written
-	seq     uint64     // of the last write
+	clean   *list.List                  // pages that may go, the one used longest ago first
+	dirty   *list.List                  // pages to be written, by the age of their oldest write
+	bySpan  map[uint64]map[uint64]*page // ... by span and number
+	nDirty  int                         // pages that are dirty or being written
+	seq     uint64                      // of the last write
 	runs    map[*run]struct{}
 	active  map[*span]struct{}
 	urgent  int // who waits for write-back: flushes, and writers without room
@@ -112,7 +122,8 @@ func New(d Disk, o Options) *Cache {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Cache{disk: d, o: o, ctx: ctx, stop: stop, changed: make(chan struct{}),
 		pages: map[uint64]*page{}, clean: list.New(), dirty: list.New(),
-		runs: map[*run]struct{}{}, active: map[*span]struct{}{}, through: o.UntilFlush}
+		bySpan: map[uint64]map[uint64]*page{},
+		runs:   map[*run]struct{}{}, active: map[*span]struct{}{}, through: o.UntilFlush}
 	c.timer = time.AfterFunc(time.Hour, c.tick)
 	return c
 }
@@ -232,7 +243,7 @@ func (c *Cache) put(p []byte, r extent) {
 		if q.valid |= mask; q.dirty == 0 {
 			q.seq, q.since = c.seq, time.Now()
 			c.unlist(q)
-			q.in, q.elem = c.dirty, c.dirty.PushBack(q)
+			c.listDirty(q, nil)
 		}
 		q.dirty |= mask
 	})

@@ -27,6 +27,8 @@ type fake struct {
 	writing map[extent]bool
 	noKeep  bool
 	torn    bool // two writes of one place at a time
+	far     bool // the parts of a write are not of one span, or not apart and ascending
+	calls   int
 }
 
 func newFake(size int) *fake { return &fake{data: make([]byte, size), writing: map[extent]bool{}} }
@@ -44,24 +46,45 @@ func (f *fake) Read(_ context.Context, p []byte, off int64) (int, error) {
 }
 
 func (f *fake) change(off int64, n int, to func([]byte)) error {
-	r := extent{uint64(off), uint64(off) + uint64(n)}
+	return f.changes([]extent{{uint64(off), uint64(off) + uint64(n)}},
+		func(_ int, p []byte) { to(p) })
+}
+
+// changes is one write of some ranges.
+func (f *fake) changes(list []extent, to func(n int, p []byte)) error {
 	f.mu.Lock()
-	for o := range f.writing {
-		f.torn = f.torn || o.overlaps(r)
+	fails := f.fails != nil && f.fails(int64(list[0].begin))
+	for n, r := range list {
+		for o := range f.writing {
+			f.torn = f.torn || o.overlaps(r)
+		}
+		f.writing[r] = true
+		f.writes = append(f.writes, r)
+		f.far = f.far || r.begin/f.SpanBytes() != list[0].begin/f.SpanBytes()
+		f.far = f.far || n > 0 && r.begin <= list[n-1].end
 	}
-	f.writing[r] = true
-	f.writes = append(f.writes, r)
-	fails := f.fails != nil && f.fails(off)
+	f.calls++
 	f.mu.Unlock()
 	time.Sleep(f.delay)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.writing, r)
+	for n, r := range list {
+		if delete(f.writing, r); !fails {
+			to(n, f.data[r.begin:r.end])
+		}
+	}
 	if fails {
 		return errDisk
 	}
-	to(f.data[r.begin:r.end])
 	return nil
+}
+
+func (f *fake) WriteParts(_ context.Context, parts []Part) error {
+	var list []extent
+	for _, p := range parts {
+		list = append(list, extent{p.Off, p.Off + uint64(len(p.P))})
+	}
+	return f.changes(list, func(n int, to []byte) { copy(to, parts[n].P) })
 }
 
 func (f *fake) Write(_ context.Context, p []byte, off int64) (int, error) {
@@ -161,6 +184,12 @@ func model(t *testing.T, policy Policy, seed uint64) {
 	}
 	if f.torn {
 		t.Error("two writes of one place at a time")
+	}
+	if f.far {
+		t.Error("a write of parts that do not belong together")
+	}
+	if len(c.bySpan) > 0 {
+		t.Errorf("dirty by span: %v", c.bySpan)
 	}
 	must(t, c.Close(t.Context()))
 	if len(c.active)+len(c.runs)+c.urgent+c.nDirty != 0 {
@@ -324,6 +353,28 @@ func TestTogether(t *testing.T) {
 		synctest.Wait()
 		if len(f.writes) != 1 || f.writes[0] != (extent{40 << 10, 64 << 10}) {
 			t.Errorf("written as %v", f.writes)
+		}
+		must(t, c.Close(t.Context()))
+	})
+}
+
+// TestScattered: what was written here and there in a span is written back at once.
+func TestScattered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(1 << 20)
+		o := small(WriteBack)
+		o.MaxDirtyAge = time.Hour
+		c := New(f, o)
+		want := make([]byte, len(f.data))
+		for n, off := range []int64{5 << 10, 200 << 10, 40 << 10, 20 << 10, 210 << 10, 24 << 10} {
+			p := bytes.Repeat([]byte{byte(n + 1)}, 512*(n+1))
+			copy(want[off:], p)
+			_, err := c.Write(t.Context(), p, off)
+			must(t, err)
+		}
+		must(t, c.Flush(t.Context()))
+		if f.calls != 2 || !bytes.Equal(f.data, want) || f.far {
+			t.Errorf("%d writes: %v", f.calls, f.writes)
 		}
 		must(t, c.Close(t.Context()))
 	})

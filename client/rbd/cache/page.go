@@ -75,8 +75,34 @@ func (c *Cache) unlist(q *page) {
 	if q.in != nil {
 		q.in.Remove(q.elem)
 	}
+	if q.in == c.dirty {
+		span := c.spanOf(q.n)
+		if delete(c.bySpan[span], q.n); len(c.bySpan[span]) == 0 {
+			delete(c.bySpan, span)
+		}
+	}
 	q.in, q.elem = nil, nil
 }
+
+// listDirty puts a page among the dirty ones, before another or last.
+func (c *Cache) listDirty(q *page, before *list.Element) {
+	if q.in = c.dirty; before == nil {
+		q.elem = c.dirty.PushBack(q)
+	} else {
+		q.elem = c.dirty.InsertBefore(q, before)
+	}
+	span := c.spanOf(q.n)
+	if c.bySpan[span] == nil {
+		c.bySpan[span] = map[uint64]*page{}
+	}
+	c.bySpan[span][q.n] = q
+}
+
+// spanOf is the span that a page is in.
+func (c *Cache) spanOf(n uint64) uint64 { return n / (c.spanBytes() / pageBytes) }
+
+// spanBytes is what one write is good for, at least a page.
+func (c *Cache) spanBytes() uint64 { return max(c.disk.SpanBytes(), pageBytes) }
 
 func (c *Cache) drop(q *page) {
 	c.unlist(q)
@@ -187,8 +213,10 @@ func (c *Cache) unbar(s *span) {
 // written says whether a part of a range is on its way to the disk.
 func (c *Cache) written(r extent) bool {
 	for w := range c.runs {
-		if w.overlaps(r) {
-			return true
+		for _, p := range w.parts {
+			if r.overlaps(extent{p.Off, p.Off + uint64(len(p.P))}) {
+				return true
+			}
 		}
 	}
 	return false

@@ -1,20 +1,26 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
 // retryAfter is how long write-back rests after a failure.
 const retryAfter = time.Second
 
-// A run is some neighbouring sectors on their way to the disk.
+// maxParts is how many ranges that do not touch one write has at most.
+const maxParts = 64
+
+// A run is some sectors of a span on their way to the disk in one write. What was written here and
+// there costs the disk hardly more than if it was one range.
 type run struct {
-	extent
+	parts []Part
 	seq   uint64 // the oldest of their pages'
 	since time.Time
-	data  []byte
 	pages []*page
 }
 
@@ -27,7 +33,9 @@ func (c *Cache) kick() {
 		}
 		c.runs[w] = struct{}{}
 		c.stats.WriteBacks++
-		c.stats.WrittenBack += uint64(len(w.data))
+		for _, p := range w.parts {
+			c.stats.WrittenBack += uint64(len(p.P))
+		}
 		go c.writeRun(w)
 	}
 }
@@ -82,9 +90,26 @@ func (c *Cache) ready(sector uint64) bool {
 		!c.barred(extent{q.n * pageBytes, (q.n + 1) * pageBytes})
 }
 
-// take makes a run of a sector and the ready ones next to it that one write is good for.
+// take makes a run of a sector and what is ready of its span: what is next to it first, as far as
+// there is room for parts.
 func (c *Cache) take(sector uint64) *run {
-	span := max(c.disk.SpanBytes(), pageBytes) / sectorBytes
+	const per = pageBytes / sectorBytes
+	w := &run{seq: c.seq}
+	c.part(w, sector)
+	for _, n := range slices.Sorted(maps.Keys(c.bySpan[c.spanOf(sector/per)])) {
+		for k := uint64(0); k < per && len(w.parts) < maxParts; k++ {
+			if c.ready(n*per + k) {
+				c.part(w, n*per+k)
+			}
+		}
+	}
+	slices.SortFunc(w.parts, func(a, b Part) int { return cmp.Compare(a.Off, b.Off) })
+	return w
+}
+
+// part adds a sector and the ready ones next to it to a run.
+func (c *Cache) part(w *run, sector uint64) {
+	span := c.spanBytes() / sectorBytes
 	low := sector / span * span
 	begin, end := sector, sector+1
 	for begin > low && c.ready(begin-1) {
@@ -93,11 +118,11 @@ func (c *Cache) take(sector uint64) *run {
 	for end < low+span && c.ready(end) {
 		end++
 	}
-	w := &run{extent: extent{begin * sectorBytes, end * sectorBytes}, seq: c.seq}
-	w.data = make([]byte, w.end-w.begin)
-	w.extent.pages(func(n uint64, in extent, at uint64) {
+	r := extent{begin * sectorBytes, end * sectorBytes}
+	data := make([]byte, r.end-r.begin)
+	r.pages(func(n uint64, in extent, at uint64) {
 		q := c.pages[n]
-		copy(w.data[at:], q.data[in.begin:in.end])
+		copy(data[at:], q.data[in.begin:in.end])
 		w.pages = append(w.pages, q)
 		if q.seq <= w.seq {
 			w.seq, w.since = q.seq, q.since
@@ -108,21 +133,23 @@ func (c *Cache) take(sector uint64) *run {
 		}
 	})
 	size := c.disk.Size()
-	w.data = w.data[:min(w.end, max(size, w.begin))-w.begin]
-	return w
+	if data = data[:min(r.end, max(size, r.begin))-r.begin]; len(data) > 0 {
+		w.parts = append(w.parts, Part{r.begin, data})
+	}
 }
 
 // writeRun writes a run, and says so.
 func (c *Cache) writeRun(w *run) {
 	var err error
-	if len(w.data) > 0 {
-		_, err = c.disk.Write(c.ctx, w.data, int64(w.begin))
+	if len(w.parts) > 0 {
+		err = c.disk.WriteParts(c.ctx, w.parts)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.runs, w)
 	if err != nil {
-		c.failed = fmt.Errorf("write back %d bytes at %d: %w", len(w.data), w.begin, err)
+		c.failed = fmt.Errorf("write back %d bytes at %d: %w", len(w.parts[0].P), w.parts[0].Off,
+			err)
 		c.pause = time.Now().Add(retryAfter)
 	} else {
 		c.failed = nil
@@ -162,11 +189,7 @@ func (c *Cache) again(q *page, w *run) {
 	for e != nil && e.Value.(*page).seq <= q.seq {
 		e = e.Next()
 	}
-	if q.in = c.dirty; e == nil {
-		q.elem = c.dirty.PushBack(q)
-	} else {
-		q.elem = c.dirty.InsertBefore(q, e)
-	}
+	c.listDirty(q, e)
 }
 
 // older says whether a write up to some number is not durable yet.
