@@ -337,3 +337,23 @@ func lineage(p *pg) string {
 	}
 	return out
 }
+
+// A copy trims its log also when its primaries never have much to trim, as they are filled anew one
+// after the other: the log of a copy that stays would grow with each of them.
+func TestLogOfCopyWithNewPrimaries(t *testing.T) {
+	s := withClients(t, 5)
+	const keep = 40
+	for i := range 2 * (keep + 2*trimSlack) {
+		s.put(s.cl[0], 0, fmt.Sprint(i))
+		n, p := s.pgOf(0)
+		if l := p.m.Log(); l.Len() > 30 {
+			l.Trim(l.Entries()[l.Len()-10].Version) // as if it had been filled then
+		}
+		for _, o := range s.nodes {
+			copied := o.d.shardOf(p.id).pgs[p.id]
+			if l := copied.m.Log().Len(); o != n && l > keep+2*trimSlack+1 {
+				t.Fatalf("osd.%d has %d entries", o.id, l)
+			}
+		}
+	}
+}

@@ -69,7 +69,8 @@ func (p *pg) startWrite(ob *object, op *clientOp, out *ops.Outcome) {
 	p.count(o, &out.Stats)
 	w := &write{version: out.At, op: op, reply: p.replyOf(op, out), effects: out.Effects,
 		object: ob, hobject: o, entry: e, cloneEntry: out.Clone, clone: out.From,
-		delta: out.Stats, trim: p.trimTo()}
+		delta: out.Stats, trim: p.m.Log().TrimPoint(p.s.logLength(), trimSlack,
+			p.window.Durable())}
 	tail := p.m.Log().Tail()
 	if tail.Less(w.trim) {
 		tail = w.trim
@@ -113,24 +114,6 @@ func (p *pg) count(o ceph.HObject, s *ops.Stats) {
 // trimSlack is how many entries above its length a log may have before it is trimmed, so that
 // trimming is rare.
 const trimSlack = 128
-
-// trimTo is up to where the log is to be trimmed with the next write; zero for nowhere. What is
-// trimmed is durable on every copy.
-func (p *pg) trimTo() ceph.Eversion {
-	l := p.m.Log()
-	keep := p.s.logLength()
-	if l.Len() <= keep+trimSlack {
-		return ceph.Eversion{}
-	}
-	v := l.Entries()[l.Len()-keep-1].Version
-	if d := p.window.Durable(); d.Less(v) {
-		v = d
-	}
-	if v.Compare(l.Tail()) <= 0 {
-		return ceph.Eversion{}
-	}
-	return v
-}
 
 // logLength is how many entries each PG keeps (osd_target_pg_log_entries_per_osd).
 func (s *shard) logLength() int {
@@ -319,6 +302,11 @@ func (p *pg) repOp(ev *event) {
 	}
 	p.lease.Settle(m.MinDurable)
 	r := &repop{version: m.Version, trim: m.TrimTo, msg: ev.msg}
+	// After primaries that were filled anew one after the other, none of which had much to trim.
+	own := p.m.Log().TrimPoint(p.s.logLength(), 2*trimSlack, m.MinDurable)
+	if r.trim.Less(own) {
+		r.trim = own
+	}
 	var err error
 	for last, i := p.next, 0; i < len(m.Entries); i++ {
 		var rec pglog.Record
@@ -343,7 +331,7 @@ func (p *pg) repOp(ev *event) {
 	for i, raw := range m.Entries {
 		t.LogAppend(p.id, r.entries[2-len(m.Entries)+i].Version, raw)
 	}
-	p.trimStore(t, m.TrimTo)
+	p.trimStore(t, r.trim)
 	p.next = m.Version
 	p.s.submit(pending{pg: p, txn: t, epoch: p.resetEpoch, repop: r})
 }

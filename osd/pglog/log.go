@@ -160,6 +160,22 @@ func (l *Log) Trim(v ceph.Eversion) {
 	l.tail = v
 }
 
+// TrimPoint is up to where the log is to be trimmed if it has more entries than it should keep by
+// more than slack; zero for nowhere. Only what is durable on every copy is trimmed.
+func (l *Log) TrimPoint(keep, slack int, durable ceph.Eversion) ceph.Eversion {
+	if l.Len() <= keep+slack {
+		return ceph.Eversion{}
+	}
+	v := l.entries[l.Len()-keep-1].Version
+	if durable.Less(v) {
+		v = durable
+	}
+	if v.Compare(l.tail) <= 0 {
+		return ceph.Eversion{}
+	}
+	return v
+}
+
 // TrimDups forgets the oldest requests until at most keep are left, and returns the version up to
 // which the store's log may be dropped; ok is false when nothing was.
 func (l *Log) TrimDups(keep int) (upTo ceph.Eversion, ok bool) {
