@@ -2,6 +2,7 @@ package osd
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -71,13 +72,18 @@ func (s *sim) scrubAll(repair bool) {
 				}
 			}
 		}
-		if left == 0 && s.settled() {
+		if left == 0 && s.settled() && s.told() {
 			return
 		}
 		if s.steps > limit {
 			s.t.Fatalf("%d PGs are not scrubbed: %s\n%s", left, s.slotsTaken(), s.states())
 		}
 	}
+}
+
+// told says whether the cluster log has all that there is to say.
+func (s *sim) told() bool {
+	return !slices.ContainsFunc(s.nodes, func(n *simNode) bool { return len(n.d.inbox) > 0 })
 }
 
 // checkScrub scrubs everything: nothing may be wrong, and nothing may have been thought so before.
@@ -268,39 +274,48 @@ func (s *sim) snapshot() string {
 	return out.String()
 }
 
+var damageRuns = flag.Int("sim.damage", 1, "how often each damage is done at each place")
+
 // TestScrubFindsDamage injects every kind of damage at the primary and at each replica: a deep
 // scrub finds it at the right copy and changes nothing, a repair undoes it, and nothing spreads.
 func TestScrubFindsDamage(t *testing.T) {
 	for i, d := range damages {
 		for at := range 3 {
 			t.Run(fmt.Sprintf("%s/%d", d.name, at), func(t *testing.T) {
-				s := whole(t, uint64(100*i+at+1))
-				before := s.snapshot()
-				p := s.victim()
-				w := s.wound(p, at, s.nodes[p.s.d.opt.ID].list(p.id)[0])
-				d.do(w)
-				w.n.write(&w.t)
-				hurt := s.snapshot()
-				s.scrubAll(false)
-				if s.snapshot() != hurt {
-					t.Error("a scrub has changed something")
-				}
-				s.found(p, w, &d)
-				s.errors = nil
-				s.scrubAll(true)
-				if len(s.errors) == 0 {
-					t.Error("the repair says nothing")
-				}
-				s.errors = nil
-				s.scrubAll(false)
-				if after := s.snapshot(); after != before {
-					t.Errorf("not healed; before:\n%s\nafter:\n%s", before, after)
-				}
-				if len(s.errors) > 0 || p.stats.Scrub.Errors() != 0 {
-					t.Errorf("after repair: %v, %+v", s.errors, p.stats.Scrub)
+				for run := range *damageRuns {
+					damageAndRepair(t, uint64(1000*run+100*i+at+1), &d, at)
 				}
 			})
 		}
+	}
+}
+
+func damageAndRepair(t *testing.T, seed uint64, d *damage, at int) {
+	s := whole(t, seed)
+	before := s.snapshot()
+	p := s.victim()
+	list := s.nodes[p.s.d.opt.ID].list(p.id)
+	w := s.wound(p, at, list[int(seed/1000)%len(list)])
+	d.do(w)
+	w.n.write(&w.t)
+	hurt := s.snapshot()
+	s.scrubAll(false)
+	if s.snapshot() != hurt {
+		t.Errorf("seed %d: a scrub has changed something", seed)
+	}
+	s.found(p, w, d)
+	s.errors = nil
+	s.scrubAll(true)
+	if len(s.errors) == 0 {
+		t.Errorf("seed %d: the repair says nothing", seed)
+	}
+	s.errors = nil
+	s.scrubAll(false)
+	if after := s.snapshot(); after != before {
+		t.Errorf("seed %d: not healed; before:\n%s\nafter:\n%s", seed, before, after)
+	}
+	if len(s.errors) > 0 || p.stats.Scrub.Errors() != 0 {
+		t.Errorf("seed %d: after repair: %v, %+v", seed, s.errors, p.stats.Scrub)
 	}
 }
 
