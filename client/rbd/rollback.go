@@ -77,7 +77,7 @@ func (i *Image) rollbackMap(
 		case old != nil && newest && h.features.Has(FastDiff):
 			state = objectClean
 		}
-		if len(past.inParent(n)) > len(h.inParent(n)) {
+		if h.lost(past, n) {
 			state = objectExists // is filled from the snapshot's parent
 		}
 		final.set(n, state)
@@ -88,8 +88,14 @@ func (i *Image) rollbackMap(
 	return &final, m.save(ctx, &both)
 }
 
-// rollbackObjects rolls every object back. One that only the snapshot sees in the parent, because
-// the image was flattened or shrunk since, is filled from there.
+// lost says whether the image sees less of an object in the parent than it did in the past, because
+// it was flattened or shrunk since.
+func (h *header) lost(past *header, object uint64) bool {
+	return bytesOf(past.inParent(object)) > bytesOf(h.inParent(object))
+}
+
+// rollbackObjects rolls every object back. What only the snapshot sees in the parent is filled from
+// there.
 func (i *Image) rollbackObjects(
 	ctx context.Context, h, past *header, data *rados.IOCtx, p Progress,
 ) error {
@@ -102,8 +108,8 @@ func (i *Image) rollbackObjects(
 		if err != nil && !errors.Is(err, ceph.ENOENT) {
 			return fmt.Errorf("object %d: %w", e.object, err)
 		}
-		if covered := past.inParent(e.object); len(covered) > 0 && past.overlap > h.overlap {
-			runs, err := past.parentData(ctx, covered)
+		if h.lost(past, e.object) {
+			runs, err := past.parentData(ctx, past.inParent(e.object))
 			if err != nil || len(runs.Extents) == 0 {
 				return err
 			}
