@@ -59,6 +59,7 @@ func aged(t *testing.T, s *rbd.Store, name string, o rbd.CreateOptions, clone bo
 	}
 	want(t, "protect", w.i.ProtectSnapshot(ctx, "s1"), nil)
 	want(t, "metadata", w.i.SetMetadata(ctx, "owner", []byte("me")), nil)
+	w.check()
 	return w
 }
 
@@ -88,11 +89,15 @@ func sameImage(t *testing.T, w *tester, s *rbd.Store, name string, stock bool) {
 	want(t, "close", c.i.Close(c.ctx), nil)
 }
 
-// kinds are the layouts, as clones or not, of the tests that take long.
+// kinds are the images, as clones or not, of the tests that take long.
 var kinds = []struct {
-	layout string
-	clone  bool
-}{{"default", false}, {"default", true}, {"plain", true}, {"striped", true}}
+	name  string
+	clone bool
+	o     rbd.CreateOptions
+}{{"default", false, layouts["default"]}, {"default", true, layouts["default"]},
+	{"plain", true, layouts["plain"]}, {"striped", true, layouts["striped"]},
+	{"shallow", true, rbd.CreateOptions{Order: 16, Size: 1<<20 + 4096,
+		Features: rbd.DefaultFeatures &^ rbd.DeepFlatten}}}
 
 // TestDeepCopy: a copy with all snapshots, as a clone or flattened. The stock client's own copy is
 // the same of an image that is no clone; of a clone that was rolled back, or cut and grown again,
@@ -101,10 +106,11 @@ func TestDeepCopy(t *testing.T) {
 	c := connect(t)
 	s, other := store(t, c), store(t, c)
 	for _, k := range kinds {
-		name, clone, o := k.layout, k.clone, layouts[k.layout]
+		name, clone, o := k.name, k.clone, k.o
 		t.Run(fmt.Sprint(name, clone), func(t *testing.T) {
 			ctx := within(t, 3*time.Minute)
 			w := aged(t, s, fmt.Sprint(name, clone), o, clone)
+			w.checkStock()
 			src := w.i
 			info := src.Info()
 			for _, flatten := range []bool{false, true} {
@@ -195,7 +201,7 @@ func diffFile(t *testing.T, s *rbd.Store, name, from, to string, ours, v2 bool) 
 func TestDiffBetweenAny(t *testing.T) {
 	s := store(t, connect(t))
 	for _, k := range kinds {
-		name, clone, o := k.layout, k.clone, layouts[k.layout]
+		name, clone, o := k.name, k.clone, k.o
 		t.Run(fmt.Sprint(name, clone), func(t *testing.T) {
 			ctx := within(t, 5*time.Minute)
 			w := aged(t, s, fmt.Sprint(name, clone), o, clone)

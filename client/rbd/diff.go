@@ -3,6 +3,7 @@ package rbd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -132,6 +133,9 @@ func (i *Image) fastDiff(
 	before := new(bitVector)
 	for _, id := range append(ids, h.snap) {
 		v, err := readObjectMap(ctx, i.x, i.id, id)
+		if errors.Is(err, ceph.ENOENT) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}

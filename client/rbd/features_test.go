@@ -149,3 +149,46 @@ func TestNamespaces(t *testing.T) {
 		t.Errorf("%d objects are left", left)
 	}
 }
+
+// TestLostObjectMap: an image without its object map, as its maker died or the object was lost, is
+// read, changed and removed. The map is made anew as one that is not to be trusted, until it is
+// rebuilt.
+func TestLostObjectMap(t *testing.T) {
+	s := store(t, connect(t))
+	ctx := within(t, time.Minute)
+	data := filled(t, s, "i", 3<<20)
+	i := open(t, s, "i")
+	lost := "rbd_object_map." + i.ID()
+	want(t, "snapshot", i.CreateSnapshot(ctx, "s"), nil)
+	want(t, "close", i.Close(ctx), nil)
+	want(t, "lose", s.IO().Remove(ctx, lost), nil)
+	i, err := s.Open(ctx, "i", true)
+	want(t, "open", err, nil)
+	verify(t, i, data)
+	if _, used, err := i.Usage(ctx); err != nil || used != 3<<20 {
+		t.Errorf("usage %d, %v", used, err)
+	}
+	for _, err := range i.DiffIterate(ctx, rbd.DiffOptions{From: "s", Whole: true}) {
+		want(t, "differences", err, nil)
+	}
+	want(t, "close", i.Close(ctx), nil)
+	i = open(t, s, "i")
+	want(t, "discard", i.Discard(ctx, 1<<20, 1<<20), nil) // what no map tells of is there
+	clear(data[1<<20 : 2<<20])
+	verify(t, i, data)
+	const invalid = rbd.FlagObjectMapInvalid | rbd.FlagFastDiffInvalid
+	if f := i.Info().Flags; f != invalid {
+		t.Errorf("flags %#x", f)
+	}
+	want(t, "close", i.Close(ctx), nil)
+	i = open(t, s, "i")
+	want(t, "rebuild", i.RebuildObjectMap(ctx, nil), nil)
+	if f := i.Info().Flags; f != 0 {
+		t.Errorf("flags %#x", f)
+	}
+	want(t, "remove", i.RemoveSnapshot(ctx, "s"), nil)
+	want(t, "close", i.Close(ctx), nil)
+	sameToStock(t, s, "i", data)
+	want(t, "lose", s.IO().Remove(ctx, lost), nil)
+	want(t, "remove", s.Remove(ctx, "i", nil), nil)
+}

@@ -166,7 +166,12 @@ func (i *Image) acquire(ctx context.Context) (*objectMap, string, error) {
 	var m *objectMap
 	if h.features.Has(ObjectMap) {
 		var err error
-		if m, err = loadObjectMap(ctx, i.x, i.id); err == nil {
+		m, err = loadObjectMap(ctx, i.x, i.id)
+		if m != nil && errors.Is(err, ceph.ENOENT) {
+			err = i.newObjectMap(ctx, m)
+			h = i.head()
+		}
+		if err == nil {
 			m.invalid = h.flags&FlagObjectMapInvalid != 0
 			err = i.repairObjectMap(ctx, h, m)
 		}
@@ -177,6 +182,19 @@ func (i *Image) acquire(ctx context.Context) (*objectMap, string, error) {
 	}
 	go i.tell(notice{op: opAcquiredLock, client: i.me()})
 	return m, cookie, nil
+}
+
+// newObjectMap makes a map that is missing, as one that is not to be trusted: whoever made the
+// image died before, or the object was lost.
+func (i *Image) newObjectMap(ctx context.Context, m *objectMap) error {
+	if err := i.invalidate(ctx, new(header), ceph.NoSnap); err != nil {
+		return err
+	}
+	if err := i.refresh(ctx); err != nil {
+		return err
+	}
+	h := i.head()
+	return m.resize(ctx, h.objects(h.size))
 }
 
 // repairObjectMap brings a map to the image's size that a crash left at another one.

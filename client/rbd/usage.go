@@ -1,14 +1,23 @@
 package rbd
 
-import "context"
+import (
+	"context"
+	"errors"
+
+	"glue/ceph"
+)
 
 // existing is the state of each object from the object map, nil if the image, or the snapshot that
-// is open, has no valid one.
+// is open, has no valid one, or it is missing.
 func (i *Image) existing(ctx context.Context, h *header) (*bitVector, error) {
 	if !h.features.Has(ObjectMap) || h.flags&FlagObjectMapInvalid != 0 {
 		return nil, nil
 	}
-	return readObjectMap(ctx, i.x, i.id, h.snap)
+	v, err := readObjectMap(ctx, i.x, i.id, h.snap)
+	if errors.Is(err, ceph.ENOENT) {
+		return nil, nil
+	}
+	return v, err
 }
 
 // Usage is the image's size and how many bytes of it have objects: counted by the object map where
