@@ -267,3 +267,32 @@ func TestUnfoundCloneThatWasTrimmed(t *testing.T) {
 		f.wants(tc.want)
 	}
 }
+
+// TestUnfoundIsWaitedFor: requests for an unfound object and its clones wait, and are answered when
+// these are given up.
+func TestUnfoundIsWaitedFor(t *testing.T) {
+	for _, tc := range []struct {
+		how  string
+		at   ceph.SnapID
+		want string
+	}{{"delete", 0, ""}, {"delete", 5, "old"}, {"revert", 0, "new"}, {"revert", 5, "old"}} {
+		f := newLostFamily(t, 4)
+		f.putAt("new", 5)
+		f.away(func() { f.putAt("newer", 5) }, nil)
+		f.lost()
+		n, p := f.pgOf(f.o)
+		f.until("unfound", func() bool { return p.state().Has(pgstat.RecoveryUnfound) })
+		f.c.tid++
+		f.c.op = &simOp{object: f.o, tid: f.c.tid, read: true, at: tc.at, call: int64(f.steps)}
+		head := p.unfound()[0]
+		f.until("a request that waits", func() bool {
+			ob := p.objects[head]
+			return ob != nil && len(ob.waiting) > 0
+		})
+		f.mark(n, p, tc.how)
+		f.until("answer", func() bool { return f.c.op == nil })
+		if got := f.c.events[len(f.c.events)-1].op.Output.(string); got != tc.want {
+			t.Errorf("%s, at %d: %q, want %q", tc.how, tc.at, got, tc.want)
+		}
+	}
+}
