@@ -102,8 +102,7 @@ func TestSparse(t *testing.T) {
 func TestUnknownAndUnsupported(t *testing.T) {
 	p := newPG(t)
 	p.want(p.do("o", write(0, "x")), 0)
-	for _, code := range []message.OpCode{message.OpSetRedirect, 0x22ff,
-		message.OpSetChunk, 0x12ff, message.OpSetXattrs} {
+	for _, code := range []message.OpCode{0x22ff, 0x12ff, message.OpSetXattrs} {
 		p.want(p.do("o", message.OSDOp{Code: code}), ceph.EOPNOTSUPP.Result())
 	}
 	p.want(p.do("o", message.OSDOp{Code: message.OpCall}), ceph.EOPNOTSUPP.Result())

@@ -1,9 +1,6 @@
 package ops
 
-import (
-	"glue/ceph"
-	"glue/wire/message"
-)
+import "glue/wire/message"
 
 // A Row is one op that a PG can execute on an object.
 type Row struct {
@@ -94,10 +91,8 @@ var Table = []Row{
 	{Code: message.OpTierFlush, keepsUserVersion: true, run: opNoManifest},
 	{Code: message.OpTierEvict, keepsUserVersion: true, run: opTierEvict},
 	{Code: message.OpUnsetManifest, run: opUnsetManifest},
-
-	// Known but not built.
-	{Code: message.OpSetRedirect, keepsUserVersion: true, run: unsupported},
-	{Code: message.OpSetChunk, keepsUserVersion: true, run: unsupported},
+	{Code: message.OpSetRedirect, keepsUserVersion: true, run: opSetRedirect},
+	{Code: message.OpSetChunk, keepsUserVersion: true, run: opSetChunk},
 }
 
 var table = make(map[message.OpCode]*Row)
@@ -108,5 +103,3 @@ func init() {
 		table[Table[i].Code] = &Table[i]
 	}
 }
-
-func unsupported(*exec, *message.OSDOp) int32 { return ceph.EOPNOTSUPP.Result() }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"glue/ceph"
+	"glue/ceph/denc"
 	"glue/cluster/pginfo"
 	"glue/wire/message"
 )
@@ -39,6 +40,42 @@ func opTierEvict(x *exec, op *message.OSDOp) int32 {
 func opUnsetManifest(x *exec, op *message.OSDOp) int32 {
 	if r := opNoManifest(x, op); r < 0 {
 		return r
+	}
+	return ceph.EOPNOTSUPP.Result()
+}
+
+// opSetRedirect refuses what makes no sense as a stock OSD does, and then what this release does
+// not have: an object that stands for another.
+func opSetRedirect(x *exec, op *message.OSDOp) int32 {
+	if r := opNoManifest(x, op); r < 0 {
+		return r
+	}
+	if a, ok := decodeCopy(op); !ok || a.src.is(x.req.Object) {
+		return ceph.EINVAL.Result()
+	}
+	return ceph.EOPNOTSUPP.Result()
+}
+
+// opSetChunk is opSetRedirect for a range of the object.
+func opSetChunk(x *exec, op *message.OSDOp) int32 {
+	if r := opNoManifest(x, op); r < 0 {
+		return r
+	}
+	var off, length, at uint64
+	to := CopySource{Snap: ceph.NoSnap}
+	c := denc.NewDecoder(op.In, 0)
+	c.U64(&off)
+	c.U64(&length)
+	to.Locator.Denc(c)
+	c.Str(&to.Name)
+	c.U64(&at)
+	switch {
+	case c.Err() != nil || length == 0:
+		return ceph.EINVAL.Result()
+	case off > x.info.Size || length > x.info.Size-off:
+		return ceph.ERANGE.Result()
+	case to.is(x.req.Object):
+		return ceph.EINVAL.Result()
 	}
 	return ceph.EOPNOTSUPP.Result()
 }

@@ -424,3 +424,16 @@ def _(t):
     v = t.io.version()
     t.ok(t.do(('undirty',)))
     t.eq(t.do(('assert_version', v), ('read', 0, 1)), b'x')
+
+
+@case('tier/manifests that make no sense', group='tier')
+def _(t):
+    other = source(t)
+    t.eq(t.do(('set_redirect', t.io, other)), 'ENOENT')
+    t.eq(t.do(('set_chunk', 0, 1, t.io, other, 0)), 'ENOENT')
+    t.make(b'abc')
+    t.eq(t.do(('set_redirect', t.io, t.oid)), 'EINVAL')
+    for off, n, name, want in ((0, 0, other, 'EINVAL'), (1, 3, other, 'ERANGE'),
+                               (4, 1, other, 'ERANGE'), (0, 1, t.oid, 'EINVAL')):
+        t.eq(t.do(('set_chunk', off, n, t.io, name, 0)), want, f'chunk {off} {n} {name}')
+    t.holds(b'abc')
