@@ -102,6 +102,9 @@ func (o *Objecter) lingerList() []*Linger {
 	return out
 }
 
+// takeBack is how long a watch that was given up while it was registered is taken back.
+const takeBack = time.Second
+
 // Watch registers for the notifications of an object until Unwatch. timeout is after which silence
 // of ours the OSD forgets it; 0 is the OSD's default of 30 s.
 func (o *Objecter) Watch(
@@ -113,6 +116,11 @@ func (o *Objecter) Watch(
 	go l.queue.run()
 	op := l.watchOp(message.WatchWatch, uint32(timeout/time.Second))
 	if _, err := o.Do(ctx, op); err != nil {
+		if ctx.Err() != nil { // the OSD may have it all the same
+			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBack)
+			_ = l.Unwatch(bounded) // else the OSD forgets it when it hears nothing
+			cancel()
+		}
 		o.dropLinger(l)
 		return nil, err
 	}

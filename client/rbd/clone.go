@@ -119,18 +119,12 @@ func (i *Image) Children(ctx context.Context, name string) ([]Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := i.oldChildren(ctx, s.ID)
+	list, err := i.clones(ctx, s.ID)
 	if err != nil {
-		return nil, err
-	}
-	var more []childSpec
-	err = call(ctx, i.x, headerPrefix+i.id, "children_list", u64Arg(uint64(s.ID)),
-		func(c *denc.Coder) { denc.List(c, &more) })
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return nil, fmt.Errorf("clones of snapshot %s of image %s: %w", name, i.name, err)
 	}
 	var out []Child
-	for _, h := range append(list, more...) {
+	for _, h := range list {
 		x := i.x.Cluster().OpenPoolID(h.Pool).WithNamespace(h.Namespace)
 		c := Child{Pool: x.PoolName(), Namespace: h.Namespace, ImageID: h.Image}
 		c.Image, c.Trashed, err = NewStore(x).nameOf(ctx, h.Image)
@@ -140,6 +134,21 @@ func (i *Image) Children(ctx context.Context, name string) ([]Child, error) {
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// clones lists the clones of a snapshot, of both kinds.
+func (i *Image) clones(ctx context.Context, id ceph.SnapID) ([]childSpec, error) {
+	list, err := i.oldChildren(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var more []childSpec
+	err = call(ctx, i.x, headerPrefix+i.id, "children_list", u64Arg(uint64(id)),
+		func(c *denc.Coder) { denc.List(c, &more) })
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return nil, err
+	}
+	return append(list, more...), nil
 }
 
 // oldArg is the key of a snapshot in the list of clones of the first kind.

@@ -164,21 +164,33 @@ func (t target) markSnaps(ctx context.Context, object uint64) error {
 	if t.m == nil {
 		return nil
 	}
-	none := objectNonexistent
 	state := objectExists
-	for _, s := range t.h.snapshots {
+	for n := range t.h.snapshots {
+		s := &t.h.snapshots[n]
 		if object >= t.h.objects(s.Size) {
 			continue
 		}
-		op := new(rados.WriteOp).Exec("rbd", "object_map_update",
-			updateArg(object, object+1, state, &none))
-		err := t.m.x.Operate(ctx, snapMap(t.id, s.ID), op)
-		if err != nil && !errors.Is(err, ceph.ENOENT) {
-			return fmt.Errorf("object map of snapshot %s: %w", s.Name, err)
+		if err := t.markSnap(ctx, s, object, state); err != nil {
+			return err
 		}
 		if t.h.features.Has(FastDiff) {
 			state = objectClean // from here on nothing changes it
 		}
+	}
+	return nil
+}
+
+// markSnap notes in the object map of a snapshot that an object is about to exist in it.
+func (t target) markSnap(ctx context.Context, s *Snapshot, object uint64, state uint8) error {
+	if object >= t.h.objects(s.Size) {
+		return nil
+	}
+	none := objectNonexistent
+	op := new(rados.WriteOp).Exec("rbd", "object_map_update",
+		updateArg(object, object+1, state, &none))
+	err := t.m.x.Operate(ctx, snapMap(t.id, s.ID), op)
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("object map of snapshot %s: %w", s.Name, err)
 	}
 	return nil
 }

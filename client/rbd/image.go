@@ -19,10 +19,13 @@ type Image struct {
 	x        *rados.IOCtx // metadata
 	name, id string
 	readOnly bool
-	stale    atomic.Bool // another client has changed the header
-	lock     exclusive
-	cache    atomic.Pointer[cache.Cache] // nil without
-	done     chan struct{}
+	// Opened to carry on its migration: only what does so knows where its data are.
+	migrating bool
+	remote    remote
+	stale     atomic.Bool // another client has changed the header
+	lock      exclusive
+	cache     atomic.Pointer[cache.Cache] // nil without
+	done      chan struct{}
 
 	snapName string      // of the snapshot that is open
 	snap     ceph.SnapID // NoSnap: the image itself
@@ -98,6 +101,9 @@ func (i *Image) usable(h *header) error {
 	allowed, what := known, "written"
 	if i.readOnly {
 		allowed, what = readable, "read"
+	}
+	if i.migrating {
+		allowed |= Migrating
 	}
 	switch {
 	case h.features&^allowed != 0:

@@ -152,6 +152,9 @@ func (i *Image) acquire(ctx context.Context) (*objectMap, string, error) {
 			break
 		}
 		if !errors.Is(err, ceph.EBUSY) {
+			if ctx.Err() != nil { // it may have been taken all the same
+				i.unlock(ctx, nil, cookie)
+			}
 			return nil, "", fmt.Errorf("lock image %s: %w", i.name, err)
 		}
 		if err := i.requestLock(ctx); err != nil {
@@ -216,8 +219,10 @@ func (i *Image) tell(n notice) {
 	_, _ = i.x.Notify(ctx, headerPrefix+i.id, n.encode(), notifyTimeout)
 }
 
-// unlock gives the locks back.
+// unlock gives the locks back, also when ctx is over.
 func (i *Image) unlock(ctx context.Context, m *objectMap, cookie string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
+	defer cancel()
 	if m != nil {
 		_ = m.unlock(ctx) // the next holder breaks it
 	}
@@ -257,6 +262,9 @@ func (i *Image) requestLock(ctx context.Context) error {
 
 // askHolder asks a holder that is alive, and gives it a moment to release.
 func (i *Image) askHolder(ctx context.Context, holder rados.Locker) error {
+	if i.migrating && !i.remote.refused.Load() {
+		return errHeld
+	}
 	select {
 	case <-i.lock.poked:
 	default:
@@ -283,21 +291,24 @@ func (i *Image) askHolder(ctx context.Context, holder rados.Locker) error {
 	return nil
 }
 
-// fence makes sure that a dead holder cannot write any more, then breaks its lock.
+// fence makes sure that a dead holder cannot write any more, then breaks its lock. A lock of this
+// client that nothing holds any more is only broken: a blocklist entry would end the client.
 func (i *Image) fence(ctx context.Context, holder rados.Locker) error {
 	c := i.x.Cluster()
-	addr := holder.Addr.LegacyString()
-	_, status, err := c.MonCommand(ctx, map[string]any{
-		"prefix": "osd blocklist", "blocklistop": "add", "addr": addr,
-	}, nil)
-	if err != nil {
-		return fmt.Errorf("blocklist %s, the dead holder of image %s: %w (%s)", addr, i.name,
-			err, status)
+	if uint64(holder.Name.Num) != c.InstanceID() { // it is not what this client left behind
+		addr := holder.Addr.LegacyString()
+		_, status, err := c.MonCommand(ctx, map[string]any{
+			"prefix": "osd blocklist", "blocklistop": "add", "addr": addr,
+		}, nil)
+		if err != nil {
+			return fmt.Errorf("blocklist %s, the dead holder of image %s: %w (%s)", addr, i.name,
+				err, status)
+		}
+		if err := c.WaitLatestMap(ctx); err != nil {
+			return err
+		}
 	}
-	if err := c.WaitLatestMap(ctx); err != nil {
-		return err
-	}
-	err = i.x.BreakLock(ctx, headerPrefix+i.id, lockName, holder.Cookie, holder.Name)
+	err := i.x.BreakLock(ctx, headerPrefix+i.id, lockName, holder.Cookie, holder.Name)
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return fmt.Errorf("break the lock of image %s: %w", i.name, err)
 	}

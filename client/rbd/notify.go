@@ -19,6 +19,7 @@ const (
 	opAsyncComplete  = 5
 	opFlatten        = 6
 	opUpdateFeatures = 15
+	opMigrate        = 16
 )
 
 const notifyTimeout = 10 * time.Second
@@ -37,6 +38,11 @@ type notice struct {
 	op     uint32
 	client clientID // of the lock messages
 	force  bool     // of opRequestLock
+
+	// Of what one client has another one do.
+	request     uint64 // number of the client that asks
+	done, total uint64 // of opAsyncProgress
+	result      int32  // of opAsyncComplete
 }
 
 // Denc is version 7.
@@ -50,6 +56,16 @@ func (n *notice) Denc(c *denc.Coder) {
 		n.client.Denc(c)
 		if c.Encoding() || s.Left() {
 			c.Bool(&n.force)
+		}
+	case opMigrate, opAsyncProgress, opAsyncComplete:
+		n.client.Denc(c)
+		c.U64(&n.request)
+		switch n.op {
+		case opAsyncProgress:
+			c.U64(&n.done)
+			c.U64(&n.total)
+		case opAsyncComplete:
+			c.I32(&n.result)
 		}
 	}
 	s.End()
@@ -126,6 +142,7 @@ func (i *Image) notified(n *rados.Notification) {
 	case opHeaderUpdate:
 		i.stale.Store(true)
 	case opAsyncProgress, opAsyncComplete:
+		i.hear(m)
 	default:
 		if m.op >= opFlatten && i.lock.held() {
 			reply = response(ceph.EOPNOTSUPP.Result())

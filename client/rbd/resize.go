@@ -149,6 +149,14 @@ func (s *Store) removeID(ctx context.Context, name, id string, p Progress) error
 		return err
 	}
 	defer i.Close(ctx)
+	if err := i.destroy(ctx, p); err != nil {
+		return fmt.Errorf("remove image %s: %w", name, err)
+	}
+	return nil
+}
+
+// destroy deletes the image's data and metadata and closes it.
+func (i *Image) destroy(ctx context.Context, p Progress) error {
 	if err := i.unused(ctx); err != nil {
 		return err
 	}
@@ -157,21 +165,21 @@ func (s *Store) removeID(ctx context.Context, name, id string, p Progress) error
 		return err
 	}
 	if h.size > 0 {
-		err = target{h, data, m, id}.trim(ctx, 0, p)
+		err = target{h, data, m, i.id}.trim(ctx, 0, p)
 	}
 	if err == nil && h.headOverlap > 0 {
 		err = i.detachChild(ctx, h)
 	}
 	leave()
 	if err != nil {
-		return fmt.Errorf("remove image %s: %w", name, err)
+		return err
 	}
 	if err := i.Close(ctx); err != nil {
-		return fmt.Errorf("remove image %s: %w", name, err)
+		return err
 	}
-	for _, oid := range []string{objectMapPrefix + id, headerPrefix + id} {
-		if err := s.x.Remove(ctx, oid); err != nil && !errors.Is(err, ceph.ENOENT) {
-			return fmt.Errorf("remove image %s: %w", name, err)
+	for _, oid := range []string{objectMapPrefix + i.id, headerPrefix + i.id} {
+		if err := i.x.Remove(ctx, oid); err != nil && !errors.Is(err, ceph.ENOENT) {
+			return err
 		}
 	}
 	return nil
@@ -182,6 +190,11 @@ func (i *Image) unused(ctx context.Context) error {
 	if n := len(i.head().snaps); n > 0 {
 		return fmt.Errorf("image %s has %d snapshots: %w", i.name, n, ceph.ENOTEMPTY)
 	}
+	return i.unwatched(ctx)
+}
+
+// unwatched fails if another client has the image open.
+func (i *Image) unwatched(ctx context.Context) error {
 	list, err := i.Watchers(ctx)
 	if err != nil {
 		return err

@@ -19,7 +19,10 @@ const (
 	trashRemoving  = 2
 	trashRestoring = 3
 
-	trashByUser = 0
+	// Sources: a user, a migration, and a user as a parent whose clones need it.
+	trashByUser    = 0
+	trashMigration = 2
+	trashParent    = 4
 )
 
 // A TrashEntry is an image in the trash (TrashImageSpec).
@@ -190,8 +193,9 @@ func (s *Store) TrashPurge(ctx context.Context, until time.Time) (removed int, e
 		}
 		more, err = false, nil
 		for _, entry := range list {
-			if entry.Deferred.After(until) || entry.State == trashMoving {
-				continue
+			if entry.Source != trashByUser && entry.Source != trashParent ||
+				entry.Deferred.After(until) || entry.State == trashMoving {
+				continue // what is migrating, or mirrored, is in use
 			}
 			switch e := s.TrashRemove(ctx, entry.ID, true, nil); {
 			case e == nil:

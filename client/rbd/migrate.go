@@ -1,0 +1,295 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+)
+
+// A MigrationState is how far a migration is (MIGRATION_STATE_*).
+type MigrationState uint8
+
+// The states.
+const (
+	MigrationError     MigrationState = 0
+	MigrationPreparing MigrationState = 1
+	MigrationPrepared  MigrationState = 2
+	MigrationExecuting MigrationState = 3
+	MigrationExecuted  MigrationState = 4
+	MigrationAborting  MigrationState = 5
+)
+
+const migrationSource = 1 // MIGRATION_HEADER_TYPE_SRC
+
+// A migrationSpec is what an end's header says of its migration (MigrationSpec).
+type migrationSpec struct {
+	kind        uint8
+	other       MigrationEnd
+	snapSeqs    map[uint64]uint64 // of the destination: its snapshot for each of the source's
+	overlap     uint64            // how much of the source it shows
+	flatten     bool
+	mirroring   bool
+	state       MigrationState
+	description string
+	sourceSpec  string // of a source that is no image of this cluster
+}
+
+// Denc is version 3. It only decodes: the stock client makes them.
+func (m *migrationSpec) Denc(c *denc.Coder) {
+	s := c.Begin(3, 1)
+	c.U8(&m.kind)
+	c.I64(&m.other.Pool)
+	c.Str(&m.other.Namespace)
+	c.Str(&m.other.Image)
+	c.Str(&m.other.ImageID)
+	denc.MapFunc(c, &m.snapSeqs, (*denc.Coder).U64, (*denc.Coder).U64)
+	c.U64(&m.overlap)
+	c.Bool(&m.flatten)
+	c.Bool(&m.mirroring)
+	c.U8((*uint8)(&m.state))
+	c.Str(&m.description)
+	var mode uint8
+	if s.V >= 2 {
+		c.U8(&mode)
+	}
+	if s.V >= 3 {
+		c.Str(&m.sourceSpec)
+	}
+	s.End()
+}
+
+// A MigrationEnd is an image that is migrated from, or to.
+type MigrationEnd struct {
+	Pool      int64
+	Namespace string
+	Image     string
+	ImageID   string // empty: in the format before the present one
+}
+
+// A Migration is the move of an image. It was prepared by a stock client: the source is in the
+// trash, and clients of the destination read there what they do not find yet.
+type Migration struct {
+	From, To    MigrationEnd
+	State       MigrationState
+	Description string
+
+	spec migrationSpec // the destination's
+	s    *Store
+	gone bool // the destination was removed already
+}
+
+// Migration finds the migration of an image by the name of either end: EINVAL if it has none,
+// ENOENT without the image.
+func (s *Store) Migration(ctx context.Context, name string) (*Migration, error) {
+	id, err := s.id(ctx, name)
+	if errors.Is(err, ceph.ENOENT) {
+		id, err = s.migratedAway(ctx, name, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	spec, err := s.migrationOf(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	here := MigrationEnd{s.x.PoolID(), s.x.Namespace(), name, id}
+	m := &Migration{From: spec.other, To: here, State: spec.state,
+		Description: spec.description, spec: spec, s: s}
+	if spec.kind == migrationSource {
+		m.From, m.To = here, spec.other
+		m.spec, err = m.store(m.To).migrationOf(ctx, m.To.ImageID)
+	} else if m.native() {
+		_, err = m.store(m.From).migrationOf(ctx, m.From.ImageID)
+	}
+	return m, err
+}
+
+// native says whether the source is an image that this package can open.
+func (m *Migration) native() bool { return m.spec.sourceSpec == "" && m.From.ImageID != "" }
+
+// migratedAway finds a source in the trash; the error if there is none of the name.
+func (s *Store) migratedAway(ctx context.Context, name string, not error) (string, error) {
+	list, err := s.TrashList(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range list {
+		if e.Source == trashMigration && e.Name == name {
+			return e.ID, nil
+		}
+	}
+	return "", not
+}
+
+// migrationOf is what the header of an image says of its migration.
+func (s *Store) migrationOf(ctx context.Context, id string) (migrationSpec, error) {
+	var m migrationSpec
+	if err := call(ctx, s.x, headerPrefix+id, "migration_get", nil, m.Denc); err != nil {
+		return m, fmt.Errorf("migration of image id %s: %w", id, err)
+	}
+	return m, nil
+}
+
+// interrupted finds a migration to a name of this store by its source alone: whoever committed or
+// aborted it has ended in between. nil if there is none in the state.
+func (s *Store) interrupted(
+	ctx context.Context, name string, state MigrationState,
+) (*Migration, error) {
+	all := s.x.Cluster().Map().Pools
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if _, ok := all[id].Applications["rbd"]; !ok && id != s.x.PoolID() {
+			continue
+		}
+		x := s.x.Cluster().OpenPoolID(id)
+		names, err := NewStore(x).Namespaces(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, ns := range append(names, "") {
+			m, err := s.leftIn(ctx, NewStore(x.WithNamespace(ns)), name, state)
+			if m != nil || err != nil {
+				return m, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// leftIn is interrupted for the sources of one place.
+func (s *Store) leftIn(
+	ctx context.Context, from *Store, name string, state MigrationState,
+) (*Migration, error) {
+	list, err := from.TrashList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if e.Source != trashMigration {
+			continue
+		}
+		spec, err := from.migrationOf(ctx, e.ID)
+		if errors.Is(err, ceph.ENOENT) || errors.Is(err, ceph.EINVAL) {
+			if err := from.tidy(ctx, e, errors.Is(err, ceph.ENOENT)); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		to := spec.other
+		if spec.kind != migrationSource || spec.state != state || to.Image != name ||
+			to.Pool != s.x.PoolID() || to.Namespace != s.x.Namespace() {
+			continue
+		}
+		here := MigrationEnd{from.x.PoolID(), from.x.Namespace(), e.Name, e.ID}
+		m := &Migration{From: here, To: to, State: state, Description: spec.description,
+			spec: migrationSpec{mirroring: spec.mirroring}, s: s}
+		h, err := readHeader(ctx, s.x, to.ImageID)
+		switch m.gone = errors.Is(err, ceph.ENOENT); {
+		case err != nil && !m.gone:
+			return nil, err
+		case m.gone == (state == MigrationAborting) && (m.gone || !h.features.Has(Migrating)):
+			return m, nil
+		}
+	}
+	return nil, nil
+}
+
+// tidy removes an entry from the trash that is all that an interrupted end of a migration has left:
+// its image was removed, or has its name again.
+func (s *Store) tidy(ctx context.Context, e TrashEntry, removed bool) error {
+	id, err := s.id(ctx, e.Name)
+	if !removed && (err != nil || id != e.ID) {
+		return unlessGone(err)
+	}
+	return s.forgetTrashed(ctx, e.ID)
+}
+
+// store is where an end is.
+func (m *Migration) store(e MigrationEnd) *Store {
+	return NewStore(m.s.x.Cluster().OpenPoolID(e.Pool).WithNamespace(e.Namespace))
+}
+
+// Supported says why a migration can only be carried on by a stock client: EOPNOTSUPP.
+func (m *Migration) Supported(ctx context.Context) error {
+	const instead = "; use the command rbd migration of a client of Ceph: %w"
+	switch {
+	case m.spec.sourceSpec != "":
+		return fmt.Errorf("migrating what is not an image of this cluster is not available here"+
+			instead, ceph.EOPNOTSUPP)
+	case !m.native():
+		return fmt.Errorf("migrating an image of format 1 is not available here"+instead,
+			ceph.EOPNOTSUPP)
+	case m.spec.mirroring:
+		return fmt.Errorf("migrating an image that is mirrored is not available here"+instead,
+			ceph.EOPNOTSUPP)
+	}
+	for _, e := range []MigrationEnd{m.From, m.To} {
+		if e == m.To && m.gone {
+			continue
+		}
+		h, err := readHeader(ctx, m.store(e).x, e.ImageID)
+		if err != nil {
+			return err
+		}
+		if odd := h.features &^ (known | Migrating); odd != 0 {
+			return fmt.Errorf("migrating an image with features %v is not available here"+instead,
+				odd, ceph.EOPNOTSUPP)
+		}
+		if h.opFeatures&^opKnown != 0 {
+			return fmt.Errorf("migrating an image that takes part in operations %#x is not "+
+				"available here"+instead, h.opFeatures&^opKnown, ceph.EOPNOTSUPP)
+		}
+	}
+	return nil
+}
+
+// open opens an end to change it, although it is being migrated.
+func (m *Migration) open(ctx context.Context, e MigrationEnd) (*Image, error) {
+	i := newImage(m.store(e), e.Image, e.ImageID, false)
+	i.migrating = true
+	if err := i.begin(ctx); err != nil {
+		return nil, errors.Join(err, i.Close(ctx))
+	}
+	return i, nil
+}
+
+// set stores how far the migration is at one end.
+func (m *Migration) set(
+	ctx context.Context, e MigrationEnd, state MigrationState, description string,
+) error {
+	err := change(ctx, m.store(e).x, headerPrefix+e.ImageID, "migration_set_state",
+		encode(func(c *denc.Coder) {
+			c.U8((*uint8)(&state))
+			c.Str(&description)
+		}))
+	if err != nil {
+		return fmt.Errorf("state of the migration of image %s: %w", e.Image, err)
+	}
+	return nil
+}
+
+// setBoth stores how far the migration is; the source comes first.
+func (m *Migration) setBoth(ctx context.Context, state MigrationState, description string) error {
+	if err := m.set(ctx, m.From, state, description); err != nil {
+		return err
+	}
+	return m.set(ctx, m.To, state, description)
+}
+
+// end removes what the header of an end says of the migration; also if it says nothing any more.
+func (m *Migration) end(ctx context.Context, e MigrationEnd) error {
+	x := m.store(e).x
+	err := change(ctx, x, headerPrefix+e.ImageID, "migration_remove", nil)
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return fmt.Errorf("end the migration of image %s: %w", e.Image, err)
+	}
+	notifyHeader(ctx, x, e.ImageID)
+	return nil
+}
