@@ -118,12 +118,56 @@ func (s *Scheduler) refresh(ctx context.Context, c *rados.Cluster, all bool) err
 	}
 	s.world, s.schedules = w, map[string]*schedule{}
 	for _, r := range records {
-		if l, ok := w.level(r.key, r.pool); ok || r.pool == 0 {
+		l, ok := w.level(r.key, r.pool)
+		if r.pool != 0 {
+			stale, err := s.stale(ctx, c, l, ok)
+			if err != nil {
+				return err
+			}
+			if stale {
+				s.drop(ctx, c, r)
+				continue
+			}
+		}
+		if ok || r.pool == 0 {
 			s.keep(l, r.value)
 		}
 	}
 	s.enqueue(time.Now())
 	return nil
+}
+
+// stale says whether a record's level is none any more: its namespace or image is gone, or is not
+// mirrored in the way that schedules are for. there is whether the level was found.
+func (s *Scheduler) stale(
+	ctx context.Context, c *rados.Cluster, l Level, there bool,
+) (bool, error) {
+	store := rbd.NewStore(c.OpenPoolID(l.Pool).WithNamespace(l.Namespace))
+	if !there {
+		if l.Pool == 0 { // no key, or another pool's
+			return false, nil
+		}
+		if l.Image == "" {
+			return true, nil
+		}
+		m, err := store.MirrorImage(ctx, l.Image)
+		if errors.Is(err, ceph.ENOENT) {
+			return true, nil
+		}
+		return err == nil && !m.BySnapshot(), err // it may be in the trash
+	}
+	if s.kind.images == nil || l.Namespace == "" {
+		return false, nil
+	}
+	mode, err := store.MirrorMode(ctx)
+	return err == nil && mode != rbd.MirrorByImage, err
+}
+
+// drop removes a record from its pool. If that fails it is stale the next time too.
+func (s *Scheduler) drop(ctx context.Context, c *rados.Cluster, r record) {
+	err := c.OpenPoolID(r.pool).OmapRm(ctx, s.kind.object, r.key)
+	s.opt.Log.Info("schedule of what is gone was removed", "of", s.kind.what, "pool", r.pool,
+		"level", r.key, "err", err)
 }
 
 // option is the schedule for all pools.
