@@ -24,6 +24,10 @@ var rbdHandlers = map[string]handler{
 	"rbd perf image stats":      perfOfImages(false),
 	"rbd perf image counters":   perfOfImages(true),
 
+	"rbd task add migration execute": addTask(rbdtask.Execute, "image_spec"),
+	"rbd task add migration commit":  addTask(rbdtask.Commit, "image_spec"),
+	"rbd task add migration abort":   addTask(rbdtask.Abort, "image_spec"),
+
 	"rbd trash purge schedule add":    changeSchedule(purges, (*schedule.Scheduler).Add),
 	"rbd trash purge schedule remove": changeSchedule(purges, (*schedule.Scheduler).Remove),
 	"rbd trash purge schedule list":   showSchedule(purges, (*schedule.Scheduler).List),

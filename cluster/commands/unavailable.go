@@ -23,9 +23,6 @@ var absent = []missing{
 	{"Watching disks and predicting when they fail", "watch them with smartctl", []string{
 		"smart", "device set-life-expectancy", "device rm-life-expectancy",
 		"device get-health-metrics", "device monitoring on", "device check-health"}},
-	{"Migrating images in the background", "use 'rbd migration execute', 'rbd migration commit' " +
-		"and 'rbd migration abort'", []string{"rbd task add migration execute",
-		"rbd task add migration commit", "rbd task add migration abort"}},
 	{"Telemetry", "Glue reports to nobody", []string{"telemetry show", "telemetry on"}},
 	{"CephFS", "", []string{
 		"fs authorize", "fs compat show", "fs new", "fs fail", "fs rm", "fs reset", "fs get",

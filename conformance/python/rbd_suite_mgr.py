@@ -8,8 +8,6 @@ import rbd
 
 from rbd_frame import GIB, MIB, case
 
-NEEDS = ('manager',)
-
 
 def tasks(t):
     return json.loads(t.mgr('rbd task list'))
@@ -189,7 +187,7 @@ def task_flatten_without_parent(t):
           f'Image {t.pool}/{t.name} does not have a parent')
 
 
-@case(NEEDS, rows=[(verb, verb) for verb in ('execute', 'commit', 'abort')])
+@case(rows=[(verb, verb) for verb in ('execute', 'commit', 'abort')])
 def task_not_migrating(t, verb):
     t.create()
     t.has(t.mgr(f'rbd task add migration {verb}', code=22, image_spec=f'{t.pool}/{t.name}'),
@@ -253,9 +251,8 @@ def mirror_snapshot_schedule(t):
 
 
 @contextlib.contextmanager
-def mirrored_pool(t):
+def mirrored_pool(t, name='rbdsuitemirror'):
     """A pool whose images are mirrored, with a peer that is not there."""
-    name = 'rbdsuitemirror'
     t.command('ceph', 'osd', 'pool', 'create', name, '8')
     try:
         with t.cluster.open_ioctx(name) as io:
@@ -419,3 +416,49 @@ def trash_purge_refused(t, level, interval, start, says):
     more = {'start_time': start} if start else {}
     t.has(t.mgr('rbd trash purge schedule add', code=22, level_spec=level, interval=interval,
                 **more), says)
+
+
+def records(io, oid):
+    """The schedules that a pool keeps, by level."""
+    io.set_namespace('')
+    with rados.ReadOpCtx() as op:
+        rows, _ = io.get_omap_vals(op, '', '', 100)
+        try:
+            io.operate_read_op(op, oid)
+        except rados.ObjectNotFound:
+            return []
+        return [key for key, _ in rows]
+
+
+@case()
+def schedules_of_what_is_gone(t):
+    """The schedule of a namespace or an image that was removed, or is not mirrored any more, is
+    removed from the pool; others stay."""
+    oid = 'rbd_mirror_snapshot_schedule'
+    with mirrored_pool(t, 'rbdsuitestale') as (pool, io):
+        keys = {}
+        for name in 'kept', 'plain', 'gone':
+            t.rbd.create(io, name, 8 * MIB, old_format=False, features=61)
+            with rbd.Image(io, name) as image:
+                image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
+                keys[name] = f'{io.get_pool_id()}//{image.id()}'
+            t.mgr('rbd mirror snapshot schedule add', level_spec=f'{pool}/{name}', interval='1h')
+        t.mgr('rbd mirror snapshot schedule add', level_spec=f'{pool}/', interval='2h')
+        t.rbd.namespace_create(io, 'n')
+        for interval, level in ('3h', f'{pool}/n/'), ('4h', f'{pool}/'):
+            t.mgr('rbd trash purge schedule add', level_spec=level, interval=interval)
+        one = str(io.get_pool_id())
+        t.eq(sorted(records(io, oid)), sorted([one, *keys.values()]))
+        t.eq(sorted(records(io, 'rbd_trash_purge_schedule')), [one, one + '/n'])
+        with rbd.Image(io, 'plain') as image:
+            image.mirror_image_disable(True)
+        with rbd.Image(io, 'gone') as image:
+            image.mirror_image_disable(True)
+        t.rbd.remove(io, 'gone')
+        t.rbd.namespace_remove(io, 'n')
+        t.until(lambda: sorted(records(io, oid)) == sorted([one, keys['kept']]) and
+                records(io, 'rbd_trash_purge_schedule') == [one], 'they are removed', 140)
+        t.eq(list(json.loads(t.mgr('rbd mirror snapshot schedule list', level_spec=pool + '/'))),
+             [one, keys['kept']])
+        t.mgr('rbd mirror snapshot schedule remove', level_spec=pool + '/')
+        t.mgr('rbd trash purge schedule remove', level_spec=pool + '/')

@@ -1,6 +1,6 @@
-// Package rbdtask removes and flattens images in the background, as the stock manager's module
-// rbd_support does: a task is a record in the object rbd_task of its pool, so that it outlives the
-// manager, and the managers of Ceph 16.2 read the same records.
+// Package rbdtask removes, flattens and migrates images in the background, as the stock manager's
+// module rbd_support does: a task is a record in the object rbd_task of its pool, so that it
+// outlives the manager, and the managers of Ceph 16.2 read the same records.
 //
 // A Queue belongs to the manager's process. Its methods may be called from any goroutine; tasks are
 // carried out one after the other by the goroutine that Activate starts. Invariants: a task that
@@ -23,6 +23,9 @@ const (
 	Flatten     = "flatten"
 	Remove      = "remove"
 	TrashRemove = "trash remove"
+	Execute     = "migrate execute"
+	Commit      = "migrate commit"
+	Abort       = "migrate abort"
 )
 
 // phrases are the messages of tasks; %s is what they are about.
@@ -30,6 +33,8 @@ var phrases = map[string]string{
 	Flatten:     "Flattening image %s",
 	Remove:      "Removing image %s",
 	TrashRemove: "Removing image %s from trash",
+	Commit:      "Committing image migration for %s",
+	Abort:       "Aborting image migration for %s",
 }
 
 // object holds the tasks of a pool or namespace: omap of sequence to record.

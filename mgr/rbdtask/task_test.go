@@ -100,6 +100,10 @@ func TestSettle(t *testing.T) {
 		{Flatten, fmt.Errorf("x: %w", ceph.EINVAL), "Image does not have parent", false},
 		{Remove, fmt.Errorf("x: %w", ceph.EINVAL), "", true},
 		{Flatten, fmt.Errorf("x: %w", ceph.EIO), "", true},
+		{Execute, fmt.Errorf("x: %w", ceph.EINVAL), "Image is not migrating", false},
+		{Commit, fmt.Errorf("x: %w", ceph.EINVAL),
+			"Image is not migrating or migration not executed", false},
+		{Abort, fmt.Errorf("x: %w", ceph.EBUSY), "", true},
 	} {
 		k := &task{record: record{Sequence: 1, ID: "id", Refs: refs{Action: c.action}},
 			running: true, told: time.Now()}
