@@ -8,43 +8,13 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/cluster/osdmap"
+	"glue/cluster/rbdspec"
 )
 
-// A parentSpec names the snapshot that an image was cloned from (ParentImageSpec).
-type parentSpec struct {
-	Pool      int64
-	Namespace string
-	Image     string // id
-	Snap      ceph.SnapID
-}
-
-// Denc is version 1.
-func (p *parentSpec) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.I64(&p.Pool)
-	c.Str(&p.Namespace)
-	c.Str(&p.Image)
-	p.Snap.Denc(c)
-	s.End()
-}
-
-// A childSpec names a clone (ChildImageSpec).
-type childSpec struct {
-	Pool      int64
-	Image     string // id
-	Namespace string
-}
-
-// Denc is version 2.
-func (h *childSpec) Denc(c *denc.Coder) {
-	s := c.Begin(2, 1)
-	c.I64(&h.Pool)
-	c.Str(&h.Image)
-	if s.V >= 2 {
-		c.Str(&h.Namespace)
-	}
-	s.End()
-}
+type (
+	parentSpec = rbdspec.Parent // the snapshot that an image was cloned from
+	childSpec  = rbdspec.Child  // a clone
+)
 
 // parentStore is the pool and namespace of the parent.
 func (i *Image) parentStore(p *parentSpec) *Store {

@@ -9,6 +9,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/blocks"
 	"glue/wire/message"
 )
 
@@ -60,7 +61,7 @@ func (h *header) parentData(ctx context.Context, covered []span) (rados.Sparse, 
 	var out rados.Sparse
 	for _, s := range covered {
 		err := h.from.Sparse(ctx, s.at, s.len, func(at uint64, p []byte) error {
-			for _, e := range runs(p) {
+			for _, e := range blocks.Data(p) {
 				out.Extents = append(out.Extents,
 					message.Extent{Off: s.off + at - s.at + e.Off, Len: e.Len})
 				out.Data = append(out.Data, p[e.Off:e.Off+e.Len]...)

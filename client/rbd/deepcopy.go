@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"glue/ceph"
+	"glue/client/rbd/blocks"
 )
 
 // DeepCopy makes a new image with the data, the user's snapshots and their protection, and the
@@ -191,7 +192,7 @@ func (c *deepCopy) extent(ctx context.Context, src *Image, e DiffExtent, fresh b
 	if n < len(p) {
 		return fmt.Errorf("image %s has become shorter: %w", src.name, ceph.ESTALE)
 	}
-	data := runs(p)
+	data := blocks.Data(p)
 	for _, r := range data {
 		_, err := c.dst.Write(ctx, p[r.Off:r.Off+r.Len], int64(e.Off+r.Off))
 		if err != nil {

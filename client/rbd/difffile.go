@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"glue/ceph"
+	"glue/client/rbd/blocks"
 )
 
 // A file of differences (export-diff of librbd): a line, then records that begin with a letter,
@@ -146,7 +147,7 @@ func (i *Image) exportExtent(ctx context.Context, d diffWriter, e DiffExtent) er
 		}
 	}
 	var err error
-	if isZero(data) {
+	if blocks.IsZero(data) {
 		err = d.extent(diffZero, e.Extent)
 	} else if err = d.extent(diffWrite, e.Extent); err == nil {
 		_, err = d.w.Write(data)

@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/client/rbd/blocks"
 )
 
 // Every byte of an image lies in exactly one place, and offset finds it again.
@@ -136,7 +137,7 @@ func TestRunsLeavesZerosOut(t *testing.T) {
 		}
 		out := make([]byte, len(p))
 		var last uint64
-		for _, e := range runs(p) {
+		for _, e := range blocks.Data(p) {
 			if e.Len == 0 || e.Off < last {
 				t.Fatalf("run %+v after %d", e, last)
 			}
@@ -147,7 +148,7 @@ func TestRunsLeavesZerosOut(t *testing.T) {
 			t.Fatal("a run is missing")
 		}
 	}
-	if got := runs(make([]byte, 1<<20)); len(got) != 0 {
+	if got := blocks.Data(make([]byte, 1<<20)); len(got) != 0 {
 		t.Errorf("zeros give runs %+v", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"glue/ceph"
+	"glue/client/rbd/blocks"
 )
 
 // diffOf writes how one state of an image becomes another, block by block, some of what did not
@@ -27,7 +28,7 @@ func diffOf(r *rand.Rand, from, to string, a, b []byte, v2 bool) []byte {
 		e := Extent{Off: uint64(at), Len: uint64(end - at)}
 		switch {
 		case bytes.Equal(old, b[at:end]) && r.IntN(4) > 0:
-		case isZero(b[at:end]):
+		case blocks.IsZero(b[at:end]):
 			_ = d.extent(diffZero, e)
 		default:
 			_ = d.extent(diffWrite, e)

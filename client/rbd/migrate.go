@@ -9,59 +9,8 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 )
-
-// A MigrationState is how far a migration is (MIGRATION_STATE_*).
-type MigrationState uint8
-
-// The states.
-const (
-	MigrationError     MigrationState = 0
-	MigrationPreparing MigrationState = 1
-	MigrationPrepared  MigrationState = 2
-	MigrationExecuting MigrationState = 3
-	MigrationExecuted  MigrationState = 4
-	MigrationAborting  MigrationState = 5
-)
-
-const migrationSource = 1 // MIGRATION_HEADER_TYPE_SRC
-
-// A migrationSpec is what an end's header says of its migration (MigrationSpec).
-type migrationSpec struct {
-	kind        uint8
-	other       MigrationEnd
-	snapSeqs    map[uint64]uint64 // of the destination: its snapshot for each of the source's
-	overlap     uint64            // how much of the source it shows
-	flatten     bool
-	mirroring   bool
-	state       MigrationState
-	description string
-	sourceSpec  string // of a source that is no image of this cluster
-}
-
-// Denc is version 3. It only decodes: the stock client makes them.
-func (m *migrationSpec) Denc(c *denc.Coder) {
-	s := c.Begin(3, 1)
-	c.U8(&m.kind)
-	c.I64(&m.other.Pool)
-	c.Str(&m.other.Namespace)
-	c.Str(&m.other.Image)
-	c.Str(&m.other.ImageID)
-	denc.MapFunc(c, &m.snapSeqs, (*denc.Coder).U64, (*denc.Coder).U64)
-	c.U64(&m.overlap)
-	c.Bool(&m.flatten)
-	c.Bool(&m.mirroring)
-	c.U8((*uint8)(&m.state))
-	c.Str(&m.description)
-	var mode uint8
-	if s.V >= 2 {
-		c.U8(&mode)
-	}
-	if s.V >= 3 {
-		c.Str(&m.sourceSpec)
-	}
-	s.End()
-}
 
 // A MigrationEnd is an image that is migrated from, or to.
 type MigrationEnd struct {
@@ -71,14 +20,23 @@ type MigrationEnd struct {
 	ImageID   string // empty: in the format before the present one
 }
 
+// at is a snapshot of the image, as its clones name it.
+func (e MigrationEnd) at(id ceph.SnapID) parentSpec {
+	return parentSpec{Pool: e.Pool, Namespace: e.Namespace, Image: e.ImageID, Snap: id}
+}
+
+func otherEnd(m rbdspec.Migration) MigrationEnd {
+	return MigrationEnd{m.Pool, m.Namespace, m.ImageName, m.ImageID}
+}
+
 // A Migration is the move of an image. It was prepared by a stock client: the source is in the
 // trash, and clients of the destination read there what they do not find yet.
 type Migration struct {
 	From, To    MigrationEnd
-	State       MigrationState
+	State       rbdspec.MigrationState
 	Description string
 
-	spec migrationSpec // the destination's
+	spec rbdspec.Migration // the destination's
 	s    *Store
 	gone bool // the destination was removed already
 }
@@ -98,10 +56,10 @@ func (s *Store) Migration(ctx context.Context, name string) (*Migration, error) 
 		return nil, err
 	}
 	here := MigrationEnd{s.x.PoolID(), s.x.Namespace(), name, id}
-	m := &Migration{From: spec.other, To: here, State: spec.state,
-		Description: spec.description, spec: spec, s: s}
-	if spec.kind == migrationSource {
-		m.From, m.To = here, spec.other
+	m := &Migration{From: otherEnd(spec), To: here, State: spec.State,
+		Description: spec.StateDescription, spec: spec, s: s}
+	if spec.HeaderType == rbdspec.MigrationSource {
+		m.From, m.To = here, otherEnd(spec)
 		m.spec, err = m.store(m.To).migrationOf(ctx, m.To.ImageID)
 	} else if m.native() {
 		_, err = m.store(m.From).migrationOf(ctx, m.From.ImageID)
@@ -110,7 +68,7 @@ func (s *Store) Migration(ctx context.Context, name string) (*Migration, error) 
 }
 
 // native says whether the source is an image that this package can open.
-func (m *Migration) native() bool { return m.spec.sourceSpec == "" && m.From.ImageID != "" }
+func (m *Migration) native() bool { return m.spec.SourceSpec == "" && m.From.ImageID != "" }
 
 // migratedAway finds a source in the trash; the error if there is none of the name.
 func (s *Store) migratedAway(ctx context.Context, name string, not error) (string, error) {
@@ -127,8 +85,8 @@ func (s *Store) migratedAway(ctx context.Context, name string, not error) (strin
 }
 
 // migrationOf is what the header of an image says of its migration.
-func (s *Store) migrationOf(ctx context.Context, id string) (migrationSpec, error) {
-	var m migrationSpec
+func (s *Store) migrationOf(ctx context.Context, id string) (rbdspec.Migration, error) {
+	var m rbdspec.Migration
 	if err := call(ctx, s.x, headerPrefix+id, "migration_get", nil, m.Denc); err != nil {
 		return m, fmt.Errorf("migration of image id %s: %w", id, err)
 	}
@@ -138,7 +96,7 @@ func (s *Store) migrationOf(ctx context.Context, id string) (migrationSpec, erro
 // interrupted finds a migration to a name of this store by its source alone: whoever committed or
 // aborted it has ended in between. nil if there is none in the state.
 func (s *Store) interrupted(
-	ctx context.Context, name string, state MigrationState,
+	ctx context.Context, name string, state rbdspec.MigrationState,
 ) (*Migration, error) {
 	all := s.x.Cluster().Map().Pools
 	for _, id := range slices.Sorted(maps.Keys(all)) {
@@ -162,7 +120,7 @@ func (s *Store) interrupted(
 
 // leftIn is interrupted for the sources of one place.
 func (s *Store) leftIn(
-	ctx context.Context, from *Store, name string, state MigrationState,
+	ctx context.Context, from *Store, name string, state rbdspec.MigrationState,
 ) (*Migration, error) {
 	list, err := from.TrashList(ctx)
 	if err != nil {
@@ -182,27 +140,28 @@ func (s *Store) leftIn(
 		if err != nil {
 			return nil, err
 		}
-		to := spec.other
-		if spec.kind != migrationSource || spec.state != state || to.Image != name ||
+		to := otherEnd(spec)
+		if spec.HeaderType != rbdspec.MigrationSource || spec.State != state || to.Image != name ||
 			to.Pool != s.x.PoolID() || to.Namespace != s.x.Namespace() {
 			continue
 		}
 		here := MigrationEnd{from.x.PoolID(), from.x.Namespace(), e.Name, e.ID}
-		m := &Migration{From: here, To: to, State: state, Description: spec.description,
-			spec: migrationSpec{mirroring: spec.mirroring}, s: s}
+		m := &Migration{From: here, To: to, State: state, Description: spec.StateDescription,
+			spec: rbdspec.Migration{Mirroring: spec.Mirroring}, s: s}
 		h, err := readHeader(ctx, s.x, to.ImageID)
 		switch m.gone = errors.Is(err, ceph.ENOENT); {
 		case err != nil && !m.gone:
 			return nil, err
-		case m.gone == (state == MigrationAborting) && (m.gone || !h.features.Has(Migrating)):
+		case state == rbdspec.MigrationAborting && m.gone,
+			state != rbdspec.MigrationAborting && !m.gone && !h.features.Has(Migrating):
 			return m, nil
 		}
 	}
 	return nil, nil
 }
 
-// tidy removes an entry from the trash that is all that an interrupted end of a migration has left:
-// its image was removed, or has its name again.
+// tidy removes an entry from the trash that is all that an interrupted end of a migration has
+// left: its image was removed, or has its name again.
 func (s *Store) tidy(ctx context.Context, e TrashEntry, removed bool) error {
 	id, err := s.id(ctx, e.Name)
 	if !removed && (err != nil || id != e.ID) {
@@ -220,13 +179,13 @@ func (m *Migration) store(e MigrationEnd) *Store {
 func (m *Migration) Supported(ctx context.Context) error {
 	const instead = "; use the command rbd migration of a client of Ceph: %w"
 	switch {
-	case m.spec.sourceSpec != "":
+	case m.spec.SourceSpec != "":
 		return fmt.Errorf("migrating what is not an image of this cluster is not available here"+
 			instead, ceph.EOPNOTSUPP)
 	case !m.native():
 		return fmt.Errorf("migrating an image of format 1 is not available here"+instead,
 			ceph.EOPNOTSUPP)
-	case m.spec.mirroring:
+	case m.spec.Mirroring:
 		return fmt.Errorf("migrating an image that is mirrored is not available here"+instead,
 			ceph.EOPNOTSUPP)
 	}
@@ -262,7 +221,7 @@ func (m *Migration) open(ctx context.Context, e MigrationEnd) (*Image, error) {
 
 // set stores how far the migration is at one end.
 func (m *Migration) set(
-	ctx context.Context, e MigrationEnd, state MigrationState, description string,
+	ctx context.Context, e MigrationEnd, state rbdspec.MigrationState, description string,
 ) error {
 	err := change(ctx, m.store(e).x, headerPrefix+e.ImageID, "migration_set_state",
 		encode(func(c *denc.Coder) {
@@ -276,7 +235,9 @@ func (m *Migration) set(
 }
 
 // setBoth stores how far the migration is; the source comes first.
-func (m *Migration) setBoth(ctx context.Context, state MigrationState, description string) error {
+func (m *Migration) setBoth(
+	ctx context.Context, state rbdspec.MigrationState, description string,
+) error {
 	if err := m.set(ctx, m.From, state, description); err != nil {
 		return err
 	}

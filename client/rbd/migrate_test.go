@@ -1,64 +1,15 @@
 package rbd
 
 import (
-	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"testing"
-)
 
-// TestDifferences: what is found makes one of the other, and does not write what is the same
-// further than over a gap.
-func TestDifferences(t *testing.T) {
-	dice := rand.New(rand.NewPCG(1, 2))
-	block := func(b []byte, n int, v byte) {
-		for i := n * blockBytes; i < min((n+1)*blockBytes, len(b)); i++ {
-			b[i] = v
-		}
-	}
-	for range 200 {
-		const blocks = 200
-		a, b := make([]byte, blocks*blockBytes-100), make([]byte, blocks*blockBytes-100)
-		for n := range blocks {
-			v := byte(dice.IntN(3))
-			block(a, n, v)
-			if dice.IntN(10) == 0 {
-				v = byte(dice.IntN(3))
-			}
-			block(b, n, v)
-		}
-		write, zero := differences(a, b)
-		got := bytes.Clone(a)
-		for _, e := range zero {
-			clear(got[e.Off : e.Off+e.Len])
-		}
-		for _, e := range write {
-			copy(got[e.Off:e.Off+e.Len], b[e.Off:])
-		}
-		if !bytes.Equal(got, b) {
-			t.Fatal("it does not become the other")
-		}
-	}
-	a, b := make([]byte, 1<<20), make([]byte, 1<<20)
-	for _, n := range []int{0, 2, 100} {
-		block(b, n, 1)
-	}
-	block(a, 50, 1)
-	write, zero := differences(a, b)
-	want := fmt.Sprint([]Extent{{Off: 0, Len: 3 * blockBytes},
-		{Off: 100 * blockBytes, Len: blockBytes}},
-		[]Extent{{Off: 50 * blockBytes, Len: blockBytes}})
-	if got := fmt.Sprint(write, zero); got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	if write, zero := differences(nil, a); len(write) != 1 || len(zero) != 0 {
-		t.Errorf("of nothing: %v %v", write, zero)
-	}
-}
+	"glue/cluster/rbdspec"
+)
 
 // TestMoments: each write is as old as the snapshot that shows it, of those that are left.
 func TestMoments(t *testing.T) {
-	c := &migrator{m: &Migration{spec: migrationSpec{overlap: 50}},
+	c := &migrator{m: &Migration{spec: rbdspec.Migration{Overlap: 50}},
 		past: []moment{{to: 11, limit: 10}, {to: 12, limit: 20}, {to: 14, limit: 30}}}
 	h := &header{size: 40, snapshots: []Snapshot{{ID: 11}, {ID: 14}, {ID: 20}}}
 	var got string

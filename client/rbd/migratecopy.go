@@ -1,7 +1,6 @@
 package rbd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/blocks"
+	"glue/cluster/rbdspec"
 )
 
 // A moment is what the source showed at one of its snapshots, or shows now, and which snapshot of
@@ -40,7 +41,7 @@ func (s *Store) MigrationExecute(ctx context.Context, name string, p Progress) e
 	if err != nil {
 		return err
 	}
-	if m.State != MigrationPrepared && m.State != MigrationExecuting {
+	if m.State != rbdspec.MigrationPrepared && m.State != rbdspec.MigrationExecuting {
 		return fmt.Errorf("image %s is in state %d of its migration: %w", name, m.State,
 			ceph.EINVAL)
 	}
@@ -63,13 +64,13 @@ func (m *Migration) execute(ctx context.Context, to *Image, p Progress) error {
 	if err := c.openSource(ctx); err != nil {
 		return err
 	}
-	if err := m.setBoth(ctx, MigrationExecuting, ""); err != nil {
+	if err := m.setBoth(ctx, rbdspec.MigrationExecuting, ""); err != nil {
 		return err
 	}
 	if err := c.copyAll(ctx, p); err != nil {
 		return err
 	}
-	if err := m.setBoth(ctx, MigrationExecuted, ""); err != nil {
+	if err := m.setBoth(ctx, rbdspec.MigrationExecuted, ""); err != nil {
 		return err
 	}
 	notifyHeader(ctx, to.x, to.id)
@@ -96,7 +97,7 @@ func (c *migrator) copyAll(ctx context.Context, p Progress) error {
 		next, end = next+flattenAtOnce, n
 		text := fmt.Sprintf("%d%% complete", min(next, end)*100/max(end, 1))
 		if text != told {
-			if err := m.setBoth(ctx, MigrationExecuting, text); err != nil {
+			if err := m.setBoth(ctx, rbdspec.MigrationExecuting, text); err != nil {
 				return err
 			}
 			told = text
@@ -114,7 +115,7 @@ func (c *migrator) openSource(ctx context.Context) error {
 	h := c.from.head()
 	for n := range h.snapshots {
 		s := &h.snapshots[n]
-		to, ok := c.m.spec.snapSeqs[uint64(s.ID)]
+		to, ok := c.m.spec.SnapSeqs[uint64(s.ID)]
 		if !ok {
 			continue
 		}
@@ -131,7 +132,7 @@ func (c *migrator) openSource(ctx context.Context) error {
 // moments is what is to be copied into a destination of the header, oldest first. What was shown
 // by a snapshot that the destination does not have any more need not be.
 func (c *migrator) moments(h *header) []moment {
-	now := moment{from: c.from, limit: min(h.size, c.m.spec.overlap), to: ceph.NoSnap}
+	now := moment{from: c.from, limit: min(h.size, c.m.spec.Overlap), to: ceph.NoSnap}
 	var out []moment
 	var seq ceph.SnapID
 	var snaps []ceph.SnapID
@@ -272,7 +273,7 @@ func (c *migrator) picture(
 			p.own = p.own || state >= 0
 		}
 		// A flattened destination has no parent to show what the source's parent shows.
-		p.exists = p.exists || p.own || c.m.spec.flatten && h.from != nil && s.at < h.overlap
+		p.exists = p.exists || p.own || c.m.spec.Flatten && h.from != nil && s.at < h.overlap
 	}
 	return p, nil
 }
@@ -283,7 +284,7 @@ func (p *picture) fill(ctx context.Context, to *header, at moment, object uint64
 		return nil
 	}
 	p.bytes, err = at.from.contents(ctx, to, to.spans(object, at.limit))
-	if err == nil && !p.own && isZero(p.bytes) {
+	if err == nil && !p.own && blocks.IsZero(p.bytes) {
 		p.exists, p.bytes = false, nil
 	}
 	return err
@@ -315,37 +316,13 @@ func (p *picture) change(q picture, size uint64, op *rados.WriteOp) {
 	if !q.exists {
 		return
 	}
-	write, zero := differences(p.bytes, q.bytes)
+	write, zero := blocks.Differences(p.bytes, q.bytes)
 	for _, e := range zero {
 		op.Zero(e.Off, e.Len)
 	}
 	for _, e := range write {
 		op.Write(q.bytes[e.Off:e.Off+e.Len], e.Off)
 	}
-}
-
-// differences finds the blocks of b that differ from a, those of zeros apart; no a is zeros. A run
-// to be written may go over a short gap of others.
-func differences(a, b []byte) (write, zero []Extent) {
-	if a == nil {
-		a = make([]byte, len(b))
-	}
-	for at := 0; at < len(b); at += blockBytes {
-		end := min(at+blockBytes, len(b))
-		if bytes.Equal(a[at:end], b[at:end]) {
-			continue
-		}
-		list, gap := &write, uint64(gapBytes)
-		if isZero(b[at:end]) {
-			list, gap = &zero, 1
-		}
-		if n := len(*list); n > 0 && uint64(at)-((*list)[n-1].Off+(*list)[n-1].Len) < gap {
-			(*list)[n-1].Len = uint64(end) - (*list)[n-1].Off
-			continue
-		}
-		*list = append(*list, Extent{Off: uint64(at), Len: uint64(end - at)})
-	}
-	return write, zero
 }
 
 // snapcAbove asks that the object has not seen the writer's newest snapshot

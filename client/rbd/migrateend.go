@@ -10,6 +10,8 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/blocks"
+	"glue/cluster/rbdspec"
 )
 
 // What the state of a migration that is being aborted is described with. It tells who goes on
@@ -24,11 +26,11 @@ const (
 // MigrationCommit makes the destination of an executed migration an image of its own and removes
 // the source. The name is that of either end. EINVAL if there is no such migration.
 func (s *Store) MigrationCommit(ctx context.Context, name string, p Progress) error {
-	m, err := s.orInterrupted(ctx, name, MigrationExecuted)
+	m, err := s.orInterrupted(ctx, name, rbdspec.MigrationExecuted)
 	if err != nil {
 		return err
 	}
-	if m.State != MigrationExecuted {
+	if m.State != rbdspec.MigrationExecuted {
 		return fmt.Errorf("the migration of image %s was not executed: %w", name, ceph.EINVAL)
 	}
 	if err := m.Supported(ctx); err != nil {
@@ -47,7 +49,7 @@ func (s *Store) MigrationCommit(ctx context.Context, name string, p Progress) er
 // orInterrupted is Migration, also of what was interrupted in a state in which one end, or its
 // name, may be gone already.
 func (s *Store) orInterrupted(
-	ctx context.Context, name string, state MigrationState,
+	ctx context.Context, name string, state rbdspec.MigrationState,
 ) (*Migration, error) {
 	m, err := s.Migration(ctx, name)
 	if errors.Is(err, ceph.EINVAL) || errors.Is(err, ceph.ENOENT) {
@@ -124,7 +126,7 @@ func (i *Image) removeSnapshots(ctx context.Context) error {
 // is that of either end. EINVAL if the image is not migrating, EBUSY if a client has the
 // destination open.
 func (s *Store) MigrationAbort(ctx context.Context, name string, p Progress) error {
-	m, err := s.orInterrupted(ctx, name, MigrationAborting)
+	m, err := s.orInterrupted(ctx, name, rbdspec.MigrationAborting)
 	if err != nil {
 		return err
 	}
@@ -169,20 +171,20 @@ func (m *Migration) undo(ctx context.Context, src *Image, p Progress) error {
 		return err
 	}
 	description := m.Description
-	if m.State != MigrationAborting {
+	if m.State != rbdspec.MigrationAborting {
 		description = ""
-		if m.State == MigrationExecuted {
+		if m.State == rbdspec.MigrationExecuted {
 			description = abortCopied
 		}
 	}
-	if err := m.setBoth(ctx, MigrationAborting, description); err != nil {
+	if err := m.setBoth(ctx, rbdspec.MigrationAborting, description); err != nil {
 		return err
 	}
 	if description != abortReverted {
 		if err := m.revert(ctx, src, dst, description == abortCopied, p); err != nil {
 			return err
 		}
-		if err := m.setBoth(ctx, MigrationAborting, abortReverted); err != nil {
+		if err := m.setBoth(ctx, rbdspec.MigrationAborting, abortReverted); err != nil {
 			return err
 		}
 	}
@@ -253,7 +255,7 @@ func revertObject(ctx context.Context, src, dst *Image, places []span) error {
 	}
 	for _, s := range places {
 		a, b := have[s.off:s.off+s.len], want[s.off:s.off+s.len]
-		write, zero := differences(a, b)
+		write, zero := blocks.Differences(a, b)
 		for _, e := range zero {
 			if err := src.Discard(ctx, s.at+e.Off, e.Len); err != nil {
 				return err
@@ -301,10 +303,9 @@ func (m *Migration) putBack(ctx context.Context) error {
 // relink gives the clones of the destination's snapshots back to the source. It may have been
 // interrupted anywhere.
 func (m *Migration) relink(ctx context.Context, src, dst *Image) error {
-	for _, id := range slices.Sorted(maps.Keys(m.spec.snapSeqs)) {
-		from := parentSpec{m.To.Pool, m.To.Namespace, m.To.ImageID,
-			ceph.SnapID(m.spec.snapSeqs[id])}
-		to := parentSpec{m.From.Pool, m.From.Namespace, m.From.ImageID, ceph.SnapID(id)}
+	for _, id := range slices.Sorted(maps.Keys(m.spec.SnapSeqs)) {
+		from := m.To.at(ceph.SnapID(m.spec.SnapSeqs[id]))
+		to := m.From.at(ceph.SnapID(id))
 		list, err := dst.clones(ctx, from.Snap)
 		if err != nil {
 			return err

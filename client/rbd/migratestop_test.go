@@ -12,6 +12,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/cluster/rbdspec"
 )
 
 // TestMigrationIsStopped stops every step of migrations over and over, at any request, and goes on
@@ -129,7 +130,7 @@ func stopped(
 		case errors.Is(err, ceph.EINVAL) || errors.Is(err, ceph.ENOENT):
 			// The call before was done, and stopped when it wanted to say so.
 			m, e := s.Migration(context.Background(), name)
-			if e == nil && m.State != rbd.MigrationExecuted {
+			if e == nil && m.State != rbdspec.MigrationExecuted {
 				t.Fatalf("it is in state %d, and yet: %v", m.State, err)
 			}
 			return

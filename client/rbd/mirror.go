@@ -10,6 +10,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/cluster/rbdspec"
 )
 
 // mirrorObject holds how the images of a pool, or of a namespace, are mirrored.
@@ -30,23 +31,11 @@ const (
 
 const mirrorEnabled = 1 // MIRROR_IMAGE_STATE_ENABLED
 
-// A MirrorImage says how an image is mirrored (cls::rbd::MirrorImage).
-type MirrorImage struct {
-	GlobalID string // the same in all clusters
-	State    uint8
-	Mode     uint8
-}
+// A MirrorImage says how an image is mirrored.
+type MirrorImage rbdspec.MirrorImage
 
 // Denc is version 2.
-func (m *MirrorImage) Denc(c *denc.Coder) {
-	s := c.Begin(2, 1)
-	c.Str(&m.GlobalID)
-	c.U8(&m.State)
-	if s.V >= 2 {
-		c.U8(&m.Mode)
-	}
-	s.End()
-}
+func (m *MirrorImage) Denc(c *denc.Coder) { (*rbdspec.MirrorImage)(m).Denc(c) }
 
 // BySnapshot says whether the image is mirrored, by snapshots.
 func (m *MirrorImage) BySnapshot() bool {
@@ -149,36 +138,9 @@ func unlessGone(err error) error {
 	return err
 }
 
-// A mirrorPeer is another cluster (MirrorPeer).
-type mirrorPeer struct {
-	uuid      string
-	direction uint8
-}
-
-const peerSends = 0 // MIRROR_PEER_DIRECTION_RX: this cluster only receives from it
-
-// Denc is version 2; version 1 knew no direction. It only decodes.
-func (p *mirrorPeer) Denc(c *denc.Coder) {
-	var text string
-	var pool uint64
-	s := c.Begin(2, 1)
-	c.Str(&p.uuid)
-	c.Str(&text) // site
-	c.Str(&text) // client
-	c.U64(&pool)
-	p.direction = peerSends + 2 // both
-	if s.V >= 2 {
-		c.U8(&p.direction)
-		c.Str(&text) // its mirror UUID
-		var seen ceph.Time
-		seen.Denc(c)
-	}
-	s.End()
-}
-
 // mirrorTargets lists the UUIDs of the pool's peers that receive from this cluster.
 func mirrorTargets(ctx context.Context, x *rados.IOCtx) ([]string, error) {
-	var peers []mirrorPeer
+	var peers []rbdspec.MirrorPeer
 	err := call(ctx, x.WithNamespace(""), mirrorObject, "mirror_peer_list", nil,
 		func(c *denc.Coder) { denc.List(c, &peers) })
 	if err != nil {
@@ -186,8 +148,8 @@ func mirrorTargets(ctx context.Context, x *rados.IOCtx) ([]string, error) {
 	}
 	var out []string
 	for _, p := range peers {
-		if p.direction != peerSends {
-			out = append(out, p.uuid)
+		if p.Direction != rbdspec.PeerRX {
+			out = append(out, p.UUID)
 		}
 	}
 	slices.Sort(out)

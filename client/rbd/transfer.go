@@ -7,13 +7,8 @@ import (
 	"io"
 
 	"golang.org/x/sync/errgroup"
-)
 
-const (
-	// blockBytes is the grain at which zeros are left out.
-	blockBytes = 4096
-	// gapBytes is the run of zeros for which a write is split.
-	gapBytes = 64 << 10
+	"glue/client/rbd/blocks"
 )
 
 // Import writes what r has from the beginning on, leaving blocks of zeros out, and returns how
@@ -50,45 +45,13 @@ func (i *Image) Import(ctx context.Context, r io.Reader, p Progress) (uint64, er
 
 // WriteSparse writes the parts of p that are not zero; the rest must read as zero already.
 func (i *Image) WriteSparse(ctx context.Context, p []byte, off uint64) error {
-	for _, e := range runs(p) {
+	for _, e := range blocks.Data(p) {
 		_, err := i.Write(ctx, p[e.Off:e.Off+e.Len], int64(off+e.Off))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// runs finds the parts of p, in blocks, that are not zero; short gaps are part of them.
-func runs(p []byte) []Extent {
-	var out []Extent
-	for at := 0; at < len(p); at += blockBytes {
-		end := min(at+blockBytes, len(p))
-		if isZero(p[at:end]) {
-			continue
-		}
-		if n := len(out); n > 0 && uint64(at)-(out[n-1].Off+out[n-1].Len) < gapBytes {
-			out[n-1].Len = uint64(end) - out[n-1].Off
-			continue
-		}
-		out = append(out, Extent{Off: uint64(at), Len: uint64(end - at)})
-	}
-	return out
-}
-
-func isZero(p []byte) bool {
-	for len(p) >= 8 {
-		if p[0]|p[1]|p[2]|p[3]|p[4]|p[5]|p[6]|p[7] != 0 {
-			return false
-		}
-		p = p[8:]
-	}
-	for _, b := range p {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // ExportSparse writes the image's data to w at their offsets and leaves holes where it has none;

@@ -11,6 +11,7 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd"
+	"glue/cluster/rbdspec"
 )
 
 // Add queues a task and returns its record as JSON; one that is queued or done already is
@@ -145,10 +146,10 @@ func mayMigrate(
 			place(store, m.To))
 	}
 	switch {
-	case action == Execute && m.State != rbd.MigrationPrepared &&
-		m.State != rbd.MigrationExecuting:
+	case action == Execute && m.State != rbdspec.MigrationPrepared &&
+		m.State != rbdspec.MigrationExecuting:
 		not = invalid("Image %v is not in ready state", s)
-	case action == Commit && m.State != rbd.MigrationExecuted:
+	case action == Commit && m.State != rbdspec.MigrationExecuted:
 		not = invalid("Image %v has not completed migration", s)
 	default:
 		if not = m.Supported(ctx); errors.Is(not, ceph.EOPNOTSUPP) {

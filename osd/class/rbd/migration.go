@@ -3,6 +3,7 @@ package rbd
 import (
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 	"glue/osd/class"
 )
 
@@ -12,55 +13,8 @@ const (
 	migrateHeaderText = "<<< Migrating RBD Image      >>>\n"
 )
 
-// Ends of a migration (MIGRATION_HEADER_TYPE_*).
-const (
-	migrationSource      = 1
-	migrationDestination = 2
-)
-
-// A migration is where an image is going to or coming from (MigrationSpec).
-type migration struct {
-	HeaderType       uint8
-	Pool             int64
-	Namespace        string
-	ImageName        string
-	ImageID          string
-	SnapSeqs         map[uint64]uint64
-	Overlap          uint64
-	Flatten          bool
-	Mirroring        bool
-	State            uint8
-	StateDescription string
-	MirrorImageMode  uint8
-	SourceSpec       string
-}
-
-// Denc is MigrationSpec version 3; readers of version 1 understand it without a source spec.
-func (m *migration) Denc(c *denc.Coder) {
-	compat := uint8(1)
-	if m.SourceSpec != "" {
-		compat = 3
-	}
-	s := c.Begin(3, compat)
-	c.U8(&m.HeaderType)
-	c.I64(&m.Pool)
-	c.Str(&m.Namespace)
-	c.Str(&m.ImageName)
-	c.Str(&m.ImageID)
-	denc.MapFunc(c, &m.SnapSeqs, (*denc.Coder).U64, (*denc.Coder).U64)
-	c.U64(&m.Overlap)
-	c.Bool(&m.Flatten)
-	c.Bool(&m.Mirroring)
-	c.U8(&m.State)
-	c.Str(&m.StateDescription)
-	if s.V >= 2 {
-		c.U8(&m.MirrorImageMode)
-	}
-	if s.V >= 3 {
-		c.Str(&m.SourceSpec)
-	}
-	s.End()
-}
+// A migration is where an image is going to or coming from.
+type migration = rbdspec.Migration
 
 // oldFormat reads which text the header of an image in the old format has.
 func oldFormat(ctx class.Context) (migrating bool, err error) {
@@ -95,7 +49,7 @@ func migrationSet(ctx class.Context, in []byte) ([]byte, error) {
 	case err != nil:
 	case features&featMigrating == 0:
 		err = class.Put(ctx, "features", class.U64, features|featMigrating)
-	case m.HeaderType != migrationDestination:
+	case m.HeaderType != rbdspec.MigrationDestination:
 		err = ceph.EEXIST
 	}
 	if err != nil {
@@ -112,7 +66,7 @@ func startOldMigration(ctx class.Context, m *migration) error {
 		return err
 	case migrating:
 		return ceph.EEXIST
-	case m.HeaderType != migrationSource:
+	case m.HeaderType != rbdspec.MigrationSource:
 		return ceph.EINVAL
 	}
 	return ctx.Write(0, []byte(migrateHeaderText))
@@ -138,10 +92,10 @@ func getMigration(ctx class.Context) (migration, error) {
 }
 
 func migrationSetState(ctx class.Context, in []byte) ([]byte, error) {
-	var state uint8
+	var state rbdspec.MigrationState
 	var description string
 	err := class.Decode(in, func(c *denc.Coder) {
-		c.U8(&state)
+		c.U8((*uint8)(&state))
 		c.Str(&description)
 	})
 	if err != nil {

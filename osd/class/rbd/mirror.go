@@ -5,6 +5,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 	"glue/osd/class"
 )
 
@@ -23,48 +24,17 @@ const (
 	mirrorLast     uint32 = 2
 )
 
-// Directions of a peer (MIRROR_PEER_DIRECTION_*).
-const (
-	peerRX   = 0
-	peerTX   = 1
-	peerRXTX = 2
-)
+// A peer is another cluster.
+type peer = rbdspec.MirrorPeer
 
-// A peer is another cluster (MirrorPeer).
-type peer struct {
-	UUID       string
-	Direction  uint8
-	Site       string
-	Client     string
-	MirrorUUID string
-	LastSeen   ceph.Time
-}
-
-// Denc is MirrorPeer version 2; version 1 knew no direction.
-func (p *peer) Denc(c *denc.Coder) {
-	s := c.Begin(2, 1)
-	c.Str(&p.UUID)
-	c.Str(&p.Site)
-	c.Str(&p.Client)
-	c.U64Const(^uint64(0)) // a pool, once
-	if s.V >= 2 {
-		c.U8(&p.Direction)
-		c.Str(&p.MirrorUUID)
-		p.LastSeen.Denc(c)
-	} else {
-		p.Direction = peerRXTX
-	}
-	s.End()
-}
-
-func (p *peer) valid() bool {
-	if p.Direction > peerRXTX || (p.Direction != peerTX && p.Client == "") {
+func validPeer(p *peer) bool {
+	if p.Direction > rbdspec.PeerRXTX || (p.Direction != rbdspec.PeerTX && p.Client == "") {
 		return false
 	}
 	return p.UUID != "" && p.Site != ""
 }
 
-func (p *peer) store(ctx class.Context) error {
+func storePeer(ctx class.Context, p *peer) error {
 	return class.Put(ctx, mirrorPeerPrefix+p.UUID, class.Of[peer], *p)
 }
 
@@ -165,7 +135,7 @@ func mirrorPeerPing(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if direction != peerTX {
+	if direction != rbdspec.PeerTX {
 		return nil, ceph.EINVAL
 	}
 	if err := requireMirroring(ctx); err != nil {
@@ -180,15 +150,15 @@ func mirrorPeerPing(ctx class.Context, in []byte) ([]byte, error) {
 	}
 	p := matchPeer(peers, site, uuid)
 	if p == nil {
-		p = &peer{UUID: uniqueName(ctx, 0), Direction: peerTX, Site: site, MirrorUUID: uuid}
-	} else if p.Direction == peerRX {
-		p.Direction = peerRXTX
+		p = &peer{UUID: uniqueName(ctx, 0), Direction: rbdspec.PeerTX, Site: site, MirrorUUID: uuid}
+	} else if p.Direction == rbdspec.PeerRX {
+		p.Direction = rbdspec.PeerRXTX
 	}
 	p.LastSeen = ctx.Now()
-	if !p.valid() {
+	if !validPeer(p) {
 		return nil, ceph.EINVAL
 	}
-	return nil, p.store(ctx)
+	return nil, storePeer(ctx, p)
 }
 
 // matchPeer finds the peer that a ping came from, by the UUID of its pool rather than by the name
@@ -228,14 +198,14 @@ func mirrorPeerAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if err := requireMirroring(ctx); err != nil {
 		return nil, err
 	}
-	if !p.valid() {
+	if !validPeer(&p) {
 		return nil, ceph.EINVAL
 	}
 	own, err := mirrorUUID(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if p.UUID == own || p.Direction == peerTX {
+	if p.UUID == own || p.Direction == rbdspec.PeerTX {
 		return nil, ceph.EINVAL
 	}
 	peers, err := readPeers(ctx)
@@ -250,7 +220,7 @@ func mirrorPeerAdd(ctx class.Context, in []byte) ([]byte, error) {
 			return nil, ceph.EEXIST
 		}
 	}
-	return nil, p.store(ctx)
+	return nil, storePeer(ctx, &p)
 }
 
 func mirrorPeerRemove(ctx class.Context, in []byte) ([]byte, error) {
@@ -280,7 +250,7 @@ func peerSetter(decode func(c *denc.Coder, p *peer)) class.Func {
 			c.Str(&uuid)
 			decode(c, &p)
 		})
-		return nil, p.store(ctx)
+		return nil, storePeer(ctx, &p)
 	}
 }
 
@@ -305,5 +275,5 @@ func mirrorPeerSetCluster(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, ceph.ENOENT
 	}
 	found.Site = site
-	return nil, found.store(ctx)
+	return nil, storePeer(ctx, found)
 }

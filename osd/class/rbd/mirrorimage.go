@@ -3,6 +3,7 @@ package rbd
 import (
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 	"glue/osd/class"
 )
 
@@ -19,23 +20,8 @@ const (
 	imageEnabled   = 1
 )
 
-// A mirrorImage is a mirrored image (MirrorImage); its global id is the same in all clusters.
-type mirrorImage struct {
-	Mode     uint8
-	GlobalID string
-	State    uint8
-}
-
-// Denc is MirrorImage version 2.
-func (m *mirrorImage) Denc(c *denc.Coder) {
-	s := c.Begin(2, 1)
-	c.Str(&m.GlobalID)
-	c.U8(&m.State)
-	if s.V >= 2 {
-		c.U8(&m.Mode)
-	}
-	s.End()
-}
+// A mirrorImage is a mirrored image.
+type mirrorImage = rbdspec.MirrorImage
 
 // scanImages calls f for up to max mirrored images with ids above start.
 func scanImages(

@@ -5,6 +5,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 	"glue/osd/class"
 )
 
@@ -285,12 +286,12 @@ func summaryView(in []byte) (direction uint8, receivers map[string]struct{}, err
 		direction = peers[0].Direction
 	}
 	for _, p := range peers {
-		if p.Direction == peerRX {
+		if p.Direction == rbdspec.PeerRX {
 			continue
 		}
 		receivers[p.MirrorUUID] = struct{}{}
-		if direction != peerRXTX && direction != p.Direction {
-			direction = peerRXTX
+		if direction != rbdspec.PeerRXTX && direction != p.Direction {
+			direction = rbdspec.PeerRXTX
 		}
 	}
 	return direction, receivers, err
@@ -327,11 +328,11 @@ func mirrorStatusSummary(ctx class.Context, in []byte) ([]byte, error) {
 // worst of all, and unknown as long as a receiver has not reported.
 func (s imageStatus) summary(direction uint8, receivers map[string]struct{}) uint8 {
 	state := -1
-	if l := s.local(); l.Up && direction != peerTX {
+	if l := s.local(); l.Up && direction != rbdspec.PeerTX {
 		state = int(l.State)
 	}
 	silent := 0
-	if direction != peerRX {
+	if direction != rbdspec.PeerRX {
 		silent = len(receivers)
 		for _, site := range s {
 			if site.UUID == "" {

@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 )
 
 // Features of an image (RBD_FEATURE_*).
@@ -233,27 +234,12 @@ func (p *space) equal(q *space) bool {
 	return true
 }
 
-// A child is an image cloned from a snapshot (ChildImageSpec).
-type child struct {
-	Pool      int64
-	Namespace string
-	Image     string
-}
+// A child is an image cloned from a snapshot.
+type child = rbdspec.Child
 
 func compareChildren(a, b child) int {
 	return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Namespace, b.Namespace),
 		cmp.Compare(a.Image, b.Image))
-}
-
-// Denc is ChildImageSpec version 2.
-func (h *child) Denc(c *denc.Coder) {
-	s := c.Begin(2, 1)
-	c.I64(&h.Pool)
-	c.Str(&h.Image)
-	if s.V >= 2 {
-		c.Str(&h.Namespace)
-	}
-	s.End()
 }
 
 // children are the clones of a snapshot, ascending and without duplicates.
