@@ -9,6 +9,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/osd/snaps"
 	"glue/sim/memdisk"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -57,7 +58,11 @@ func newCluster(w *world, osds, users int) *cluster {
 		maps: sharedMaps{list: map[string]*osdmap.Map{}}}
 	c.objects = objects{w: w, before: map[string]snapState{}}
 	if w.opt.Snaps {
-		c.snaps = &snapshots{c: c}
+		c.snaps = &snapshots{c: c, ofPool: w.opt.PoolSnaps, names: map[ceph.SnapID]string{},
+			maps: map[ceph.Epoch]snaps.Context{}}
+	}
+	if w.opt.Snaps && w.opt.PoolSnaps {
+		c.maps.seen = c.snaps.heard
 	}
 	if w.opt.Watches {
 		c.roll = &roll{c: c, knows: map[fence]time.Duration{}}

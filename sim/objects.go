@@ -52,6 +52,10 @@ type objInput struct {
 	// knows of.
 	at    ceph.SnapID
 	snaps snaps.Context
+	// from and to are the epochs in which it may have been done, where snapshots are the pool's;
+	// among is the contexts of these.
+	from, to ceph.Epoch
+	among    []snaps.Context
 }
 
 func (i objInput) String() string {
@@ -64,6 +68,9 @@ func (i objInput) String() string {
 	}
 	if i.snaps.Seq > 0 {
 		text += fmt.Sprintf(" with %d%d", i.snaps.Seq, i.snaps.Snaps)
+	}
+	if len(i.among) > 0 {
+		text += fmt.Sprintf(" in %d to %d with %v", i.from, i.to, i.among)
 	}
 	return text
 }
@@ -283,13 +290,16 @@ type objects struct {
 // known records an answered request.
 func (h *objects) known(r *request, out objOutput) {
 	out.epoch = r.epoch
+	if s := h.w.cluster.snaps; s != nil {
+		r.in.from, r.in.to = r.epoch, s.newest
+	}
 	h.ops[r.object] = append(h.ops[r.object], porcupine.Operation{ClientId: r.u.n, Input: r.in,
 		Call: int64(r.call), Output: out, Return: int64(h.w.now)})
 }
 
 // unknown records one that was given up: it may be done at any later time, or never.
 func (h *objects) unknown(r *request) {
-	if r.in.kind != readAll {
+	if r.in.from = r.epoch; r.in.kind != readAll {
 		h.lost[r.object] = append(h.lost[r.object], lostOp{porcupine.Operation{
 			ClientId: r.u.n, Input: r.in, Call: int64(r.call),
 			Output: objOutput{anyway: true}}, r.u.fence})
@@ -326,6 +336,7 @@ func (h *objects) check(stored func(object string) snapState, list []ceph.SnapID
 		h.w.result.Objects++
 		verdict, orders := porcupine.Illegal, h.orders(name, ops, end+2)
 		for _, ops := range orders {
+			h.w.cluster.snaps.fill(ops)
 			verdict = porcupine.CheckOperationsTimeout(model, ops, checkObjectFor)
 			if verdict != porcupine.Illegal {
 				break

@@ -88,3 +88,12 @@ func TestPlantedSnapBugs(t *testing.T) {
 			x.last)
 	}
 }
+
+// TestPlantedPoolSnapBugs: so do those of snapshots of the pool.
+func TestPlantedPoolSnapBugs(t *testing.T) {
+	for _, bug := range []Bug{plant.OldPoolSnaps, plant.PushNoSnapSet, plant.PushNoTags,
+		plant.WideOverlap, plant.TrimLive, plant.TrimOnce, plant.PurgedTooSoon} {
+		found(t, Options{For: 5 * time.Minute, OSDs: true, Snaps: true, PoolSnaps: true, Bug: bug},
+			1, 10)
+	}
+}

@@ -8,6 +8,7 @@ import (
 // sharedMaps are the OSD maps of all OSDs and users, which make each of them once together.
 type sharedMaps struct {
 	list map[string]*osdmap.Map // by encoding, or that of the incremental
+	seen func(m *osdmap.Map)    // gets all, once at least; may be nil
 	// warp changes what an OSD takes a map for, as if it had a bug; honest then has the real ones.
 	warp   func(osd int32, m *osdmap.Map)
 	honest map[ceph.Epoch]*osdmap.Map
@@ -28,7 +29,9 @@ func (s *sharedMaps) read(before *osdmap.Map, raw []byte) (*osdmap.Map, error) {
 	if len(s.list) >= maxShared {
 		clear(s.list)
 	}
-	s.list[string(raw)] = m
+	if s.list[string(raw)] = m; s.seen != nil {
+		s.seen(m)
+	}
 	return m, nil
 }
 

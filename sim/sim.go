@@ -22,6 +22,8 @@ type Options struct {
 	OSDs bool
 	// Snaps is whether users take snapshots, too.
 	Snaps bool
+	// PoolSnaps is whether these are the pool's, instead of the users' own.
+	PoolSnaps bool
 	// Watches is whether users watch objects and notify, too.
 	Watches bool
 	// Trace gets a line for everything that happens; nil: nothing is written.

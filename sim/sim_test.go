@@ -15,6 +15,8 @@ var (
 	simFrom  = flag.Uint64("sim.from", 1, "the first seed of -sim.hours")
 	simSnaps = flag.Bool("sim.snaps", true, "users of clusters take snapshots")
 	simWatch = flag.Bool("sim.watches", true, "users of clusters watch and notify")
+	simPool  = flag.String("sim.poolsnaps", "", "true, false; else if 3 divides the seed: "+
+		"snapshots are the pool's")
 	simTrace = flag.Bool("sim.trace", false, "write what happens")
 )
 
@@ -36,22 +38,22 @@ type suite struct {
 	kept    []kept
 	snaps   []kept        // with users that take snapshots
 	watches []kept        // with users that watch and notify, too
+	pools   []kept        // with snapshots of the pool, and watches
 	until   time.Duration // of each seed besides these
 }
 
 // one runs a seed, and on failure says how to run it again.
-func (x *suite) one(t *testing.T, k kept, snaps, watches bool) Result {
+func (x *suite) one(t *testing.T, k kept, o Options) Result {
 	t.Helper()
-	o := Options{Seed: k.seed, For: k.until, Mons: k.mons, OSDs: x.osds, Snaps: snaps,
-		Watches: watches}
+	o.Seed, o.For, o.Mons, o.OSDs = k.seed, k.until, k.mons, x.osds
 	if *simTrace {
 		o.Trace = os.Stderr
 	}
 	r, err := Run(o)
 	if err != nil {
 		t.Fatalf("%.20000v\nreplay: go test ./sim -run %s -sim.seed %d -sim.for %v -sim.mons %d"+
-			" -sim.snaps=%v -sim.watches=%v -sim.trace", err, x.test, k.seed, k.until, k.mons,
-			snaps, watches)
+			" -sim.snaps=%v -sim.poolsnaps=%v -sim.watches=%v -sim.trace", err, x.test, k.seed,
+			k.until, k.mons, o.Snaps, o.PoolSnaps, o.Watches)
 	}
 	return r
 }
@@ -67,22 +69,24 @@ func (x *suite) run(t *testing.T) {
 	case *simHours > 0:
 		seed, more = *simFrom, func() bool { return sum.Simulated.Hours() < *simHours }
 	default:
-		for _, k := range x.kept {
-			sum.Add(x.one(t, k, false, false))
-		}
-		for _, k := range x.snaps {
-			sum.Add(x.one(t, k, true, false))
-		}
-		for _, k := range x.watches {
-			sum.Add(x.one(t, k, true, true))
+		for _, l := range []struct {
+			list []kept
+			o    Options
+		}{{x.kept, Options{}}, {x.snaps, Options{Snaps: true}},
+			{x.watches, Options{Snaps: true, Watches: true}},
+			{x.pools, Options{Snaps: true, PoolSnaps: true, Watches: true}}} {
+			for _, k := range l.list {
+				sum.Add(x.one(t, k, l.o))
+			}
 		}
 		until = x.until
 		seed = uint64(start.UnixNano()) // one that nobody has tried
 		more = func() bool { return time.Since(start) < budget }
 	}
 	for ok := true; ok; ok = more() {
-		sum.Add(x.one(t, kept{seed, *simMons, until, ""}, x.osds && *simSnaps,
-			x.osds && *simWatch))
+		o := Options{Snaps: x.osds && *simSnaps, Watches: x.osds && *simWatch}
+		o.PoolSnaps = o.Snaps && (*simPool == "true" || *simPool == "" && seed%3 == 0)
+		sum.Add(x.one(t, kept{seed, *simMons, until, ""}, o))
 		if *simHours > 0 {
 			t.Logf("seed %d is well, %.1f hours so far", seed, sum.Simulated.Hours())
 		}
@@ -144,7 +148,8 @@ func TestClock(t *testing.T) {
 // TestSameSeedSameRun: a failure can be replayed.
 func TestSameSeedSameRun(t *testing.T) {
 	for _, o := range []Options{{For: *simFor / 5}, {For: *simFor / 12, OSDs: true},
-		{For: *simFor / 12, OSDs: true, Snaps: true, Watches: true}} {
+		{For: *simFor / 12, OSDs: true, Snaps: true, Watches: true},
+		{For: *simFor / 12, OSDs: true, Snaps: true, PoolSnaps: true}} {
 		o.Seed = max(*simSeed, 7)
 		a, errA := Run(o)
 		b, errB := Run(o)

@@ -93,6 +93,37 @@ func (i objInput) step(s snapState) (snapState, int32) {
 	return s, result
 }
 
+// variants are the operation under each context that it may have been done under.
+func (i objInput) variants() []objInput {
+	if len(i.among) == 0 {
+		return []objInput{i}
+	}
+	out := make([]objInput, len(i.among))
+	for k, x := range i.among {
+		out[k] = i
+		out[k].snaps, out[k].among = x, nil
+	}
+	return out
+}
+
+// fill gives changes the contexts that they may have been done under.
+func (s *snapshots) fill(ops []porcupine.Operation) {
+	if s == nil || !s.ofPool {
+		return
+	}
+	for k := range ops {
+		i := ops[k].Input.(objInput)
+		if i.kind == readAll || i.kind == asBefore {
+			continue
+		}
+		if ops[k].Output.(objOutput).anyway {
+			i.to = s.newest
+		}
+		i.among = s.among(i.from, i.to)
+		ops[k].Input = i
+	}
+}
+
 // forgotten is the object as it is when the last of its clones has been trimmed while it was not
 // there: its snapshots are not remembered. live says which of them were never removed.
 func (s snapState) forgotten(live func(ceph.SnapID) bool) (snapState, bool) {
@@ -117,10 +148,12 @@ func objModel(live func(ceph.SnapID) bool) porcupine.Model {
 			var list []any
 			s := state.(snapState)
 			for again := true; again; {
-				next, result := i.step(s)
-				if o.anyway || result == o.result &&
-					(i.kind != readAll || s.find(i.at) == o.state) {
-					list = append(list, next)
+				for _, i := range i.variants() {
+					next, result := i.step(s)
+					if o.anyway || result == o.result &&
+						(i.kind != readAll || s.find(i.at) == o.state) {
+						list = append(list, next)
+					}
 				}
 				s, again = s.forgotten(live)
 			}

@@ -2,10 +2,12 @@ package sim
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"time"
 
 	"glue/ceph"
+	"glue/cluster/osdmap"
 	"glue/osd/snaps"
 	"glue/wire/message"
 )
@@ -17,9 +19,14 @@ const (
 )
 
 // snapshots is what the users' application knows: which snapshots there are. Users look at it now
-// and then, so that some write under contexts that are old.
+// and then, so that some write under contexts that are old. Those of a pool are named, and OSDs
+// take what there is of them from their maps.
 type snapshots struct {
 	c       *cluster
+	ofPool  bool
+	names   map[ceph.SnapID]string
+	maps    map[ceph.Epoch]snaps.Context // what the pool had, by all maps that anybody has
+	newest  ceph.Epoch                   // of these
 	context snaps.Context
 	gone    []ceph.SnapID // removed, all that there ever were
 	removed time.Duration // when the last one was
@@ -46,6 +53,10 @@ func (s *snapshots) begin() {
 }
 
 func (s *snapshots) take(then func()) {
+	if s.ofPool {
+		s.takeOfPool(then)
+		return
+	}
 	s.c.operator.doPool(&message.MPoolOp{Pool: uint32(s.c.pool), Op: message.PoolCreateOwnSnap},
 		func(b *message.MPoolOpReply) {
 			if b.Result != 0 || len(b.Data) != 8 {
@@ -73,6 +84,13 @@ func (s *snapshots) remove(id ceph.SnapID, then func()) {
 	s.context.Snaps = slices.DeleteFunc(slices.Clone(s.context.Snaps),
 		func(o ceph.SnapID) bool { return o == id })
 	s.c.w.trace("snapshot is removed", "id", id)
+	if s.ofPool {
+		s.order("rmsnap", s.names[id], func(*osdmap.Pool) {
+			s.gone, s.removed = append(s.gone, id), s.c.w.now
+			then()
+		})
+		return
+	}
 	s.c.operator.doPool(&message.MPoolOp{Pool: uint32(s.c.pool), Op: message.PoolDeleteOwnSnap,
 		SnapID: id}, func(b *message.MPoolOpReply) {
 		if b.Result != 0 {
@@ -82,6 +100,76 @@ func (s *snapshots) remove(id ceph.SnapID, then func()) {
 		s.gone, s.removed = append(s.gone, id), s.c.w.now
 		then()
 	})
+}
+
+// takeOfPool takes a snapshot of the pool.
+func (s *snapshots) takeOfPool(then func()) {
+	name := fmt.Sprint("s", len(s.names))
+	s.order("mksnap", name, func(p *osdmap.Pool) {
+		id := s.find(p, name)
+		if s.names[id] = name; id != p.SnapSeq || id <= s.context.Seq {
+			s.c.w.fail("snapshot %s is not the newest: %+v", name, p.Snaps)
+		}
+		s.c.w.result.Snaps++
+		s.c.w.trace("snapshot", "id", id)
+		then()
+	})
+}
+
+// order has a snapshot of the pool made or removed.
+func (s *snapshots) order(what, name string, then func(p *osdmap.Pool)) {
+	s.c.operator.do(cmd(`{"prefix":"osd pool `+what+`","pool":%q,"snap":%q}`, poolName, name),
+		func(result int32) {
+			if result != 0 {
+				s.c.w.fail("osd pool %s %s: %d", what, name, result)
+				return
+			}
+			s.await(name, what == "mksnap", then)
+		})
+}
+
+// await waits until a monitor is there that has the map of what was answered.
+func (s *snapshots) await(name string, there bool, then func(p *osdmap.Pool)) {
+	if m := s.c.newestMap(); m != nil && m.Pools[s.c.pool] != nil {
+		p := m.Pools[s.c.pool]
+		if (p.Snaps[s.find(p, name)].Name == name) == there {
+			then(p)
+			s.context = snaps.PoolContext(p)
+			return
+		}
+	}
+	if !s.c.w.over() {
+		s.c.w.after(100*time.Millisecond, func() { s.await(name, there, then) })
+	}
+}
+
+// find is the snapshot of a name, 0 for none.
+func (s *snapshots) find(p *osdmap.Pool, name string) ceph.SnapID {
+	for id, x := range p.Snaps {
+		if x.Name == name {
+			return id
+		}
+	}
+	return 0
+}
+
+// heard notes what a map says of the pool's snapshots.
+func (s *snapshots) heard(m *osdmap.Map) {
+	if id, ok := m.PoolByName(poolName); ok {
+		s.maps[m.Epoch], s.newest = snaps.PoolContext(m.Pools[id]), max(s.newest, m.Epoch)
+	}
+}
+
+// among is under which of the pool's snapshots an OSD may have done what was sent with the map of
+// one epoch and answered by that of another one.
+func (s *snapshots) among(from, to ceph.Epoch) []snaps.Context {
+	out := []snaps.Context{}
+	for e := from; e <= to; e++ {
+		if x, ok := s.maps[e]; ok && (len(out) == 0 || out[len(out)-1].Seq != x.Seq) {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // inputs says whether any request that may still be done is like that.
@@ -104,6 +192,9 @@ func (c *cluster) inputs(like func(i objInput) bool) bool {
 // known says whether anybody who knows of a snapshot may still write: he would make another clone
 // for it if it were taken off the map's queue, as in Ceph.
 func (s *snapshots) known(id ceph.SnapID) bool {
+	if s.ofPool {
+		return false // PGs have purged it under maps that say that it is gone
+	}
 	has := func(list []ceph.SnapID) bool { return slices.Contains(list, id) }
 	for _, u := range s.c.users {
 		if has(u.snaps.Snaps) {
@@ -140,7 +231,7 @@ func (u *user) withSnaps(in objInput) objInput {
 			in.kind, in.at = rollBack, at
 		}
 	}
-	if in.kind != readAll {
+	if in.kind != readAll && !u.c.snaps.ofPool {
 		in.snaps = u.snaps
 	}
 	return in

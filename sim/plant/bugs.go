@@ -57,6 +57,7 @@ const (
 	WideOverlap   Bug = "a clone is said to share more than it does"
 	TrimLive      Bug = "a snapshot that is there is trimmed"
 	TrimOnce      Bug = "a clone that is trimmed stays"
+	OldPoolSnaps  Bug = "an OSD takes the pool's snapshots for those of a while ago"
 	PurgedTooSoon Bug = "a snapshot is purged before it is trimmed"
 )
 

@@ -89,6 +89,16 @@ var Snaps = map[Bug]Snap{
 			return o.Code == objectstore.OpRemove && o.Object.Snap <= ceph.MaxSnap
 		})
 	}},
+	OldPoolSnaps: {Warp: func(osd int32, m *osdmap.Map) {
+		for id, p := range m.Pools {
+			if osd%2 == 0 && len(p.Snaps) > 0 {
+				p = p.Clone()
+				delete(p.Snaps, p.SnapSeq)
+				p.SnapSeq--
+				m.Pools[id] = p
+			}
+		}
+	}},
 	TrimLive: {Warp: func(_ int32, m *osdmap.Map) {
 		queue := maps.Clone(m.RemovedSnapsQueue)
 		if queue == nil {
