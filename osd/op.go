@@ -460,6 +460,9 @@ func (op *clientOp) send(r *message.MOSDOpReply, loan objectstore.Loan) {
 // release ends the request here. Its buffer goes back only when nothing refers to it any more.
 func (op *clientOp) release(p *pg) {
 	p.s.endOp(op)
+	if op.ends != nil {
+		op.ends.removing = false // if it is still there, it is tried again
+	}
 	if op.msg != nil {
 		op.msg.Release()
 		op.msg = nil

@@ -69,3 +69,27 @@ func (p *pg) objectOf(t *testing.T, k ops.WatchKey) ceph.HObject {
 	t.Fatal("it is not there")
 	return ceph.HObject{}
 }
+
+// TestDeadWatchOfFullOSD: the watch of a client that is gone ends although there is no room for
+// what clients write.
+func TestDeadWatchOfFullOSD(t *testing.T) {
+	s := withClients(t, 5)
+	s.put(s.cl[0], 0, "old")
+	n, p := s.pgOf(0)
+	var l wireLog
+	o := message.OSDOp{Code: message.OpWatch}
+	o.SetWatch(message.WatchArgs{Cookie: 7, Action: message.WatchWatch, TimeoutSec: 1})
+	s.sent(&l, 1, s.m.Epoch, []message.OSDOp{o})
+	s.until("the watch", func() bool { return len(l.replies) == 1 })
+	k := ops.WatchKey{Cookie: 7, Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77}}
+	ob := p.objectOf(t, k)
+	acting, _ := p.m.Acting()
+	s.until("its end", func() bool {
+		for _, osd := range acting {
+			if osd != n.id {
+				n.d.room.Heard(osd, 0)
+			}
+		}
+		return p.watches[ob][k] == nil
+	})
+}

@@ -20,8 +20,11 @@ func (c *cluster) plant(bug Bug) {
 	if c.maps.warp = plant.Warps[bug]; c.maps.warp != nil {
 		c.maps.honest = map[ceph.Epoch]*osdmap.Map{}
 	}
-	if bug == plant.OldWrite {
+	switch bug {
+	case plant.OldWrite:
 		c.tamper = asNew
+	case plant.BackfillFar:
+		c.tamper = farBackfill
 	}
 	f := plant.Tampers[bug]
 	if f == nil {

@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"time"
+
+	"glue/ceph"
 	"glue/osd"
 	"glue/store/memstore"
 	"glue/store/objectstore"
@@ -12,6 +15,24 @@ func asNew(_, to *osdHost, b message.Body) bool {
 	if m, ok := b.(*message.MOSDRepOp); ok && to.m != nil && to.m.OSDMap() != nil {
 		m.Epoch = max(m.Epoch, to.m.OSDMap().Epoch)
 		m.MinEpoch = m.Epoch
+	}
+	return false
+}
+
+// farBackfill has a copy told that it has everything when its backfill begins. As that is over
+// soon, the primary ends at once, with its machine, in the middle of faults: who goes on
+// believes it.
+func farBackfill(from, to *osdHost, b message.Body) bool {
+	if m, ok := b.(*message.MOSDPGScan); ok && m.Kind == message.ScanAsk {
+		all := message.New(&message.MOSDPGBackfill{PGHead: m.PGHead,
+			Kind: message.BackfillProgress, LastBackfill: ceph.MaxHObject()})
+		peer := from.peer()
+		from.w.after(1, func() {
+			to.do(func(x *osd.Member) { x.Deliver(noLink{}, peer, nil, all) })
+		})
+		if f := &from.w.faults; !from.c.calm && len(f.undo) < 3 {
+			from.w.after(time.Millisecond, func() { f.killOSD(from, true) })
+		}
 	}
 	return false
 }

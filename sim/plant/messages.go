@@ -93,12 +93,6 @@ var Tampers = map[Bug]func(b message.Body, n int) bool{
 		}
 		return false
 	},
-	BackfillFar: func(b message.Body, _ int) bool {
-		if m, ok := b.(*message.MOSDPGBackfill); ok && m.Kind == message.BackfillProgress {
-			m.LastBackfill = ceph.HObject{Max: true}
-		}
-		return false
-	},
 	CleanTooSoon: func(b message.Body, _ int) bool {
 		if m, ok := b.(*message.MOSDPGNotify2); ok {
 			m.Info = changed(m.Info, func(i *pginfo.Info) {
