@@ -42,7 +42,7 @@ func TestPlantedOSDBugs(t *testing.T) {
 		bug         Bug
 		first, last uint64 // seeds
 	}{
-		{plant.OSDNotDurable, 1, 10}, {plant.ReplicaSkips, 1, 5}, {plant.ReplicaNoEntry, 1, 10},
+		{plant.OSDNotDurable, 1, 10}, {plant.ReplicaSkips, 1, 5}, {plant.ReplicaNoEntry, 16, 40},
 		{plant.WrongLog, 1, 20},
 		{plant.LogCut, 1, 5}, {plant.MissingCut, 10, 30}, {plant.PushNoAttrs, 1, 5},
 		{plant.PushNoOmap, 1, 5},
