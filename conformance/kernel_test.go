@@ -30,6 +30,9 @@ func TestKernelRBD(t *testing.T) {
 			if mode.name != "secure" {
 				k.outage(t)
 			}
+			if mode.name == "crc" {
+				k.fenced(t)
+			}
 			k.run("rbd unmap %s", k.dev)
 			if out := c.must(t, "rbd", "status", k.name); !strings.Contains(out, "none") {
 				t.Errorf("unmapped, and watched still:\n%s", out)
@@ -122,11 +125,45 @@ func (k *kernelImage) handover(t *testing.T) {
 // outage: an OSD and a monitor die and come back while the kernel writes.
 func (k *kernelImage) outage(t *testing.T) {
 	k.run("mkfs.ext4 -q -F -E nodiscard %s; mount %s /mnt/r", k.dev, k.dev)
-	k.c.outage(t, k.begin(fio("/mnt/r/f", 40)), "osd.1", "mon.a")
+	k.c.outage(t, k.begin(fio("/mnt/r/f", 60)), "osd.1", "mon.a")
 	k.run("umount /mnt/r; e2fsck -fn %s", k.dev)
 	if got, want := k.c.md5(t, k.name), k.md5(k.dev, 96); got != want {
 		t.Errorf("rbd export: %s; the device: %s", got, want)
 	}
+}
+
+// fenced: a machine that hangs with the exclusive lock is shut out by who needs the image, and
+// changes nothing when it comes back.
+func (k *kernelImage) fenced(t *testing.T) {
+	target := "rbd:rbd/" + k.name + ":conf=" + k.c.conf
+	k.run("dd if=/dev/zero of=%s bs=64k count=1 oflag=direct status=none", k.dev)
+	write := k.begin("dd if=/dev/zero of=" + k.dev + " bs=64k count=1000 seek=1 oflag=direct" +
+		" status=none")
+	time.Sleep(2 * time.Second)
+	write.alive()
+	thaw := k.freeze()
+	begin := time.Now()
+	k.c.must(t, "qemu-io", "-f", "raw", "-c", "write -P 0x77 0 80M", target)
+	t.Logf("written in place of a frozen owner after %.1f s", time.Since(begin).Seconds())
+	has(t, k.c.must(t, "ceph", "osd", "blocklist", "ls"),
+		string(read(t, filepath.Join(k.lab.built, "run", "name."+k.guest.name)))+":0/")
+	sum := k.c.md5(t, k.name)
+	thaw()
+	waitFor(t, "the machine's write fails", func() bool { return len(write.ended) > 0 })
+	if err := <-write.ended; err == nil {
+		t.Error("who was shut out has written")
+	}
+	out, err := k.try("dd if=/dev/zero of=" + k.dev + " bs=64k count=1 oflag=direct")
+	if err == nil {
+		t.Errorf("who was shut out writes: %s", out)
+	}
+	if got := k.c.md5(t, k.name); got != sum {
+		t.Errorf("the image was %s and is %s", sum, got)
+	}
+	// It has to map the image anew, as a new client.
+	k.run("rbd unmap %s", k.dev)
+	k.dev = k.run("rbd map -o %s,noshare rbd/%s", k.options, k.name)
+	k.run("dd if=/dev/zero of=%s bs=64k count=1 oflag=direct status=none", k.dev)
 }
 
 // TestNBD: Debian's rbd-nbd, with the nbd driver of Linux.
@@ -168,7 +205,7 @@ func TestNBD(t *testing.T) {
 		snap)
 	g.run("umount /mnt/s; rbd-nbd unmap %s", snap)
 
-	c.outage(t, g.begin(fio("/mnt/n/g", 30)), "osd.2", "osd.0")
+	c.outage(t, g.begin(fio("/mnt/n/g", 60)), "osd.2", "osd.0")
 	g.run("umount /mnt/n; e2fsck -fn %s", dev)
 	if got, want := g.md5(dev, 96), c.md5(t, "disk"); got != want {
 		t.Errorf("the device: %s; rbd export: %s", got, want)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -131,27 +132,63 @@ func (g *guest) run(script string, args ...any) string {
 	return strings.TrimSpace(out)
 }
 
-// begin starts commands that go on beside the test; end waits for their success.
-func (g *guest) begin(script string) (end func() string) {
+// A task is commands that go on in a guest beside the test.
+type task struct {
+	g      *guest
+	script string
+	out    bytes.Buffer
+	ended  chan error
+}
+
+func (g *guest) begin(script string) *task {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	g.t.Cleanup(cancel)
-	var out bytes.Buffer
+	k := &task{g: g, script: script, ended: make(chan error, 1)}
 	cmd := g.ssh(ctx, script)
-	cmd.Stdout = &out
+	cmd.Stdout = &k.out
 	if err := cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	return func() string {
-		g.t.Helper()
-		if err := <-ended; err != nil {
-			log, _ := g.try("dmesg | tail -30")
-			g.t.Fatalf("in the guest: %s: %v\n%s\n%s", script, err, &out, log)
-		}
-		return out.String()
+	go func() { k.ended <- cmd.Wait() }()
+	return k
+}
+
+// alive makes sure that the commands go on.
+func (k *task) alive() {
+	k.g.t.Helper()
+	select {
+	case err := <-k.ended:
+		k.g.t.Fatalf("in the guest: %s: ended too early: %v\n%s", k.script, err, &k.out)
+	default:
 	}
+}
+
+// wait is for the commands' success.
+func (k *task) wait() string {
+	k.g.t.Helper()
+	if err := <-k.ended; err != nil {
+		log, _ := k.g.try("dmesg | tail -30")
+		k.g.t.Fatalf("in the guest: %s: %v\n%s\n%s", k.script, err, &k.out, log)
+	}
+	return k.out.String()
+}
+
+// freeze stops the machine as a whole, until thaw is called: no answer, no goodbye.
+func (g *guest) freeze() (thaw func()) {
+	g.t.Helper()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", g.cmd.Process.Pid))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	if err != nil {
+		g.t.Fatalf("children of vmrun: %q", children)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		g.t.Fatal(err)
+	}
+	return func() { syscall.Kill(pid, syscall.SIGCONT) }
 }
 
 // md5 of the first n MiB of a device, past the guest's caches.
@@ -177,15 +214,16 @@ func fio(file string, seconds int) string {
 }
 
 // outage kills and restarts daemons one after the other while a load goes on in the guest.
-func (c *cluster) outage(t *testing.T, load func() string, daemons ...string) {
+func (c *cluster) outage(t *testing.T, load *task, daemons ...string) {
 	t.Helper()
 	for _, d := range daemons {
 		time.Sleep(3 * time.Second)
 		c.kill9(t, d)
+		load.alive()
 		time.Sleep(8 * time.Second) // clients notice, and OSDs report it
 		c.up(t)
 	}
-	has(t, load(), "err= 0")
+	has(t, load.wait(), "err= 0")
 	if err := c.waitClean(2 * time.Minute); err != nil {
 		t.Error(err)
 	}
