@@ -78,7 +78,7 @@ func TestOurClientLibraries(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
-	cmd := exec.Command("go", "test", "-count=1", "-timeout", "15m", "./client/rados",
+	cmd := exec.Command("go", "test", "-count=1", "-timeout", "30m", "./client/rados",
 		"./client/rbd")
 	cmd.Dir = root()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GLUE_TEST_CONF="+shared.conf)

@@ -24,6 +24,8 @@ import (
 // Clients that are killed: the test runs itself again as one that does an operation over and over,
 // kills it at any moment and looks at what is left, with our client and the stock one. The next
 // client gets the lock when the OSD has given the dead one's watch up: half a minute by default.
+// Nothing is done to daemons here: like all tests of this package these run on the cluster of
+// GLUE_TEST_CONF, of whichever kind it is.
 
 var killRounds = flag.Int("rounds", 1, "how often a client is killed in each test")
 
@@ -45,6 +47,10 @@ var jobs = map[string]func(ctx context.Context, s *rbd.Store, i *rbd.Image, roun
 	"clone": func(ctx context.Context, s *rbd.Store, i *rbd.Image, n int) error {
 		return s.Clone(ctx, i, "base", fmt.Sprint("c", os.Getpid(), ".", n),
 			rbd.CreateOptions{CloneFormat: 1 + n%2})
+	},
+	"deepcopy": func(ctx context.Context, s *rbd.Store, i *rbd.Image, n int) error {
+		return i.DeepCopy(ctx, s, fmt.Sprint("c", os.Getpid(), ".", n), rbd.CreateOptions{},
+			n%2 == 1, nil)
 	},
 	"flatten": func(ctx context.Context, _ *rbd.Store, i *rbd.Image, n int) error {
 		if n > 0 {
@@ -239,6 +245,66 @@ func TestKilledClone(t *testing.T) {
 	want(t, "remove", i.RemoveSnapshot(ctx, "base"), nil)
 	want(t, "close", i.Close(ctx), nil)
 	sameToStock(t, s, "i", data)
+}
+
+// TestKilledDeepCopy: what is left of a deep copy that was killed has whole snapshots only, the
+// first ones of the image, and can be removed; it does not keep the parent's snapshot.
+func TestKilledDeepCopy(t *testing.T) {
+	t.Parallel()
+	s := store(t, connect(t))
+	ctx := within(t, 5*time.Minute)
+	w := aged(t, s, "i", layouts["default"], true)
+	want(t, "close", w.i.Close(ctx), nil)
+	for range *killRounds {
+		done := killed(t, s, "deepcopy", "i", 1+rand.IntN(2), 5*anyMoment())
+		list, err := s.List(ctx)
+		want(t, "list", err, nil)
+		if len(list) < 2+done {
+			t.Errorf("%d copies were made, the directory has %d images", done, len(list))
+		}
+		for _, e := range list {
+			if strings.HasPrefix(e.Name, "i") {
+				continue
+			}
+			c, err := s.Open(ctx, e.Name, false)
+			switch {
+			case errors.Is(err, ceph.ENOENT): // no header yet
+			case err != nil:
+				t.Errorf("open %s: %v", e.Name, err)
+			default:
+				firstSnapshots(t, s, w, c, e.Name)
+			}
+			want(t, "remove "+e.Name, s.Remove(ctx, e.Name, nil), nil)
+		}
+	}
+	w.i = open(t, s, "i")
+	w.check()
+	parent := open(t, s, "i-parent")
+	children, err := parent.Children(ctx, "s2")
+	if err != nil || len(children) != 1 || children[0].Image != "i" {
+		t.Errorf("children %+v, %v", children, err)
+	}
+	want(t, "close", errors.Join(parent.Close(ctx), w.i.Close(ctx)), nil)
+}
+
+// firstSnapshots checks the snapshots of an incomplete copy and removes them.
+func firstSnapshots(t *testing.T, s *rbd.Store, w *tester, c *rbd.Image, name string) {
+	t.Helper()
+	ctx := within(t, time.Minute)
+	list, err := c.Snapshots(ctx)
+	want(t, "snapshots", err, nil)
+	for k, snap := range list {
+		at, err := s.OpenSnapshot(ctx, name, snap.Name)
+		if want(t, "open", err, nil); snap.Name != fmt.Sprint("s", k) {
+			t.Errorf("snapshot %d is %s", k, snap.Name)
+		}
+		verify(t, at, w.snaps[snap.Name])
+		if snap.Protected {
+			want(t, "unprotect", c.UnprotectSnapshot(ctx, snap.Name), nil)
+		}
+		want(t, "remove", c.RemoveSnapshot(ctx, snap.Name), nil)
+	}
+	want(t, "close", c.Close(ctx), nil)
 }
 
 // TestKilledResize: an image whose resize was killed has one of the sizes, its data up to where it
