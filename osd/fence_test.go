@@ -7,20 +7,24 @@ import (
 
 	"glue/auth/caps"
 	"glue/ceph"
+	"glue/osd/ops"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
 
 // A wireLog is a connection of a client that notes what comes.
 type wireLog struct {
-	maps    []*message.MOSDMap
-	replies []*message.MOSDOpReply
+	maps     []*message.MOSDMap
+	replies  []*message.MOSDOpReply
+	notifies int
 }
 
 func (l *wireLog) Send(m *message.Message) {
 	switch b := m.Body.(type) {
 	case *message.MOSDMap:
 		l.maps = append(l.maps, b)
+	case *message.MWatchNotify:
+		l.notifies++
 	case *message.MOSDOpReply:
 		r := *b
 		l.replies = append(l.replies, &r)
@@ -131,6 +135,41 @@ func TestWaitingRequestIsFenced(t *testing.T) {
 				t.Error("the write of a client that was fenced is there")
 			}
 		})
+	}
+}
+
+// TestFencedWatcherHearsNothing: a client that was blocklisted is told of no notify any more, also
+// while the removal of its watch has to wait.
+func TestFencedWatcherHearsNothing(t *testing.T) {
+	s := withClients(t, 5)
+	s.put(s.cl[0], 0, "old")
+	n, p := s.pgOf(0)
+	var l wireLog
+	o := message.OSDOp{Code: message.OpWatch}
+	o.SetWatch(message.WatchArgs{Cookie: 7, Action: message.WatchWatch, TimeoutSec: 30})
+	s.sent(&l, 1, s.m.Epoch, []message.OSDOp{o})
+	s.until("the watch", func() bool { return len(l.replies) == 1 })
+	k := ops.WatchKey{Cookie: 7, Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77}}
+	w := p.watches[p.objectOf(t, k)][k]
+	if p.sendNotify(w, &notify{id: 1}); l.notifies != 1 {
+		t.Fatal("a watcher hears nothing")
+	}
+	for _, other := range s.nodes {
+		if other != n {
+			other.apart = s.clock.Add(time.Hour)
+		}
+	}
+	inc := s.change()
+	who := clientAddr
+	who.Type = ceph.AddrAny
+	inc.NewBlocklist = map[ceph.Addr]ceph.Time{who: ceph.TimeOf(s.clock.Add(time.Hour))}
+	s.commit(inc)
+	s.until("the map", func() bool { return p.s.osdmap.Epoch == s.m.Epoch })
+	if p.watches[p.objectOf(t, k)][k] != w {
+		t.Fatal("the watch has gone, although nothing can be written")
+	}
+	if p.sendNotify(w, &notify{id: 2}); l.notifies != 1 {
+		t.Error("a client that was fenced hears of a notify")
 	}
 }
 

@@ -156,8 +156,10 @@ func (p *pg) startNotify(o ceph.HObject, e *ops.Notify, op *clientOp) {
 	p.checkNotify(n)
 }
 
+// sendNotify tells a watcher. One that is blocklisted hears nothing more, also while the removal of
+// its watch has to wait.
 func (p *pg) sendNotify(w *watch, n *notify) {
-	if w.conn == nil {
+	if w.conn == nil || p.s.osdmap.Blocklisted(w.addr) {
 		return
 	}
 	w.conn.Send(message.New(&message.MWatchNotify{Event: message.WatchEventNotify,
