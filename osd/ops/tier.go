@@ -62,7 +62,7 @@ func opSetChunk(x *exec, op *message.OSDOp) int32 {
 		return r
 	}
 	var off, length, at uint64
-	to := CopySource{Snap: ceph.NoSnap}
+	var to CopySource
 	c := denc.NewDecoder(op.In, 0)
 	c.U64(&off)
 	c.U64(&length)
@@ -74,8 +74,6 @@ func opSetChunk(x *exec, op *message.OSDOp) int32 {
 		return ceph.EINVAL.Result()
 	case off > x.info.Size || length > x.info.Size-off:
 		return ceph.ERANGE.Result()
-	case to.is(x.req.Object):
-		return ceph.EINVAL.Result()
 	}
 	return ceph.EOPNOTSUPP.Result()
 }

@@ -434,6 +434,6 @@ def _(t):
     t.make(b'abc')
     t.eq(t.do(('set_redirect', t.io, t.oid)), 'EINVAL')
     for off, n, name, want in ((0, 0, other, 'EINVAL'), (1, 3, other, 'ERANGE'),
-                               (4, 1, other, 'ERANGE'), (0, 1, t.oid, 'EINVAL')):
+                               (4, 1, other, 'ERANGE'), (0, 1, t.oid, 'ENOTSUP')):
         t.eq(t.do(('set_chunk', off, n, t.io, name, 0)), want, f'chunk {off} {n} {name}')
     t.holds(b'abc')
