@@ -192,8 +192,7 @@ func (c *migrator) copyObject(
 	if err != nil {
 		return err
 	}
-	old := len(have.Clones) > 0
-	if old && have.Seq >= list[len(list)-1].seq {
+	if len(have.Clones) > 0 && have.Seq >= list[len(list)-1].seq {
 		return nil
 	}
 	sets, err := c.sourceStates(ctx, t.h, list, object)
@@ -216,7 +215,7 @@ func (c *migrator) copyObject(
 		was.change(is, t.h.objectBytes(), op)
 		changed := op.Len() > guard
 		if is.exists {
-			if err := t.markMoment(ctx, at, object, changed || old); err != nil {
+			if err := t.markMoment(ctx, at, object, changed); err != nil {
 				return err
 			}
 		}
