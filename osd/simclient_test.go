@@ -51,6 +51,7 @@ type simOp struct {
 	// primary: a copy had it go there
 	primary bool
 	to      *int32 // the one copy of all that is asked, again and again
+	asked   int    // ops in the request; a reply has as many, also a refusal
 }
 
 type porcupineOp struct {
@@ -223,7 +224,7 @@ func (c *simClient) send() {
 		}
 	}
 	c.op.retry++
-	c.op.sent = true
+	c.op.sent, c.op.asked = true, len(m.Ops)
 	who := ceph.EntityName{Type: ceph.TypeClient, Num: int64(c.id + 1)}
 	all, _ := caps.ParseOSD("allow *")
 	sess := &session{conn: &simLink{c, n.addrs[0].AddrPort.Port(), n}, caps: all, all: true,
@@ -243,6 +244,10 @@ func (c *simClient) answer() {
 	op := c.op
 	if op == nil || uint64(r.Retry) != op.tid {
 		return // of a request that was sent twice
+	}
+	if len(r.Ops) != op.asked {
+		c.s.t.Fatalf("step %d: client %d: %+v: result %d with %d ops of %d", c.s.steps, c.id, *op,
+			r.Result, len(r.Ops), op.asked)
 	}
 	if op.any && c.target != c.acting[0] {
 		if c.s.copyReads++; r.Result != ceph.EAGAIN.Result() {

@@ -173,7 +173,8 @@ func (p *pg) writeRefused(w *write, err error) {
 		return
 	}
 	if errors.Is(err, ceph.ENOSPC) && w.entry.Op != pginfo.LogError {
-		out := ops.Outcome{At: ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch}}
+		out := ops.Outcome{Ops: w.reply.Ops,
+			At: ceph.Eversion{Version: p.next.Version + 1, Epoch: p.s.osdmap.Epoch}}
 		out.Refuse(ceph.ENOSPC)
 		p.startWrite(w.object, w.op, &out)
 		p.s.post(event{kind: evCall, call: func(*shard) {}}) // has the batch submitted
