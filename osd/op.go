@@ -337,10 +337,11 @@ func (p *pg) ready(ob *object, op *clientOp, at ceph.SnapID) bool {
 	return !p.unreadable(ob, op, clone, true)
 }
 
-// duplicate answers a request that has been done already, once that is durable.
+// duplicate answers a request that has been done already, once that is durable. A watch that comes
+// again is done again: it is bound to the connection on which it comes.
 func (p *pg) duplicate(op *clientOp) bool {
 	a, ok := p.m.Log().Find(op.reqid)
-	if !ok {
+	if !ok || ops.OnlyWatches(op.m.Ops) {
 		return false
 	}
 	r := message.ReplyTo(op.m, a.Result, p.s.osdmap.Epoch)

@@ -93,3 +93,26 @@ func TestDeadWatchOfFullOSD(t *testing.T) {
 		return p.watches[ob][k] == nil
 	})
 }
+
+// TestWatchComesAgain: a watch that is sent again, as its client had no answer when the connection
+// broke, is bound to the new connection.
+func TestWatchComesAgain(t *testing.T) {
+	s := withClients(t, 5)
+	s.put(s.cl[0], 0, "old")
+	_, p := s.pgOf(0)
+	send := func(l *wireLog, tid uint64, action uint8) {
+		o := message.OSDOp{Code: message.OpWatch}
+		o.SetWatch(message.WatchArgs{Cookie: 7, Action: action, TimeoutSec: 30})
+		had := len(l.replies)
+		s.sent(l, tid, s.m.Epoch, []message.OSDOp{o})
+		s.until("an answer", func() bool { return len(l.replies) > had })
+	}
+	var broken, next wireLog
+	send(&broken, 1, message.WatchWatch)
+	p.connGone(&broken)
+	send(&next, 1, message.WatchWatch)
+	send(&next, 2, message.WatchPing)
+	if a, b := next.replies[0].Result, next.replies[1].Result; a != 0 || b != 0 {
+		t.Errorf("the watch has result %d, its ping %d", a, b)
+	}
+}

@@ -44,6 +44,9 @@ func (o *osdHost) withSnaps(pg ceph.SPG, h ceph.HObject) snapState {
 	if o.c.snaps == nil {
 		return s
 	}
+	if o.c.snaps.ofPool {
+		s.seq = o.c.snaps.taken(s.seq)
+	}
 	for _, id := range slices.Backward(o.c.snaps.context.Snaps) {
 		if id > s.seq {
 			continue

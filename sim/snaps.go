@@ -165,11 +165,23 @@ func (s *snapshots) heard(m *osdmap.Map) {
 func (s *snapshots) among(from, to ceph.Epoch) []snaps.Context {
 	out := []snaps.Context{}
 	for e := from; e <= to; e++ {
-		if x, ok := s.maps[e]; ok && (len(out) == 0 || out[len(out)-1].Seq != x.Seq) {
+		x, ok := s.maps[e]
+		x.Seq = s.taken(x.Seq)
+		if n := len(out); ok && (n == 0 || out[n-1].Seq != x.Seq ||
+			!slices.Equal(out[n-1].Snaps, x.Snaps)) {
 			out = append(out, x)
 		}
 	}
 	return out
+}
+
+// taken is the newest snapshot up to a number of the pool's: removals count there, too, and make no
+// difference.
+func (s *snapshots) taken(seq ceph.SnapID) ceph.SnapID {
+	for seq > 0 && s.names[seq] == "" {
+		seq--
+	}
+	return seq
 }
 
 // inputs says whether any request that may still be done is like that.
