@@ -14,9 +14,7 @@ var absent = []missing{
 	{"Making a lost PG anew", "bring one of its OSDs back, give up what an OSD had with " +
 		"'ceph osd lost', or delete the pool", []string{"osd force-create-pg"}},
 	{"Cache tiering", "put a pool on faster disks with a CRUSH rule for their device class",
-		[]string{"osd tier add", "osd tier rm", "osd tier remove", "osd tier cache-mode",
-			"osd tier set-overlay", "osd tier rm-overlay", "osd tier remove-overlay",
-			"osd tier add-cache"}},
+		[]string{"osd tier add", "osd tier add-cache"}},
 	{"Stretch mode", "spread copies over sites with a CRUSH rule", []string{
 		"osd force_healthy_stretch_mode", "osd force_recovery_stretch_mode",
 		"mon enable_stretch_mode", "mon set_new_tiebreaker"}},

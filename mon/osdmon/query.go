@@ -19,7 +19,7 @@ import (
 // Commands are all commands on the OSD map.
 func (s *Service) Commands() []service.Row {
 	return slices.Concat(s.queries(), s.osdCommands(), s.flagRows(), s.poolCommands(),
-		s.crushCommands(), s.ruleCommands(), s.weightSetCommands())
+		s.tierCommands(), s.crushCommands(), s.ruleCommands(), s.weightSetCommands())
 }
 
 func (s *Service) queries() []service.Row {
