@@ -221,10 +221,10 @@ func (o *osdHost) version(h ceph.HObject) (v ceph.Eversion) {
 
 // claims says whether a daemon that is there takes itself for having an object in a version.
 func (o *osdHost) claims(h ceph.HObject, v ceph.Eversion) bool {
-	if o.m == nil {
+	if o.m == nil || o.m.OSDMap() == nil {
 		return false
 	}
-	m := o.c.newestMap()
+	m := o.m.OSDMap()
 	for _, p := range o.m.PGs() {
 		if pool := m.Pools[p.ID.Pool]; p.ID.Pool == h.Pool && pool != nil &&
 			pool.FoldSeed(h.Hash) == p.ID.Seed && !p.Info.LastUpdate.Less(v) &&
