@@ -85,7 +85,7 @@ func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Mess
 	case *message.MOSDScrub2:
 		d.scrubRequest(b)
 	case *message.MOSDBackoff: // acknowledged
-	case *message.MOSDMarkMeDown, *message.MLogAck:
+	case *message.MOSDMarkMeDown, *message.MLogAck, *message.MPing:
 	default:
 		if peer.Name.Type != ceph.TypeOSD || !d.deliverPeer(m) {
 			d.log.Warn("message is not for an OSD", "peer", peer.Name, "type", m.Body.Type())

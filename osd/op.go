@@ -109,7 +109,9 @@ func (p *pg) do(op *clientOp) {
 	if p.fenced(op) {
 		return
 	}
-	if p.outdatedPing(op) {
+	// Its client watches again when it has the map. An answer could overtake that, and would end
+	// the watch.
+	if op.m.Epoch < p.m.Info().History.SameIntervalSince && ops.IsPing(op.m.Ops) {
 		p.s.shareMap(op.sess, op.m.Epoch)
 		p.s.dropOp(op)
 		return

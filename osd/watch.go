@@ -17,15 +17,16 @@ import (
 // A watch is a client's wish to hear of notifies of an object. It is in the object's info too and
 // outlives its connection for its timeout.
 type watch struct {
-	key      ops.WatchKey
-	object   ceph.HObject
-	addr     ceph.Addr
-	timeout  time.Duration
-	conn     link // nil while disconnected
-	willPing bool
-	deadline time.Time // zero: lives as its connection
-	pending  map[uint64]*notify
-	removing bool
+	key        ops.WatchKey
+	object     ceph.HObject
+	addr       ceph.Addr
+	timeout    time.Duration
+	conn       link // nil while disconnected
+	connecting bool // by a request that waits to be answered
+	willPing   bool
+	deadline   time.Time // zero: lives as its connection
+	pending    map[uint64]*notify
+	removing   bool
 }
 
 // A notify is a message to the watchers of an object that waits for their answers.
@@ -62,17 +63,11 @@ func (p *pg) addWatch(w *watch) {
 	p.watches[w.object][w.key] = w
 }
 
-// watchConnected says whether a watch has a live connection.
+// watchConnected says whether a watch has a live connection, or has one when the requests before
+// have been answered.
 func (p *pg) watchConnected(o ceph.HObject, k ops.WatchKey) bool {
 	w := p.watches[o][k]
-	return w != nil && w.conn != nil
-}
-
-// outdatedPing says whether a request asks for a watch of an earlier interval. Its client watches
-// again when it has the map. An answer could overtake that, and would end the watch.
-func (p *pg) outdatedPing(op *clientOp) bool {
-	return op.m.Epoch < p.m.Info().History.SameIntervalSince && len(op.m.Ops) == 1 &&
-		op.m.Ops[0].Code == message.OpWatch && op.m.Ops[0].Watch().Action == message.WatchPing
+	return w != nil && (w.conn != nil || w.connecting)
 }
 
 // watchEffects does what a request wanted of watches, after it was answered.
@@ -100,6 +95,11 @@ func (p *pg) signsOfLife(o ceph.HObject, e *ops.Effects) {
 			w.deadline, w.removing = p.s.now.Add(w.timeout), false
 		}
 	}
+	for i := range e.Connects {
+		if w := p.watches[o][e.Connects[i].Key]; w != nil {
+			w.connecting = true
+		}
+	}
 }
 
 func (p *pg) connectWatch(o ceph.HObject, c *ops.WatchConnect, conn link) {
@@ -109,6 +109,7 @@ func (p *pg) connectWatch(o ceph.HObject, c *ops.WatchConnect, conn link) {
 		p.addWatch(w)
 	}
 	w.addr, w.conn, w.willPing, w.removing = c.Addr, conn, c.WillPing, false
+	w.connecting = false
 	w.timeout = time.Duration(c.TimeoutSeconds) * time.Second
 	w.deadline = time.Time{}
 	if w.willPing {

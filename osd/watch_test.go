@@ -116,3 +116,41 @@ func TestWatchComesAgain(t *testing.T) {
 		t.Errorf("the watch has result %d, its ping %d", a, b)
 	}
 }
+
+// TestPingBehindReconnect: a ping that follows the request that connects its watch again is
+// answered well although both wait for a write; stock clients end a watch whose ping fails.
+func TestPingBehindReconnect(t *testing.T) {
+	s := withClients(t, 5)
+	s.put(s.cl[0], 0, "old")
+	n, p := s.pgOf(0)
+	send := func(l *wireLog, tid uint64, action uint8) {
+		o := message.OSDOp{Code: message.OpWatch}
+		o.SetWatch(message.WatchArgs{Cookie: 7, Action: action, TimeoutSec: 30})
+		s.sent(l, tid, s.m.Epoch, []message.OSDOp{o})
+	}
+	var broken, next wireLog
+	send(&broken, 1, message.WatchWatch)
+	s.until("the watch", func() bool { return len(broken.replies) == 1 })
+	for _, o := range s.nodes {
+		if o != n {
+			o.apart = s.clock.Add(time.Hour)
+		}
+	}
+	c := s.cl[0]
+	c.tid++
+	c.op = &simOp{object: 0, tid: c.tid, value: "new", call: int64(s.steps)}
+	s.until("a write is under way", func() bool { return p.window.Len() > 0 })
+	p.connGone(&broken)
+	send(&next, 2, message.WatchReconnect)
+	send(&next, 3, message.WatchPing)
+	s.until("all wait", func() bool { return p.window.Len() == 3 })
+	for _, o := range s.nodes {
+		o.apart = time.Time{}
+	}
+	s.until("answers", func() bool { return len(next.replies) == 2 })
+	for i, r := range next.replies {
+		if r.Result != 0 {
+			t.Errorf("request %d has result %d", 2+i, r.Result)
+		}
+	}
+}

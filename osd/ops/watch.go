@@ -30,6 +30,12 @@ func Unwatch(o ceph.HObject, cookie uint64) *message.MOSDOp {
 			Namespace: o.Namespace, Hash: -1}}
 }
 
+// IsPing says whether a request is the ping of a watch and nothing else.
+func IsPing(list []message.OSDOp) bool {
+	return len(list) == 1 && list[0].Code == message.OpWatch &&
+		list[0].Watch().Action == message.WatchPing
+}
+
 func sortDisconnects(d []WatchDisconnect) {
 	slices.SortFunc(d, func(a, b WatchDisconnect) int { return a.Key.Compare(b.Key) })
 }
