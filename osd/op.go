@@ -109,8 +109,7 @@ func (p *pg) do(op *clientOp) {
 	if p.fenced(op) {
 		return
 	}
-	// Its client watches again when it has the map. An answer could overtake that, and would end
-	// the watch.
+	// The client watches again; an answer could overtake that, and would end the watch.
 	if op.m.Epoch < p.m.Info().History.SameIntervalSince && ops.IsPing(op.m.Ops) {
 		p.s.shareMap(op.sess, op.m.Epoch)
 		p.s.dropOp(op)
@@ -255,7 +254,8 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 			return
 		}
 	}
-	if op.need.MayWrite() && op.sess != nil && p.duplicate(op) {
+	watches := op.sess != nil && ops.OnlyWatches(op.m.Ops)
+	if op.need.MayWrite() && op.sess != nil && !watches && p.duplicate(op) {
 		return
 	}
 	if op.ends != nil && !op.ends.removing {
@@ -285,6 +285,10 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 		}
 		ob.state = st
 		p.adoptWatches(head, st)
+	}
+	// A watch that is there and comes again is bound to the connection on which it comes.
+	if watches && !ops.Watched(op.m.Ops, op.reqid.Name, ob.state) && p.duplicate(op) {
+		return
 	}
 	at, back := ops.Rollback(op.m.Ops)
 	switch {
@@ -339,11 +343,10 @@ func (p *pg) ready(ob *object, op *clientOp, at ceph.SnapID) bool {
 	return !p.unreadable(ob, op, clone, true)
 }
 
-// duplicate answers a request that has been done already, once that is durable. A watch that comes
-// again is done again: it is bound to the connection on which it comes.
+// duplicate answers a request that has been done already, once that is durable.
 func (p *pg) duplicate(op *clientOp) bool {
 	a, ok := p.m.Log().Find(op.reqid)
-	if !ok || ops.OnlyWatches(op.m.Ops) {
+	if !ok {
 		return false
 	}
 	r := message.ReplyTo(op.m, a.Result, p.s.osdmap.Epoch)

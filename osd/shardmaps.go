@@ -107,7 +107,7 @@ func (s *shard) makePGs() {
 func (s *shard) makePG(id ceph.SPG, created ceph.Epoch) {
 	c, err := peering.History(id, created, s.osdmap, s.d.mapAt)
 	if err != nil {
-		// Its maps have been trimmed, so it was clean once: who has a copy will tell us.
+		// Maps were trimmed, so it was clean once: who has a copy will tell us.
 		s.d.log.Debug("the past of a new PG is not known", "pg", id, "err", err)
 		return
 	}

@@ -154,3 +154,30 @@ func TestPingBehindReconnect(t *testing.T) {
 		}
 	}
 }
+
+// TestWatchThatHasEndedComesAgain: a watch that was taken away meanwhile is not begun once more by
+// the same request, which would be in the log twice.
+func TestWatchThatHasEndedComesAgain(t *testing.T) {
+	s := withClients(t, 5)
+	s.put(s.cl[0], 0, "old")
+	_, p := s.pgOf(0)
+	var l wireLog
+	send := func(tid uint64, action uint8) {
+		o := message.OSDOp{Code: message.OpWatch}
+		o.SetWatch(message.WatchArgs{Cookie: 7, Action: action, TimeoutSec: 30})
+		had := len(l.replies)
+		s.sent(&l, tid, s.m.Epoch, []message.OSDOp{o})
+		s.until("an answer", func() bool { return len(l.replies) > had })
+	}
+	send(1, message.WatchWatch)
+	send(2, message.WatchUnwatch)
+	n := p.m.Log().Len()
+	send(1, message.WatchWatch)
+	send(2, message.WatchUnwatch)
+	if got := p.m.Log().Len(); got != n {
+		t.Errorf("%d entries more", got-n)
+	}
+	if send(3, message.WatchPing); l.replies[4].Result != ceph.ENOTCONN.Result() {
+		t.Errorf("a ping of a watch that has ended: %d", l.replies[4].Result)
+	}
+}

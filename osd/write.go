@@ -111,8 +111,7 @@ func (p *pg) count(o ceph.HObject, s *ops.Stats) {
 	p.dirty = true
 }
 
-// trimSlack is how many entries above its length a log may have before it is trimmed, so that
-// trimming is rare.
+// trimSlack is by how many entries a log may be too long before it is trimmed: that is rare then.
 const trimSlack = 128
 
 // logLength is how many entries each PG keeps (osd_target_pg_log_entries_per_osd).
@@ -304,8 +303,7 @@ func (p *pg) repOp(ev *event) {
 	p.lease.Settle(m.MinDurable)
 	r := &repop{version: m.Version, trim: m.TrimTo, msg: ev.msg}
 	// After primaries that were filled anew one after the other, none of which had much to trim.
-	own := p.m.Log().TrimPoint(p.s.logLength(), 2*trimSlack, m.MinDurable)
-	if r.trim.Less(own) {
+	if own := p.m.Log().TrimPoint(p.s.logLength(), 2*trimSlack, m.MinDurable); r.trim.Less(own) {
 		r.trim = own
 	}
 	var err error

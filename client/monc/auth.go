@@ -157,10 +157,7 @@ func (c *Client) renewStep(now time.Time) time.Duration {
 	if r.kind != renewNone {
 		if now.Sub(r.sent) > renewTimeout {
 			c.log.Warn("monitor does not renew tickets", "peer", c.active.addrs)
-			c.active.conn.Close()
-			delete(c.attempts, c.active.addrs.String())
-			c.active = nil
-			c.poke()
+			c.leave()
 		}
 		return pollEvery
 	}

@@ -274,6 +274,25 @@ func TestNewSessionGetsEverythingAgain(t *testing.T) {
 	}
 }
 
+// TestLeavesSilentMonitor: a monitor that says nothing any more, as its host is gone, is left for
+// another one long before its connection is given up.
+func TestLeavesSilentMonitor(t *testing.T) {
+	t.Parallel()
+	a, b := newFakeMon(t), newFakeMon(t)
+	a.start(b)
+	b.start(a)
+	c := client(t, Options{}, a.net.Addrs())
+	if err := c.Authenticate(within(t, 10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock() // it stays with the next message
+	defer a.mu.Unlock()
+	_, err := c.Command(within(t, 20*time.Second), "{}", nil)
+	if !errors.Is(err, ceph.ENOENT) {
+		t.Fatalf("the command got %v", err)
+	}
+}
+
 func commandSeen(m *fakeMon) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -36,6 +36,15 @@ func IsPing(list []message.OSDOp) bool {
 		list[0].Watch().Action == message.WatchPing
 }
 
+// Watched says whether a request wants nothing but watches that an object has already.
+func Watched(list []message.OSDOp, who ceph.EntityName, st *State) bool {
+	return !slices.ContainsFunc(list, func(o message.OSDOp) bool {
+		w := o.Watch()
+		_, known := st.Info.Watchers[WatchKey{Cookie: w.Cookie, Name: who}]
+		return !known || w.Action == message.WatchUnwatch
+	})
+}
+
 func sortDisconnects(d []WatchDisconnect) {
 	slices.SortFunc(d, func(a, b WatchDisconnect) int { return a.Key.Compare(b.Key) })
 }
