@@ -63,8 +63,11 @@ func (m *fakeMon) Accept(ceph.EntityType, netip.AddrPort) msgr.ServerHandshake {
 
 // Step lets everybody in, or nobody.
 func (m *fakeMon) Step(uint32, []byte, int) (msgr.AuthStep, error) {
-	if m.deny != nil {
-		return msgr.AuthStep{}, m.deny
+	m.mu.Lock()
+	deny := m.deny
+	m.mu.Unlock()
+	if deny != nil {
+		return msgr.AuthStep{}, deny
 	}
 	return msgr.AuthStep{Done: true, GlobalID: 4711,
 		Name: ceph.AuthName{Type: ceph.TypeClient, ID: "test"}}, nil
@@ -285,7 +288,7 @@ func TestLeavesSilentMonitor(t *testing.T) {
 	if err := c.Authenticate(within(t, 10*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	a.mu.Lock() // it stays with the next message
+	a.mu.Lock() // it stays with the next message and lets nobody in
 	defer a.mu.Unlock()
 	_, err := c.Command(within(t, 20*time.Second), "{}", nil)
 	if !errors.Is(err, ceph.ENOENT) {
