@@ -7,6 +7,7 @@ import (
 	"glue/auth/caps"
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/osd/peermsg"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -59,7 +60,7 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 
 // dispatch routes a message of a peer, whose session may be nil if it was we who connected.
 func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Message) {
-	if !mayTell(peer.Name.Type, m.Body) {
+	if !peermsg.MayTell(peer.Name.Type, m.Body) {
 		d.log.Warn("message refused", "peer", peer.AuthName, "type", m.Body.Type())
 		m.Release()
 		return
@@ -92,24 +93,6 @@ func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Mess
 			m.Release()
 		}
 	}
-}
-
-// mayTell says whether a peer of a type may send a message: maps decide what an OSD does with its
-// data, so that only monitors and other OSDs are believed.
-func mayTell(peer ceph.EntityType, b message.Body) bool {
-	switch b.(type) {
-	case *message.MOSDMap:
-		return peer == ceph.TypeMon || peer == ceph.TypeOSD
-	case *message.MMgrMap:
-		return peer == ceph.TypeMon
-	case *message.MOSDForceRecovery, *message.MMgrConfigure:
-		return peer == ceph.TypeMgr
-	case *message.MOSDScrub2:
-		return peer == ceph.TypeMgr || peer == ceph.TypeMon
-	case *message.MOSDPing, *message.MOSDCopyGet, *message.MOSDCopyPiece:
-		return peer == ceph.TypeOSD
-	}
-	return true
 }
 
 // deliverPeer routes what OSDs send each other about one PG; false if it is something else.

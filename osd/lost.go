@@ -75,21 +75,8 @@ func (p *pg) unfound() []ceph.HObject {
 
 // sources are the OSDs that may have unfound objects, and whether they have been asked.
 func (p *pg) sources() []pginfo.UnfoundSource {
-	out := []pginfo.UnfoundSource{}
-	m := p.s.osdmap
-	for _, o := range p.m.Past().Participants {
-		switch {
-		case o == p.s.d.opt.ID || !m.Exists(o):
-		case p.m.Peer(o) != nil && m.IsUp(o):
-			out = append(out, pginfo.UnfoundSource{OSD: fmt.Sprint(o), Status: "already probed"})
-		case m.IsUp(o):
-			out = append(out, pginfo.UnfoundSource{OSD: fmt.Sprint(o), Status: "not queried"})
-		case m.Info[o].LostAt > 0 && m.Info[o].LostAt >= m.Info[o].DownAt:
-		default:
-			out = append(out, pginfo.UnfoundSource{OSD: fmt.Sprint(o), Status: "osd is down"})
-		}
-	}
-	return out
+	return pginfo.UnfoundSources(p.s.osdmap, p.m.Past().Participants, p.s.d.opt.ID,
+		func(osd int32) bool { return p.m.Peer(osd) != nil })
 }
 
 // markLost gives up all unfound objects: they go back to a version that a copy has, or are deleted.

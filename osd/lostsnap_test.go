@@ -296,3 +296,35 @@ func TestUnfoundIsWaitedFor(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftoverOfCopyThatIsFilled: an acknowledged write that only one copy has is found when that
+// copy comes back, also after so many writes that it has to be filled anew.
+func TestLeftoverOfCopyThatIsFilled(t *testing.T) {
+	f := newLostFamily(t, 4)
+	f.away(func() { f.putAt("new") }, nil)
+	_, p := f.pgOf(f.o)
+	if len(p.unfound()) != 1 {
+		t.Fatalf("%d objects are unfound", len(p.unfound()))
+	}
+	lost, id := f.o, p.id
+	for f.o++; ; f.o++ {
+		if _, p := f.pgOf(f.o); p != nil && p.id == id {
+			break
+		}
+	}
+	for i := range 40 + trimSlack + 40 {
+		f.putAt(string(rune('a' + i%26)))
+	}
+	if l := p.m.Log(); l.Tail().Version < 20 {
+		t.Fatalf("the log still begins at %v", l.Tail())
+	}
+	f.restart(f.nodes[1])
+	f.until("found", func() bool {
+		_, p := f.pgOf(lost)
+		return p != nil && p.active && len(p.unfound()) == 0 && p.m.Missing().Len() == 0
+	})
+	f.o = lost
+	f.restart(f.nodes[0])
+	f.until("clean", f.settled)
+	f.wants(map[ceph.SnapID]string{0: "new"})
+}

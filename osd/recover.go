@@ -24,6 +24,8 @@ type recoveryState struct {
 	pushes map[ceph.HObject]*push
 	// bad are copies that did not have what they should: not asked until they have been replaced.
 	bad recovery.Copies
+	// asked are copies that are filled anew and do not have what was missing everywhere else.
+	asked recovery.Copies
 	// refused are copies that were sent to an OSD that did not take them: tried again later.
 	refused recovery.Copies
 	targets map[int32]*recovery.Chunk
@@ -37,9 +39,9 @@ type recoveryState struct {
 
 func (r *recoveryState) reset() {
 	*r = recoveryState{pulls: map[ceph.HObject]*pull{}, pushes: map[ceph.HObject]*push{},
-		bad: recovery.Copies{}, refused: recovery.Copies{}, targets: map[int32]*recovery.Chunk{},
-		copied: map[int32]int64{}, unfound: map[ceph.HObject]bool{},
-		lost: map[ceph.HObject]ceph.Eversion{}}
+		bad: recovery.Copies{}, asked: recovery.Copies{}, refused: recovery.Copies{},
+		targets: map[int32]*recovery.Chunk{}, copied: map[int32]int64{},
+		unfound: map[ceph.HObject]bool{}, lost: map[ceph.HObject]ceph.Eversion{}}
 }
 
 // A pull is an object on its way to the primary.
@@ -47,6 +49,7 @@ type pull struct {
 	from int32
 	need ceph.Eversion
 	part recovery.Part // what of it
+	left bool          // the copy is filled anew, and may have it from before
 	// revert: need is an older version, to which the object goes back.
 	revert bool
 }
@@ -172,7 +175,10 @@ func (p *pg) startPull(o ceph.HObject) {
 	if !ok || r.pulls[o] != nil || r.refused.Has(p.s.d.opt.ID, o) {
 		return
 	}
-	from := p.source(o, it.Need)
+	from, left := p.source(o, it.Need), false
+	if from < 0 {
+		from, left = p.leftover(o), true
+	}
 	if from < 0 {
 		r.unfound[o] = true
 		return
@@ -180,7 +186,7 @@ func (p *pg) startPull(o ceph.HObject) {
 	delete(r.unfound, o)
 	p.block(o)
 	p.s.moveBegun()
-	r.pulls[o] = &pull{from: from, need: it.Need, part: p.part(o, it.Have, it.Need)}
+	r.pulls[o] = &pull{from: from, need: it.Need, part: p.part(o, it.Have, it.Need), left: left}
 	p.sendPull(o, recovery.Start())
 }
 
@@ -227,6 +233,18 @@ func (p *pg) source(o ceph.HObject, need ceph.Eversion) int32 {
 			continue
 		}
 		return osd
+	}
+	return -1
+}
+
+// leftover is a copy that is filled anew, as the logs tell too little of what it has, and may have
+// from before what no other has. Only the very version that is needed is taken from it.
+func (p *pg) leftover(o ceph.HObject) int32 {
+	for _, osd := range p.m.Peers() {
+		if o.Compare(p.m.Peer(osd).Info.LastBackfill) > 0 && p.s.osdmap.IsUp(osd) &&
+			!p.recovery.asked.Has(osd, o) {
+			return osd
+		}
 	}
 	return -1
 }
@@ -398,9 +416,14 @@ func (p *pg) wanted(from int32, ps *message.Push) bool {
 	if ok {
 		return true
 	}
+	p.endPull(ps.Object)
+	if pl.left {
+		r.asked.Add(from, ps.Object)
+		p.pullElsewhere(ps.Object)
+		return false
+	}
 	p.s.d.log.Warn("a copy lacks what it should have", "pg", p.id, "oid", ps.Object, "osd", from)
 	r.bad.Add(from, ps.Object)
-	p.endPull(ps.Object)
 	if !pl.revert { // it gets the object when the primary has it
 		p.m.MarkPeerMissing(from, ps.Object, pl.need)
 	}

@@ -1,6 +1,11 @@
 package pginfo
 
-import "glue/ceph"
+import (
+	"fmt"
+
+	"glue/ceph"
+	"glue/cluster/osdmap"
+)
 
 // An UnfoundDump is `ceph pg PG list_unfound`.
 type UnfoundDump struct {
@@ -35,6 +40,27 @@ type UnfoundObject struct {
 type UnfoundSource struct {
 	OSD    string `json:"osd"`
 	Status string `json:"status"`
+}
+
+// UnfoundSources are which OSDs of past intervals, besides self, may have unfound objects, and
+// whether they have been asked; not those that were declared lost.
+func UnfoundSources(
+	m *osdmap.Map, past []int32, self int32, asked func(osd int32) bool,
+) []UnfoundSource {
+	out := []UnfoundSource{}
+	for _, o := range past {
+		switch {
+		case o == self || !m.Exists(o):
+		case asked(o) && m.IsUp(o):
+			out = append(out, UnfoundSource{fmt.Sprint(o), "already probed"})
+		case m.IsUp(o):
+			out = append(out, UnfoundSource{fmt.Sprint(o), "not queried"})
+		case m.Info[o].LostAt > 0 && m.Info[o].LostAt >= m.Info[o].DownAt:
+		default:
+			out = append(out, UnfoundSource{fmt.Sprint(o), "osd is down"})
+		}
+	}
+	return out
 }
 
 // NewUnfoundObject is the element of an object that lacks version need and has version have.
