@@ -34,12 +34,15 @@ func TestAutoscaler(t *testing.T) {
 func TestAutoscaleByDefault(t *testing.T) {
 	c := startFor(t, "--set", "osd_pool_default_pg_autoscale_mode=on", "--set",
 		"mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.3")
+	const off = "mgr/pg_autoscaler/noautoscale" // it may look for the first time just now
+	c.must(t, "ceph", "config", "set", "mgr", off, "true")
 	c.must(t, "ceph", "osd", "pool", "create", "few", "4")
 	c.must(t, "ceph", "osd", "pool", "application", "enable", "few", "rados")
-	has(t, c.must(t, "ceph", "osd", "pool", "ls", "detail"), "autoscale_mode on")
+	has(t, c.must(t, "ceph", "osd", "pool", "ls", "detail"), "pg_num 4 pgp_num 4 autoscale_mode on")
 	c.clean(t)
 	end := c.model(t, "few", 1)
 	c.must(t, "ceph", "config", "set", "mgr", "mgr/pg_autoscaler/sleep_interval", "1")
+	c.must(t, "ceph", "config", "rm", "mgr", off)
 	c.until(t, "PG autoscaler increasing pool 2 PGs from 4 to 32", "progress")
 	waitFor(t, "32 PGs", func() bool {
 		out, err := c.run("ceph", "osd", "pool", "ls", "detail")
