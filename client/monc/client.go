@@ -166,11 +166,6 @@ func (c *Client) tick(now time.Time) time.Duration {
 	if c.active == nil {
 		return c.huntStep(now)
 	}
-	if c.probe(now) {
-		c.log.Info("monitor is silent", "peer", c.active.addrs)
-		c.leave()
-		return 0
-	}
 	return c.renewStep(now)
 }
 

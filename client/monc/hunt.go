@@ -16,11 +16,6 @@ const (
 	huntTimeoutMax = 30 * time.Second
 	huntPauseMin   = 100 * time.Millisecond
 	huntPauseMax   = 3 * time.Second
-	// How often the session's monitor is asked for a sign of life, and how many may stay without an
-	// answer until another monitor is looked for. Ceph waits 30 s (mon_client_ping_timeout), in
-	// which OSDs whose monitor's host is gone can't report that other OSDs of that host are.
-	probeEvery    = 2 * time.Second
-	probesPending = 4
 )
 
 // An attempt is one connection to a monitor: a candidate while hunting, the active session, or
@@ -32,10 +27,6 @@ type attempt struct {
 	tell    bool // not a candidate
 	authed  bool // its handshake won
 	begun   time.Time
-
-	probed  time.Time // when it was asked for a sign of life last
-	echoed  time.Time // what its last sign of life says
-	pending int       // asked since
 }
 
 type huntState struct {
@@ -222,23 +213,4 @@ func (c *Client) leave() {
 	delete(c.attempts, c.active.addrs.String())
 	c.active = nil
 	c.poke()
-}
-
-// probe asks the session's monitor for a sign of life when it is time, and says whether it has been
-// silent for too long; c.mu is held.
-func (c *Client) probe(now time.Time) (silent bool) {
-	a := c.active
-	if at := a.conn.LastKeepaliveAck(); !at.Equal(a.echoed) {
-		a.echoed, a.pending = at, 0
-	}
-	if now.Sub(a.probed) < probeEvery {
-		return false
-	}
-	if a.pending == probesPending {
-		return true
-	}
-	a.probed = now
-	a.pending++
-	a.conn.Keepalive()
-	return false
 }
