@@ -57,19 +57,44 @@ func (s *sim) sent(l *wireLog, tid uint64, epoch ceph.Epoch, ops []message.OSDOp
 			Addrs: ceph.AddrVec{clientAddr}, Features: ceph.FeaturesAll}}})
 }
 
+// watches sends what a client does about its watch of object 0 to the primary, as one that knows
+// the present map.
+func (s *sim) watches(l *wireLog, tid uint64, action uint8, seconds uint32) {
+	o := message.OSDOp{Code: message.OpWatch}
+	o.SetWatch(message.WatchArgs{Cookie: watchKey.Cookie, Action: action, TimeoutSec: seconds})
+	s.sent(l, tid, s.m.Epoch, []message.OSDOp{o})
+}
+
+// watchKey is the watch that watches is about.
+var watchKey = ops.WatchKey{Cookie: 7, Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77}}
+
 // stuck is a calm cluster in which writes of object 0 do not end, as its copies are cut off.
 func stuck(t *testing.T) (*sim, *pg, []*simNode) {
 	s := withClients(t, 5)
 	s.put(s.cl[0], 0, "old")
 	n, p := s.pgOf(0)
-	var others []*simNode
+	return s, p, s.cutOff(n)
+}
+
+// cutOff has nobody but one OSD hear of anything.
+func (s *sim) cutOff(n *simNode) (others []*simNode) {
 	for _, o := range s.nodes {
 		if o != n {
 			o.apart = s.clock.Add(time.Hour)
 			others = append(others, o)
 		}
 	}
-	return s, p, others
+	return others
+}
+
+// fence blocklists the client of wireLogs, and waits until a PG knows.
+func (s *sim) fence(p *pg) {
+	inc := s.change()
+	who := clientAddr
+	who.Type = ceph.AddrAny
+	inc.NewBlocklist = map[ceph.Addr]ceph.Time{who: ceph.TimeOf(s.clock.Add(time.Hour))}
+	s.commit(inc)
+	s.until("the map", func() bool { return p.s.osdmap.Epoch == s.m.Epoch })
 }
 
 // TestLostRoleSharesMap: a client whose request is given up, as its OSD is no primary any more,
@@ -117,12 +142,7 @@ func TestWaitingRequestIsFenced(t *testing.T) {
 			s, p, others := stuck(t)
 			var l wireLog
 			waits(s, &l, p)
-			inc := s.change()
-			who := clientAddr
-			who.Type = ceph.AddrAny
-			inc.NewBlocklist = map[ceph.Addr]ceph.Time{who: ceph.TimeOf(s.clock.Add(time.Hour))}
-			s.commit(inc)
-			s.until("the map", func() bool { return p.s.osdmap.Epoch == s.m.Epoch })
+			s.fence(p)
 			for _, o := range others {
 				o.apart = time.Time{}
 			}
@@ -145,26 +165,15 @@ func TestFencedWatcherHearsNothing(t *testing.T) {
 	s.put(s.cl[0], 0, "old")
 	n, p := s.pgOf(0)
 	var l wireLog
-	o := message.OSDOp{Code: message.OpWatch}
-	o.SetWatch(message.WatchArgs{Cookie: 7, Action: message.WatchWatch, TimeoutSec: 30})
-	s.sent(&l, 1, s.m.Epoch, []message.OSDOp{o})
+	s.watches(&l, 1, message.WatchWatch, 30)
 	s.until("the watch", func() bool { return len(l.replies) == 1 })
-	k := ops.WatchKey{Cookie: 7, Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77}}
+	k := watchKey
 	w := p.watches[p.objectOf(t, k)][k]
 	if p.sendNotify(w, &notify{id: 1}); l.notifies != 1 {
 		t.Fatal("a watcher hears nothing")
 	}
-	for _, other := range s.nodes {
-		if other != n {
-			other.apart = s.clock.Add(time.Hour)
-		}
-	}
-	inc := s.change()
-	who := clientAddr
-	who.Type = ceph.AddrAny
-	inc.NewBlocklist = map[ceph.Addr]ceph.Time{who: ceph.TimeOf(s.clock.Add(time.Hour))}
-	s.commit(inc)
-	s.until("the map", func() bool { return p.s.osdmap.Epoch == s.m.Epoch })
+	s.cutOff(n)
+	s.fence(p)
 	if p.watches[p.objectOf(t, k)][k] != w {
 		t.Fatal("the watch has gone, although nothing can be written")
 	}

@@ -21,13 +21,11 @@ func TestWatchOutlivesStall(t *testing.T) {
 			tid := uint64(0)
 			watch := func(action uint8) {
 				tid++
-				o := message.OSDOp{Code: message.OpWatch}
-				o.SetWatch(message.WatchArgs{Cookie: 7, Action: action, TimeoutSec: 2})
-				s.sent(&l, tid, s.m.Epoch, []message.OSDOp{o})
+				s.watches(&l, tid, action, 2)
 			}
 			watch(message.WatchWatch)
 			s.until("the watch", func() bool { return len(l.replies) == 1 })
-			k := ops.WatchKey{Cookie: 7, Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77}}
+			k := watchKey
 			ob := p.objectOf(t, k)
 			for _, o := range s.nodes {
 				if o.d != p.s.d {
@@ -77,11 +75,9 @@ func TestDeadWatchOfFullOSD(t *testing.T) {
 	s.put(s.cl[0], 0, "old")
 	n, p := s.pgOf(0)
 	var l wireLog
-	o := message.OSDOp{Code: message.OpWatch}
-	o.SetWatch(message.WatchArgs{Cookie: 7, Action: message.WatchWatch, TimeoutSec: 1})
-	s.sent(&l, 1, s.m.Epoch, []message.OSDOp{o})
+	s.watches(&l, 1, message.WatchWatch, 1)
 	s.until("the watch", func() bool { return len(l.replies) == 1 })
-	k := ops.WatchKey{Cookie: 7, Name: ceph.EntityName{Type: ceph.TypeClient, Num: 77}}
+	k := watchKey
 	ob := p.objectOf(t, k)
 	acting, _ := p.m.Acting()
 	s.until("its end", func() bool {
@@ -101,10 +97,8 @@ func TestWatchComesAgain(t *testing.T) {
 	s.put(s.cl[0], 0, "old")
 	_, p := s.pgOf(0)
 	send := func(l *wireLog, tid uint64, action uint8) {
-		o := message.OSDOp{Code: message.OpWatch}
-		o.SetWatch(message.WatchArgs{Cookie: 7, Action: action, TimeoutSec: 30})
 		had := len(l.replies)
-		s.sent(l, tid, s.m.Epoch, []message.OSDOp{o})
+		s.watches(l, tid, action, 30)
 		s.until("an answer", func() bool { return len(l.replies) > had })
 	}
 	var broken, next wireLog
@@ -123,28 +117,19 @@ func TestPingBehindReconnect(t *testing.T) {
 	s := withClients(t, 5)
 	s.put(s.cl[0], 0, "old")
 	n, p := s.pgOf(0)
-	send := func(l *wireLog, tid uint64, action uint8) {
-		o := message.OSDOp{Code: message.OpWatch}
-		o.SetWatch(message.WatchArgs{Cookie: 7, Action: action, TimeoutSec: 30})
-		s.sent(l, tid, s.m.Epoch, []message.OSDOp{o})
-	}
 	var broken, next wireLog
-	send(&broken, 1, message.WatchWatch)
+	s.watches(&broken, 1, message.WatchWatch, 30)
 	s.until("the watch", func() bool { return len(broken.replies) == 1 })
-	for _, o := range s.nodes {
-		if o != n {
-			o.apart = s.clock.Add(time.Hour)
-		}
-	}
+	others := s.cutOff(n)
 	c := s.cl[0]
 	c.tid++
 	c.op = &simOp{object: 0, tid: c.tid, value: "new", call: int64(s.steps)}
 	s.until("a write is under way", func() bool { return p.window.Len() > 0 })
 	p.connGone(&broken)
-	send(&next, 2, message.WatchReconnect)
-	send(&next, 3, message.WatchPing)
+	s.watches(&next, 2, message.WatchReconnect, 30)
+	s.watches(&next, 3, message.WatchPing, 30)
 	s.until("all wait", func() bool { return p.window.Len() == 3 })
-	for _, o := range s.nodes {
+	for _, o := range others {
 		o.apart = time.Time{}
 	}
 	s.until("answers", func() bool { return len(next.replies) == 2 })
@@ -163,10 +148,8 @@ func TestWatchThatHasEndedComesAgain(t *testing.T) {
 	_, p := s.pgOf(0)
 	var l wireLog
 	send := func(tid uint64, action uint8) {
-		o := message.OSDOp{Code: message.OpWatch}
-		o.SetWatch(message.WatchArgs{Cookie: 7, Action: action, TimeoutSec: 30})
 		had := len(l.replies)
-		s.sent(&l, tid, s.m.Epoch, []message.OSDOp{o})
+		s.watches(&l, tid, action, 30)
 		s.until("an answer", func() bool { return len(l.replies) > had })
 	}
 	send(1, message.WatchWatch)
