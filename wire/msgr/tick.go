@@ -13,8 +13,8 @@ var errSilent = errors.New("peer is silent")
 const tickEvery = 100 * time.Millisecond
 
 // A monitor's clients look for another one sooner than others give up a peer. In Ceph that takes
-// 30 s (mon_client_ping_timeout), in which OSDs whose monitor's host is gone can't report that other
-// OSDs of that host are.
+// 30 s (mon_client_ping_timeout), in which OSDs whose monitor's host is gone can't report that
+// other OSDs of that host are.
 const (
 	monKeepaliveInterval = 2 * time.Second
 	monKeepaliveTimeout  = 10 * time.Second
