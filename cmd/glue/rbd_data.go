@@ -90,6 +90,17 @@ func (r *rbdRun) rename(ctx context.Context, args []string) error {
 }
 
 func (r *rbdRun) cp(ctx context.Context, args []string) error {
+	return r.copyTo(ctx, args, "copy", func(i *rbd.Image, to *rbd.Store, name string,
+		o rbd.CreateOptions, p rbd.Progress,
+	) error {
+		return i.Copy(ctx, to, name, o, p)
+	})
+}
+
+// copyTo opens the image of the first argument and has it copied to the place of the second.
+func (r *rbdRun) copyTo(ctx context.Context, args []string, what string, do func(i *rbd.Image,
+	to *rbd.Store, name string, o rbd.CreateOptions, p rbd.Progress) error,
+) error {
 	return r.with(ctx, args[0], true, func(i *rbd.Image) error {
 		if r.destPool != "" {
 			r.pool = r.destPool
@@ -102,8 +113,8 @@ func (r *rbdRun) cp(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		report, done := r.progress("copy")
-		err = i.Copy(ctx, to, name, o, report)
+		report, done := r.progress(what)
+		err = do(i, to, name, o, report)
 		done(err == nil)
 		return err
 	})

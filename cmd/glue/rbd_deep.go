@@ -26,22 +26,10 @@ func (r *rbdRun) deepFlags(cmd *cobra.Command) {
 }
 
 func (r *rbdRun) deepCp(ctx context.Context, args []string) error {
-	return r.with(ctx, args[0], true, func(i *rbd.Image) error {
-		if r.destPool != "" {
-			r.pool = r.destPool
-		}
-		to, name, err := r.spec(ctx, args[1])
-		if err != nil {
-			return err
-		}
-		o, err := r.options()
-		if err != nil {
-			return err
-		}
-		report, done := r.progress("deep copy")
-		err = i.DeepCopy(ctx, to, name, o, r.flat, report)
-		done(err == nil)
-		return err
+	return r.copyTo(ctx, args, "deep copy", func(i *rbd.Image, to *rbd.Store, name string,
+		o rbd.CreateOptions, p rbd.Progress,
+	) error {
+		return i.DeepCopy(ctx, to, name, o, r.flat, p)
 	})
 }
 

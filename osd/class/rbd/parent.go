@@ -85,7 +85,7 @@ func parentGet(ctx class.Context, _ []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return class.Encode(p.dencSpec), nil
+	return class.Encode(p.Parent.Denc), nil
 }
 
 func parentOverlapGet(ctx class.Context, in []byte) ([]byte, error) {
@@ -117,7 +117,7 @@ func parentAttach(ctx class.Context, in []byte) ([]byte, error) {
 	p := parent{Overlap: new(uint64)}
 	var reattach bool
 	err := class.Decode(in, func(c *denc.Coder) {
-		p.dencSpec(c)
+		p.Parent.Denc(c)
 		c.U64(p.Overlap)
 		if c.Remaining() > 0 {
 			c.Bool(&reattach)
@@ -149,7 +149,7 @@ func attachParent(ctx class.Context, p parent, reattach bool) error {
 	if err != nil && !class.IsMissing(err) {
 		return err
 	}
-	if err == nil && (old.Overlap != nil || !old.same(&p)) && !reattach {
+	if err == nil && (old.Overlap != nil || old.Parent != p.Parent) && !reattach {
 		return ceph.EEXIST
 	}
 	size, err := class.Get(ctx, "size", class.U64)

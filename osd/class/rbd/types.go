@@ -53,24 +53,15 @@ const (
 
 // A parent links an image to what it was cloned from (cls_rbd_parent).
 type parent struct {
-	Pool      int64
-	Namespace string
-	Image     string
-	Snap      ceph.SnapID
-	Overlap   *uint64 // of the head, in bytes; nil once the head is flattened
+	rbdspec.Parent
+	Overlap *uint64 // of the head, in bytes; nil once the head is flattened
 }
 
 // noParent is what an image without a parent has.
-func noParent() parent { return parent{Pool: -1, Snap: ceph.NoSnap} }
+func noParent() parent { return parent{Parent: rbdspec.Parent{Pool: -1, Snap: ceph.NoSnap}} }
 
 func (p *parent) exists() bool {
 	return p.Pool >= 0 && p.Image != "" && p.Snap != ceph.NoSnap
-}
-
-// same says whether both link to one snapshot.
-func (p *parent) same(q *parent) bool {
-	return p.Pool == q.Pool && p.Namespace == q.Namespace && p.Image == q.Image &&
-		p.Snap == q.Snap
 }
 
 func (p *parent) overlap() uint64 {
@@ -95,16 +86,6 @@ func (p *parent) Denc(c *denc.Coder) {
 		p.Overlap = new(uint64)
 		c.U64(p.Overlap)
 	}
-	s.End()
-}
-
-// dencSpec is ParentImageSpec, a link without overlap.
-func (p *parent) dencSpec(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.I64(&p.Pool)
-	c.Str(&p.Namespace)
-	c.Str(&p.Image)
-	p.Snap.Denc(c)
 	s.End()
 }
 
