@@ -312,12 +312,14 @@ func (c *Cache) Discard(ctx context.Context, off, length uint64) error {
 
 // forget drops what is clean in a range.
 func (c *Cache) forget(r extent) {
-	c.each(r, func(q *page, _ extent) {
-		q.valid = q.dirty | q.writing
-		if q.valid == 0 {
-			c.drop(q)
-		}
-	})
+	c.each(r, func(q *page, _ extent) { c.forgetClean(q) })
+}
+
+func (c *Cache) forgetClean(q *page) {
+	q.stale = false
+	if q.valid = q.dirty | q.writing; q.valid == 0 {
+		c.drop(q)
+	}
 }
 
 // each calls f for the pages that there are in a range.
@@ -345,11 +347,10 @@ func (c *Cache) Invalidate() {
 	c.gen++
 	for n, q := range c.pages {
 		if c.pinned(extent{n * pageBytes, (n + 1) * pageBytes}) {
-			continue // fetch forgets it
+			q.stale = true // whoever works on it last forgets it
+			continue
 		}
-		if q.valid = q.dirty | q.writing; q.valid == 0 {
-			c.drop(q)
-		}
+		c.forgetClean(q)
 	}
 	c.wake()
 }

@@ -466,3 +466,37 @@ func TestNotKept(t *testing.T) {
 	}
 	must(t, c.Close(t.Context()))
 }
+
+// TestInvalidateWhileRead: what a read needs to be right is not forgotten before it ends, though
+// another read of the same page that began before ends earlier; after both it is forgotten.
+func TestInvalidateWhileRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(1 << 20)
+		f.delay = 100 * time.Millisecond
+		c := New(f, small(WriteAround))
+		var g sync.WaitGroup
+		read := func(after time.Duration, off int64, want byte) {
+			g.Go(func() {
+				time.Sleep(after)
+				p := make([]byte, 2*sectorBytes) // more than what was written
+				_, err := c.Read(t.Context(), p, off)
+				if must(t, err); p[0] != want {
+					t.Errorf("read %d at %d after %v, want %d", p[0], off, after, want)
+				}
+			})
+		}
+		_, err := c.Write(t.Context(), bytes.Repeat([]byte{1}, sectorBytes), 0)
+		must(t, err)
+		read(20*time.Millisecond, sectorBytes, 0) // until 120
+		read(50*time.Millisecond, 0, 1)           // until 150: the write lands at 100
+		time.Sleep(110 * time.Millisecond)
+		c.Invalidate()
+		g.Wait()
+		f.mu.Lock()
+		f.data[0] = 2
+		f.mu.Unlock()
+		read(0, 0, 2)
+		g.Wait()
+		must(t, c.Close(t.Context()))
+	})
+}

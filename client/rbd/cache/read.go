@@ -112,8 +112,7 @@ func (c *Cache) fetch(ctx context.Context, p []byte, s *span) error {
 	c.mu.Unlock()
 	n, err := c.disk.Read(ctx, p, int64(r.begin))
 	c.mu.Lock()
-	delete(c.active, s)
-	c.wake()
+	defer c.leave(s)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -134,9 +133,6 @@ func (c *Cache) fetch(ctx context.Context, p []byte, s *span) error {
 			c.lay(q, in, p[at:], keep)
 		}
 	})
-	if gen != c.gen {
-		c.forget(r) // what Invalidate left, because it was needed here
-	}
 	return nil
 }
 
