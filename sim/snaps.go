@@ -107,7 +107,7 @@ func (s *snapshots) takeOfPool(then func()) {
 	name := fmt.Sprint("s", len(s.names))
 	s.order("mksnap", name, func(p *osdmap.Pool) {
 		id := s.find(p, name)
-		if s.names[id] = name; id != p.SnapSeq || id <= s.context.Seq {
+		if id != p.SnapSeq || id <= s.context.Seq {
 			s.c.w.fail("snapshot %s is not the newest: %+v", name, p.Snaps)
 		}
 		s.c.w.result.Snaps++
@@ -155,8 +155,13 @@ func (s *snapshots) find(p *osdmap.Pool, name string) ceph.SnapID {
 
 // heard notes what a map says of the pool's snapshots.
 func (s *snapshots) heard(m *osdmap.Map) {
-	if id, ok := m.PoolByName(poolName); ok {
-		s.maps[m.Epoch], s.newest = snaps.PoolContext(m.Pools[id]), max(s.newest, m.Epoch)
+	id, ok := m.PoolByName(poolName)
+	if !ok {
+		return
+	}
+	s.maps[m.Epoch], s.newest = snaps.PoolContext(m.Pools[id]), max(s.newest, m.Epoch)
+	for id, x := range m.Pools[id].Snaps { // OSDs may know before the operator has an answer
+		s.names[id] = x.Name
 	}
 }
 
