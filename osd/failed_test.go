@@ -57,3 +57,34 @@ func TestRefusedRequestIsNotDoneLater(t *testing.T) {
 	s.until("clean", s.settled)
 	s.checkCopies(1)
 }
+
+// TestRefusedRequestTwiceInABatch: a write for which there is no room, and that comes twice before
+// its OSD gets to it, is refused once; that there is room by then makes no difference.
+func TestRefusedRequestTwiceInABatch(t *testing.T) {
+	s, c := quietSim(t, 6)
+	s.put(c, 1, "before")
+	s.until("clean", s.settled)
+	n, p := s.pgOf(1)
+	full, first := noRoomFor(c.name(1)), true
+	n.refuseOn(func(t *objectstore.Transaction) error {
+		err := full(t)
+		if !first || err == nil {
+			return nil
+		}
+		first = false
+		return err
+	})
+	before := p.m.Info().LastUpdate
+	c.begin(&simOp{object: 1, value: "refused", fails: true})
+	c.send()
+	s.until("write", func() bool { return c.op == nil })
+	entries := 0
+	for _, err := range n.store.Log(p.id, before) {
+		if entries++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.get(c, 1); first || got != "before" || entries != 1 {
+		t.Errorf("%q was written, and %d entries of the log; refused: %v", got, entries, !first)
+	}
+}

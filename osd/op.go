@@ -247,7 +247,7 @@ func (p *pg) doObject(ob *object, op *clientOp) {
 		return
 	}
 	writes, head := op.need.WriteOrdered(), op.object.Head()
-	if ob.batched > 0 {
+	for ob.batched > 0 && len(p.s.batch) > 0 { // a refusal is logged in the next batch
 		p.s.flush() // the log and the store have to know of what came before
 		if len(ob.waiting) > 0 || ob.isBlocked() {
 			p.queue(ob, op) // what came before has found damage
