@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -233,6 +234,12 @@ func TestMonitorLosesDisk(t *testing.T) {
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
+		waitFor(t, "mon."+gone+" is in the quorum", func() bool { // its leader may think so before
+			r, err := c.exec("", "ceph", "--admin-daemon",
+				filepath.Join(c.dir, "run", "mon."+gone+".asok"), "mon_status")
+			in := regexp.MustCompile(`"state": ?"(peon|leader)"`)
+			return err == nil && in.MatchString(r.stdout)
+		})
 		c.waitQuorum(t, "a", "b", "c")
 		cmd.Process.Signal(syscall.SIGTERM)
 		if err := <-ended; err != nil {

@@ -84,9 +84,9 @@ func (n *Node) CaughtUp() []uint64 {
 	}
 	var out []uint64
 	n.rn.WithProgress(func(id uint64, kind raft.ProgressType, p tracker.Progress) {
-		at, ok := n.heard[id]
+		w, ok := n.heard[id]
 		if kind == raft.ProgressTypeLearner && p.Match > 0 && p.Match+nearEnough >= last && ok &&
-			n.recent(at) {
+			n.recent(w.at) {
 			out = append(out, id)
 		}
 	})

@@ -74,15 +74,21 @@ type Node struct {
 	lead    uint64
 	applied uint64
 	base    uint64
-	ready   bool                     // leader, and an entry of our term is applied
-	ticks   int                      // since it was opened
-	lease   time.Duration            // until when no other leader can exist
-	heard   map[uint64]time.Duration // when each other member last said something
-	led     time.Duration            // when the leader that we follow last said something
-	silent  int                      // ticks for which we do not stand for election
+	ready   bool            // leader, and an entry of our term is applied
+	ticks   int             // since it was opened
+	lease   time.Duration   // until when no other leader can exist
+	heard   map[uint64]word // what each other member last said
+	led     time.Duration   // when the leader that we follow last said something
+	silent  int             // ticks for which we do not stand for election
 	cs      *pb.ConfState
 	failed  error
 	broken  bool // the store can't even be closed
+}
+
+// A word is when a member last said something, and the newest term that it has spoken in.
+type word struct {
+	at   time.Duration
+	term uint64
 }
 
 // Create makes a new store in dir with the given members and initial state, which must be the same
@@ -135,7 +141,7 @@ func Open(dir string, o Options) (*Node, error) {
 		start := time.Now()
 		o.Now = func() time.Duration { return time.Since(start) }
 	}
-	n := &Node{opt: o, db: db, heard: map[uint64]time.Duration{}}
+	n := &Node{opt: o, db: db, heard: map[uint64]word{}}
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -253,7 +259,7 @@ func (n *Node) Step(message []byte) (from uint64) {
 	}
 	_ = n.rn.Step(m) // an error means "ignored", such as a message of a removed member
 	now := n.opt.Now()
-	n.heard[m.GetFrom()] = now
+	n.heard[m.GetFrom()] = word{now, max(m.GetTerm(), n.heard[m.GetFrom()].term)}
 	if st := n.rn.BasicStatus(); st.Lead == m.GetFrom() && st.GetTerm() == m.GetTerm() {
 		n.led = now
 	}
@@ -271,7 +277,7 @@ func (n *Node) Follows() bool {
 func (n *Node) Hears() bool {
 	count := 0
 	for _, id := range n.cs.GetVoters() {
-		if at, ok := n.heard[id]; id == n.id || ok && n.recent(at) {
+		if w, ok := n.heard[id]; id == n.id || ok && n.recent(w.at) {
 			count++
 		}
 	}
@@ -287,7 +293,8 @@ func (n *Node) ID() uint64 { return n.id }
 func (n *Node) Leader() uint64 { return n.lead }
 
 // Active are the voters that take part as far as we know: on a leader itself and who has said
-// something within two election timeouts, on a follower the leader and itself.
+// something within two election timeouts and since it was elected, on a follower the leader and
+// itself.
 func (n *Node) Active() []uint64 {
 	if n.term == 0 {
 		if n.lead == 0 || n.lead == n.id {
@@ -297,7 +304,8 @@ func (n *Node) Active() []uint64 {
 	}
 	out := []uint64{}
 	for _, id := range n.cs.GetVoters() {
-		if at, ok := n.heard[id]; id == n.id || ok && n.opt.Now()-at < 2*ElectionTimeout {
+		w := n.heard[id]
+		if id == n.id || w.term >= n.term && n.opt.Now()-w.at < 2*ElectionTimeout {
 			out = append(out, id)
 		}
 	}

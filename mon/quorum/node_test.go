@@ -328,6 +328,28 @@ func TestThreeMembers(t *testing.T) {
 	}
 }
 
+// TestNewLeaderCountsWhoElectedIt: whom a new leader has last heard of before it was elected, as
+// its predecessor, is not there as far as it knows, until it speaks again.
+func TestNewLeaderCountsWhoElectedIt(t *testing.T) {
+	x := newTrio(t)
+	old := x.leader()
+	x.cut = old.ID()
+	n := x.leader()
+	if active := n.Active(); len(active) != 2 || slices.Contains(active, old.ID()) {
+		t.Errorf("after the election %v are there, of which %d is cut off", active, old.ID())
+	}
+	x.cut = 0
+	for range 2 * electionTicks {
+		x.step()
+	}
+	if active := x.leader().Active(); len(active) != 3 {
+		t.Errorf("in the end %v are there", active)
+	}
+	for _, n := range x.nodes {
+		must(t, n.Close())
+	}
+}
+
 // TestPromiseSurvivesRestart: a member has promised a leader with a lease to vote for nobody else.
 // A restart within the lease must not free it.
 func TestPromiseSurvivesRestart(t *testing.T) {
