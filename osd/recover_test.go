@@ -180,3 +180,33 @@ func TestRequestsDoNotWaitForOthers(t *testing.T) {
 		s.checkCopies(i)
 	}
 }
+
+// TestRecoveryLimit: a PG that begins several objects at a time keeps within what may be under way.
+func TestRecoveryLimit(t *testing.T) {
+	s, c := quietSim(t, 6)
+	const objects, limit = 60, 3
+	away := s.nodes[1]
+	s.stop(away)
+	for i := range objects {
+		s.put(c, i, simValue(0, i))
+	}
+	for _, n := range s.nodes {
+		if n == away {
+			s.restart(n)
+		}
+		config := *n.d.config.Load()
+		config.background.SingleStart, config.background.MaxActive = 8, limit
+		config.background.Depth = limit
+		n.d.config.Store(&config)
+	}
+	most := int64(0)
+	s.until("clean", func() bool {
+		for _, n := range s.nodes {
+			most = max(most, n.d.slots.active.Load())
+		}
+		return s.settled()
+	})
+	if most != limit {
+		t.Errorf("%d objects were under way, the limit is %d", most, limit)
+	}
+}

@@ -94,7 +94,10 @@ func (p *pg) workOn() {
 	if p.claim.State() != reserve.Held {
 		return
 	}
-	for range p.s.d.config.Load().background.SingleStart {
+	for n := range p.s.d.config.Load().background.SingleStart {
+		if n > 0 && !p.s.mayStart() {
+			break
+		}
 		more := false
 		if p.claim.Kind() == reserve.Recovery {
 			more = p.recoverNext()

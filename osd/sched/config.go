@@ -48,8 +48,9 @@ var custom = [...][3]string{
 }
 
 // busyDepth is how many recovery operations are under way at most while clients are active. More
-// are a queue before the disks, in which clients' writes wait too.
-const busyDepth = 12
+// are a queue before the disks and processors, in which clients' writes wait too: with 2 of them
+// clients' 99th percentile is less than doubled, with 4 it is not (docs/PERFORMANCE.md).
+const busyDepth = 2
 
 // NewConfig reads the options, for a store on a disk of a kind.
 func NewConfig(set options.Set, rotational bool) Config {
@@ -90,7 +91,7 @@ func NewConfig(set options.Set, rotational bool) Config {
 	b.BytesPerIO = float64(set.Int(disk(diskBandwidth))) / max(iops, 1)
 	if p, ok := Find(set.Str("osd_mclock_profile")); ok {
 		b.Shares = p.Shares.Of(iops, shards)
-		b.Depth = min(max(1, int(p.Depth*float64(b.MaxActive))), busyDepth)
+		b.Depth = min(b.MaxActive, busyDepth)
 		return b
 	}
 	for c, names := range custom {

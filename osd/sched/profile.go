@@ -4,16 +4,13 @@ package sched
 type Profile struct {
 	Name   string
 	Shares Shares
-	// Depth is the share of the recovery operations that may be under way at once
-	// (osd_recovery_max_active) which may be while clients are active.
-	Depth float64
 }
 
 // Profiles are those of osd_mclock_profile; custom takes its numbers from options.
 var Profiles = []Profile{
-	{"high_client_ops", Shares{{0.60, 2, 0}, {0.40, 1, 0}, {0, 1, 0.70}}, 0.2},
-	{"balanced", Shares{{0.50, 1, 0}, {0.50, 1, 0}, {0, 1, 0.90}}, 0.5},
-	{"high_recovery_ops", Shares{{0.30, 1, 0}, {0.70, 2, 0}, {0, 1, 0}}, 1},
+	{"high_client_ops", Shares{{0.60, 2, 0}, {0.40, 1, 0}, {0, 1, 0.70}}},
+	{"balanced", Shares{{0.50, 1, 0}, {0.50, 1, 0}, {0, 1, 0.90}}},
+	{"high_recovery_ops", Shares{{0.30, 1, 0}, {0.70, 2, 0}, {0, 1, 0}}},
 }
 
 // Find is the profile of a name.

@@ -3,6 +3,8 @@ package sched
 import (
 	"testing"
 	"time"
+
+	"glue/internal/options"
 )
 
 const ms = time.Millisecond
@@ -144,5 +146,29 @@ func BenchmarkServed(b *testing.B) {
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		q.Served(1, time.Duration(n)*time.Microsecond)
+	}
+}
+
+// TestDepth: how many objects may be under way beside clients.
+func TestDepth(t *testing.T) {
+	for _, x := range []struct {
+		set  map[string]string
+		want int
+	}{
+		{map[string]string{}, busyDepth},
+		{map[string]string{"osd_mclock_profile": "high_recovery_ops",
+			"osd_recovery_max_active": "64"}, busyDepth},
+		{map[string]string{"osd_recovery_max_active": "1"}, 1},
+		{map[string]string{"osd_mclock_profile": "custom",
+			"osd_recovery_max_active": "64"}, 64},
+		{map[string]string{"osd_op_queue": "wpq", "osd_recovery_max_active": "64"}, 64},
+	} {
+		set, err := options.Set{}.With(x.set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := NewConfig(set, false).Depth; got != x.want {
+			t.Errorf("%v: %d, want %d", x.set, got, x.want)
+		}
 	}
 }
