@@ -68,7 +68,7 @@ func (u *user) event(p *pipe, m *message.Message, b *message.MWatchNotify) {
 		switch {
 		case i < 0: // not any more
 		case b.Event == message.WatchEventDisconnect:
-			u.watches[i].lost("disconnect")
+			u.watches[i].disconnected(p)
 		default:
 			u.watches[i].notified(b)
 		}
@@ -81,6 +81,17 @@ func (u *user) event(p *pipe, m *message.Message, b *message.MWatchNotify) {
 			}
 		}
 	}
+}
+
+// disconnected ends a watch, as librados does wherever it is told from. That a watch has ended
+// where it was before it moved is true, though it may come late, and is not its OSD's loss.
+func (w *watch) disconnected(p *pipe) {
+	if w.at != nil && w.at != p {
+		w.u.w.trace("watch ended by where it was before", "user", w.u.n, "cookie", w.cookie)
+		w.end()
+		return
+	}
+	w.lost("disconnect")
 }
 
 // notified answers a notify, most of the time. It comes once, unless the watch was registered anew

@@ -219,7 +219,7 @@ func (o *Objecter) Notify(
 }
 
 // handleWatch takes an event of a watch or of a notification.
-func (o *Objecter) handleWatch(_ *msgr.Conn, b *message.MWatchNotify, data []byte) {
+func (o *Objecter) handleWatch(conn *msgr.Conn, b *message.MWatchNotify, data []byte) {
 	o.lingerMu.Lock()
 	l := o.lingers[b.Cookie]
 	o.lingerMu.Unlock()
@@ -242,9 +242,29 @@ func (o *Objecter) handleWatch(_ *msgr.Conn, b *message.MWatchNotify, data []byt
 		n := Notification{NotifyID: b.NotifyID, Cookie: b.Cookie, NotifierGID: b.NotifierGID,
 			Payload: append([]byte(nil), b.Payload...)}
 		l.queue.put(func() { l.watcher.Notify(n) })
-	case b.Event == message.WatchEventDisconnect && l.watch:
+	case b.Event == message.WatchEventDisconnect && l.watch && !l.elsewhere(conn):
 		l.fail(ceph.ENOTCONN)
 	}
+}
+
+// elsewhere says whether the watch is registered on another connection than this one: an OSD that
+// was cut off from us may have ended what it had of it, and say so when it has moved since.
+func (l *Linger) elsewhere(conn *msgr.Conn) bool {
+	l.mu.Lock()
+	registered, pl := l.registered, l.aim.pl
+	l.mu.Unlock()
+	if !registered || pl == nil {
+		return false
+	}
+	l.o.mu.RLock()
+	s := l.o.sessions[pl.osd]
+	l.o.mu.RUnlock()
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn != nil && s.conn != conn
 }
 
 // fail reports the end of a watch once.

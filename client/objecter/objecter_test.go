@@ -511,6 +511,47 @@ func TestWatchMoves(t *testing.T) {
 	}
 }
 
+// TestLateDisconnect: that a watch was ended where it was before it moved is not its end.
+func TestLateDisconnect(t *testing.T) {
+	w := newWorld(t, 3)
+	old := w.home("a")
+	first := make(chan *msgr.Conn, 1)
+	go func() {
+		r := old.next()
+		first <- r.conn
+		r.reply(0)
+	}()
+	lost := make(chan error, 1)
+	l, err := w.o.Watch(within(t, 10*time.Second), Target{Pool: 1, Object: "a"}, 0,
+		Watcher{Notify: func(Notification) {}, Error: func(err error) { lost <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.change(func(inc *osdmap.Incremental) { inc.NewWeight = map[int32]uint32{old.id: 0} })
+	w.o.requestMap()
+	r := w.home("a").next()
+	r.reply(0)
+	ctx := within(t, 10*time.Second)
+	for moved := false; !moved; time.Sleep(time.Millisecond) {
+		l.mu.Lock()
+		moved = l.registered && l.aim.pl.osd != old.id
+		l.mu.Unlock()
+		if ctx.Err() != nil {
+			t.Fatal("the watch has not moved")
+		}
+	}
+	end := message.New(&message.MWatchNotify{Event: message.WatchEventDisconnect,
+		Cookie: l.Cookie()})
+	(<-first).Send(end)
+	select {
+	case err := <-lost:
+		t.Errorf("lost by what its old OSD says: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	r.conn.Send(end)
+	finished(t, lost, ceph.ENOTCONN)
+}
+
 func TestCloseEndsEverything(t *testing.T) {
 	w := newWorld(t, 1)
 	_, end := w.write("a")
