@@ -316,7 +316,6 @@ func (c *Cache) forget(r extent) {
 }
 
 func (c *Cache) forgetClean(q *page) {
-	q.stale = false
 	if q.valid = q.dirty | q.writing; q.valid == 0 {
 		c.drop(q)
 	}
@@ -340,16 +339,13 @@ func (c *Cache) each(r extent, f func(q *page, in extent)) {
 	})
 }
 
-// Invalidate forgets what is not dirty: somebody else may have written.
+// Invalidate forgets what is not dirty: somebody else may have written. Reads that are under way
+// begin anew.
 func (c *Cache) Invalidate() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gen++
-	for n, q := range c.pages {
-		if c.pinned(extent{n * pageBytes, (n + 1) * pageBytes}) {
-			q.stale = true // whoever works on it last forgets it
-			continue
-		}
+	for _, q := range c.pages {
 		c.forgetClean(q)
 	}
 	c.wake()

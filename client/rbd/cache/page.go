@@ -18,7 +18,6 @@ type page struct {
 	n                     uint64
 	data                  [pageBytes]byte
 	valid, dirty, writing uint8
-	stale                 bool      // Invalidate came while somebody worked on it
 	seq                   uint64    // of the oldest write that made it dirty
 	since                 time.Time // ... and when
 	in                    *list.List
@@ -210,16 +209,10 @@ func (c *Cache) unbar(s *span) {
 	c.kick()
 }
 
-// leave ends the work on a span. What Invalidate left because it was needed is forgotten by the
-// last one that needed it.
+// leave ends the work on a span.
 func (c *Cache) leave(s *span) {
 	delete(c.active, s)
 	c.wake()
-	c.each(s.extent, func(q *page, _ extent) {
-		if q.stale && !c.pinned(extent{q.n * pageBytes, (q.n + 1) * pageBytes}) {
-			c.forgetClean(q)
-		}
-	})
 }
 
 // written says whether a part of a range is on its way to the disk.

@@ -106,15 +106,20 @@ func (c *Cache) copyOut(p []byte, r extent) bool {
 
 // fetch reads from the disk and puts over it what the cache has that is newer. With keep, what it
 // has not is kept. The pages of the range stay meanwhile: what was written, and written back since
-// the disk was read, is still there to be put over.
+// the disk was read, is still there to be put over; after Invalidate the disk is read again.
 func (c *Cache) fetch(ctx context.Context, p []byte, s *span) error {
-	r, gen := s.want, c.gen
-	c.mu.Unlock()
-	n, err := c.disk.Read(ctx, p, int64(r.begin))
-	c.mu.Lock()
 	defer c.leave(s)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+	r, n := s.want, 0
+	for again := true; again; {
+		gen := c.gen
+		c.mu.Unlock()
+		var err error
+		n, err = c.disk.Read(ctx, p, int64(r.begin))
+		c.mu.Lock()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		again = gen != c.gen // what has to be put over it may have been forgotten
 	}
 	clear(p[n:])
 	absent := 0
@@ -123,7 +128,7 @@ func (c *Cache) fetch(ctx context.Context, p []byte, s *span) error {
 			absent++
 		}
 	})
-	keep := s.load && gen == c.gen && c.disk.Keep() && c.free(absent, r)
+	keep := s.load && c.disk.Keep() && c.free(absent, r)
 	r.pages(func(n uint64, in extent, at uint64) {
 		q := c.pages[n]
 		if q == nil && keep {
