@@ -80,13 +80,13 @@ func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Mess
 		d.post(func() { d.handleMgrMap(b) })
 	case *message.MMgrConfigure:
 		d.counters.Images.Enable(len(b.Queries) > 0)
-	case *message.MPGStatsAck, *message.MMgrOpen:
 	case *message.MOSDForceRecovery:
 		d.forceRecovery(b)
 	case *message.MOSDScrub2:
 		d.scrubRequest(b)
-	case *message.MOSDBackoff: // acknowledged
-	case *message.MOSDMarkMeDown, *message.MLogAck, *message.MPing:
+	case *message.MOSDBackoff, *message.MPing, *message.MPGStatsAck, *message.MMgrOpen,
+		*message.MOSDMarkMeDown, *message.MLogAck:
+		m.Release() // there is nothing to be done, and no more than so many of clients may be held
 	default:
 		if peer.Name.Type != ceph.TypeOSD || !d.deliverPeer(m) {
 			d.log.Warn("message is not for an OSD", "peer", peer.Name, "type", m.Body.Type())

@@ -40,7 +40,8 @@ type sim struct {
 	incs   map[ceph.Epoch][]byte
 	nodes  []*simNode
 	links  map[[2]int32][]message.Body
-	names  [][2]int32 // keys of links, for a fixed order
+	held   map[*Daemon]int // clients' requests that it has not released
+	names  [][2]int32      // keys of links, for a fixed order
 	cl     []*simClient
 	port   uint16
 	temp   map[ceph.PGID][]int32
@@ -571,6 +572,7 @@ func (s *sim) run(steps int) {
 	s.checkPlaces()
 	s.checkSnaps()
 	s.checkSlots()
+	s.checkHeld()
 	s.t.Logf("%d steps, epoch %d, %d merges, %d of %d reads of other copies", s.steps, s.m.Epoch,
 		s.merges, s.served, s.copyReads)
 }

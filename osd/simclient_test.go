@@ -231,6 +231,7 @@ func (c *simClient) send() {
 		peer: msgr.Peer{Name: who, Features: ceph.FeaturesAll}}
 	msg := message.New(m)
 	msg.TID = c.op.tid
+	c.s.hold(n.d, msg)
 	if *simTrace {
 		fmt.Fprintf(os.Stderr, "%d: client %d to osd.%d: %+v epoch %d acting %v\n", c.s.steps,
 			c.id, target, *c.op, c.m.Epoch, acting)

@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/store/objectstore"
+	"glue/wire/message"
 )
 
 // A refuser is a node's store that refuses some transactions.
@@ -142,5 +143,33 @@ func TestRefusedReplicaWrite(t *testing.T) {
 			s.checkCopies(a)
 			s.checkCopies(b)
 		})
+	}
+}
+
+// TestRefusedReplicaIsNotScrubbed: a replica that lacks a write which it had to refuse, and peers
+// anew only when a monitor has heard of it, says that it has no map for a scrub meanwhile.
+func TestRefusedReplicaIsNotScrubbed(t *testing.T) {
+	s, n, a, _, _ := refusedBatch(t)
+	primary, pp := s.pgOf(a)
+	p := n.d.shardOf(pp.id).pgs[pp.id]
+	ask := func(to ceph.Eversion) *message.MOSDRepScrubMap {
+		p.scrub.Message(&message.MOSDRepScrub{PGHead: pp.headTo(), ScrubTo: to,
+			End: ceph.MaxHObject()})
+		for range 10 {
+			p.s.turn()
+		}
+		for _, b := range s.links[[2]int32{n.id, primary.id}] {
+			if m, ok := b.(*message.MOSDRepScrubMap); ok {
+				return m
+			}
+		}
+		return nil
+	}
+	if m := ask(pp.m.Info().LastUpdate); m == nil || !m.Preempted || len(m.Map) > 0 {
+		t.Errorf("it answers %+v", m)
+	}
+	s.links[[2]int32{n.id, primary.id}] = nil
+	if m := ask(p.m.Info().LastUpdate); m == nil || m.Preempted || len(m.Map) == 0 {
+		t.Errorf("of what it has it answers %+v", m)
 	}
 }

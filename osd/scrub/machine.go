@@ -133,7 +133,7 @@ func (m *Machine) Heard(osd int32, tag uint64, got *Map) error {
 		return nil
 	}
 	if got == nil {
-		return fmt.Errorf("osd.%d can't read its copy", osd)
+		return fmt.Errorf("osd.%d can't read its copy, or has not got all writes", osd)
 	}
 	if m.end.Compare(got.End) < 0 || got.End.Compare(m.pos) <= 0 {
 		return fmt.Errorf("osd.%d answered with another range", osd)

@@ -194,10 +194,11 @@ func (s *Scrubber) step() {
 		return
 	}
 	if act.Ask {
+		to := s.h.Status().Info.LastUpdate
 		for _, osd := range st.Members {
 			s.h.Send(osd, func(h message.PGHead) message.Body {
-				return &message.MOSDRepScrub{PGHead: h, Begin: act.Begin, End: act.End,
-					Deep: s.m.Job.Deep, Tag: act.Tag}
+				return &message.MOSDRepScrub{PGHead: h, ScrubTo: to, Begin: act.Begin,
+					End: act.End, Deep: s.m.Job.Deep, Tag: act.Tag}
 			})
 		}
 	}
@@ -342,12 +343,20 @@ func (s *Scrubber) onReserve(from int32, kind uint8) {
 	}
 }
 
-// mapFor makes the map that the primary asks for.
+// mapFor makes the map that the primary asks for. A copy that had to refuse a write, and waits for
+// the next interval, can't: it would be compared with what it was not given.
 func (s *Scrubber) mapFor(m *message.MOSDRepScrub) {
 	if !s.h.IsReplicaOf(m.From.OSD) {
 		return
 	}
+	s.h.Flush()
 	st := s.h.Status()
+	if st.Info.LastUpdate.Less(m.ScrubTo) {
+		s.h.Send(m.From.OSD, func(h message.PGHead) message.Body {
+			return &message.MOSDRepScrubMap{PGHead: h, Tag: m.Tag, Preempted: true}
+		})
+		return
+	}
 	l := st.Options.Config.Limits
 	l.Objects *= 4 // besides what the primary has, there may be what it does not have
 	s.replica = NewBuilder(st.View, st.PG, m.Begin, m.End, m.Deep, l)

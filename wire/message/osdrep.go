@@ -326,7 +326,7 @@ func (m *MOSDPGBackfillRemove) Denc(c *denc.Coder, _ uint16) {
 // MOSDRepScrub asks a copy for the checksums of a range of objects.
 type MOSDRepScrub struct {
 	PGHead
-	ScrubFrom, ScrubTo ceph.Eversion
+	ScrubFrom, ScrubTo ceph.Eversion // ScrubTo: the last write that the copy has to have
 	Begin, End         ceph.HObject
 	Deep               bool
 	Priority           int32
