@@ -43,9 +43,6 @@ func TestMessagesOfClientsAreReleased(t *testing.T) {
 
 // hold counts a request among those that a daemon has not released.
 func (s *sim) hold(d *Daemon, m *message.Message) {
-	if s.held == nil {
-		s.held = map[*Daemon]int{}
-	}
 	s.held[d]++
 	m.OnRelease(func() { s.held[d]-- })
 }

@@ -120,7 +120,7 @@ const simPool = 1
 func newSim(t testing.TB, seed uint64, osds int) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 7)), clock: time.Unix(1e9, 0),
 		full: map[ceph.Epoch][]byte{}, incs: map[ceph.Epoch][]byte{},
-		links: map[[2]int32][]message.Body{}, port: 7000,
+		links: map[[2]int32][]message.Body{}, held: map[*Daemon]int{}, port: 7000,
 		odds:  odds{1500, 700, 400, 3000, 600, 1000},
 		grace: []string{"0.5", "2.5"}[seed%2],
 		temp:  map[ceph.PGID][]int32{}, thru: map[int32]ceph.Epoch{},

@@ -49,7 +49,8 @@ var custom = [...][3]string{
 
 // busyDepth is how many recovery operations are under way at most while clients are active. More
 // are a queue before the disks and processors, in which clients' writes wait too: with 2 of them
-// clients' 99th percentile is less than doubled, with 4 it is not (docs/PERFORMANCE.md).
+// clients' 99th percentile somewhat more than doubles, with 12 it rises six times or more
+// (docs/PERFORMANCE.md).
 const busyDepth = 2
 
 // NewConfig reads the options, for a store on a disk of a kind.

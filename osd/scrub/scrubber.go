@@ -352,9 +352,7 @@ func (s *Scrubber) mapFor(m *message.MOSDRepScrub) {
 	s.h.Flush()
 	st := s.h.Status()
 	if st.Info.LastUpdate.Less(m.ScrubTo) {
-		s.h.Send(m.From.OSD, func(h message.PGHead) message.Body {
-			return &message.MOSDRepScrubMap{PGHead: h, Tag: m.Tag, Preempted: true}
-		})
+		s.answer(m.From.OSD, m.Tag, nil)
 		return
 	}
 	l := st.Options.Config.Limits
@@ -375,10 +373,19 @@ func (s *Scrubber) read(b *Builder, to int32, tag uint64) {
 		return
 	}
 	s.replica = nil
+	var got *Map
+	if err == nil {
+		got = b.Map()
+	}
+	s.answer(to, tag, got)
+}
+
+// answer sends the primary a map, or nil: there is none.
+func (s *Scrubber) answer(to int32, tag uint64, got *Map) {
 	s.h.Send(to, func(h message.PGHead) message.Body {
-		r := &message.MOSDRepScrubMap{PGHead: h, Tag: tag, Preempted: err != nil}
-		if err == nil {
-			r.Map = denc.Marshal(b.Map(), ceph.FeaturesAll)
+		r := &message.MOSDRepScrubMap{PGHead: h, Tag: tag, Preempted: got == nil}
+		if got != nil {
+			r.Map = denc.Marshal(got, ceph.FeaturesAll)
 		}
 		return r
 	})

@@ -22,24 +22,22 @@ type gateFS struct {
 // enough only where the file system keeps their order.
 func (g gateFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	base := g.PathBase(name)
-	if strings.HasSuffix(base, ".sst") {
-		if g.gate != nil {
-			if err := g.gate(); err != nil {
-				return nil, err
-			}
-		}
-		f, err := g.FS.Create(name, category)
-		if err != nil {
+	table := strings.HasSuffix(base, ".sst")
+	if table && g.gate != nil {
+		if err := g.gate(); err != nil {
 			return nil, err
 		}
-		return tableFile{f}, nil
 	}
 	if strings.HasPrefix(base, "marker.") {
 		if err := g.syncDir(g.PathDir(name)); err != nil {
 			return nil, err
 		}
 	}
-	return g.FS.Create(name, category)
+	f, err := g.FS.Create(name, category)
+	if err != nil || !table {
+		return f, err
+	}
+	return tableFile{f}, nil
 }
 
 // A tableFile lets others run after each block. Compactions compute for longer than the scheduler
