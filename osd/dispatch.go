@@ -60,20 +60,29 @@ func (d *Daemon) Dispatch(c *msgr.Conn, m *message.Message) {
 
 // dispatch routes a message of a peer, whose session may be nil if it was we who connected.
 func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Message) {
+	if !d.keeps(c, peer, sess, m) {
+		m.Release()
+	}
+}
+
+// keeps routes a message and says whether it is somebody else's now, who releases it. Of others
+// only what is in the front is used later, which stays.
+func (d *Daemon) keeps(c link, peer msgr.Peer, sess *session, m *message.Message) bool {
 	if !peermsg.MayTell(peer.Name.Type, m.Body) {
 		d.log.Warn("message refused", "peer", peer.AuthName, "type", m.Body.Type())
-		m.Release()
-		return
+		return false
 	}
 	switch b := m.Body.(type) {
 	case *message.MOSDOp:
 		d.route(b.PG, event{kind: evOp, sess: sess, msg: m})
+		return true
 	case *message.MOSDPing:
 		d.post(func() { d.handlePing(c, b) })
 	case *message.MOSDCopyGet:
 		d.copyGet(b)
 	case *message.MOSDCopyPiece:
 		d.copyPiece(b)
+		return true // left to the collector: it counts for nothing, and its data lives on
 	case *message.MOSDMap:
 		d.post(func() { d.handleMaps(b) })
 	case *message.MMgrMap:
@@ -85,14 +94,14 @@ func (d *Daemon) dispatch(c link, peer msgr.Peer, sess *session, m *message.Mess
 	case *message.MOSDScrub2:
 		d.scrubRequest(b)
 	case *message.MOSDBackoff, *message.MPing, *message.MPGStatsAck, *message.MMgrOpen,
-		*message.MOSDMarkMeDown, *message.MLogAck:
-		m.Release() // there is nothing to be done, and no more than so many of clients may be held
+		*message.MOSDMarkMeDown, *message.MLogAck: // there is nothing to be done
 	default:
-		if peer.Name.Type != ceph.TypeOSD || !d.deliverPeer(m) {
-			d.log.Warn("message is not for an OSD", "peer", peer.Name, "type", m.Body.Type())
-			m.Release()
+		if peer.Name.Type == ceph.TypeOSD && d.deliverPeer(m) {
+			return true
 		}
+		d.log.Warn("message is not for an OSD", "peer", peer.Name, "type", m.Body.Type())
 	}
+	return false
 }
 
 // deliverPeer routes what OSDs send each other about one PG; false if it is something else.

@@ -395,7 +395,7 @@ func (p *pg) newInterval() {
 	if p.primary {
 		p.waiting = ops
 	} else {
-		p.s.bury(ops)
+		p.s.abandon(ops)
 	}
 	id := p.id.PGID
 	p.s.d.post(func() { p.s.d.tempDone(id) })

@@ -152,7 +152,7 @@ func (p *pg) split(m *osdmap.Map, children []ceph.PGID) {
 	}
 	p.apply(effects)
 	// Whoever has sent them sends them again, to the PG that they belong to now.
-	p.s.bury(p.waiting)
+	p.s.abandon(p.waiting)
 	p.waiting = nil
 }
 
@@ -212,7 +212,7 @@ func (p *pg) unite(m *osdmap.Map, sources []ceph.PGID) {
 func (p *pg) end(m *osdmap.Map) {
 	p.s.flush()
 	p.resetEpoch = m.Epoch // what is in flight finds nobody any more
-	p.s.bury(p.takeOps())
+	p.s.abandon(p.takeOps())
 	p.endRecovery()
 	p.scrub.Reset(false)
 	p.dropWatches()

@@ -70,8 +70,7 @@ type shard struct {
 	// waiting are events for a newer map, and what came behind them for the same PG.
 	waiting  map[ceph.SPG][]event
 	orphans  map[ceph.SPG][]event // requests for a PG that is about to be made
-	graves   []grave
-	backoffs uint64 // the last id
+	backoffs uint64               // the last id
 	copies   *copies.Copies
 	batch    []pending
 	subs     []objectstore.Submission

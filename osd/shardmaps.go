@@ -3,7 +3,6 @@ package osd
 import (
 	"maps"
 	"slices"
-	"time"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
@@ -59,7 +58,7 @@ func (s *shard) arrived() {
 		p.setEnv()
 		if p.unborn() && !s.witnessed(p.m.Past()) {
 			s.d.log.Warn("giving up the making of a PG whose copies are lost", "pg", p.id)
-			s.bury(p.takeOps())
+			s.abandon(p.takeOps())
 			p.startDelete()
 			continue
 		}
@@ -157,38 +156,20 @@ func (s *shard) resumeOrphans() {
 	}
 }
 
-// A grave is requests that were given up while the store or a connection may still read their
-// buffers.
-type grave struct {
-	until time.Time
-	ops   []*clientOp
-}
-
-// graveTime is after what time nothing reads the buffers of a request that was given up.
-const graveTime = time.Minute
-
-// bury gives requests up; their clients, who may be waiting, get the map and send them again.
-func (s *shard) bury(ops []*clientOp) {
-	if len(ops) == 0 {
-		return
-	}
+// abandon gives requests up, whose buffers the store or a connection may still read; their clients,
+// who may be waiting, get the map and send them again.
+func (s *shard) abandon(ops []*clientOp) {
 	for _, op := range ops {
 		s.shareMap(op.sess, op.m.Epoch)
 		s.endOp(op)
+		if op.msg != nil {
+			op.msg.Abandon()
+		}
 	}
-	s.graves = append(s.graves, grave{s.now.Add(graveTime), ops})
 }
 
 // tick does what the clock brings.
 func (s *shard) tick() {
-	for len(s.graves) > 0 && s.graves[0].until.Before(s.now) {
-		for _, op := range s.graves[0].ops {
-			if op.msg != nil {
-				op.msg.Release()
-			}
-		}
-		s.graves = s.graves[1:]
-	}
 	s.past.Trim(&s.d.config.Load().history, s.now)
 	for _, p := range s.sorted() {
 		p.leaseTick()

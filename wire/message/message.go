@@ -50,7 +50,8 @@ type Message struct {
 	Sum *uint32
 
 	piece   [1][]byte // Data as a list
-	release func()
+	release func()    // gives the buffer back
+	done    func()    // gives back what it counts for
 }
 
 // Message priorities (CEPH_MSG_PRIO_*).
@@ -71,11 +72,24 @@ func (m *Message) Reply(b Body) *Message { return &Message{TID: m.TID, Body: b} 
 // one that is sent to one peer on a lossy connection, which releases it when it is written.
 func (m *Message) OnRelease(f func()) { m.release = f }
 
-// Release gives the buffer back. Only who knows that nobody refers to the body's blobs or
-// to Data any more may call it, once; a message that is never released is garbage-collected.
+// OnDone sets what gives back what a received message counts for while it is being worked on.
+func (m *Message) OnDone(f func()) { m.done = f }
+
+// Release ends a message. Only who knows that nobody refers to the body's data or to Data any more
+// may call it, since their buffer returns to its pool.
 func (m *Message) Release() {
 	if f := m.release; f != nil {
 		m.release = nil
+		f()
+	}
+	m.Abandon()
+}
+
+// Abandon ends a message to whose buffer somebody may still refer: it is garbage-collected.
+func (m *Message) Abandon() {
+	m.release = nil
+	if f := m.done; f != nil {
+		m.done = nil
 		f()
 	}
 }

@@ -165,7 +165,12 @@ func (c *Conn) deliver(l *link, h *messageHead, seg *segments, hold hold, size i
 		TID: h.tid, Priority: h.priority, Version: h.version, Compat: h.compat, Seq: h.seq,
 		Middle: seg.middle, Data: seg.data,
 	}
-	c.ownBuffers(m, seg, hold)
+	if seg.buf != nil {
+		m.OnRelease(seg.buf.release)
+	}
+	if hold.messages != nil || hold.bytes != nil {
+		m.OnDone(hold.giveBack)
+	}
 	if ok, err := c.take(l, h.seq, size); !ok || err != nil {
 		m.Release()
 		return err
@@ -231,23 +236,6 @@ func (c *Conn) acquire(l *link, size int64) (hold, bool) {
 		return h, false
 	}
 	return h, true
-}
-
-// ownBuffers makes Release give back what the message holds.
-func (c *Conn) ownBuffers(m *message.Message, seg *segments, h hold) {
-	buf := seg.buf
-	switch {
-	case h.messages == nil && h.bytes == nil && buf != nil:
-		m.OnRelease(buf.release)
-	case h.messages == nil && h.bytes == nil:
-	case buf == nil:
-		m.OnRelease(h.giveBack)
-	default:
-		m.OnRelease(func() {
-			buf.release()
-			h.giveBack()
-		})
-	}
 }
 
 // acked drops what the peer has got.

@@ -4,8 +4,8 @@ import "sync"
 
 // A Throttle bounds a sum over all connections that share it: readers stop reading while it is
 // used up. One unit more than the bound is let through when nothing else is held, so that a
-// single large message can pass. What a message holds is given back by its Release: a dispatcher
-// behind a throttle must release every message.
+// single large message can pass. What a message holds is given back when it is released or
+// abandoned: a dispatcher behind a throttle must do either with every message.
 type Throttle struct {
 	mu   sync.Mutex
 	max  int64
