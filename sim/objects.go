@@ -308,7 +308,7 @@ func (h *objects) unknown(r *request) {
 
 // checkObjectFor bounds the search for an order of one object's operations: where many requests
 // waited at once and users gave up, there are too many orders.
-const checkObjectFor = 10 * time.Second
+const checkObjectFor = 2 * time.Second
 
 // check wants an order in which the operations of each object since the last rest make sense, from
 // what it was then to what is stored now. What was never answered may be in it or not.
@@ -337,8 +337,11 @@ func (h *objects) check(stored func(object string) snapState, list []ceph.SnapID
 		verdict, orders := porcupine.Illegal, h.orders(name, ops, end+2)
 		for _, ops := range orders {
 			h.w.cluster.snaps.fill(ops)
-			verdict = porcupine.CheckOperationsTimeout(model, ops, checkObjectFor)
-			if verdict != porcupine.Illegal {
+			v := porcupine.CheckOperationsTimeout(model, ops, checkObjectFor)
+			if v != porcupine.Illegal {
+				verdict = v
+			}
+			if v == porcupine.Ok {
 				break
 			}
 		}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -38,6 +39,18 @@ func (s snapState) String() string {
 func sameSnapState(a, b any) bool {
 	x, y := a.(snapState), b.(snapState)
 	return x.objState == y.objState && x.seq == y.seq && slices.Equal(x.at, y.at)
+}
+
+var snapStateSeed = maphash.MakeSeed()
+
+// hashSnapState is the same for the same states: the search for an order compares those alone.
+func hashSnapState(a any) uint64 {
+	s := a.(snapState)
+	sum := maphash.Comparable(snapStateSeed, s.objState) + uint64(s.seq)
+	for _, k := range s.at {
+		sum = sum*31 + maphash.Comparable(snapStateSeed, k)
+	}
+	return sum
 }
 
 // find is what a reader at a snapshot sees: 0 is now.
@@ -140,6 +153,7 @@ func objModel(live func(ceph.SnapID) bool) porcupine.Model {
 	m := porcupine.NondeterministicModel{
 		Init:  func() []any { return []any{snapState{}} },
 		Equal: sameSnapState,
+		Hash:  hashSnapState,
 		Step: func(state, in, out any) []any {
 			i, o := in.(objInput), out.(objOutput)
 			if i.kind == asBefore {
