@@ -2,19 +2,26 @@ package osd
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"glue/ceph"
+	"glue/ceph/denc"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
 	"glue/wire/message"
 )
 
-// write runs data operations on an object.
+// write runs a data operation on an object.
 func (s *sim) write(c *simClient, object int, off uint64, data []byte) {
 	s.t.Helper()
 	op := message.OSDOp{Code: message.OpWrite, In: data}
 	op.SetExtent(off, uint64(len(data)))
+	s.update(c, object, op)
+}
+
+func (s *sim) update(c *simClient, object int, op message.OSDOp) {
+	s.t.Helper()
 	c.tid++
 	c.op = &simOp{object: object, tid: c.tid, call: int64(s.steps), write: []message.OSDOp{op}}
 	s.until("write", func() bool { return c.op == nil })
@@ -79,6 +86,39 @@ func TestRecoveryMovesOnlyChanges(t *testing.T) {
 	_, after := s.recovered()
 	if ratio := float64(after-before) / (blocks * size); ratio < 1 || ratio > 1.05 {
 		t.Errorf("%d bytes moved, %.3f of what changed", after-before, ratio)
+	}
+}
+
+// TestRecoveryMovesOnlyKeys: a copy that was away while a few keys of a large omap were set and
+// removed is sent these keys.
+func TestRecoveryMovesOnlyKeys(t *testing.T) {
+	s, c := quietSim(t, 6)
+	set := func(pairs map[string][]byte) {
+		e := denc.NewEncoder(nil, 0)
+		denc.MapFunc(e, &pairs, (*denc.Coder).Str, (*denc.Coder).Blob)
+		s.update(c, 0, message.OSDOp{Code: message.OpOmapSetVals, In: e.Bytes()})
+	}
+	all := map[string][]byte{}
+	for i := range 300 {
+		all[fmt.Sprint("key-", i)] = []byte("value")
+	}
+	set(all)
+	s.until("clean", s.settled)
+	s.stop(s.replicaOf(0))
+	set(map[string][]byte{"key-7": []byte("other"), "new": []byte("value")})
+	gone, e := []string{"key-8"}, denc.NewEncoder(nil, 0)
+	denc.ListFunc(e, &gone, (*denc.Coder).Str)
+	s.update(c, 0, message.OSDOp{Code: message.OpOmapRmKeys, In: e.Bytes()})
+	for _, n := range s.nodes {
+		if n.d == nil {
+			s.restart(n)
+		}
+	}
+	s.until("clean", s.settled)
+	s.checkCopies(0)
+	_, p := s.pgOf(0)
+	if p.stats.RecoveredKeys != 2 {
+		t.Errorf("%d keys moved, two were set", p.stats.RecoveredKeys)
 	}
 }
 

@@ -30,9 +30,16 @@ func ChangesOf(t *objectstore.Transaction, o *ceph.HObject) pginfo.Changes {
 			x.Add(op.Off, op.Len)
 		case objectstore.OpTruncate:
 			x.Add(op.Off, math.MaxUint64)
-		case objectstore.OpOmapSet, objectstore.OpOmapRm, objectstore.OpOmapRmRange,
-			objectstore.OpOmapClear, objectstore.OpOmapHeader:
-			x.Omap = true
+		case objectstore.OpOmapSet:
+			for k := range op.Pairs {
+				x.AddKey(k)
+			}
+		case objectstore.OpOmapRm:
+			for _, k := range op.Keys {
+				x.AddKey(k)
+			}
+		case objectstore.OpOmapRmRange, objectstore.OpOmapClear, objectstore.OpOmapHeader:
+			x.AddOmap()
 		case objectstore.OpTouch, objectstore.OpSetAttrs, objectstore.OpRmAttr,
 			objectstore.OpRmAttrs: // attributes always go as a whole
 		default:

@@ -31,17 +31,20 @@ func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progre
 	if part.partial() && !part.Changes.Omap {
 		p.After.OmapComplete = true
 	}
+	left := maxBytes
 	if before.First {
 		if p.Attrs, err = s.GetAttrs(c, o); err != nil {
 			return p, fmt.Errorf("attributes of %v: %w", o, err)
 		}
 		if p.After.OmapComplete {
-			// it is not among the changes
-		} else if p.OmapHeader, err = s.OmapHeader(c, o); err != nil {
-			return p, fmt.Errorf("omap header of %v: %w", o, err)
+			err = readKeys(s, c, &p, &left)
+		} else {
+			p.OmapHeader, err = s.OmapHeader(c, o)
+		}
+		if err != nil {
+			return p, fmt.Errorf("omap of %v: %w", o, err)
 		}
 	}
-	left := maxBytes
 	if !p.After.OmapComplete {
 		if left, err = readOmap(s, c, &p, left, maxKeys); err != nil {
 			return p, err
@@ -51,6 +54,21 @@ func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progre
 		err = readData(s, c, &p, uint64(left))
 	}
 	return p, err
+}
+
+// readKeys adds what those keys are now that have changed: few, so that they go at once.
+func readKeys(s objectstore.Store, c ceph.SPG, p *message.Push, left *int) (err error) {
+	if len(p.Changes.Keys) == 0 {
+		return nil
+	}
+	if p.Omap, err = s.OmapGet(c, p.Object, p.Changes.Keys); err != nil {
+		return err
+	}
+	for k, v := range p.Omap {
+		*left -= len(k) + len(v)
+	}
+	*left = max(*left, 64<<10)
+	return nil
 }
 
 // readOmap adds keys above the last copied, and returns how many bytes are left for data.
@@ -226,6 +244,8 @@ func applyBase(t *objectstore.Transaction, c ceph.SPG, p *message.Push, target c
 	t.RmAttrs(c, target)
 	if p.Changes.Omap {
 		t.OmapClear(c, target)
+	} else if len(p.Changes.Keys) > 0 {
+		t.OmapRm(c, target, p.Changes.Keys)
 	}
 	return nil
 }

@@ -210,15 +210,21 @@ func TestParts(t *testing.T) {
 // change is one random update of an object.
 func change(rng *rand.Rand, tr *objectstore.Transaction, o ceph.HObject) {
 	off, n := uint64(rng.IntN(500_000)), rng.IntN(9000)
-	switch rng.IntN(8) {
-	case 0:
+	switch rng.IntN(16) {
+	case 0, 1:
 		tr.Truncate(coll, o, off)
-	case 1:
+	case 2, 3:
 		tr.Zero(coll, o, off, uint64(n))
-	case 2:
-		tr.OmapSet(coll, o, map[string][]byte{fmt.Sprint(n % 10): []byte("new")})
-	case 3:
-		tr.OmapClear(coll, o)
+	case 4, 5:
+		tr.OmapSet(coll, o, map[string][]byte{fmt.Sprint(n % 10): []byte("new"), "b": nil})
+	case 6:
+		tr.OmapRm(coll, o, []string{"a", fmt.Sprint(n % 10)})
+	case 7:
+		if n%4 == 0 {
+			tr.OmapClear(coll, o)
+		} else if n%4 == 1 {
+			tr.OmapSetHeader(coll, o, []byte("another"))
+		}
 	default:
 		tr.Write(coll, o, off, bytes.Repeat([]byte("new"), n/3))
 	}
@@ -274,5 +280,38 @@ func TestFewBytesMove(t *testing.T) {
 	a, _ := from.Read(coll, o, 0, 0)
 	if b, _ := to.Read(coll, o, 0, 0); !bytes.Equal(a, b) {
 		t.Error("the copies differ")
+	}
+}
+
+// TestFewKeysMove: of an omap of many keys in which a few were set and removed, those are moved.
+func TestFewKeysMove(t *testing.T) {
+	o := ceph.HObject{Pool: 1, Name: "o", Snap: ceph.NoSnap, Hash: 7}
+	from, to := newStore(t), newStore(t)
+	all := map[string][]byte{}
+	for i := range 10_000 {
+		all[fmt.Sprintf("key-%05d", i)] = []byte("value")
+	}
+	tr := &objectstore.Transaction{}
+	tr.OmapSet(coll, o, all)
+	tr.OmapSetHeader(coll, o, []byte("header"))
+	tr.SetAttrs(coll, o, map[string][]byte{"_": []byte("info"), "_x": []byte("y")})
+	submit(t, from, tr)
+	submit(t, to, tr)
+	tr = &objectstore.Transaction{}
+	tr.OmapSet(coll, o, map[string][]byte{"key-00007": []byte("other"), "new": []byte("value")})
+	tr.OmapRm(coll, o, []string{"key-09999", "none"})
+	submit(t, from, tr)
+	all["key-00007"], all["new"] = []byte("other"), []byte("value")
+	delete(all, "key-09999")
+	x := ChangesOf(tr, &o)
+	part := Part{Base: ceph.Eversion{Version: 1}, Changes: x}
+	p, err := Read(from, coll, o, Start(), part, 8<<20, 8192)
+	if err != nil || len(p.Omap) != 2 || !Complete(&p) {
+		t.Fatalf("%d keys go, %v", len(p.Omap), err)
+	}
+	move(t, from, to, o, part, 8<<20, 8192)
+	same(t, from, to, o, all)
+	if h, _ := to.OmapHeader(coll, o); string(h) != "header" {
+		t.Errorf("header %q", h)
 	}
 }
