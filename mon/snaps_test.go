@@ -1,6 +1,7 @@
 package mon
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -71,6 +72,41 @@ func TestPoolSnapshots(t *testing.T) {
 	const mode = "pool q is in unmanaged snaps mode"
 	run(`{"prefix":"osd pool mksnap","pool":"q","snap":"a"}`, mode, ceph.EINVAL.Result())
 	run(`{"prefix":"osd pool rmsnap","pool":"q","snap":"a"}`, mode, ceph.EINVAL.Result())
+}
+
+// TestPoolOfRule: what a client library's new pool has for a rule.
+func TestPoolOfRule(t *testing.T) {
+	w := newWorld(t)
+	s, l := w.session("client.admin", "allow *")
+	w.boot(0, 1)
+	for _, c := range []string{`"osd crush rule create-simple","name":"flat","root":"default",` +
+		`"type":"osd"`, `"osd crush rule create-erasure","name":"coded"`} {
+		if r, text, _ := w.command(s, l, `{"prefix":`+c+`}`, nil); r != 0 {
+			t.Fatal(text)
+		}
+	}
+	w.pass(time.Minute)
+	flat, _ := w.c.osd.Map().Crush.RuleID("flat")
+	coded, ok := w.c.osd.Map().Crush.RuleID("coded")
+	if flat != 1 || !ok {
+		t.Fatalf("rules %v", w.c.osd.Map().Crush.RuleNames)
+	}
+	for i, c := range []struct {
+		rule int
+		want ceph.Errno
+		has  int
+	}{{-1, 0, 0}, {0, 0, 0}, {flat, 0, flat}, {coded, ceph.EINVAL, 0}, {99, ceph.ENOENT, 0}} {
+		name := fmt.Sprint("by-library-", i)
+		w.send(s, &message.MPoolOp{FSID: testFSID, Op: message.PoolCreate, Name: name,
+			Rule: int16(c.rule)})
+		if r := take[*message.MPoolOpReply](l)[0].Result; r != c.want.Result() {
+			t.Errorf("rule %d: %d, want %v", c.rule, r, c.want)
+		}
+		id, ok := w.c.osd.Map().PoolByName(name)
+		if ok != (c.want == 0) || ok && int(w.c.osd.Map().Pools[id].CrushRule) != c.has {
+			t.Errorf("rule %d: pool %v %+v", c.rule, ok, w.c.osd.Map().Pools[id])
+		}
+	}
 }
 
 // queued lets time pass and checks which snapshots of a pool are queued for removal.

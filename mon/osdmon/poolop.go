@@ -168,7 +168,8 @@ func (s *Service) tickSnaps(now time.Time) {
 	}
 }
 
-// createByName makes a pool for a client library, with all settings at their defaults.
+// createByName makes a pool for a client library, with all settings at their defaults but the rule:
+// ENOENT for one that there is not, EINVAL for one that is not for replicated pools.
 func (s *Service) createByName(now time.Time, b *message.MPoolOp) ceph.Errno {
 	if _, ok := s.m.PoolByName(b.Name); ok {
 		return ceph.EEXIST
@@ -178,7 +179,7 @@ func (s *Service) createByName(now time.Time, b *message.MPoolOp) ceph.Errno {
 		return ceph.EINVAL
 	}
 	r := &service.Request{Command: cmd, Now: now}
-	plan, bad := s.planPool(r, b.Name)
+	plan, bad := s.planPool(r, b.Name, int(b.Rule))
 	if bad != nil {
 		return bad.Err
 	}

@@ -66,7 +66,7 @@ func (s *Service) cmdPoolCreate(r *service.Request) service.Answer {
 	default:
 		return service.Fail(ceph.EINVAL, "unknown pool type '%s'", kind)
 	}
-	plan, bad := s.planPool(r, name)
+	plan, bad := s.planPool(r, name, -1)
 	if bad != nil {
 		return *bad
 	}
@@ -74,8 +74,8 @@ func (s *Service) cmdPoolCreate(r *service.Request) service.Answer {
 	return service.OK("pool '%s' created", name)
 }
 
-// planPool checks the arguments of a new pool.
-func (s *Service) planPool(r *service.Request, name string) (*poolPlan, *service.Answer) {
+// planPool checks the arguments of a new pool. rule is the number of its rule; -1: they name it.
+func (s *Service) planPool(r *service.Request, name string, rule int) (*poolPlan, *service.Answer) {
 	set := s.opt.Options()
 	fail := func(e ceph.Errno, format string, args ...any) (*poolPlan, *service.Answer) {
 		a := service.Fail(e, format, args...)
@@ -117,7 +117,7 @@ func (s *Service) planPool(r *service.Request, name string) (*poolPlan, *service
 		return fail(ceph.EPERM, "configuring pool size as 1 is disabled by default.")
 	}
 	var bad *service.Answer
-	if p.rule, bad = s.pickRule(ruleArg(r), set); bad != nil {
+	if p.rule, bad = s.pickRule(rule, ruleArg(r), set); bad != nil {
 		return nil, bad
 	}
 	if bad := s.checkPGsPerOSD(0, p.pgs, p.size); bad != nil {
@@ -143,16 +143,24 @@ func ruleArg(r *service.Request) string {
 	return r.Str("erasure_code_profile")
 }
 
-// pickRule finds a replicated rule by name, or the default one.
-func (s *Service) pickRule(name string, set options.Set) (int, *service.Answer) {
-	if name != "" {
-		id, ok := s.m.Crush.RuleID(name)
-		if !ok {
+// pickRule finds a replicated rule by number, or by name, or the default one.
+func (s *Service) pickRule(id int, name string, set options.Set) (int, *service.Answer) {
+	if id < 0 && name != "" {
+		var ok bool
+		if id, ok = s.m.Crush.RuleID(name); !ok {
 			a := service.Fail(ceph.ENOENT, "specified rule %s doesn't exist", name)
 			return 0, &a
 		}
-		if s.m.Crush.Rule(id).Type != crush.TypeReplicated {
-			a := service.Fail(ceph.EINVAL, "specified rule %s is not for replicated pools", name)
+	}
+	if id >= 0 {
+		rule := s.m.Crush.Rule(id)
+		if rule == nil {
+			a := service.Fail(ceph.ENOENT, "specified rule %d doesn't exist", id)
+			return 0, &a
+		}
+		if rule.Type != crush.TypeReplicated {
+			a := service.Fail(ceph.EINVAL, "specified rule %s is not for replicated pools",
+				s.m.Crush.RuleNames[int32(id)])
 			return 0, &a
 		}
 		return id, nil
@@ -164,7 +172,7 @@ func (s *Service) pickRule(name string, set options.Set) (int, *service.Answer) 
 		}
 		return n, nil
 	}
-	id := s.m.Crush.FirstRule(crush.TypeReplicated)
+	id = s.m.Crush.FirstRule(crush.TypeReplicated)
 	if id < 0 {
 		a := service.Fail(ceph.ENOENT, "No suitable CRUSH rule exists, check "+
 			"'osd pool default crush *' config options")
