@@ -1,6 +1,7 @@
 // Package class holds Ceph's object classes: server-side methods that a client calls on one object
 // (the CALL op), such as taking a lock or adding a snapshot to an image's header. A class is a
-// folder below this package with one table of methods; osd/class/all puts the tables together.
+// folder below this package with a table of methods, and one of filters (filter.go); osd/class/all
+// puts the tables together.
 //
 // Invariants: a method acts only on its object and only through its Context; what it changes joins
 // the transaction of the request and disappears if the request fails; it reads the object as it was
@@ -46,26 +47,32 @@ type Method struct {
 	Func  Func
 }
 
-// A Class is a named table of methods.
+// A Class is a named table of methods, and one of filters.
 type Class struct {
 	Name    string
 	Methods []Method
+	Filters []Filter
 }
 
-// A Registry finds methods by class and name. It does not change after New.
+// A Registry finds methods and filters by class and name. It does not change after New.
 type Registry struct {
 	classes map[string]map[string]Method
+	filters map[string]Filter // by "class.name"
 }
 
 // New builds a registry of some classes.
 func New(classes ...Class) *Registry {
-	r := &Registry{classes: make(map[string]map[string]Method, len(classes))}
+	r := &Registry{classes: make(map[string]map[string]Method, len(classes)),
+		filters: map[string]Filter{"plain": {Name: "plain", Parse: AttrIs}}}
 	for _, c := range classes {
 		m := make(map[string]Method, len(c.Methods))
 		for _, row := range c.Methods {
 			m[row.Name] = row
 		}
 		r.classes[c.Name] = m
+		for _, row := range c.Filters {
+			r.filters[c.Name+"."+row.Name] = row
+		}
 	}
 	return r
 }

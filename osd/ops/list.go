@@ -8,6 +8,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/cluster/osdmap"
+	"glue/osd/class"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -75,29 +76,26 @@ type lister struct {
 	env     *Env
 	req     *Request
 	in      *denc.Coder
-	filter  *plainFilter
+	filter  *class.Selector // nil: all
 	failure error
-}
-
-// A plainFilter keeps objects with a certain value of an attribute, named as the store names it.
-type plainFilter struct {
-	attr, value string
 }
 
 // filtered reads the filter, then lists.
 func (l *lister) filtered(op *message.OSDOp) int32 {
-	var class, method, kind string
-	f := &plainFilter{}
-	l.in.Str(&class)
-	l.in.Str(&method)
-	if l.in.Str(&kind); l.in.Err() != nil || kind != "plain" {
+	var called [2]string // a class and method that mean nothing
+	var name string
+	l.in.Str(&called[0])
+	l.in.Str(&called[1])
+	l.in.Str(&name)
+	f, err := l.env.Classes.Filter(name)
+	if err != nil || l.in.Err() != nil {
 		return ceph.EINVAL.Result()
 	}
-	l.in.Str(&f.attr)
-	if l.in.Str(&f.value); l.in.Err() != nil {
+	filter := f.Parse(l.in)
+	if l.in.Err() != nil {
 		return ceph.EINVAL.Result()
 	}
-	l.filter = f
+	l.filter = &filter
 	if op.Code == message.OpPGLSFilter {
 		return l.pgls(op)
 	}
@@ -106,14 +104,22 @@ func (l *lister) filtered(op *message.OSDOp) int32 {
 
 // passes applies the filter.
 func (l *lister) passes(o ceph.HObject) bool {
-	if l.filter == nil || l.filter.attr == "" {
-		return l.filter == nil || l.filter.value == ""
+	f := l.filter
+	if f == nil {
+		return true
 	}
-	v, err := l.env.Store.GetAttr(l.env.Coll, o, l.filter.attr)
+	if f.Attr == "" {
+		return f.Keep(o.Name, nil)
+	}
+	v, err := l.env.Store.GetAttr(l.env.Coll, o, f.Attr)
 	if err != nil && !isAnswer(err) {
 		l.failure = err
+		return false
 	}
-	return err == nil && string(v) == l.filter.value
+	if err != nil && (!f.Lacking || !errors.Is(err, ceph.ENODATA)) {
+		return false
+	}
+	return f.Keep(o.Name, v)
 }
 
 func isAnswer(err error) bool {

@@ -5,11 +5,14 @@ import (
 	"iter"
 	"math/bits"
 	"slices"
+	"strings"
 	"testing"
 
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/osd/class"
+	"glue/osd/class/cephfs"
+	"glue/osd/class/hello"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -127,24 +130,74 @@ func TestListingShowsMissingObjects(t *testing.T) {
 	}
 }
 
+// filter is how a client asks for one: a class and method that mean nothing, a name, arguments.
+func filter(name string, args func(c *denc.Coder)) []byte {
+	return class.Encode(func(c *denc.Coder) {
+		for _, s := range []string{"pg", "filter", name} {
+			c.Str(&s)
+		}
+		args(c)
+	})
+}
+
 func TestListingFilter(t *testing.T) {
-	p := newPG(t)
+	tagged := func(tag string) message.OSDOp {
+		return setXattr("scrub_tag", string(class.Encode(func(c *denc.Coder) { c.Str(&tag) })))
+	}
+	strs := func(words ...string) func(c *denc.Coder) {
+		return func(c *denc.Coder) {
+			for _, s := range words {
+				c.Str(&s)
+			}
+		}
+	}
+	tag := func(words ...string) func(c *denc.Coder) {
+		return func(c *denc.Coder) {
+			s := c.Begin(1, 1)
+			strs(words...)(c)
+			s.End()
+		}
+	}
+	p := newPG(t, hello.Class, cephfs.Class)
 	p.want(p.do("a", setXattr("color", "red")), 0)
 	p.want(p.do("b", setXattr("color", "blue")), 0)
 	p.want(p.do("c", write(0, "x")), 0)
-	filter := func(kind string) []byte {
-		return class.Encode(func(c *denc.Coder) {
-			for _, s := range []string{"", "", kind, "_color", "red"} {
-				c.Str(&s)
-			}
-		})
-	}
-	got, _, r := p.page("", ceph.HObject{}, 100, filter("plain"))
-	if r != 1 || !slices.Equal(got, []string{"/a"}) {
-		t.Errorf("filtered: %v, result %d", got, r)
-	}
-	if _, _, r := p.page("", ceph.HObject{}, 100, filter("odd")); r != ceph.EINVAL.Result() {
-		t.Errorf("unknown filter gives %d", r)
+	p.want(p.do("1.00000000", tagged("old")), 0)
+	p.want(p.do("2.00000000", write(0, "x")), 0)
+	p.want(p.do("3.00000000", setXattr("scrub_tag", "\x09")), 0)
+	p.want(p.do("1.00000001", tagged("old")), 0)
+	p.want(p.do("00000000", write(0, "x")), 0)
+	for _, c := range []struct {
+		name string
+		args func(c *denc.Coder)
+		want string // the names, or an errno
+	}{
+		{"plain", strs("_color", "red"), "/a"},
+		{"hello.hello", strs("_color", "blue"), "/b"},
+		{"hello.hello", strs("_color", "bl"), ""},
+		{"plain", strs("", "x"), ""},
+		{"plain", strs("", ""),
+			"/00000000 /1.00000000 /1.00000001 /2.00000000 /3.00000000 /a /b /c"},
+		{"cephfs.inode_tag", tag(""), "/1.00000000 /2.00000000 /3.00000000"},
+		{"cephfs.inode_tag", tag("old"), "/2.00000000 /3.00000000"},
+		{"cephfs.inode_tag", tag("new"), "/1.00000000 /2.00000000 /3.00000000"},
+		{"cephfs.inode_tag", tag(), "EINVAL"},
+		{"odd", strs("_color", "red"), "EINVAL"},
+		{"hello.", strs("_color", "red"), "EINVAL"},
+		{"hello.odd", strs("_color", "red"), "EINVAL"},
+		{"odd.hello", strs("_color", "red"), "EINVAL"},
+	} {
+		names, _, r := p.page("", ceph.HObject{}, 100, filter(c.name, c.args))
+		slices.Sort(names)
+		got := strings.Join(names, " ")
+		if r == ceph.EINVAL.Result() {
+			got = "EINVAL"
+		} else if r != 1 {
+			t.Errorf("%s: result %d", c.name, r)
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }
 

@@ -6,16 +6,40 @@ package cephfs
 import (
 	"cmp"
 	"errors"
+	"strings"
 
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/osd/class"
 )
 
-// Class is the table of methods.
+// Class is the table of methods, and of the filter by which the tools find first objects.
 var Class = class.Class{Name: "cephfs", Methods: []class.Method{
 	{Name: "accumulate_inode_metadata", Flags: class.RD | class.WR, Func: accumulate},
-}}
+}, Filters: []class.Filter{{Name: "inode_tag", Parse: inodeTag}}}
+
+// inodeTag keeps the first object of each file that is not tagged so already (InodeTagFilterArgs);
+// an empty tag keeps all of them. A tag that can't be read is none.
+func inodeTag(c *denc.Coder) class.Selector {
+	var tag string
+	s := c.Begin(1, 1)
+	c.Str(&tag)
+	s.End()
+	sel := class.Selector{Lacking: true}
+	if tag != "" {
+		sel.Attr = "_scrub_tag"
+	}
+	sel.Keep = func(name string, attr []byte) bool {
+		if !strings.HasSuffix(name, ".00000000") {
+			return false
+		}
+		var have string
+		d := denc.NewDecoder(attr, 0)
+		d.Str(&have)
+		return len(attr) == 0 || d.Err() != nil || have != tag
+	}
+	return sel
+}
 
 // A ceiling is the last object of a file that was seen (ObjCeiling).
 type ceiling struct{ id, size uint64 }

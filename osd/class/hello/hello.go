@@ -22,7 +22,7 @@ var Class = class.Class{Name: "hello", Methods: []class.Method{
 	{Name: "turn_it_to_11", Flags: class.RD | class.WR | class.Promote, Func: amplify},
 	{Name: "bad_reader", Flags: class.WR, Func: badReader},
 	{Name: "bad_writer", Flags: class.RD, Func: badWriter},
-}}
+}, Filters: []class.Filter{{Name: "hello", Parse: class.AttrIs}}}
 
 // longest is the longest input of a greeting.
 const longest = 100
