@@ -16,6 +16,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/difffile"
 )
 
 // aged makes an image with a past: snapshots, one of them protected, the size changed, and rolled
@@ -265,7 +266,7 @@ func mergedDiffs(t *testing.T, s *rbd.Store, w *tester, files []string) {
 			b, err := os.ReadFile(f)
 			want(t, "read", err, nil)
 			var out bytes.Buffer
-			want(t, "merge", rbd.MergeDiff(&out, bytes.NewReader(a), bytes.NewReader(b)), nil)
+			want(t, "merge", difffile.Merge(&out, bytes.NewReader(a), bytes.NewReader(b)), nil)
 			want(t, "write", os.WriteFile(merged, out.Bytes(), 0o600), nil)
 			all = merged
 		}

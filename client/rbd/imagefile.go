@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"glue/ceph"
+	"glue/client/rbd/difffile"
 )
 
 // A file of an image with its snapshots (rbd export --export-format 2): a line; records with what
@@ -28,6 +29,8 @@ const (
 	imageMeta        = 'M' // u32 length, key, u32 length, value
 	imageEnd         = 'E' // no length
 )
+
+var le = binary.LittleEndian
 
 // maxImageMeta bounds a record of the image's properties, maxImageSnaps the snapshots of a file.
 const (
@@ -64,7 +67,7 @@ func (i *Image) ExportImage(ctx context.Context, w io.Writer, p Progress) error 
 	if err != nil {
 		return err
 	}
-	d := diffWriter{w, true}
+	d := difffile.Writer{W: w, V2: true}
 	head := []byte(imageBanner)
 	for _, f := range []struct {
 		tag   byte
@@ -80,7 +83,7 @@ func (i *Image) ExportImage(ctx context.Context, w io.Writer, p Progress) error 
 	}
 	snaps := h.userSnaps()
 	head = append(append(head, imageEnd), imageDiffsBanner...)
-	if _, err := d.w.Write(le.AppendUint64(head, uint64(len(snaps)+1))); err != nil {
+	if _, err := d.W.Write(le.AppendUint64(head, uint64(len(snaps)+1))); err != nil {
 		return fmt.Errorf("write the image: %w", err)
 	}
 	o := DiffOptions{Format2: true}
@@ -99,8 +102,8 @@ func (i *Image) ExportImage(ctx context.Context, w io.Writer, p Progress) error 
 	if h.snap == ceph.NoSnap {
 		err = i.ExportDiff(ctx, w, o, nil)
 	} else { // the image is to be as the last snapshot
-		err = d.head(diffHead{from: o.From, size: h.size})
-		err = errors.Join(err, d.record(diffEnd, nil, 0))
+		err = d.Head(difffile.Head{From: o.From, Size: h.size})
+		err = errors.Join(err, d.Record(difffile.End, nil, 0))
 	}
 	count.add(1)
 	return err
@@ -142,8 +145,8 @@ func (s *Store) importDiffs(
 	}
 	count := steps{f: p, total: in.diffs}
 	for range in.diffs {
-		d, err := newDiffReader(in.r)
-		if err == nil && !d.v2 {
+		d, err := difffile.NewReader(in.r)
+		if err == nil && !d.V2 {
 			err = fmt.Errorf("differences of format 1 in a file of format 2: %w", ceph.EINVAL)
 		}
 		if err == nil {
@@ -182,7 +185,7 @@ func (in *imageReader) head() error {
 	for {
 		more, err := in.record()
 		if err != nil {
-			return cutShort(err)
+			return difffile.CutShort(err)
 		}
 		if !more {
 			break
@@ -192,7 +195,7 @@ func (in *imageReader) head() error {
 		return err
 	}
 	if err := binary.Read(in.r, le, &in.diffs); err != nil {
-		return cutShort(err)
+		return difffile.CutShort(err)
 	}
 	if in.diffs == 0 || in.diffs > maxImageSnaps {
 		return fmt.Errorf("a file of %d differences: %w", in.diffs, ceph.EINVAL)

@@ -11,6 +11,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/difffile"
 )
 
 // deepGroup is glue rbd deep.
@@ -99,7 +100,7 @@ func (r *rbdRun) mergeDiff(_ context.Context, args []string) error {
 	}
 	defer second.Close()
 	if args[2] == "-" {
-		return rbd.MergeDiff(r.out, first, second)
+		return difffile.Merge(r.out, first, second)
 	}
-	return newFile(args[2], func(w io.Writer) error { return rbd.MergeDiff(w, first, second) })
+	return newFile(args[2], func(w io.Writer) error { return difffile.Merge(w, first, second) })
 }

@@ -1,4 +1,4 @@
-package rbd
+package difffile
 
 import (
 	"bufio"
@@ -10,6 +10,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd/blocks"
+	"glue/wire/message"
 )
 
 // diffOf writes how one state of an image becomes another, block by block, some of what did not
@@ -17,54 +18,54 @@ import (
 func diffOf(r *rand.Rand, from, to string, a, b []byte, v2 bool) []byte {
 	const block = 16
 	var out bytes.Buffer
-	d := diffWriter{&out, v2}
-	_ = d.head(diffHead{from: from, to: to, protected: true, size: uint64(len(b))})
+	d := Writer{&out, v2}
+	_ = d.Head(Head{From: from, To: to, Protected: true, Size: uint64(len(b))})
 	for at := 0; at < len(b); {
 		end := min(at+block*(1+r.IntN(3)), len(b))
 		old := make([]byte, end-at)
 		if at < len(a) {
 			copy(old, a[at:])
 		}
-		e := Extent{Off: uint64(at), Len: uint64(end - at)}
+		e := message.Extent{Off: uint64(at), Len: uint64(end - at)}
 		switch {
 		case bytes.Equal(old, b[at:end]) && r.IntN(4) > 0:
 		case blocks.IsZero(b[at:end]):
-			_ = d.extent(diffZero, e)
+			_ = d.Extent(Zero, e)
 		default:
-			_ = d.extent(diffWrite, e)
+			_ = d.Extent(Write, e)
 			out.Write(b[at:end])
 		}
 		at = end
 	}
-	_ = d.record(diffEnd, nil, 0)
+	_ = d.Record(End, nil, 0)
 	return out.Bytes()
 }
 
 // applied is an image after differences.
-func applied(t *testing.T, image, file []byte) ([]byte, diffHead) {
+func applied(t *testing.T, image, file []byte) ([]byte, Head) {
 	t.Helper()
-	d, err := newDiffReader(bufio.NewReader(bytes.NewReader(file)))
+	d, err := NewReader(bufio.NewReader(bytes.NewReader(file)))
 	high := uint64(0)
-	for err == nil && d.tag != diffEnd {
-		if d.at.Off < high {
-			t.Fatalf("%d after %d", d.at.Off, high)
+	for err == nil && d.Tag != End {
+		if d.At.Off < high {
+			t.Fatalf("%d after %d", d.At.Off, high)
 		}
-		high = d.at.Off + d.at.Len
-		image = append(image, make([]byte, max(0, int(d.head.size)-len(image)))...)
-		p := image[d.at.Off:high]
-		if clear(p); d.tag == diffWrite {
-			err = d.take(p)
+		high = d.At.Off + d.At.Len
+		image = append(image, make([]byte, max(0, int(d.Head.Size)-len(image)))...)
+		p := image[d.At.Off:high]
+		if clear(p); d.Tag == Write {
+			err = d.Take(p)
 		}
 		if err == nil {
-			err = d.next()
+			err = d.Next()
 		}
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make([]byte, d.head.size)
+	out := make([]byte, d.Head.Size)
 	copy(out, image)
-	return out, d.head
+	return out, d.Head
 }
 
 func someImage(r *rand.Rand, was []byte) []byte {
@@ -82,9 +83,9 @@ func someImage(r *rand.Rand, was []byte) []byte {
 	return out
 }
 
-// TestMergeDiff: two files of differences and what they are merged to make the same image, whatever
+// TestMerge: two files of differences and what they are merged to make the same image, whatever
 // its sizes were and whatever the formats are.
-func TestMergeDiff(t *testing.T) {
+func TestMerge(t *testing.T) {
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		first := someImage(r, nil)
@@ -94,14 +95,14 @@ func TestMergeDiff(t *testing.T) {
 		a := diffOf(r, "one", "two", first, second, v2[0])
 		b := diffOf(r, "two", "three", second, third, v2[1])
 		var merged bytes.Buffer
-		if err := MergeDiff(&merged, bytes.NewReader(a), bytes.NewReader(b)); err != nil {
+		if err := Merge(&merged, bytes.NewReader(a), bytes.NewReader(b)); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		got, head := applied(t, bytes.Clone(first), merged.Bytes())
 		if !bytes.Equal(got, third) {
 			t.Fatalf("seed %d: merged they make\n%v, want\n%v", seed, got, third)
 		}
-		want := diffHead{"one", "three", v2[1] && (v2[0] || v2[1]), uint64(len(third)), true}
+		want := Head{"one", "three", v2[1] && (v2[0] || v2[1]), uint64(len(third)), true}
 		if head != want {
 			t.Fatalf("seed %d: %+v, want %+v", seed, head, want)
 		}
@@ -116,7 +117,7 @@ func TestMergeRefuses(t *testing.T) {
 	for _, v2 := range []bool{false, true} {
 		a, b := diffOf(r, "", "x", nil, one, v2), diffOf(r, "x", "y", one, two, v2)
 		merge := func(a, b []byte) error {
-			return MergeDiff(io.Discard, bytes.NewReader(a), bytes.NewReader(b))
+			return Merge(io.Discard, bytes.NewReader(a), bytes.NewReader(b))
 		}
 		if err := merge(a, b); err != nil {
 			t.Fatal(err)
@@ -143,46 +144,15 @@ func TestMergeRefuses(t *testing.T) {
 			_ = merge(a, c)
 		}
 	}
-	descending := diffWriter{new(bytes.Buffer), false}
-	_ = descending.head(diffHead{from: "x", size: 100})
+	descending := Writer{new(bytes.Buffer), false}
+	_ = descending.Head(Head{From: "x", Size: 100})
 	for _, at := range []uint64{50, 0} {
-		_ = descending.extent(diffZero, Extent{Off: at, Len: 10})
+		_ = descending.Extent(Zero, message.Extent{Off: at, Len: 10})
 	}
-	_ = descending.record(diffEnd, nil, 0)
-	err := MergeDiff(io.Discard, bytes.NewReader(diffOf(r, "", "x", nil, one, false)),
-		descending.w.(*bytes.Buffer))
+	_ = descending.Record(End, nil, 0)
+	err := Merge(io.Discard, bytes.NewReader(diffOf(r, "", "x", nil, one, false)),
+		descending.W.(*bytes.Buffer))
 	if !errors.Is(err, ceph.EINVAL) {
 		t.Errorf("descending: %v", err)
-	}
-}
-
-// TestWithout against bytes.
-func TestWithout(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	some := func() (out []Extent, bytes [64]bool) {
-		for at := r.Uint64N(9); at < 64; at += 1 + r.Uint64N(9) {
-			e := Extent{Off: at, Len: min(1+r.Uint64N(9), 64-at)}
-			for k := range e.Len {
-				bytes[at+k] = true
-			}
-			out = append(out, e)
-			at += e.Len
-		}
-		return out, bytes
-	}
-	for range 2000 {
-		a, inA := some()
-		b, inB := some()
-		var got [64]bool
-		for _, e := range without(a, b) {
-			for k := range e.Len {
-				got[e.Off+k] = true
-			}
-		}
-		for n := range got {
-			if got[n] != (inA[n] && !inB[n]) {
-				t.Fatalf("%v without %v is %v", a, b, without(a, b))
-			}
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package rbd
+package difffile
 
 import (
 	"bufio"
@@ -9,17 +9,18 @@ import (
 	"math"
 
 	"glue/ceph"
+	"glue/wire/message"
 )
 
-// MergeDiff makes one file of differences of two that follow each other: what the second says
+// Merge makes one file of differences of two that follow each other: what the second says
 // takes the place of what the first says of the same bytes. EINVAL if the second does not begin
 // from the snapshot that the first ends in, or if one is not in ascending order. It is of format 2
 // if one of them is.
-func MergeDiff(w io.Writer, first, second io.Reader) error {
+func Merge(w io.Writer, first, second io.Reader) error {
 	m := &merger{out: bufio.NewWriterSize(w, 1<<20)}
 	for n, r := range []io.Reader{first, second} {
-		d, err := newDiffReader(bufio.NewReaderSize(r, 1<<20))
-		if err == nil && !d.head.sized {
+		d, err := NewReader(bufio.NewReaderSize(r, 1<<20))
+		if err == nil && !d.Head.Sized {
 			err = fmt.Errorf("it does not tell the image's size: %w", ceph.EINVAL)
 		}
 		if err != nil {
@@ -27,14 +28,14 @@ func MergeDiff(w io.Writer, first, second io.Reader) error {
 		}
 		m.in[n] = d
 	}
-	a, b := m.in[0].head, m.in[1].head
-	if a.to == "" || a.to != b.from {
+	a, b := m.in[0].Head, m.in[1].Head
+	if a.To == "" || a.To != b.From {
 		return fmt.Errorf("the first file ends in %s, the second begins from %s: %w",
-			cmp.Or(a.to, "no snapshot"), cmp.Or(b.from, "nothing"), ceph.EINVAL)
+			cmp.Or(a.To, "no snapshot"), cmp.Or(b.From, "nothing"), ceph.EINVAL)
 	}
-	m.w = diffWriter{m.out, m.in[0].v2 || m.in[1].v2}
-	b.from = a.from
-	if err := m.w.head(b); err != nil {
+	m.w = Writer{m.out, m.in[0].V2 || m.in[1].V2}
+	b.From = a.From
+	if err := m.w.Head(b); err != nil {
 		return fmt.Errorf("write the differences: %w", err)
 	}
 	for n := range m.in {
@@ -42,10 +43,10 @@ func MergeDiff(w io.Writer, first, second io.Reader) error {
 			return err
 		}
 	}
-	if err := m.run(b.size); err != nil {
+	if err := m.run(b.Size); err != nil {
 		return err
 	}
-	if err := errors.Join(m.w.record(diffEnd, nil, 0), m.out.Flush()); err != nil {
+	if err := errors.Join(m.w.Record(End, nil, 0), m.out.Flush()); err != nil {
 		return fmt.Errorf("write the differences: %w", err)
 	}
 	return nil
@@ -53,9 +54,9 @@ func MergeDiff(w io.Writer, first, second io.Reader) error {
 
 // A merger puts two files of differences together.
 type merger struct {
-	in    [2]*diffReader
+	in    [2]*Reader
 	out   *bufio.Writer
-	w     diffWriter
+	w     Writer
 	grown bool // what the image has grown by was added to the first file
 }
 
@@ -67,8 +68,8 @@ func (m *merger) failed(n int, err error) error {
 // run merges what the files say to an image of some size.
 func (m *merger) run(size uint64) error {
 	b := m.in[1]
-	for b.tag != diffEnd {
-		at := b.at
+	for b.Tag != End {
+		at := b.At
 		if err := m.first(at.Off, true); err != nil {
 			return err
 		}
@@ -91,8 +92,8 @@ func (m *merger) run(size uint64) error {
 // first copies, or drops, what the first file says up to some place.
 func (m *merger) first(end uint64, keep bool) error {
 	a := m.in[0]
-	for a.tag != diffEnd && a.at.Off < end {
-		n := min(a.at.Len, end-a.at.Off)
+	for a.Tag != End && a.At.Off < end {
+		n := min(a.At.Len, end-a.At.Off)
 		if keep {
 			if err := m.copy(0, n); err != nil {
 				return err
@@ -100,8 +101,8 @@ func (m *merger) first(end uint64, keep bool) error {
 		} else if err := m.drop(n); err != nil {
 			return err
 		}
-		if a.at.Len == 0 {
-			if err := m.settle(0, a.at.Off); err != nil {
+		if a.At.Len == 0 {
+			if err := m.settle(0, a.At.Off); err != nil {
 				return err
 			}
 		}
@@ -112,10 +113,10 @@ func (m *merger) first(end uint64, keep bool) error {
 // drop passes over bytes of the first file.
 func (m *merger) drop(n uint64) error {
 	a := m.in[0]
-	if a.tag == diffWrite {
+	if a.Tag == Write {
 		_, err := io.CopyN(io.Discard, a.r, int64(n))
 		if err != nil {
-			return m.failed(0, cutShort(err))
+			return m.failed(0, CutShort(err))
 		}
 	}
 	a.pass(n)
@@ -125,17 +126,17 @@ func (m *merger) drop(n uint64) error {
 // copy writes the next n bytes of a file.
 func (m *merger) copy(which int, n uint64) error {
 	d := m.in[which]
-	if err := m.w.extent(d.tag, Extent{Off: d.at.Off, Len: n}); err != nil {
+	if err := m.w.Extent(d.Tag, message.Extent{Off: d.At.Off, Len: n}); err != nil {
 		return fmt.Errorf("write the differences: %w", err)
 	}
-	if d.tag == diffZero {
+	if d.Tag == Zero {
 		d.pass(n)
 		return nil
 	}
 	buf := make([]byte, min(n, 64<<10))
 	for n > 0 {
 		part := buf[:min(n, uint64(len(buf)))]
-		if err := d.take(part); err != nil {
+		if err := d.Take(part); err != nil {
 			return m.failed(which, err)
 		}
 		if _, err := m.out.Write(part); err != nil {
@@ -151,22 +152,22 @@ func (m *merger) copy(which int, n uint64) error {
 // files say nothing, which is the first one's last record.
 func (m *merger) settle(which int, from uint64) error {
 	d := m.in[which]
-	for d.tag != diffEnd && d.at.Len == 0 {
+	for d.Tag != End && d.At.Len == 0 {
 		if m.grown && which == 0 {
-			d.tag = diffEnd
+			d.Tag = End
 			break
 		}
-		if err := d.next(); err != nil {
+		if err := d.Next(); err != nil {
 			return m.failed(which, err)
 		}
 	}
-	if size := m.in[1].head.size; which == 0 && d.tag == diffEnd && !m.grown {
-		if m.grown = true; d.head.size < size {
-			d.tag, d.at = diffZero, Extent{Off: d.head.size, Len: size - d.head.size}
+	if size := m.in[1].Head.Size; which == 0 && d.Tag == End && !m.grown {
+		if m.grown = true; d.Head.Size < size {
+			d.Tag, d.At = Zero, message.Extent{Off: d.Head.Size, Len: size - d.Head.Size}
 		}
 	}
-	if d.tag != diffEnd && d.at.Off < from {
-		return m.failed(which, fmt.Errorf("%d comes after %d: it does not ascend: %w", d.at.Off,
+	if d.Tag != End && d.At.Off < from {
+		return m.failed(which, fmt.Errorf("%d comes after %d: it does not ascend: %w", d.At.Off,
 			from, ceph.EINVAL))
 	}
 	return nil
