@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,14 +40,19 @@ func Create(path string, size int64) (File, error) {
 	return Open(path)
 }
 
-// Open opens an existing block file or device and locks it; ErrLocked if someone else has it.
+// Open opens an existing block file or device and locks it; ErrLocked if someone else has it. While
+// a device is open, the system refuses to mount it, and tools to make a file system on it.
 func Open(path string) (File, error) {
-	w, err := openDirect(path)
+	device := isDevice(path)
+	w, err := openDirect(path, device)
+	if errors.Is(err, unix.EBUSY) {
+		err = ErrLocked
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open block file: %w", err)
+		return nil, fmt.Errorf("open block file %s: %w", path, err)
 	}
 	f := &osFile{path: path, write: w}
-	if err := unix.Flock(int(w.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lock(w, device); err != nil {
 		w.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = ErrLocked
@@ -65,12 +71,34 @@ func Open(path string) (File, error) {
 	return f, nil
 }
 
-func openDirect(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+func openDirect(path string, device bool) (*os.File, error) {
+	mode := os.O_RDWR | unix.O_CLOEXEC
+	if device {
+		mode |= unix.O_EXCL
+	}
+	f, err := os.OpenFile(path, mode|unix.O_DIRECT, 0)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
-		f, err = os.OpenFile(path, os.O_RDWR|unix.O_CLOEXEC, 0)
+		f, err = os.OpenFile(path, mode, 0)
 	}
 	return f, err
+}
+
+func isDevice(path string) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFBLK
+}
+
+// udevLimit is how long udev may look at a device that was written to. It locks it meanwhile.
+const udevLimit = 2 * time.Second
+
+// lock locks a file at once or not at all, and waits for udev with a device, which is ours already.
+func lock(f *os.File, device bool) error {
+	for end := time.Now().Add(udevLimit); ; time.Sleep(20 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || !device || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func (f *osFile) ReadAt(p []byte, off int64) error {

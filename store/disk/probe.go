@@ -161,7 +161,7 @@ func Wipe(path string) error {
 }
 
 // claim opens what nobody else uses. The kernel refuses O_EXCL on a device that is mounted, swapped
-// to, or part of another; files are locked by our daemons, and loop devices name theirs.
+// to, part of another, or our daemons'; files are locked by them, and loop devices name theirs.
 func claim(path string, device bool, mode int) (*os.File, error) {
 	if device {
 		mode |= unix.O_EXCL
@@ -175,7 +175,7 @@ func claim(path string, device bool, mode int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lock(f, device); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s is %w by a daemon that runs", path, ErrInUse)
 	}

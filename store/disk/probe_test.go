@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"glue/store/disk"
 )
@@ -101,5 +104,57 @@ func TestProbeInUse(t *testing.T) {
 		if _, err := disk.Probe(bad); err == nil {
 			t.Errorf("%s was taken", bad)
 		}
+	}
+}
+
+// TestDeviceInUse: a device that is open is nobody else's, and udev, which locks a device for a
+// moment after it was written to, is waited for.
+func TestDeviceInUse(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to make a loop device")
+	}
+	path := filepath.Join(t.TempDir(), "disk")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("losetup", "--find", "--show", path).CombinedOutput()
+	if err != nil {
+		t.Skipf("no loop device to be had: %v: %s", err, out)
+	}
+	dev := strings.TrimSpace(string(out))
+	t.Cleanup(func() { exec.Command("losetup", "--detach", dev).Run() })
+	if _, err := disk.Probe(path); !errors.Is(err, disk.ErrInUse) ||
+		!strings.Contains(err.Error(), dev) {
+		t.Errorf("the file of a loop device: %v", err)
+	}
+
+	udev, err := os.Open(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udev.Close()
+	if err := unix.Flock(int(udev.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(200*time.Millisecond, func() { unix.Flock(int(udev.Fd()), unix.LOCK_UN) })
+	f, err := disk.Open(dev)
+	if err != nil {
+		t.Fatalf("while udev looks at it: %v", err)
+	}
+	if _, err := disk.Open(dev); !errors.Is(err, disk.ErrLocked) {
+		t.Errorf("opened twice: %v", err)
+	}
+	if _, err := disk.Probe(dev); !errors.Is(err, disk.ErrInUse) {
+		t.Errorf("a device that is open: %v", err)
+	}
+	if out, err := exec.Command("mkfs.ext4", "-q", dev).CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "in use") {
+		t.Errorf("mkfs.ext4 on a device that is open: %v %s", err, out)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := disk.Probe(dev); err != nil {
+		t.Error(err)
 	}
 }
