@@ -91,26 +91,27 @@ func TestFullOSDs(t *testing.T) {
 // TestQuota: a pool that reaches its quota is full, one of which nothing is known stays as it was,
 // and room or a higher quota makes it writable again.
 func TestQuota(t *testing.T) {
-	w := newWorld(t)
-	s, l := w.session("client.admin", "allow *")
-	for id := range int32(3) {
-		w.boot(id, 1)
+	for _, field := range []string{"max_objects", "max_bytes"} {
+		t.Run(field, func(t *testing.T) { quota(t, field) })
 	}
-	run := func(c string) string {
+}
+
+func quota(t *testing.T, field string) {
+	w, run := operate(t, "vm", "vm", "vm")
+	setQuota := func(field, value string) {
 		t.Helper()
-		r, text, out := w.command(s, l, c, nil)
-		if r != 0 {
-			t.Fatalf("%s: %d %s", c, r, text)
-		}
-		return out
+		run(`{"prefix":"osd pool set-quota","pool":"p","field":"%s","val":"%s"}`, field, value)
 	}
 	run(`{"prefix":"osd pool create","pool":"p","pg_num":4}`)
-	run(`{"prefix":"osd pool set-quota","pool":"p","field":"max_objects","val":"3"}`)
+	setQuota(field, "3")
 	id, _ := w.c.osd.Map().PoolByName("p")
-	holds := func(objects int64) {
+	holds := func(n int64) {
 		t.Helper()
-		p := pgstat.Pool{}
-		p.Stats.Sum.Objects = objects
+		p := pgstat.Pool{} // much of what there is no quota of
+		p.Stats.Sum.Objects, p.Stats.Sum.Bytes = 1000, n
+		if field == "max_objects" {
+			p.Stats.Sum.Objects, p.Stats.Sum.Bytes = n, 1000
+		}
 		w.c.stats.digest = &pgstat.Digest{Pools: map[int64]pgstat.Pool{id: p}}
 		w.pass(time.Minute)
 	}
@@ -129,6 +130,11 @@ func TestQuota(t *testing.T) {
 		"    pool 'p' is full (running out of quota)") {
 		t.Error(h)
 	}
+	w.pass(time.Minute)
+	if log := run(`{"prefix":"log last","num":20}`); strings.Count(log,
+		"pool 'p' is full (reached quota's "+field+": 3") != 1 {
+		t.Errorf("the cluster log:\n%s", log)
+	}
 	w.full(0, 1, osdmap.OSDNearfull)
 	check("while an OSD is near full", true)
 	w.full(0, 1, 0)
@@ -137,13 +143,21 @@ func TestQuota(t *testing.T) {
 	w.pass(time.Minute)
 	check("nothing is known", true)
 	w.reopen()
-	s, l = w.session("client.admin", "allow *")
+	run = w.operator()
 	check("after a restart", true)
 	holds(2)
 	check("with room again", false)
 	holds(5)
 	check("full again", true)
-	run(`{"prefix":"osd pool set-quota","pool":"p","field":"max_objects","val":"0"}`)
+	setQuota(field, "6")
+	w.pass(time.Minute)
+	check("with a higher quota", false)
+	setQuota("max_objects", "5")
+	setQuota("max_bytes", "5")
+	w.pass(time.Minute)
+	check("with two quotas", true)
+	setQuota("max_objects", "0")
+	setQuota("max_bytes", "0")
 	w.pass(time.Minute)
 	check("without a quota", false)
 }

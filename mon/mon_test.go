@@ -198,8 +198,14 @@ func (w *world) command(s *session, l *fakeLink, json string, input []byte) (int
 	return 0, "", ""
 }
 
-// boot brings an OSD up.
+// boot brings an OSD up that was started.
 func (w *world) boot(id int32, nonce uint32) {
+	w.t.Helper()
+	w.bootOn("vm", id, nonce, 0)
+}
+
+// bootOn brings an OSD of a host up, whose process was first up in an epoch, 0 for not yet.
+func (w *world) bootOn(host string, id int32, nonce uint32, first ceph.Epoch) {
 	w.t.Helper()
 	s, _ := w.session(fmt.Sprintf("osd.%d", id), "allow profile osd")
 	w.send(s, &message.MOSDBoot{
@@ -207,8 +213,8 @@ func (w *world) boot(id int32, nonce uint32) {
 			nonce),
 		Cluster: testAddr(6900+uint16(id), nonce), HBBack: testAddr(7000+uint16(id), nonce),
 		HBFront: testAddr(7100+uint16(id), nonce), Features: ceph.FeaturesAll, Bytes: 1 << 40,
-		Metadata: map[string]string{"hostname": "vm", "ceph_version": "v"}, Class: "ssd",
-		BootEpoch: w.c.osd.Map().Epoch,
+		Metadata: map[string]string{"hostname": host, "ceph_version": "v"}, Class: "ssd",
+		BootEpoch: first,
 	})
 	w.pass(gatherFor)
 }

@@ -37,6 +37,10 @@ func TestFailureReports(t *testing.T) {
 		t.Fatal("a withdrawn report counted")
 	}
 	w.failure(0, 2, message.FailureFailed, 1)
+	if !w.c.osd.Map().IsUp(2) {
+		t.Fatal("one of the two has missed it for a second")
+	}
+	w.pass(20 * time.Second)
 	if w.c.osd.Map().IsUp(2) {
 		t.Fatal("two reporters were not enough")
 	}

@@ -65,6 +65,9 @@ func busy(w *world) {
 		w.t.Fatal(text)
 	}
 	w.full(0, 1, osdmap.OSDFull)
+	w.command(s, l, `{"prefix":"osd down","ids":["1"]}`, nil)
+	w.pass(time.Minute)
+	w.bootOn("vm", 1, 2, 1)
 	w.pass(time.Second)
 }
 

@@ -1,6 +1,7 @@
 package osd
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 // bootState is how far the OSD is on its way into the map; owned by the control goroutine.
 type bootState struct {
+	first    ceph.Epoch // in which this process was first up; 0 before
 	asking   bool       // GetVersion is under way
 	target   ceph.Epoch // the newest map when it was asked; 0 unknown
 	sent     time.Time  // of the last MOSDBoot
@@ -70,7 +72,7 @@ func (d *Daemon) bootMessage(m *osdmap.Map) *message.MOSDBoot {
 	}
 	return &message.MOSDBoot{
 		Paxos: message.Paxos{Version: uint64(m.Epoch)}, FSID: m.FSID, OSD: d.opt.ID,
-		UUID: d.super.UUID, BootEpoch: d.super.CleanThru, Oldest: d.super.Oldest,
+		UUID: d.super.UUID, BootEpoch: d.boot.first, Oldest: d.super.Oldest,
 		Newest: d.super.Newest, CleanFrom: m.Epoch, CleanTo: m.Epoch,
 		Public: addrs, Cluster: addrs, HBBack: addrs, HBFront: addrs,
 		Features: ceph.FeaturesAll, Bytes: usage.Total,
@@ -118,6 +120,7 @@ func (d *Daemon) checkMe(m *osdmap.Map) {
 	}
 	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs)
 	if !d.booted.Swap(up) && up {
+		d.boot.first = cmp.Or(d.boot.first, m.Info[id].UpFrom)
 		d.log.Info("up in the map", "epoch", m.Epoch,
 			"after", d.now().Sub(d.start).Round(time.Millisecond))
 	}

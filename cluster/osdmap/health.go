@@ -125,13 +125,13 @@ func (m *Map) checkDown(c *health.Checks) {
 	m.checkSubtrees(c, &w)
 	var detail []string
 	for _, osd := range slices.Sorted(maps.Keys(w.downIn)) {
-		detail = append(detail, fmt.Sprintf("osd.%d (%s) is down", osd, m.location(osd)))
+		detail = append(detail, fmt.Sprintf("osd.%d (%s) is down", osd, m.Location(osd)))
 	}
 	c.Add("OSD_DOWN", health.Warn, int64(len(detail)), detail, "%d osds down", len(detail))
 }
 
-// location is an item's place from the root down.
-func (m *Map) location(id int32) string {
+// Location is an item's place in the CRUSH map from the root down: "root=default,host=a".
+func (m *Map) Location(id int32) string {
 	var parts []string
 	for _, at := range slices.Backward(m.Crush.FullLocation(id)) {
 		parts = append(parts, at.Type+"="+at.Name)
@@ -170,7 +170,7 @@ func (m *Map) checkSubtrees(c *health.Checks, w *downWalk) {
 			sum += osds[id]
 			where := ""
 			if t != top {
-				where = " (" + m.location(id) + ")"
+				where = " (" + m.Location(id) + ")"
 			}
 			detail = append(detail, fmt.Sprintf("%s %s%s (%d osds) is down", name,
 				m.Crush.Names[id], where, osds[id]))

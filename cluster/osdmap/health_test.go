@@ -47,7 +47,7 @@ func unwell(m *Map, r *rand.Rand) {
 	}
 	if r.IntN(2) == 0 {
 		for osd := range m.MaxOSD { // one host as a whole
-			if m.location(osd) == m.location(0) {
+			if m.Location(osd) == m.Location(0) {
 				m.State[osd] &^= OSDUp
 			}
 		}

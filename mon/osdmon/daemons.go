@@ -13,13 +13,6 @@ import (
 	"glue/wire/message"
 )
 
-// A failure is the reports about one OSD that is said not to answer.
-type failure struct {
-	since   map[int32]time.Time // by reporter: since when it has no answer
-	epoch   ceph.Epoch
-	pending bool
-}
-
 // A beacon is an OSD's last sign of life.
 type beacon struct {
 	at    time.Time
@@ -35,11 +28,10 @@ func (s *Service) Boot(now time.Time, b *message.MOSDBoot) error {
 	if b.OSD < 0 || b.OSD > maxOSDNumber || len(b.Public) == 0 || s.refused(b) {
 		return nil
 	}
-	if s.m.Exists(b.OSD) && s.m.IsUp(b.OSD) && s.m.Addrs(b.OSD).Equal(b.Public) &&
-		s.m.Info[b.OSD].UpFrom > b.BootEpoch {
+	if s.m.IsUp(b.OSD) && s.m.Addrs(b.OSD).Equal(b.Public) {
 		return nil // it is up already
 	}
-	if s.m.NodeFlag(b.OSD, osdmap.OSDNoUp) || s.m.Flags.Has(osdmap.FlagNoUp) {
+	if s.held(b.OSD, osdmap.OSDNoUp) {
 		return nil
 	}
 	if err := s.touch(b.OSD); err != nil {
@@ -49,7 +41,7 @@ func (s *Service) Boot(now time.Time, b *message.MOSDBoot) error {
 		put(&s.inc(now).NewState, b.OSD, osdmap.OSDUp)
 		return ErrBusy // handled again once it is down
 	}
-	s.bring(s.inc(now), b)
+	s.bring(now, b)
 	if err := s.place(now, b); err != nil {
 		s.opt.Log.Warn("OSD not placed in the CRUSH map", "osd", b.OSD, "err", err)
 	}
@@ -82,8 +74,8 @@ func (s *Service) refused(b *message.MOSDBoot) bool {
 }
 
 // bring fills the incremental for an OSD that comes up.
-func (s *Service) bring(inc *osdmap.Incremental, b *message.MOSDBoot) {
-	id := b.OSD
+func (s *Service) bring(now time.Time, b *message.MOSDBoot) {
+	inc, id := s.inc(now), b.OSD
 	inc.NewMaxOSD = growth(s.m, inc, id)
 	put(&inc.NewUpClient, id, b.Public)
 	put(&inc.NewUpCluster, id, b.Cluster)
@@ -95,34 +87,36 @@ func (s *Service) bring(inc *osdmap.Incremental, b *message.MOSDBoot) {
 	}
 	x := osdmap.OSDXInfo{}
 	if known {
-		x = s.m.XInfo[id]
+		x = s.afterBoot(s.m.XInfo[id], b.BootEpoch != 0, now)
 		if b.CleanFrom > s.m.Info[id].LastCleanBegin {
 			put(&inc.NewLastClean, id, osdmap.CleanInterval{Begin: b.CleanFrom, End: b.CleanTo})
 		}
 	}
-	if x.Features != b.Features {
-		x.Features = b.Features
+	x.Features = b.Features
+	if w := s.bootWeight(id, known, x); w > 0 {
+		put(&inc.NewWeight, id, w)
+		x.OldWeight = 0
+	}
+	if !known || x != s.m.XInfo[id] {
 		put(&inc.NewXInfo, id, x)
 	}
-	s.bringIn(inc, id, known, x)
 }
 
-// bringIn gives a new OSD, or one that was put out automatically, its weight.
-func (s *Service) bringIn(inc *osdmap.Incremental, id int32, known bool, x osdmap.OSDXInfo) {
-	if s.m.NodeFlag(id, osdmap.OSDNoIn) || s.m.Flags.Has(osdmap.FlagNoIn) {
-		return
-	}
+// bootWeight is the weight that an OSD gets that comes up, 0 for the one that it has. One that is
+// in keeps what an operator may have given it, also with mon_osd_auto_mark_in.
+func (s *Service) bootWeight(id int32, known bool, x osdmap.OSDXInfo) uint32 {
+	set := s.opt.Options()
 	fresh := !known || s.m.State[id].Has(osdmap.OSDNew)
 	auto := known && s.m.State[id].Has(osdmap.OSDAutoOut)
+	wanted := auto && set.Bool("mon_osd_auto_mark_auto_out_in") ||
+		fresh && set.Bool("mon_osd_auto_mark_new_in") || set.Bool("mon_osd_auto_mark_in")
 	switch {
-	case known && s.m.IsIn(id) && !fresh:
-	case auto && x.OldWeight > 0:
-		put(&inc.NewWeight, id, x.OldWeight)
-		x.OldWeight = 0
-		put(&inc.NewXInfo, id, x)
-	case fresh || auto:
-		put(&inc.NewWeight, id, osdmap.WeightIn)
+	case !wanted || s.held(id, osdmap.OSDNoIn) || s.m.IsIn(id) && !fresh:
+		return 0
+	case x.OldWeight > 0:
+		return x.OldWeight
 	}
+	return osdmap.WeightIn
 }
 
 // growth is the max_osd that an incremental needs for an OSD, -1 for no change.
@@ -219,7 +213,7 @@ func (s *Service) PGTemp(now time.Time, t *message.MOSDPGTemp) {
 
 // MarkMeDown marks an OSD down that is shutting down; it says whether the map must change first.
 func (s *Service) MarkMeDown(now time.Time, d *message.MOSDMarkMeDown) (bool, error) {
-	if !s.m.IsUp(d.OSD) || !s.m.Addrs(d.OSD).Equal(d.Addrs) || s.m.Flags.Has(osdmap.FlagNoDown) {
+	if !s.m.IsUp(d.OSD) || !s.m.Addrs(d.OSD).Equal(d.Addrs) || s.held(d.OSD, osdmap.OSDNoDown) {
 		return false, nil
 	}
 	if err := s.touch(d.OSD); err != nil {
@@ -241,134 +235,13 @@ func (s *Service) Beacon(now time.Time, b *message.MOSDBeacon) {
 	}
 }
 
-// Failure takes an OSD's report about another.
-func (s *Service) Failure(now time.Time, f *message.MOSDFailure) {
-	if !s.m.IsUp(f.Target) || !s.m.IsUp(f.Reporter) || !s.m.Addrs(f.Target).Equal(f.Addrs) {
-		return
-	}
-	if f.Flags&message.FailureFailed == 0 {
-		if r := s.failures[f.Target]; r != nil {
-			if delete(r.since, f.Reporter); len(r.since) == 0 {
-				delete(s.failures, f.Target)
-			}
-		}
-		return
-	}
-	if !s.canMarkDown(f.Target) {
-		return
-	}
-	if f.Flags&message.FailureImmediate != 0 {
-		s.opt.ClusterLog(message.LogInfo, fmt.Sprintf(
-			"osd.%d reported immediately failed by osd.%d", f.Target, f.Reporter))
-		if s.markDown(now, f.Target) {
-			s.markDead(now, f.Target)
-		}
-		return
-	}
-	r := s.failures[f.Target]
-	if r == nil {
-		r = &failure{since: map[int32]time.Time{}, epoch: s.m.Epoch}
-		s.failures[f.Target] = r
-	}
-	if _, ok := r.since[f.Reporter]; !ok {
-		r.since[f.Reporter] = now.Add(-time.Duration(f.FailedFor) * time.Second)
-	}
-	s.judge(now, f.Target, r)
-}
-
-// canMarkDown says whether the flags and the share of OSDs that are up allow another to go down.
-func (s *Service) canMarkDown(id int32) bool {
-	if s.m.Flags.Has(osdmap.FlagNoDown) || s.m.NodeFlag(id, osdmap.OSDNoDown) {
-		return false
-	}
-	exist, up, _ := s.m.Counts()
-	if s.pending != nil {
-		for id, x := range s.pending.NewState {
-			if s.m.IsUp(id) && x.Has(osdmap.OSDUp) {
-				up--
-			}
-		}
-	}
-	least := s.opt.Options().Float("mon_osd_min_up_ratio")
-	return exist > 0 && float64(up-1)/float64(exist) >= least
-}
-
-// markDown says whether the OSD will be down; not when something else of it is being changed.
-func (s *Service) markDown(now time.Time, id int32) bool {
-	if s.touch(id) != nil {
-		return false
-	}
-	put(&s.inc(now).NewState, id, osdmap.OSDUp)
-	delete(s.failures, id)
-	return true
-}
-
-// markDead notes with an OSD that goes down that its process is gone: nobody has to wait for leases
-// that it may hold. What the map would note by itself comes before this and is replaced by it.
-func (s *Service) markDead(now time.Time, id int32) {
-	x := s.m.XInfo[id]
-	x.DeadEpoch, x.DownStamp = s.m.Epoch, ceph.TimeOf(now)
-	put(&s.inc(now).NewXInfo, id, x)
-}
-
-// judge marks an OSD down when enough reporters in different places have missed it for long enough.
-func (s *Service) judge(now time.Time, id int32, r *failure) {
-	set := s.opt.Options()
-	for rep := range r.since {
-		if !s.m.IsUp(rep) {
-			delete(r.since, rep)
-		}
-	}
-	grace := set.Duration("osd_heartbeat_grace")
-	var longest time.Duration
-	for _, t := range r.since {
-		longest = max(longest, now.Sub(t))
-	}
-	places := s.places(slices.Collect(maps.Keys(r.since)))
-	if longest < grace || places < int(set.Int("mon_osd_min_down_reporters")) ||
-		!s.canMarkDown(id) {
-		return
-	}
-	s.opt.ClusterLog(message.LogInfo, fmt.Sprintf(
-		"osd.%d failed (%d reporters from different places after %d >= grace %d)",
-		id, places, int(longest.Seconds()), int(grace.Seconds())))
-	s.markDown(now, id)
-}
-
-// places counts reporters in different buckets of mon_osd_reporter_subtree_level. Where all OSDs
-// are in one such bucket, the OSDs themselves count.
-func (s *Service) places(reporters []int32) int {
-	typ, ok := s.m.Crush.TypeID(s.opt.Options().Str("mon_osd_reporter_subtree_level"))
-	if !ok || typ == 0 {
-		return len(reporters)
-	}
-	bucket := func(id int32) (int32, bool) { return s.m.Crush.ParentOfType(id, typ, -1) }
-	all, hit := map[int32]bool{}, map[int32]bool{}
-	for _, id := range s.m.OSDs() {
-		if b, ok := bucket(id); ok {
-			all[b] = true
-		}
-	}
-	if len(all) <= 1 {
-		return len(reporters)
-	}
-	for _, id := range reporters {
-		if b, ok := bucket(id); ok {
-			hit[b] = true
-		}
-	}
-	return len(hit)
-}
-
 // Tick does what time asks for: reporters' patience, silent OSDs, OSDs that are down for too long,
 // blocklist entries that have expired.
 func (s *Service) Tick(now time.Time) {
 	if s.since.IsZero() {
 		s.since = now
 	}
-	for id, r := range s.failures {
-		s.judge(now, id, r)
-	}
+	s.tickFailures(now)
 	s.tickBeacons(now)
 	s.tickOut(now)
 	s.tickQuotas(now)
@@ -406,52 +279,4 @@ func (s *Service) tickBeacons(now time.Time) {
 			s.markDown(now, id)
 		}
 	}
-}
-
-// tickOut puts OSDs out that have been down for mon_osd_down_out_interval.
-func (s *Service) tickOut(now time.Time) {
-	limit := s.opt.Options().Duration("mon_osd_down_out_interval")
-	if limit <= 0 || s.m.Flags.Has(osdmap.FlagNoOut) {
-		return
-	}
-	exist, _, in := s.m.Counts()
-	for _, id := range s.m.OSDs() {
-		if s.m.IsUp(id) || s.m.IsOut(id) || s.m.NodeFlag(id, osdmap.OSDNoOut) || s.touched[id] {
-			continue
-		}
-		since := s.m.XInfo[id].DownStamp.Go()
-		if since.Before(s.since) {
-			since = s.since // after a restart of everything OSDs get the full interval to come back
-		}
-		if now.Sub(since) < limit {
-			continue
-		}
-		if s.allDown(id) {
-			continue
-		}
-		if float64(in-1)/float64(exist) < s.opt.Options().Float("mon_osd_min_in_ratio") {
-			return
-		}
-		in--
-		_ = s.touch(id)
-		inc := s.inc(now)
-		put(&inc.NewWeight, id, 0)
-		put(&inc.NewState, id, osdmap.OSDAutoOut)
-		x := s.m.XInfo[id]
-		x.OldWeight = s.m.Weight[id]
-		put(&inc.NewXInfo, id, x)
-		s.opt.ClusterLog(message.LogInfo, fmt.Sprintf(
-			"Marking osd.%d out (has been down for %d seconds)", id, int(now.Sub(since).Seconds())))
-	}
-}
-
-// allDown says whether everything in the OSD's bucket of mon_osd_down_out_subtree_limit is down:
-// then something that they share is broken, and its repair is better than moving all their data.
-func (s *Service) allDown(id int32) bool {
-	typ, ok := s.m.Crush.TypeID(s.opt.Options().Str("mon_osd_down_out_subtree_limit"))
-	if !ok {
-		return false
-	}
-	bucket, ok := s.m.Crush.ParentOfType(id, typ, -1)
-	return ok && !slices.ContainsFunc(s.m.Crush.Leaves(bucket), s.m.IsUp)
 }

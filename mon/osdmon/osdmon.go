@@ -68,9 +68,10 @@ type Service struct {
 	facts    service.Edit   // metadata by OSD number
 	proposed *osdmap.Map    // what the proposed change results in, on its proposer
 
-	failures map[int32]*failure
+	failures map[int32]reports // by the OSD that is said not to answer
 	beacons  map[int32]beacon
-	since    time.Time // when this member began to lead
+	spared   map[int32]time.Time // when an OSD was last not put out, as all around it was down
+	since    time.Time           // when this member began to lead
 }
 
 // New makes a service.
@@ -82,8 +83,8 @@ func New(opt Options) *Service {
 
 // forget drops what only a leader knows.
 func (s *Service) forget() {
-	s.failures, s.beacons = map[int32]*failure{}, map[int32]beacon{}
-	s.since = time.Time{}
+	s.failures, s.beacons = map[int32]reports{}, map[int32]beacon{}
+	s.spared, s.since = map[int32]time.Time{}, time.Time{}
 }
 
 // Name is "osd".
@@ -292,6 +293,8 @@ func (s *Service) tidy(inc *osdmap.Incremental) {
 		}
 		if x.Has(osdmap.OSDExists) && s.m.Exists(id) {
 			s.facts.Remove(fmt.Sprint(id))
+		} else if s.m.IsUp(id) && (x.Has(osdmap.OSDUp) || x == 0) {
+			s.forgive(inc, id)
 		}
 	}
 	if len(inc.NewUpClient) > 0 {
@@ -362,7 +365,7 @@ const (
 	fullEvery  = 50
 )
 
-// settle drops reports about OSDs that are down now.
+// settle drops what was noted of OSDs that the new map makes pointless.
 func (s *Service) settle() {
 	for id := range s.failures {
 		if s.m.IsDown(id) {
@@ -372,6 +375,11 @@ func (s *Service) settle() {
 	for id := range s.beacons {
 		if s.m.IsDown(id) {
 			delete(s.beacons, id)
+		}
+	}
+	for id := range s.spared {
+		if s.m.IsUp(id) || s.m.IsOut(id) {
+			delete(s.spared, id)
 		}
 	}
 }

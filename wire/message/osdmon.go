@@ -10,8 +10,8 @@ type MOSDBoot struct {
 	Paxos     // Version is the epoch of the newest map it has
 	FSID      ceph.UUID
 	OSD       int32
-	UUID      ceph.UUID // of the OSD's store
-	BootEpoch ceph.Epoch
+	UUID      ceph.UUID  // of the OSD's store
+	BootEpoch ceph.Epoch // in which the process was first up, 0 if it was not
 	Oldest    ceph.Epoch // maps in its store
 	Newest    ceph.Epoch
 	CleanFrom ceph.Epoch // mounted
