@@ -9,6 +9,7 @@ import (
 	"glue/internal/admin"
 	"glue/internal/daemon"
 	"glue/osd/bench"
+	"glue/osd/optrack"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -47,8 +48,8 @@ func (d *Daemon) table() *admin.Table {
 			Help: "OSD benchmark: write <count> <size>-byte objects" +
 				"(with <obj_size> <obj_num>), (default count=1G default size=4MB). " +
 				"Results in log."},
-	}, d.opCommands(), d.dumpCommands(), d.doCommands(), d.scrubCommands(), absentCommands(),
-		daemon.Commands(d.conf, d.opt.LogFile, &d.counters.Registry))
+	}, optrack.Commands(tracked{d}), d.dumpCommands(), d.doCommands(), d.scrubCommands(),
+		absentCommands(), daemon.Commands(d.conf, d.opt.LogFile, &d.counters.Registry))
 }
 
 func (d *Daemon) cmdBench(args admin.Args) (any, error) {

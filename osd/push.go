@@ -6,8 +6,10 @@ import (
 	"slices"
 
 	"glue/ceph"
+	"glue/cluster/pginfo"
 	"glue/osd/ops"
 	"glue/osd/recovery"
+	"glue/osd/snaps"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -59,7 +61,12 @@ func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]b
 	p.s.moveBegun()
 	targets := slices.Sorted(maps.Keys(have))
 	for _, osd := range targets {
-		ps.to[osd], ps.parts[osd] = recovery.Start(), p.part(o, have[osd], ps.version)
+		misses := p.m.Peer(osd).Missing
+		part := p.part(o, have[osd], ps.version, misses)
+		if part.Base.IsZero() {
+			part = p.beside(&st.Info, osd)
+		}
+		ps.to[osd], ps.parts[osd] = recovery.Start(), part
 	}
 	for _, osd := range targets {
 		if r.pushes[o] == ps {
@@ -67,6 +74,38 @@ func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]b
 		}
 	}
 	return r.pushes[o] == ps
+}
+
+// beside is what of an object goes to a copy that has the clone before it, or will have it when the
+// object arrives: the two have in common there what they have in common here.
+func (p *pg) beside(i *pginfo.ObjectInfo, osd int32) recovery.Part {
+	o := i.Object
+	head, err := ops.LoadState(p.s.d.store, p.id, o.Head())
+	if err != nil || head.Info.Snaps == nil {
+		return recovery.Part{}
+	}
+	before := snaps.Before(head.Info.Snaps, o.Snap)
+	if before == nil {
+		return recovery.Part{}
+	}
+	o.Snap = before.ID
+	if m := p.m.Peer(osd).Missing; m != nil && m.Has(o) && !p.pushing(o, osd) {
+		return recovery.Part{}
+	}
+	st, err := ops.LoadState(p.s.d.store, p.id, o)
+	if err != nil || !st.Exists {
+		return recovery.Part{}
+	}
+	return recovery.Beside(before, st.Info.Version, i.Size)
+}
+
+func (p *pg) pushing(o ceph.HObject, osd int32) bool {
+	ps := p.recovery.pushes[o]
+	if ps == nil {
+		return false
+	}
+	_, under := ps.to[osd]
+	return under
 }
 
 // pushFailed handles an object that should be here and is not readable: it becomes missing.

@@ -186,7 +186,8 @@ func (p *pg) startPull(o ceph.HObject) {
 	delete(r.unfound, o)
 	p.block(o)
 	p.s.moveBegun()
-	r.pulls[o] = &pull{from: from, need: it.Need, part: p.part(o, it.Have, it.Need), left: left}
+	r.pulls[o] = &pull{from: from, need: it.Need, left: left,
+		part: p.part(o, it.Have, it.Need, p.m.Missing())}
 	p.sendPull(o, recovery.Start())
 }
 
@@ -204,16 +205,23 @@ func (p *pg) sendPull(o ceph.HObject, from message.Progress) {
 	pl := p.recovery.pulls[o]
 	p.s.d.sendTo(p.s.osdmap, pl.from, &message.MOSDPGPull{PGHead: p.headTo(),
 		Pulls: []message.Pull{{Object: o, Version: pl.need, From: from, Base: pl.part.Base,
-			Changes: pl.part.Changes}}})
+			Of: pl.part.Of, Changes: pl.part.Changes}}})
 }
 
-// part is what of an object's version need has to go to a copy that has version have.
-func (p *pg) part(o ceph.HObject, have, need ceph.Eversion) recovery.Part {
-	x, ok := p.m.Log().Changed(o, have)
+// part is what of an object's version need has to go to a copy that has version have, or the head
+// of before the object was cloned, as what it misses says; all of it if that can't be told.
+func (p *pg) part(o ceph.HObject, have, need ceph.Eversion, misses *pglog.Missing) recovery.Part {
+	part := recovery.Part{Base: have}
+	if have.IsZero() && o.Snap != ceph.NoSnap && misses != nil {
+		it, _ := misses.Get(o.Head())
+		part.Base, part.Of = it.Have, ceph.NoSnap
+	}
+	x, ok := p.m.Log().Changed(o, part.Base)
 	if v, _ := p.m.Log().Latest(o); !ok || v != need || have == need {
 		return recovery.Part{}
 	}
-	return recovery.Part{Base: have, Changes: x}
+	part.Changes = x
+	return part
 }
 
 func (p *pg) headTo() message.PGHead {
@@ -287,7 +295,8 @@ func (p *pg) recoveryMessage(ev *event) {
 
 // onPull sends the primary a piece of an object.
 func (p *pg) onPull(from int32, pl *message.Pull) {
-	chunk, err := p.read(pl.Object, pl.From, recovery.Part{Base: pl.Base, Changes: pl.Changes})
+	chunk, err := p.read(pl.Object, pl.From, recovery.Part{Base: pl.Base, Of: pl.Of,
+		Changes: pl.Changes})
 	if err != nil {
 		p.s.d.log.Error("object can't be read for the primary", "pg", p.id, "oid", pl.Object,
 			"err", err)
@@ -386,12 +395,13 @@ func (p *pg) hasBase(ps *message.Push) bool {
 	if ps.Base.IsZero() || !ps.Before.First {
 		return true
 	}
-	st, err := ops.LoadState(p.s.d.store, p.id, ps.Object)
+	o := recovery.BaseOf(ps)
+	st, err := ops.LoadState(p.s.d.store, p.id, o)
 	if err == nil && st.Exists && st.Info.Version == ps.Base {
 		return true
 	}
-	p.s.d.log.Warn("an object is not of the version that is to be changed", "pg", p.id,
-		"oid", ps.Object, "base", ps.Base)
+	p.s.d.log.Info("an object is not of the version that is to be changed", "pg", p.id,
+		"oid", o, "base", ps.Base)
 	return false
 }
 

@@ -9,6 +9,8 @@ import (
 	"glue/ceph/denc"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
+	"glue/osd/snaps"
+	"glue/store/memstore"
 	"glue/wire/message"
 )
 
@@ -119,6 +121,46 @@ func TestRecoveryMovesOnlyKeys(t *testing.T) {
 	_, p := s.pgOf(0)
 	if p.stats.RecoveredKeys != 2 {
 		t.Errorf("%d keys moved, two were set", p.stats.RecoveredKeys)
+	}
+}
+
+// overSnap is a write of a few bytes under a new snapshot.
+func (s *sim) overSnap(c *simClient, object int, id ceph.SnapID, off uint64) {
+	s.t.Helper()
+	s.snaps = snaps.Context{Seq: id, Snaps: append([]ceph.SnapID{id}, s.snaps.Snaps...)}
+	op := message.OSDOp{Code: message.OpWrite, In: bytes.Repeat([]byte{byte(id)}, 4096)}
+	op.SetExtent(off, 4096)
+	c.tid++
+	c.op = &simOp{object: object, tid: c.tid, call: int64(s.steps), snaps: s.snaps,
+		write: []message.OSDOp{op}}
+	s.until("write", func() bool { return c.op == nil })
+}
+
+// TestFamiliesMoveOnce: a copy that was away while an object was cloned and written makes the clone
+// of what it has, and one that is filled anew gets what clones have in common once.
+func TestFamiliesMoveOnce(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		s, c := quietSim(t, 6)
+		s.write(c, 0, 0, bytes.Repeat([]byte("glue"), 1<<20))
+		s.until("clean", s.settled)
+		away, want := s.replicaOf(0), 4096
+		s.stop(away)
+		s.overSnap(c, 0, 1, 100_000)
+		if anew {
+			want = 4<<20 + 3*4096
+			s.overSnap(c, 0, 2, 300_000)
+			s.overSnap(c, 0, 3, 3_000_000)
+			away.store = memstore.New(memstore.Options{Manual: true}) // another disk
+		}
+		_, before := s.recovered()
+		s.restart(away)
+		s.until("clean", s.settled)
+		s.checkCopies(0)
+		s.checkSnaps()
+		_, after := s.recovered()
+		if moved := after - before; float64(moved) > 1.05*float64(want) {
+			t.Errorf("filled anew %v: %d bytes moved, %d have changed", anew, moved, want)
+		}
 	}
 }
 

@@ -91,12 +91,19 @@ func (l *Log) Latest(o ceph.HObject) (ceph.Eversion, bool) {
 }
 
 // Changed is what of an object differs between a version of it and the newest one, if the log has
-// all that happened since.
+// all that happened since. Before a clone was made it was the head.
 func (l *Log) Changed(o ceph.HObject, since ceph.Eversion) (pginfo.Changes, bool) {
 	v, ok := l.byObject[o]
 	out := pginfo.Changes{Known: true}
 	for ok && v != since && !since.IsZero() && !v.IsZero() {
 		e, found := l.Entry(v)
+		if found && e.Op == pginfo.LogClone { // the same request's entry of the head follows
+			v.Version++
+			if e, found = l.Entry(v); found && e.Object == o.Head() && since.Less(v) {
+				v = e.PriorVersion
+				continue
+			}
+		}
 		if !found || !e.Changes.Known || e.IsDelete() || !since.Less(v) {
 			return pginfo.Changes{}, false
 		}

@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/pginfo"
+	"glue/osd/snaps"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -16,7 +17,7 @@ import (
 func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progress,
 	part Part, maxBytes, maxKeys int,
 ) (message.Push, error) {
-	p := message.Push{Object: o, Before: before, After: before, Base: part.Base,
+	p := message.Push{Object: o, Before: before, After: before, Base: part.Base, Of: part.Of,
 		Changes: part.Changes}
 	st, err := s.Stat(c, o)
 	if errors.Is(err, ceph.ENOENT) {
@@ -136,7 +137,30 @@ func readRange(s objectstore.Store, c ceph.SPG, p *message.Push, off, n uint64) 
 // is the whole object.
 type Part struct {
 	Base    ceph.Eversion // what it has
+	Of      ceph.SnapID   // of which clone, or of the head; 0 is the object itself
 	Changes pginfo.Changes
+}
+
+// BaseOf is the object that a push changes.
+func BaseOf(p *message.Push) ceph.HObject {
+	o := p.Object
+	if p.Of != 0 {
+		o.Snap = p.Of
+	}
+	return o
+}
+
+// Beside is what of an object goes to who has the clone before it, of version base: what the two
+// do not have in common. That is all of it if they have nothing in common.
+func Beside(before *pginfo.Clone, base ceph.Eversion, size uint64) Part {
+	if len(before.Overlap) == 0 {
+		return Part{}
+	}
+	x := pginfo.Changes{Known: true, Omap: true}
+	for _, r := range snaps.Outside(size, before.Overlap) {
+		x.Add(r.Begin, r.End-r.Begin)
+	}
+	return Part{Base: base, Of: before.ID, Changes: x}
 }
 
 func (p *Part) partial() bool { return p.Changes.Known && !p.Base.IsZero() }
@@ -166,7 +190,7 @@ func Apply(t *objectstore.Transaction, c ceph.SPG, p *message.Push,
 	if !whole {
 		target = Temp(p.Object)
 	}
-	part := Part{p.Base, p.Changes}
+	part := Part{p.Base, p.Of, p.Changes}
 	switch {
 	case part.partial():
 		if err := applyBase(t, c, p, target, exists); err != nil {
@@ -232,14 +256,15 @@ func applyBase(t *objectstore.Transaction, c ceph.SPG, p *message.Push, target c
 		}
 		return nil
 	}
-	if !exists(p.Object) {
-		return fmt.Errorf("a push changes %v, which is not here: %w", p.Object, ceph.EINVAL)
+	base := BaseOf(p)
+	if !exists(base) {
+		return fmt.Errorf("a push changes %v, which is not here: %w", base, ceph.EINVAL)
 	}
-	if target != p.Object {
+	if target != base {
 		if exists(target) {
 			t.Remove(c, target)
 		}
-		t.Clone(c, p.Object, target)
+		t.Clone(c, base, target)
 	}
 	t.RmAttrs(c, target)
 	if p.Changes.Omap {

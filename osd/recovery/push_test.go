@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"glue/ceph"
 	"glue/cluster/pginfo"
+	"glue/osd/snaps"
 	"glue/store/memstore"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -313,5 +315,62 @@ func TestFewKeysMove(t *testing.T) {
 	same(t, from, to, o, all)
 	if h, _ := to.OmapHeader(coll, o); string(h) != "header" {
 		t.Errorf("header %q", h)
+	}
+}
+
+// TestBeside: who has the clone before an object and is sent what the two do not have in common
+// has the object afterwards, and the clone as before.
+func TestBeside(t *testing.T) {
+	head := ceph.HObject{Pool: 1, Name: "o", Snap: ceph.NoSnap, Hash: 7}
+	clone := head
+	clone.Snap = 5
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		was := make([]byte, 1+rng.IntN(200_000))
+		for i := range was {
+			was[i] = byte(rng.Uint32())
+		}
+		data := slices.Clone(was[:1+rng.IntN(len(was))])
+		if rng.IntN(2) == 0 {
+			data = append(data, make([]byte, rng.IntN(50_000))...)
+		}
+		both := uint64(min(len(data), len(was)))
+		common := []pginfo.Range{{Begin: 0, End: both}}
+		for range rng.IntN(5) {
+			off := rng.Uint64N(both)
+			n := copy(data[off:both], "something else")
+			var x pginfo.Changes
+			for _, r := range snaps.Outside(uint64(len(data)), common) {
+				x.Add(r.Begin, r.End-r.Begin)
+			}
+			x.Add(off, uint64(n))
+			common = snaps.Outside(both, x.Within(0, both))
+		}
+		from, to := newStore(t), newStore(t)
+		for _, s := range []*memstore.Store{from, to} {
+			tr := &objectstore.Transaction{}
+			tr.Write(coll, clone, 0, was)
+			tr.SetAttrs(coll, clone, map[string][]byte{"_": []byte("clone"), "_c": []byte("x")})
+			tr.OmapSet(coll, clone, map[string][]byte{"a": []byte("1"), "b": []byte("2")})
+			submit(t, s, tr)
+		}
+		tr := &objectstore.Transaction{}
+		tr.Write(coll, head, 0, data)
+		tr.SetAttrs(coll, head, map[string][]byte{"_": []byte("info"), "_x": []byte("y")})
+		pairs := map[string][]byte{"a": []byte("1"), "c": []byte("3")}
+		tr.OmapSet(coll, head, pairs)
+		submit(t, from, tr)
+		part := Beside(&pginfo.Clone{ID: 5, Overlap: common}, ceph.Eversion{Version: 1},
+			uint64(len(data)))
+		move(t, from, to, head, part, 4096+rng.IntN(100_000), 1+rng.IntN(5))
+		if same(t, from, to, head, pairs); t.Failed() {
+			t.Fatalf("seed %d: common %v of %d and %d bytes", seed, common, len(was), len(data))
+		}
+		if b, err := to.Read(coll, clone, 0, 0); err != nil || !bytes.Equal(b, was) {
+			t.Fatalf("seed %d: the clone has changed, %v", seed, err)
+		}
+	}
+	if p := Beside(&pginfo.Clone{ID: 5}, ceph.Eversion{Version: 1}, 9); p.partial() {
+		t.Error("nothing in common, and yet a part")
 	}
 }

@@ -49,9 +49,9 @@ var custom = [...][3]string{
 
 // busyDepth is how many recovery operations are under way at most while clients are active. More
 // are a queue before the disks and processors, in which clients' writes wait too: with 2 of them
-// clients' 99th percentile somewhat more than doubles, with 12 it rises six times or more
-// (docs/PERFORMANCE.md).
-const busyDepth = 2
+// clients' 99th percentile somewhat more than doubles, for half as many objects again, with 12 it
+// rises six times or more (docs/PERFORMANCE.md).
+const busyDepth = 1
 
 // NewConfig reads the options, for a store on a disk of a kind.
 func NewConfig(set options.Set, rotational bool) Config {

@@ -89,6 +89,16 @@ func Find(s *Set, at ceph.SnapID) (ceph.SnapID, bool) {
 	return s.Clones[i].ID, true
 }
 
+// Before is the newest clone that is older than another or the head, nil if there is none.
+func Before(s *Set, id ceph.SnapID) *Clone {
+	for i := len(s.Clones) - 1; i >= 0; i-- {
+		if s.Clones[i].ID < id {
+			return &s.Clones[i]
+		}
+	}
+	return nil
+}
+
 // A Head is the object as it is before a write.
 type Head struct {
 	Visible bool // it exists, and is not there for its clones only

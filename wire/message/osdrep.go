@@ -122,8 +122,9 @@ type Push struct {
 	Omap          map[string][]byte
 	Before, After Progress
 	// Base is the version that the copy has and that Changes, which is known then, are against;
-	// zero for the whole object.
+	// zero for the whole object. Of says of which clone, or of the head, it is; 0 is Object's own.
 	Base    ceph.Eversion
+	Of      ceph.SnapID
 	Changes pginfo.Changes
 	Content []byte
 
@@ -141,6 +142,7 @@ func (p *Push) denc(c *denc.Coder) {
 	p.Before.Denc(c)
 	p.After.Denc(c)
 	p.Base.Denc(c)
+	p.Of.Denc(c)
 	p.Changes.Denc(c)
 	if n := c.U32Const(uint32(len(p.Content))); !c.Encoding() {
 		p.size = n
@@ -220,6 +222,7 @@ type Pull struct {
 	Version ceph.Eversion // wanted; zero for what is there
 	From    Progress
 	Base    ceph.Eversion // as of a Push
+	Of      ceph.SnapID
 	Changes pginfo.Changes
 }
 
@@ -241,6 +244,7 @@ func (m *MOSDPGPull) Denc(c *denc.Coder, _ uint16) {
 			p.Version.Denc(c)
 			p.From.Denc(c)
 			p.Base.Denc(c)
+			p.Of.Denc(c)
 			p.Changes.Denc(c)
 		})
 	})
