@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,4 +148,36 @@ func TestOSDPerf(t *testing.T) {
 		return false
 	})
 	must(t, "rados", "-p", pool, "rm", "perf")
+}
+
+// TestSlowOSD: the map learns of an OSD that was marked down while it ran, and a real restart lets
+// that fade.
+func TestSlowOSD(t *testing.T) {
+	c := startFor(t, "--split")
+	learnt := func(want float64) {
+		t.Helper()
+		waitFor(t, fmt.Sprintf("osd.1 is slow with probability %v", want), func() bool {
+			var dump struct {
+				XInfo []struct {
+					OSD         int
+					Probability float64 `json:"laggy_probability"`
+				} `json:"osd_xinfo"`
+			}
+			out, err := c.run("ceph", "osd", "dump", "-f", "json")
+			if err != nil {
+				return false
+			}
+			if err := json.Unmarshal([]byte(out), &dump); err != nil {
+				t.Fatal(err)
+			}
+			x := dump.XInfo[1]
+			return x.OSD == 1 && math.Abs(x.Probability-want) < 1e-6
+		})
+	}
+	learnt(0)
+	c.must(t, "ceph", "osd", "down", "1")
+	learnt(.3)
+	c.kill9(t, "osd.1")
+	c.up(t)
+	learnt(.21)
 }
