@@ -330,11 +330,11 @@ func TestBeside(t *testing.T) {
 		for i := range was {
 			was[i] = byte(rng.Uint32())
 		}
-		data := slices.Clone(was[:1+rng.IntN(len(was))])
+		both := 1 + rng.Uint64N(uint64(len(was)))
+		data := slices.Clone(was[:both])
 		if rng.IntN(2) == 0 {
 			data = append(data, make([]byte, rng.IntN(50_000))...)
 		}
-		both := uint64(min(len(data), len(was)))
 		common := []pginfo.Range{{Begin: 0, End: both}}
 		for range rng.IntN(5) {
 			off := rng.Uint64N(both)
