@@ -20,8 +20,7 @@ import (
 // A reporter keeps the connection to the active manager and what the shards want to tell it.
 type reporter struct {
 	mu     sync.Mutex
-	stats  map[ceph.PGID]pgstat.PG     // changed since the last report
-	space  map[*shard]pgstat.PoolSpace // what the copies here hold
+	stats  map[ceph.PGID]pgstat.PG // changed since the last report
 	urgent bool
 
 	// of the control goroutine:
@@ -67,49 +66,34 @@ func (s *shard) report() {
 		p.told = said
 		p.dirty = false
 	}
-	if s.d.reporter.take(s, s.poolSpace(), out, urgent) {
+	if s.d.reporter.take(out, urgent) {
 		s.d.post(func() { s.d.reportTick(s.d.now()) })
 	}
 }
 
 // take keeps what a shard has to tell; it says whether that is the first thing to be told at once.
-func (r *reporter) take(s *shard, space pgstat.PoolSpace, out map[ceph.PGID]pgstat.PG,
-	urgent bool,
-) bool {
+func (r *reporter) take(out map[ceph.PGID]pgstat.PG, urgent bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.space == nil {
-		r.space, r.stats = map[*shard]pgstat.PoolSpace{}, map[ceph.PGID]pgstat.PG{}
+	if r.stats == nil {
+		r.stats = map[ceph.PGID]pgstat.PG{}
 	}
-	r.space[s] = space
 	maps.Copy(r.stats, out)
 	first := urgent && !r.urgent
 	r.urgent = r.urgent || urgent
 	return first
 }
 
-// poolSpace sums up the copies of the shard, without what they are missing.
-func (s *shard) poolSpace() pgstat.PoolSpace {
-	out := pgstat.PoolSpace{}
-	for _, p := range s.pgs {
-		f := p.m.Info().Space(&p.stats, int64(p.m.Missing().Len()))
-		out.Add(p.id.Pool, &f)
+// poolSections is what each pool takes here, encoded.
+func (d *Daemon) poolSections() map[int64]message.Section {
+	pools, err := d.store.PoolUsage()
+	if err != nil {
+		d.log.Warn("usage of pools is not known", "err", err)
 	}
-	return out
-}
-
-// poolSections is the sum over the shards, encoded.
-func (r *reporter) poolSections() map[int64]message.Section {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	sums := pgstat.PoolSpace{}
-	for _, space := range r.space {
-		for pool, f := range space {
-			sums.Add(pool, &f)
-		}
-	}
-	out := make(map[int64]message.Section, len(sums))
-	for pool, f := range sums {
+	out := make(map[int64]message.Section, len(pools))
+	for pool, u := range pools {
+		f := pgstat.Statfs{Allocated: int64(u.Allocated), DataStored: int64(u.Stored),
+			OmapAllocated: int64(u.Omap)}
 		out[pool] = denc.Marshal(&f, ceph.FeaturesAll)
 	}
 	return out
@@ -319,7 +303,7 @@ func (d *Daemon) reportTick(now time.Time) {
 // pgStats is the report about PGs and this OSD.
 func (d *Daemon) pgStats(m *osdmap.Map, stats map[ceph.PGID]pgstat.PG) *message.MPGStats {
 	out := &message.MPGStats{FSID: m.FSID, Epoch: m.Epoch,
-		PGs: map[ceph.PGID]message.Section{}, Pools: d.reporter.poolSections()}
+		PGs: map[ceph.PGID]message.Section{}, Pools: d.poolSections()}
 	for id, st := range stats {
 		out.PGs[id] = denc.Marshal(&st, ceph.FeaturesAll)
 	}
@@ -346,8 +330,8 @@ func (d *Daemon) osdStats(m *osdmap.Map) pgstat.OSD {
 	return pgstat.OSD{
 		CommitLatencyNS: uint64(commit), ApplyLatencyNS: uint64(apply),
 		Statfs: pgstat.Statfs{Total: u.Total, Available: u.Available, Allocated: int64(u.Data),
-			DataStored: int64(u.Data), OmapAllocated: int64(u.Omap),
-			InternalMetadata: int64(u.Metadata)},
+			DataStored: int64(u.Stored), OmapAllocated: int64(u.Omap),
+			InternalMetadata: int64(u.Metadata - min(u.Metadata, u.Omap))},
 		HBPeers: d.hb.list(), UpFrom: m.Info[d.opt.ID].UpFrom, NumPGs: uint32(pgs),
 		Seq: uint64(m.Info[d.opt.ID].UpFrom)<<32 | d.reporter.seq, NumOSDs: 1,
 		NumPerPoolOSDs: 1, NumPerPoolOmapOSDs: 1,

@@ -3,7 +3,6 @@ package pginfo
 import (
 	"glue/ceph"
 	"glue/ceph/denc"
-	"glue/cluster/pgstat"
 )
 
 // Stats are the counts of one PG's objects and operations (object_stat_sum_t, as far as it is kept
@@ -215,14 +214,3 @@ func (i *Info) IsIncomplete() bool { return !i.LastBackfill.Max }
 
 // HasMissing says whether the copy lacks objects of its log.
 func (i *Info) HasMissing() bool { return i.LastComplete != i.LastUpdate }
-
-// Space is about how much a copy with these counts takes that lacks some of its objects.
-func (i *Info) Space(s *Stats, missing int64) (f pgstat.Statfs) {
-	if s.Objects <= 0 || i.IsIncomplete() {
-		return f
-	}
-	have := max(0, s.Objects-missing)
-	f.DataStored = int64(float64(s.Bytes) * float64(have) / float64(s.Objects))
-	f.Allocated, f.OmapAllocated = f.DataStored, s.OmapBytes
-	return f
-}

@@ -49,13 +49,3 @@ func (s *Stamps) Update(r *PG, now time.Time) {
 	r.LastClean, r.LastUndegraded = ceph.TimeOf(s.clean), ceph.TimeOf(s.undegraded)
 	r.LastFullsized = ceph.TimeOf(s.fullsized)
 }
-
-// PoolSpace is how much space some copies of PGs take, by pool.
-type PoolSpace map[int64]Statfs
-
-// Add adds what a copy takes.
-func (s PoolSpace) Add(pool int64, f *Statfs) {
-	sum := s[pool]
-	sum.Add(f)
-	s[pool] = sum
-}

@@ -30,6 +30,8 @@ type change struct {
 	runs    []*dataRun // new data
 	allocs  []run
 	entries []logChange // for the journal
+	uses    []poolUse   // what changes, by pool
+	use     *use        // of the op's
 
 	prep    []prepared // by op, if any; what is taken over is cleared
 	buf     []byte
@@ -109,16 +111,29 @@ func (c *change) begin(s *Store, t *objectstore.Transaction) {
 		s: s, id: c.id + 1, lsn: s.lastLSN + 1,
 		nodes: c.nodes[:0], shards: c.shards[:0], freed: c.freed[:0], runs: c.runs[:0],
 		allocs: c.allocs[:0], entries: c.entries[:0], logs: c.logs[:0], buf: c.buf,
+		uses: c.uses[:0],
 	}
-	if slices.ContainsFunc(t.Ops, copiesOmap) {
+	if readsOmap(t.Ops) {
 		c.batch = s.kv.NewIndexedBatch()
 	} else {
 		c.batch = s.kv.NewBatch()
 	}
 }
 
-func copiesOmap(op objectstore.Op) bool {
-	return op.Code == objectstore.OpClone || op.Code == objectstore.OpMoveRename
+// readsOmap says whether the ops must see what others of them do to an omap: to copy it, or to
+// count its bytes.
+func readsOmap(ops []objectstore.Op) bool {
+	sets := 0
+	for i := range ops {
+		switch ops[i].Code {
+		case objectstore.OpClone, objectstore.OpMoveRename, objectstore.OpOmapRm,
+			objectstore.OpOmapRmRange:
+			return true
+		case objectstore.OpOmapSet:
+			sets++
+		}
+	}
+	return sets > 1
 }
 
 // run applies all ops to the state and completes the batch.
@@ -129,6 +144,7 @@ func (c *change) run(t *objectstore.Transaction) error {
 	for i := range t.Ops {
 		op := &t.Ops[i]
 		c.index = i
+		c.charge(op.Coll.Pool)
 		if err := handlers[op.Code](c, op); err != nil {
 			return fmt.Errorf("op %d (%v): %w", i, op.Code, err)
 		}
@@ -166,6 +182,9 @@ func (c *change) encode() error {
 		if err := c.encodeRefs(r.number); err != nil {
 			return err
 		}
+	}
+	if err := c.encodeUses(); err != nil {
+		return err
 	}
 	var lsn [8]byte
 	binary.LittleEndian.PutUint64(lsn[:], c.lsn)
@@ -242,6 +261,7 @@ func (c *change) settle() {
 	for _, b := range c.freed {
 		c.s.alloc.hold(b, c.lsn)
 	}
+	c.s.takeUses(c.uses)
 	if c.s.opts.sabotage.earlyReuse {
 		c.s.alloc.reclaim(c.lsn)
 	}

@@ -91,7 +91,7 @@ func (s *Store) Checkpoint() error {
 	s.mu.Lock()
 	lsn := s.lastLSN
 	s.mu.Unlock()
-	if err := s.checkpointLogs(); err != nil {
+	if err := firstError(s.checkpointLogs(), s.saveUses()); err != nil {
 		s.fail(err)
 		return s.failure()
 	}

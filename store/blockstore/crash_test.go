@@ -298,7 +298,7 @@ func TestCrashFindsSabotage(t *testing.T) {
 	for name, s := range map[string]sabotage{
 		"no barrier": {noBarrier: true}, "early acknowledgement": {earlyAck: true},
 		"LSN in its own batch": {splitLSN: true}, "early reuse": {earlyReuse: true},
-		"no gate": {noGate: true},
+		"no gate": {noGate: true}, "no notes of usage": {noUses: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed < 60; seed++ {

@@ -120,6 +120,9 @@ func (o Options) formatKV(dir string, sb *superblock) error {
 	b := db.NewBatch()
 	err = b.Set(sysUUID, sb.UUID[:], nil)
 	if err == nil {
+		err = b.Set(sysUses, make([]byte, 8), nil)
+	}
+	if err == nil {
 		err = db.Apply(b)
 	}
 	b.Close()

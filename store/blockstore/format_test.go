@@ -77,13 +77,16 @@ var stored = []struct {
 }{
 	{"onode", func(rng *rand.Rand) []byte {
 		o := onodeBody{size: rng.Uint64(), hasOmap: rng.IntN(2) == 0}
+		if o.hasOmap {
+			o.omap = rng.Int64N(1 << 40)
+		}
 		for i := range rng.IntN(4) {
 			o.attrs = append(o.attrs, attr{string(rune('a' + i)), []byte(randomString(rng))})
 		}
 		return o.encode(nil)
 	}, func(b []byte) ([]byte, error) {
 		var o onodeBody
-		err := o.decode(b)
+		_, err := o.decode(b)
 		return o.encode(nil), err
 	}},
 	{"extents", func(rng *rand.Rand) []byte {

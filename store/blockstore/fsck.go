@@ -17,6 +17,15 @@ type Report struct {
 	Errors                        []string
 	// Damaged are objects of which some data does not match its checksum.
 	Damaged []DamagedObject
+	// Miscounts are pools of which the store had counted the space wrong; each is among Errors too.
+	// The recount has been taken.
+	Miscounts []Miscount
+}
+
+// A Miscount is what the store had counted for a pool and what was counted now.
+type Miscount struct {
+	Pool          int64
+	Kept, Counted objectstore.PoolUsage
 }
 
 // A DamagedObject is to be repaired from another copy.
@@ -47,10 +56,13 @@ func (s *Store) FsckProgress(
 	ctx context.Context, deep bool, read func(bytes uint64),
 ) (*Report, error) {
 	r := new(Report)
-	f := &fsck{s: s, r: r, refs: map[uint64]uint32{}, progress: read}
+	f := &fsck{s: s, r: r, refs: map[uint64]uint32{}, progress: read, uses: newUses()}
 	s.mu.Lock()
 	err := f.metadata(ctx)
 	s.mu.Unlock()
+	if err == nil {
+		err = f.mendOnodes()
+	}
 	if err != nil || !deep {
 		return r, err
 	}
@@ -63,6 +75,12 @@ type fsck struct {
 	r    *Report
 	refs map[uint64]uint32 // references to blocks whose mappings carry the shared flag
 	used bitset
+
+	pools    map[uint64]int64 // by collection id
+	uses     uses             // the recount
+	of       []byte           // the object whose mappings are being looked at
+	body     onodeBody
+	miscount map[string]int64 // objects whose omap was counted wrong, and how much it is
 
 	read     uint64 // bytes
 	progress func(uint64)
@@ -90,6 +108,7 @@ func (f *fsck) metadata(ctx context.Context) error {
 		return objectstore.ErrFailed
 	}
 	f.used = make(bitset, len(s.alloc.words))
+	f.pools, f.miscount = s.cidPools(), map[string]int64{}
 	homes := s.homes()
 	owned := func(key []byte) bool {
 		if len(key) < 20 {
@@ -123,27 +142,28 @@ func (f *fsck) metadata(ctx context.Context) error {
 		return err
 	}
 	f.allocator()
+	f.compareUses()
 	return ctx.Err()
 }
 
 // each calls fn for every key with the prefix.
 func (f *fsck) each(ctx context.Context, prefix byte, fn func(key, value []byte)) error {
-	it, err := f.s.kv.NewIter([]byte{prefix}, []byte{prefix + 1})
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
-		fn(it.Key()[1:], it.Value())
-	}
-	return firstError(it.Close(), ctx.Err())
+	return f.s.eachKey(prefix, func(key, value []byte) error {
+		fn(key, value)
+		return ctx.Err()
+	})
 }
 
 func (f *fsck) onodes(ctx context.Context, owned func([]byte) bool) error {
 	return f.each(ctx, keyOnode, func(key, value []byte) {
 		f.r.Objects++
 		var body onodeBody
-		if err := body.decode(value); err != nil {
+		counted, err := body.decode(value)
+		if err != nil {
 			f.r.errorf("onode %q: %v", key, err)
+		}
+		if err == nil && body.hasOmap {
+			f.omap(key, &body, counted)
 		}
 		for id := range slices.Chunk(body.tags(), 8) {
 			_, found, err := f.s.kv.Get(nil, tagKey(nil, string(key), id))
@@ -167,7 +187,10 @@ func (f *fsck) tags(ctx context.Context) error {
 		var body onodeBody
 		if ok {
 			value, found, err := f.s.kv.Get(nil, prefixed(keyOnode, string(object)))
-			ok = found && err == nil && body.decode(value) == nil
+			if ok = found && err == nil; ok {
+				_, err = body.decode(value)
+				ok = err == nil
+			}
 		}
 		if !ok || !hasTag(body.tags(), id) {
 			f.r.errorf("tag key %q is of no object that has it", key)
@@ -182,13 +205,16 @@ func (f *fsck) hasOnode(key []byte) bool {
 
 func (f *fsck) extents(ctx context.Context) error {
 	return f.each(ctx, keyShard, func(key, value []byte) {
-		if len(key) < 4 || !f.hasOnode(key[:len(key)-4]) {
+		if len(key) < 4 || !f.enter(key[:len(key)-4]) {
 			f.r.errorf("extents %q belong to no object", key)
 		}
 		var sh shard
 		if err := sh.decode(value, f.s.alloc.total); err != nil {
 			f.r.errorf("extents %q: %v", key, err)
 			return
+		}
+		if u := f.useOf(key); u != nil && f.of != nil {
+			u.stored += f.body.stored(binary.BigEndian.Uint32(key[len(key)-4:]), &sh)
 		}
 		for _, m := range sh.blocks {
 			if !m.hole() {
@@ -212,6 +238,9 @@ func (f *fsck) reference(key []byte, m mapping) {
 	if !f.used.has(b) {
 		f.used.set(b)
 		f.r.Blocks++
+		if u := f.useOf(key); u != nil {
+			u.blocks++
+		}
 	}
 	if !f.s.alloc.used(b) {
 		f.r.errorf("block %d of %q is free to the allocator", b, key)

@@ -29,6 +29,7 @@ var (
 	sysLSN  = []byte("Slsn")  // u64, in every batch
 	sysUUID = []byte("Suuid") // the superblock's
 	sysCID  = []byte("Scid")  // next collection id
+	sysUses = []byte("Suses") // LSN, and what each pool takes but for blocks
 )
 
 // An object key is the collection id, then what orders objects, escaped so that comparing bytes

@@ -29,6 +29,7 @@ type onode struct {
 type onodeBody struct {
 	size    uint64
 	hasOmap bool
+	omap    int64  // bytes of keys and values
 	attrs   []attr // sorted; replaced, never changed in place
 }
 
@@ -49,6 +50,9 @@ func (o *onodeBody) encode(b []byte) []byte {
 		b = append(b, a.name...)
 		b = binary.AppendUvarint(b, uint64(len(a.value)))
 		b = append(b, a.value...)
+	}
+	if o.hasOmap {
+		b = binary.AppendUvarint(b, uint64(o.omap))
 	}
 	return b
 }
@@ -93,12 +97,13 @@ func (r *reader) err(what string) error {
 	return nil
 }
 
-// decode keeps parts of b.
-func (o *onodeBody) decode(b []byte) error {
+// decode keeps parts of b. counted is false if the omap's bytes are not in it: older releases, which
+// ignore what follows the attributes, did not count them.
+func (o *onodeBody) decode(b []byte) (counted bool, err error) {
 	r := reader{b: b}
 	head := r.bytes(2)
 	if len(head) < 2 || head[0] != onodeVersion {
-		return fmt.Errorf("onode: %w", objectstore.ErrCorrupt)
+		return false, fmt.Errorf("onode: %w", objectstore.ErrCorrupt)
 	}
 	o.hasOmap = head[1] != 0
 	o.size = r.uvarint()
@@ -111,7 +116,11 @@ func (o *onodeBody) decode(b []byte) error {
 		}
 		o.attrs = append(o.attrs, attr{name, value})
 	}
-	return r.err("onode")
+	counted = !o.hasOmap || len(r.b) > 0
+	if counted && o.hasOmap {
+		o.omap = int64(r.uvarint())
+	}
+	return counted, r.err("onode")
 }
 
 func (o *onodeBody) find(name string) (int, bool) {
@@ -200,7 +209,11 @@ func (s *Store) onode(key []byte) (*onode, error) {
 		return nil, err
 	}
 	if found {
-		if err := o.body.decode(value); err != nil {
+		counted, err := o.body.decode(value)
+		if err == nil && !counted {
+			o.body.omap, err = s.countOmap(o.key)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

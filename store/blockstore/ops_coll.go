@@ -91,11 +91,7 @@ func (c *change) rmCollOp(op *objectstore.Op) error {
 		if _, ok := c.s.cache.table[string(key)]; ok {
 			return true
 		}
-		c.scanFail(c.s.scanShards(string(key), func(_ uint32, sh *shard) {
-			for _, m := range sh.blocks {
-				c.scanFail(c.unref(m))
-			}
-		}))
+		c.scanFail(c.dropObject(string(key)))
 		return c.scanErr == nil
 	})
 	if err == nil {
@@ -105,6 +101,29 @@ func (c *change) rmCollOp(op *objectstore.Op) error {
 		return err
 	}
 	return c.dropCollection(coll)
+}
+
+// dropObject gives back what an object takes that is not in memory.
+func (c *change) dropObject(key string) error {
+	var body onodeBody
+	value, _, err := c.s.kv.Get(nil, prefixed(keyOnode, key))
+	if err != nil {
+		return err
+	}
+	counted, err := body.decode(value)
+	if err == nil && !counted {
+		body.omap, err = c.s.countOmap(key)
+	}
+	if err != nil {
+		return err
+	}
+	c.use.omap -= body.omap
+	return c.s.scanShards(key, func(index uint32, sh *shard) {
+		c.use.stored -= body.stored(index, sh)
+		for _, m := range sh.blocks {
+			c.scanFail(c.unref(m))
+		}
+	})
 }
 
 // scanFail keeps the first error of a scan's callbacks.

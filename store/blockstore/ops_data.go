@@ -18,9 +18,11 @@ func (c *change) writeOp(op *objectstore.Op) error {
 		return err
 	}
 	if c.prep != nil && c.prep[c.index].buf != nil {
+		if err := c.grow(o, op.Off+op.Len); err != nil {
+			return err
+		}
 		p := c.prep[c.index]
 		c.prep[c.index] = prepared{}
-		o.body.size = max(o.body.size, op.Off+op.Len)
 		return c.place(o, first, p)
 	}
 	return c.write(o, op.Off, op.Data)
@@ -42,6 +44,9 @@ func (c *change) room(n uint64) error {
 func (c *change) write(o *onode, off uint64, data []byte) error {
 	end := off + uint64(len(data))
 	first, n := off/blockBytes, blocksOf(end)-off/blockBytes
+	if err := c.grow(o, end); err != nil {
+		return err
+	}
 	buf := data
 	pooled := off%blockBytes != 0 || end%blockBytes != 0 || n < wholeMin || !disk.IsAligned(data)
 	if pooled {
@@ -52,7 +57,6 @@ func (c *change) write(o *onode, off uint64, data []byte) error {
 		}
 		copy(buf[off%blockBytes:], data)
 	}
-	o.body.size = max(o.body.size, end)
 	return c.place(o, first, prepared{buf: buf, pooled: pooled})
 }
 
@@ -104,6 +108,7 @@ func (c *change) place(o *onode, first uint64, p prepared) error {
 		}
 		return ceph.ENOSPC
 	}
+	c.use.blocks += int64(len(p.buf) / blockBytes)
 	// All runs are made before anything can fail, so that a rollback finds each part's buffer.
 	made := len(c.runs)
 	c.runs = appendRuns(c.runs, c.allocs[at:], p)
@@ -147,6 +152,9 @@ func (c *change) mapRun(o *onode, first uint64, d *dataRun) error {
 			return err
 		}
 		m := &sh.blocks[index%shardBlocks]
+		if m.hole() {
+			c.use.stored += o.body.span(index)
+		}
 		if err := c.unref(*m); err != nil {
 			return err
 		}
@@ -201,9 +209,13 @@ func (c *change) punchShard(o *onode, index uint32, first, end uint64) error {
 	lo := uint64(index) * shardBlocks
 	for i := range sh.blocks {
 		if b := lo + uint64(i); b >= first && b < end {
+			if sh.blocks[i].hole() {
+				continue
+			}
 			if err := c.unref(sh.blocks[i]); err != nil {
 				return err
 			}
+			c.use.stored -= o.body.span(b)
 			sh.blocks[i] = mapping{}
 		}
 	}
@@ -252,11 +264,16 @@ func (c *change) zeroOp(op *objectstore.Op) error {
 	if err != nil || op.Len == 0 {
 		return err
 	}
-	if err := c.clearRange(o, op.Off, min(op.Off+op.Len, o.body.size)); err != nil {
-		return err
+	end := op.Off + op.Len
+	if end >= o.body.size { // what is behind the end goes too, so the last block can
+		end = blocksOf(o.body.size) * blockBytes
 	}
-	o.body.size = max(o.body.size, op.Off+op.Len)
-	return nil
+	if op.Off < o.body.size {
+		if err := c.clearRange(o, op.Off, end); err != nil {
+			return err
+		}
+	}
+	return c.grow(o, op.Off+op.Len)
 }
 
 func (c *change) truncateOp(op *objectstore.Op) error {
@@ -270,8 +287,7 @@ func (c *change) truncateOp(op *objectstore.Op) error {
 			return err
 		}
 	}
-	o.body.size = op.Off
-	return nil
+	return c.resize(o, op.Off)
 }
 
 func (c *change) removeOp(op *objectstore.Op) error {
@@ -354,6 +370,7 @@ func (c *change) shareShard(o, dest *onode, index uint32) error {
 			return err
 		}
 		from.blocks[i], to.blocks[i] = m, m
+		c.use.stored += dest.body.span(uint64(index)*shardBlocks + uint64(i))
 	}
 	return nil
 }
@@ -383,7 +400,9 @@ func (c *change) cloneRangeOp(op *objectstore.Op) error {
 	if err := c.copyRange(o, dest, last*blockBytes, end, last*blockBytes+shift); err != nil {
 		return err
 	}
-	dest.body.size = max(dest.body.size, op.DestOff+op.Len)
+	if err := c.grow(dest, op.DestOff+op.Len); err != nil {
+		return err
+	}
 	return c.shareBlocks(o, dest, first, last, int64(shift)/blockBytes)
 }
 
@@ -422,12 +441,16 @@ func (c *change) shareBlocks(o, dest *onode, first, last uint64, shift int64) er
 				return err
 			}
 			sh.blocks[b%shardBlocks] = m
+			c.use.stored += dest.body.span(d)
 		}
 		to, err := c.editShard(dest, uint32(d/shardBlocks))
 		if err != nil {
 			return err
 		}
 		old := to.blocks[d%shardBlocks]
+		if !old.hole() {
+			c.use.stored -= dest.body.span(d)
+		}
 		to.blocks[d%shardBlocks] = m
 		if err := c.unref(old); err != nil {
 			return err

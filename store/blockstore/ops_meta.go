@@ -58,12 +58,21 @@ func (c *change) omapSetOp(op *objectstore.Op) error {
 	if err != nil {
 		return err
 	}
-	o.body.hasOmap = o.body.hasOmap || len(op.Pairs) > 0
+	had := o.body.hasOmap
+	o.body.hasOmap = had || len(op.Pairs) > 0
 	if err := c.room(0); len(op.Pairs) > 0 && err != nil {
 		return err
 	}
 	for k, v := range op.Pairs {
 		c.buf = omapKey(c.buf[:0], o.key, k)
+		c.addOmap(o, int64(len(k)+len(v)))
+		if had {
+			n, err := c.omapPair(c.buf, k)
+			if err != nil {
+				return err
+			}
+			c.addOmap(o, -n)
+		}
 		if err := c.batch.Set(c.buf, v, nil); err != nil {
 			return err
 		}
@@ -78,6 +87,11 @@ func (c *change) omapRmOp(op *objectstore.Op) error {
 	}
 	for _, k := range op.Keys {
 		c.buf = omapKey(c.buf[:0], o.key, k)
+		n, err := c.omapPair(c.buf, k)
+		if err != nil {
+			return err
+		}
+		c.addOmap(o, -n)
 		if err := c.batch.Delete(c.buf, nil); err != nil {
 			return err
 		}
@@ -90,8 +104,17 @@ func (c *change) omapRmRangeOp(op *objectstore.Op) error {
 	if err != nil || !o.body.hasOmap || op.Name >= op.End {
 		return err
 	}
-	return c.batch.DeleteRange(
-		omapKey(nil, o.key, op.Name), omapKey(nil, o.key, op.End), nil)
+	lo, hi := omapKey(nil, o.key, op.Name), omapKey(nil, o.key, op.End)
+	it, err := c.s.kv.BatchIter(c.batch, lo, hi)
+	if err != nil {
+		return err
+	}
+	n, err := omapBytes(it, len(lo)-len(op.Name))
+	if err != nil {
+		return err
+	}
+	c.addOmap(o, -n)
+	return c.batch.DeleteRange(lo, hi, nil)
 }
 
 func (c *change) omapClearOp(op *objectstore.Op) error {
@@ -107,6 +130,7 @@ func (c *change) clearOmap(o *onode) error {
 		return nil
 	}
 	o.body.hasOmap = false
+	c.addOmap(o, -o.body.omap)
 	err := c.batch.DeleteRange(omapKey(nil, o.key, ""), omapEnd(o.key), nil)
 	if err == nil {
 		err = c.batch.Delete(prefixed(keyHeader, o.key), nil)
@@ -132,6 +156,7 @@ func (c *change) copyOmap(o, dest *onode) error {
 		return nil
 	}
 	dest.body.hasOmap = true
+	c.addOmap(dest, o.body.omap)
 	header, closer, err := c.batch.Get(prefixed(keyHeader, o.key))
 	if err == nil {
 		err = c.batch.Set(prefixed(keyHeader, dest.key), bytes.Clone(header), nil)

@@ -45,6 +45,7 @@ type sabotage struct {
 	splitLSN   bool // the LSN in a batch of its own
 	earlyReuse bool // freed blocks are free at once
 	noGate     bool // tables are flushed without waiting for the journal
+	noUses     bool // batches do not note what they change of the use of pools
 }
 
 // MaxLabelBytes bounds Options.Label.

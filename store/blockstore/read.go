@@ -457,12 +457,18 @@ func (s *Store) Usage() (objectstore.Usage, error) {
 	if s.failed.Load() != nil {
 		return objectstore.Usage{}, objectstore.ErrFailed
 	}
+	var all use
+	for _, u := range s.uses.pools {
+		all.add(*u)
+	}
 	a := s.alloc
 	free := a.free + a.heldCount
 	return objectstore.Usage{
 		Total:     a.total * blockBytes,
 		Available: s.hostLimit((free - min(free, s.reserve)) * blockBytes),
 		Data:      a.live() * blockBytes,
+		Stored:    uint64(all.stored),
+		Omap:      uint64(all.omap),
 		Metadata:  s.kv.DiskBytes(),
 	}, nil
 }

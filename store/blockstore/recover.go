@@ -27,7 +27,7 @@ func open(dir string, o Options, file disk.File) (*Store, error) {
 	s := &Store{
 		opts: o, dir: dir, file: file, sb: sb, alloc: newAllocator(sb.blocks(), o.zoneBlocks),
 		cache: newOnodeCache(o.OnodeCacheBytes), refs: map[uint64]*refChunk{},
-		colls: map[ceph.SPG]*collection{}, nextCID: 1,
+		colls: map[ceph.SPG]*collection{}, nextCID: 1, uses: newUses(),
 		checkpoint: newCheckpointer(), committer: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
@@ -94,6 +94,9 @@ func (s *Store) recover() error {
 		return err
 	}
 	r := &replay{lsn: lsn, images: map[uint64]*dataRun{}}
+	if err := s.loadUses(); err != nil {
+		return err
+	}
 	if err := s.replayJournal(r); err != nil {
 		return err
 	}
@@ -119,8 +122,14 @@ func (s *Store) recover() error {
 	if err := s.rebuildAllocator(r); err != nil {
 		return err
 	}
+	if err := s.checkUses(); err != nil {
+		return err
+	}
 	s.judgeHost()
 	if s.q.ring.used() == 0 {
+		if !s.uses.known {
+			s.checkpoint.request()
+		}
 		return nil
 	}
 	return s.Checkpoint()
@@ -280,8 +289,9 @@ func (s *Store) replayRecord(r *replay, info recordInfo, payload []byte) error {
 	lsn := info.firstLSN - 1
 	err := visitItems(payload, itemVisitor{
 		batch: func(repr []byte) error {
-			if lsn++; lsn <= r.lsn {
-				return nil
+			lsn++
+			if err := s.replayUses(lsn, repr); err != nil || lsn <= r.lsn {
+				return err
 			}
 			return s.kv.ApplyRepr(append([]byte(nil), repr...))
 		},
@@ -350,6 +360,7 @@ func (s *Store) rebuildAllocator(r *replay) error {
 	if err != nil {
 		return err
 	}
+	pools := s.cidPools()
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		var sh shard
 		if err = sh.decode(it.Value(), s.alloc.total); err != nil {
@@ -359,7 +370,7 @@ func (s *Store) rebuildAllocator(r *replay) error {
 			if m.hole() {
 				continue
 			}
-			if err = s.markUsed(m); err != nil {
+			if err = s.markUsed(m, pools, it.Key()); err != nil {
 				break
 			}
 			if d, ok := r.images[m.block()]; ok && d.crcs[0] == m.crc {
@@ -371,9 +382,12 @@ func (s *Store) rebuildAllocator(r *replay) error {
 	return firstError(err, it.Close())
 }
 
-func (s *Store) markUsed(m mapping) error {
+func (s *Store) markUsed(m mapping, pools map[uint64]int64, key []byte) error {
 	if !s.alloc.used(m.block()) {
 		s.alloc.set(m.block())
+		if pool, ok := pools[cidOf(key[1:])]; ok {
+			s.uses.of(pool).blocks++
+		}
 		return nil
 	}
 	if !m.shared() {

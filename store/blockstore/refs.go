@@ -117,5 +117,6 @@ func (c *change) unref(m mapping) error {
 		}
 	}
 	c.freed = append(c.freed, m.block())
+	c.use.blocks--
 	return nil
 }

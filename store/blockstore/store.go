@@ -43,6 +43,7 @@ type Store struct {
 	refs     map[uint64]*refChunk
 	colls    map[ceph.SPG]*collection
 	nextCID  uint64
+	uses     uses // of pools
 	lastLSN  uint64
 	tx       change // the transaction under way
 	arena    arena  // of PG log entries

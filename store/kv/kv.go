@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/batchrepr"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -179,6 +180,20 @@ func (d *DB) ApplyRepr(repr []byte) error {
 		return fmt.Errorf("%w: batch: %w", ErrCorrupt, err)
 	}
 	return d.Apply(b)
+}
+
+// Note is what was put into a batch by LogData, of its serialized form.
+func Note(repr []byte) (note []byte, found bool, err error) {
+	r := batchrepr.Read(repr)
+	for {
+		kind, key, _, ok, err := r.Next()
+		if err != nil {
+			return nil, false, fmt.Errorf("%w: batch: %w", ErrCorrupt, err)
+		}
+		if !ok || kind == pebble.InternalKeyKindLogData {
+			return key, ok, nil
+		}
+	}
 }
 
 // Get appends the key's value to dst; found is false if there is none.

@@ -220,11 +220,26 @@ func (tx *change) cloneRange(op *objectstore.Op) error {
 	if op.Off+op.Len > src.size {
 		return ceph.EINVAL
 	}
-	var data []byte
-	if op.Len > 0 {
-		data = src.read(op.Off, op.Len)
+	end, shift := op.Off+op.Len, op.DestOff-op.Off
+	first, last := pagesOf(op.Off), end/pageBytes
+	if op.Object == op.Dest || shift%pageBytes != 0 || first >= last {
+		first, last = pagesOf(end), pagesOf(end) // no whole pages
 	}
-	return tx.reshape(op, op.Dest, func(o *object) { o.write(op.DestOff, data) })
+	part := func(off, end uint64) (data []byte) {
+		if off < end {
+			data = src.read(off, end-off)
+		}
+		return data
+	}
+	head := part(op.Off, min(first*pageBytes, end))
+	tail := part(last*pageBytes, end)
+	return tx.reshape(op, op.Dest, func(o *object) {
+		o.write(op.DestOff, head)
+		o.write(last*pageBytes+shift, tail)
+		if first < last {
+			o.share(src, first, last, int64(shift)/pageBytes)
+		}
+	})
 }
 
 func (tx *change) moveRename(op *objectstore.Op) error {

@@ -433,6 +433,25 @@ func (s *Store) Usage() (objectstore.Usage, error) {
 	return u, nil
 }
 
+// PoolUsage counts what each pool takes.
+func (s *Store) PoolUsage() (map[int64]objectstore.PoolUsage, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, objectstore.ErrFailed
+	}
+	out := map[int64]objectstore.PoolUsage{}
+	seen := map[*page]bool{}
+	for id, c := range s.now.colls {
+		u := out[id.Pool]
+		for _, obj := range c.objects {
+			obj.count(&u, seen)
+		}
+		out[id.Pool] = u
+	}
+	return out, nil
+}
+
 // Close completes what is pending (unless Options.Manual) and ends the store.
 func (s *Store) Close() error {
 	s.mu.Lock()

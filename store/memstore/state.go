@@ -81,9 +81,12 @@ func (c *collection) logAfter(v ceph.Eversion) int {
 	return i
 }
 
-const pageBytes = 16 << 10
+// pageBytes is what a store on disk allocates at least, so that both take the same space.
+const pageBytes = 4 << 10
 
 type page = [pageBytes]byte
+
+func pagesOf(n uint64) uint64 { return (n + pageBytes - 1) / pageBytes }
 
 // object's pages are copied before they are changed, so that clones share them.
 type object struct {
@@ -159,6 +162,23 @@ func (obj *object) pageCount() (n int64) {
 	return n
 }
 
+// count adds what the object takes; pages that are seen already are shared.
+func (obj *object) count(u *objectstore.PoolUsage, seen map[*page]bool) {
+	for i, p := range obj.pages {
+		if p == nil {
+			continue
+		}
+		if !seen[p] {
+			seen[p] = true
+			u.Allocated += pageBytes
+		}
+		u.Stored += min(pageBytes, obj.size-uint64(i)*pageBytes)
+	}
+	for k, v := range obj.omap {
+		u.Omap += uint64(len(k) + len(v))
+	}
+}
+
 // write stores a copy of data; obj must be the transaction's own clone.
 func (obj *object) write(off uint64, data []byte) {
 	if len(data) == 0 {
@@ -184,9 +204,13 @@ func (obj *object) write(off uint64, data []byte) {
 // zero clears a range and extends the object to its end.
 func (obj *object) zero(off, length uint64) {
 	end := off + length
-	for at := off; at < end; {
+	gone := end
+	if end >= obj.size { // the last page goes, if nothing else is in it
+		gone = pagesOf(obj.size) * pageBytes
+	}
+	for at := off; at < gone; {
 		i, in := at/pageBytes, at%pageBytes
-		n := min(pageBytes-in, end-at)
+		n := min(pageBytes-in, gone-at)
 		if i >= uint64(len(obj.pages)) {
 			break
 		}
@@ -205,9 +229,27 @@ func (obj *object) zero(off, length uint64) {
 	}
 }
 
+// share makes src's pages [first, last), holes too, the object's own, so many pages further on.
+func (obj *object) share(src *object, first, last uint64, shift int64) {
+	for i := first; i < last; i++ {
+		var p *page
+		if i < uint64(len(src.pages)) {
+			p = src.pages[i]
+		}
+		to := uint64(int64(i) + shift)
+		for p != nil && to >= uint64(len(obj.pages)) {
+			obj.pages = append(obj.pages, nil)
+		}
+		if to < uint64(len(obj.pages)) {
+			obj.pages[to] = p
+		}
+	}
+	obj.size = max(obj.size, uint64(int64(last)+shift)*pageBytes)
+}
+
 func (obj *object) truncate(size uint64) {
 	if size < obj.size {
-		keep := int((size + pageBytes - 1) / pageBytes)
+		keep := int(pagesOf(size))
 		if keep < len(obj.pages) {
 			obj.pages = obj.pages[:keep]
 		}

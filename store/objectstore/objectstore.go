@@ -44,8 +44,20 @@ type Extent struct{ Off, Len uint64 }
 // Usage is the space of a store, in bytes.
 type Usage struct {
 	Total, Available uint64
-	Data             uint64 // allocated to object data
-	Omap, Metadata   uint64
+	Data, Stored     uint64 // allocated to object data, and what of it objects hold
+	Omap             uint64 // keys and values
+	Metadata         uint64 // on disk, that of omap included
+}
+
+// PoolUsage is what the objects of one pool take in a store, in bytes.
+type PoolUsage struct {
+	// Allocated is the blocks of 4 KiB that hold data: holes take nothing, and a block that objects
+	// share counts once.
+	Allocated uint64
+	// Stored is the bytes in these blocks up to the end of each object, for each object that has
+	// them.
+	Stored uint64
+	Omap   uint64 // keys and values
 }
 
 // A Store keeps the objects of one OSD.
@@ -98,6 +110,8 @@ type Store interface {
 	MetaScan(prefix string) iter.Seq2[OmapPair, error]
 
 	Usage() (Usage, error)
+	// PoolUsage says what each pool takes that has a collection here, exactly.
+	PoolUsage() (map[int64]PoolUsage, error)
 	// Close flushes and releases the store; a later call of any method is ErrFailed.
 	Close() error
 }

@@ -28,6 +28,11 @@ func Compare(want, got objectstore.Store, page int) error {
 	if err := comparePairs(want.MetaScan(""), got.MetaScan("")); err != nil {
 		return fmt.Errorf("meta: %w", err)
 	}
+	ua, err1 := want.PoolUsage()
+	ub, err2 := got.PoolUsage()
+	if err1 != nil || err2 != nil || !maps.Equal(ua, ub) {
+		return fmt.Errorf("usage of pools: want %+v (%v), got %+v (%v)", ua, err1, ub, err2)
+	}
 	return nil
 }
 
