@@ -10,6 +10,7 @@ import (
 
 	"glue/ceph"
 	"glue/osd/recovery"
+	"glue/store/storetest"
 )
 
 // forget begins with an empty history.
@@ -64,10 +65,14 @@ func (o *osdHost) list(c ceph.SPG) []ceph.HObject {
 }
 
 // compareCopies wants all copies to be the same and complete, objects to be where they belong,
-// counts to be right, logs to be short, no request to be done twice, and no slot to be held.
+// counts, those of space too, to be right, logs to be short, no request to be done twice, and no
+// slot to be held.
 func (c *cluster) compareCopies() {
 	m := c.newestMap()
 	for _, o := range c.osds {
+		if err := storetest.CheckUsage(o.store); err != nil {
+			c.w.fail("osd.%d: %v", o.id, err)
+		}
 		for _, p := range o.m.PGs() {
 			pool := m.Pools[p.ID.Pool]
 			if pool == nil {

@@ -74,6 +74,7 @@ type storeInfo struct {
 	PGs        *int       `json:"pgs,omitempty"`
 	Available  uint64     `json:"available,omitempty"`
 	Data       uint64     `json:"data_bytes,omitempty"`
+	Stored     uint64     `json:"stored_bytes,omitempty"`
 	Omap       uint64     `json:"omap_bytes,omitempty"`
 }
 
@@ -107,7 +108,7 @@ func (i *storeInfo) read(s *blockstore.Store) error {
 	if err != nil {
 		return err
 	}
-	i.Available, i.Data, i.Omap = u.Available, u.Data, u.Omap
+	i.Available, i.Data, i.Stored, i.Omap = u.Available, u.Data, u.Stored, u.Omap
 	super, n, err := offline.Summary(s)
 	if errors.Is(err, ceph.ENOENT) {
 		return nil // no daemon has opened it yet
@@ -168,9 +169,9 @@ func storeFsckCommand() *cobra.Command {
 		Use:   "fsck PATH [--deep]",
 		Short: "Check the whole structure of a store; exit code 4 if something is wrong",
 		Long: "Check the whole structure of a store: extents against the allocator, reference\n" +
-			"counts, metadata without objects, PG logs, missing sets and objects' infos; with\n" +
-			"--deep the checksum of every block. Nothing is repaired. The exit code is 4 if\n" +
-			"something is wrong.",
+			"counts, what pools take, metadata without objects, PG logs, missing sets and\n" +
+			"objects' infos; with --deep the checksum of every block. Nothing is repaired but\n" +
+			"the counts of what pools take. The exit code is 4 if something is wrong.",
 		Args: arity(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wrong := 0

@@ -214,6 +214,42 @@ func BenchmarkSubmit(b *testing.B) {
 	s.Close()
 }
 
+// BenchmarkOmapSet sets one of 10,000 keys that an object has, in memory.
+func BenchmarkOmapSet(b *testing.B) {
+	sim := disk.NewSim(1 << 30)
+	o := blockstore.Options{Disk: sim.Open, KVFS: vfs.NewMem(), Size: 1 << 30}
+	if err := blockstore.Format("/osd", o); err != nil {
+		b.Fatal(err)
+	}
+	s := mustOpen(b, "/osd", o)
+	defer s.Close()
+	set := func(i uint64) *objectstore.Transaction {
+		t := new(objectstore.Transaction)
+		t.OmapSet(benchPG, image(0), map[string][]byte{
+			fmt.Sprintf("key %012d", i): make([]byte, 100)})
+		return t
+	}
+	t := new(objectstore.Transaction)
+	t.MkColl(benchPG)
+	submitWait(b, s, t)
+	for i := range uint64(10000) {
+		if err := s.Submit(set(i), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	slots := make(chan struct{}, 16)
+	b.ResetTimer()
+	b.ReportAllocs()
+	for range b.N {
+		slots <- struct{}{}
+		if err := s.Submit(set(rng.Uint64N(10000)), func(error) { <-slots }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+}
+
 func BenchmarkRead4M(b *testing.B) {
 	s := benchStore(b)
 	prepare(b, s)

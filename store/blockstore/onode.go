@@ -97,8 +97,8 @@ func (r *reader) err(what string) error {
 	return nil
 }
 
-// decode keeps parts of b. counted is false if the omap's bytes are not in it: older releases, which
-// ignore what follows the attributes, did not count them.
+// decode keeps parts of b. counted is false if the omap's bytes are not in it: older releases
+// did not count them, and ignore what follows the attributes.
 func (o *onodeBody) decode(b []byte) (counted bool, err error) {
 	r := reader{b: b}
 	head := r.bytes(2)

@@ -10,6 +10,7 @@ package memstore
 import (
 	"encoding/binary"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,7 @@ type Store struct {
 	wake    *sync.Cond
 	closed  bool
 	stopped chan struct{}
+	pools   map[int64]objectstore.PoolUsage // nil after a change
 }
 
 var _ objectstore.Store = (*Store)(nil)
@@ -145,6 +147,7 @@ func (s *Store) submit(t *objectstore.Transaction, done func(error)) error {
 	if err := s.now.apply(t, s.opts.TotalBytes); err != nil {
 		return err
 	}
+	s.pools = nil
 	s.pending = append(s.pending, objectstore.Submission{Transaction: t, Done: done})
 	s.wake.Signal()
 	return nil
@@ -423,33 +426,36 @@ func (s *Store) MetaScan(prefix string) iter.Seq2[objectstore.OmapPair, error] {
 
 // Usage counts data by whole pages.
 func (s *Store) Usage() (objectstore.Usage, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
 		return objectstore.Usage{}, objectstore.ErrFailed
 	}
 	u := objectstore.Usage{Total: s.opts.TotalBytes, Data: s.now.dataBytes()}
 	u.Available = u.Total - min(u.Total, u.Data)
+	for _, p := range s.poolUsage() {
+		u.Stored += p.Stored
+		u.Omap += p.Omap
+	}
 	return u, nil
 }
 
 // PoolUsage counts what each pool takes.
 func (s *Store) PoolUsage() (map[int64]objectstore.PoolUsage, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
 		return nil, objectstore.ErrFailed
 	}
-	out := map[int64]objectstore.PoolUsage{}
-	seen := map[*page]bool{}
-	for id, c := range s.now.colls {
-		u := out[id.Pool]
-		for _, obj := range c.objects {
-			obj.count(&u, seen)
-		}
-		out[id.Pool] = u
+	return maps.Clone(s.poolUsage()), nil
+}
+
+// poolUsage counts if there was a change. Lock held for writing.
+func (s *Store) poolUsage() map[int64]objectstore.PoolUsage {
+	if s.pools == nil {
+		s.pools = s.now.count()
 	}
-	return out, nil
+	return s.pools
 }
 
 // Close completes what is pending (unless Options.Manual) and ends the store.

@@ -50,6 +50,20 @@ func (st *state) clone() *state {
 
 func (st *state) dataBytes() uint64 { return uint64(st.pages) * pageBytes }
 
+// count counts what the objects of each pool take.
+func (st *state) count() map[int64]objectstore.PoolUsage {
+	out := map[int64]objectstore.PoolUsage{}
+	seen := map[*page]bool{}
+	for id, c := range st.colls {
+		u := out[id.Pool]
+		for _, obj := range c.objects {
+			obj.count(&u, seen)
+		}
+		out[id.Pool] = u
+	}
+	return out
+}
+
 // find is the place of o in the order, and whether it is there.
 func (c *collection) find(o ceph.HObject) (int, bool) {
 	return slices.BinarySearchFunc(c.order, o, ceph.HObject.Compare)

@@ -433,6 +433,10 @@ func caseUsage(e *env) {
 	if err != nil || u.Data < 1<<20 || u.Data > 2<<20 {
 		e.Fatalf("two objects of 1 MiB that share: %+v, %v", u, err)
 	}
+	want := objectstore.PoolUsage{Allocated: 1 << 20, Stored: 2 << 20}
+	if p, err := e.PoolUsage(); err != nil || len(p) != 1 || p[c.Pool] != want {
+		e.Fatalf("two objects of 1 MiB that share: %+v, %v", p, err)
+	}
 	e.do(func(t *tx) { t.Remove(c, Object(0)); t.Remove(c, Object(7)) })
 	if u, err := e.Usage(); err != nil || u.Data != 0 {
 		e.Fatalf("after all was removed: %+v, %v", u, err)

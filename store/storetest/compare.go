@@ -33,6 +33,47 @@ func Compare(want, got objectstore.Store, page int) error {
 	if err1 != nil || err2 != nil || !maps.Equal(ua, ub) {
 		return fmt.Errorf("usage of pools: want %+v (%v), got %+v (%v)", ua, err1, ub, err2)
 	}
+	return CheckUsage(got)
+}
+
+// CheckUsage compares what the store has counted for each pool with what its objects have. What
+// they share can't be seen from outside.
+func CheckUsage(s objectstore.Store) error {
+	colls, err := s.Collections()
+	if err != nil {
+		return err
+	}
+	want := map[int64]objectstore.PoolUsage{}
+	for _, c := range colls {
+		list, err := ListAll(s, c, 1000)
+		if err != nil {
+			return err
+		}
+		u := want[c.Pool]
+		for _, o := range list {
+			extents, err := s.Extents(c, o, 0, objectstore.MaxObjectBytes)
+			if err != nil {
+				return err
+			}
+			for _, e := range extents {
+				u.Stored += e.Len
+			}
+			for p, err := range s.OmapScan(c, o, "") {
+				if err != nil {
+					return err
+				}
+				u.Omap += uint64(len(p.Key) + len(p.Value))
+			}
+		}
+		want[c.Pool] = u
+	}
+	got, err := s.PoolUsage()
+	for pool, u := range got {
+		got[pool] = objectstore.PoolUsage{Stored: u.Stored, Omap: u.Omap}
+	}
+	if err != nil || !maps.Equal(want, got) {
+		return fmt.Errorf("usage of pools: objects have %+v, counted are %+v, %v", want, got, err)
+	}
 	return nil
 }
 
