@@ -259,6 +259,8 @@ func (c *Client) Dispatch(conn *msgr.Conn, m *message.Message) bool {
 		c.answer(m.TID, m)
 	case *message.MCommandReply:
 		return c.answerFrom(conn, m)
+	case *message.MPing:
+		return c.answerPing(conn, m)
 	case *message.MMonSubscribeAck:
 	default:
 		return false

@@ -233,6 +233,47 @@ func (c *Client) TellMon(ctx context.Context, mon string, cmd any, in []byte) (R
 	return ReplyOf(ack.Result, ack.Status, m.Data)
 }
 
+// Ping asks one monitor, named by its name or rank, how it is, in the quorum or not: JSON with
+// "mon_status" and "health". ENOENT if there is none.
+func (c *Client) Ping(ctx context.Context, mon string) (string, error) {
+	if err := c.Authenticate(ctx); err != nil {
+		return "", err
+	}
+	conn, err := c.tellConn(mon)
+	if err != nil {
+		return "", err
+	}
+	r, err := c.submit(&message.MPing{}, nil, conn)
+	if err != nil {
+		return "", err
+	}
+	m, err := c.wait(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	return m.Body.(*message.MPing).Text, nil
+}
+
+// answerPing gives a pong, which names no request, to who waits for one of its monitor. It says
+// whether somebody did.
+func (c *Client) answerPing(conn *msgr.Conn, m *message.Message) bool {
+	c.mu.Lock()
+	var r *request
+	for _, p := range c.pending {
+		if _, ping := p.body.(*message.MPing); ping && p.told == conn && (r == nil || p.tid < r.tid) {
+			r = p
+		}
+	}
+	if r != nil {
+		delete(c.pending, r.tid)
+	}
+	c.mu.Unlock()
+	if r != nil {
+		r.finish(m, nil)
+	}
+	return r != nil
+}
+
 // tellConn is a connection to one monitor.
 func (c *Client) tellConn(mon string) (*msgr.Conn, error) {
 	c.mu.Lock()

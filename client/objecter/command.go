@@ -218,6 +218,9 @@ func (o *Objecter) managerConn() *msgr.Conn {
 			return nil
 		}
 		o.mgrConn = o.net.Connect(ceph.TypeMgr, addrs)
+		if o.service != nil {
+			o.mgrConn.Send(message.New(o.service.greeting()))
+		}
 	}
 	return o.mgrConn
 }
@@ -237,6 +240,7 @@ func (o *Objecter) managerReset(conn *msgr.Conn) bool {
 	o.mgrMu.Unlock()
 	if mine {
 		o.failCommands(conn, errLost)
+		o.serviceClosed(conn)
 	}
 	return mine
 }

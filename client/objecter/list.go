@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"glue/ceph"
 	"glue/ceph/denc"
@@ -15,6 +16,9 @@ const AllNamespaces = "\x01"
 
 // A Listed is one object of a pool.
 type Listed struct{ Namespace, Name, Key string }
+
+// filterCall is the class and method that a filter is preceded by and that mean nothing.
+var filterCall = []byte("\x02\x00\x00\x00pg\x06\x00\x00\x00filter")
 
 type listReply struct {
 	next    ceph.HObject
@@ -35,9 +39,10 @@ func (r *listReply) Denc(c *denc.Coder) {
 
 // List returns up to max objects of a pool's namespace from a cursor on, and the cursor to go on
 // from; a cursor with Max is the end. The zero HObject is the beginning. An object that exists
-// during the whole listing is returned exactly once.
+// during the whole listing is returned exactly once. filter, if it is not empty, is the encoded
+// name and arguments of a filter of the OSDs; EINVAL for one that they do not know.
 func (o *Objecter) List(
-	ctx context.Context, pool int64, namespace string, from ceph.HObject, max int,
+	ctx context.Context, pool int64, namespace string, filter []byte, from ceph.HObject, max int,
 ) ([]Listed, ceph.HObject, error) {
 	if from.Max {
 		return nil, from, nil
@@ -50,6 +55,10 @@ func (o *Objecter) List(
 		from = ceph.HObject{Pool: pool}
 	}
 	list := message.OSDOp{Code: message.OpPGNLS, In: denc.Marshal(&from, ceph.FeaturesAll)}
+	if len(filter) > 0 {
+		list.Code = message.OpPGNLSFilter
+		list.In = slices.Concat(filterCall, filter, list.In)
+	}
 	list.SetList(uint64(max), m.Epoch)
 	op := &Op{Pool: pool, Namespace: namespace, PG: &ceph.PGID{Pool: pool, Seed: from.Hash},
 		Ops:   []message.OSDOp{list},

@@ -85,7 +85,7 @@ func decodeFull(e ceph.Epoch, raw []byte) (*osdmap.Map, error) {
 // publish makes a map the present one and moves and resends the requests that it concerns.
 func (o *Objecter) publish(m *osdmap.Map) {
 	o.mu.Lock()
-	o.state = newMapState(m)
+	o.state = newMapState(m, o.opt.Location)
 	dropped := o.checkSessions()
 	lost := o.scan()
 	close(o.changed)
@@ -176,10 +176,10 @@ func (o *Objecter) sessionList() []*session {
 
 // home is the session that a request belongs to, made if need be; o.mu is held for writing.
 func (o *Objecter) home(op *Op) *session {
-	if op.target.pl == nil || op.target.pl.osd == noOSD {
+	if op.target.pl == nil || op.target.osd == noOSD {
 		return o.homeless
 	}
-	osd := op.target.pl.osd
+	osd := op.target.osd
 	s := o.sessions[osd]
 	if s == nil {
 		s = newSession(osd)

@@ -13,6 +13,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/monc"
+	"glue/cluster/crush"
 	"glue/cluster/mgrmap"
 	"glue/cluster/osdmap"
 	"glue/wire/message"
@@ -37,6 +38,8 @@ type Options struct {
 	Log      *slog.Logger // nil: none
 	// Mapped is called with each new map, from the goroutine that brought it; it must not block.
 	Mapped func(*osdmap.Map)
+	// Location is where we are in the CRUSH hierarchy, for localized reads; nil: nowhere.
+	Location func() []crush.Coordinate
 }
 
 // An Objecter is one client's access to all objects of a cluster.
@@ -68,12 +71,16 @@ type Objecter struct {
 	mgr      *mgrmap.Map
 	mgrConn  *msgr.Conn
 	commands map[uint64]*command
+	service  *service // that we are a daemon of
 }
 
 // New makes an objecter; Start it once the messenger runs.
 func New(opt Options) *Objecter {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Location == nil {
+		opt.Location = func() []crush.Coordinate { return nil }
 	}
 	return &Objecter{
 		opt: opt, log: opt.Log, mon: opt.Monitors,
@@ -217,6 +224,10 @@ func (o *Objecter) Dispatch(conn *msgr.Conn, m *message.Message) bool {
 		o.handleWatch(conn, b, m.Data)
 	case *message.MMgrMap:
 		o.handleMgrMap(b)
+	case *message.MMgrConfigure:
+		return o.configureService(conn, b)
+	case *message.MMgrClose:
+		return o.serviceClosed(conn)
 	case *message.MCommandReply:
 		return o.answerCommand(m.TID, b.Result, b.Status, m.Data)
 	case *message.MMgrCommandReply:

@@ -31,6 +31,8 @@ type world struct {
 	c    *monc.Client
 	o    *Objecter
 
+	place []crush.Coordinate // where the client is
+
 	mu   sync.Mutex
 	m    *osdmap.Map
 	maps map[ceph.Epoch][]byte // incrementals
@@ -231,7 +233,7 @@ func (p program) RemoteReset(c *msgr.Conn) { p.Reset(c) }
 func (w *world) connect() {
 	w.c = monc.New(monc.Options{Seeds: []ceph.AddrVec{w.mon.Addrs()},
 		Name: ceph.AuthName{Type: ceph.TypeClient, ID: "test"}})
-	w.o = New(Options{Monitors: w.c})
+	w.o = New(Options{Monitors: w.c, Location: func() []crush.Coordinate { return w.place }})
 	net := msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: ceph.TypeClient, Num: -1}, Client: w.c})
 	net.Start(program{w})

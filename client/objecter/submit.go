@@ -22,11 +22,14 @@ type Op struct {
 	Object    string
 	PG        *ceph.PGID // for operations on a PG; the seed may be a full hash
 	Ops       []message.OSDOp
-	Flags     uint32      // message.FlagRead and FlagWrite as the caller means them, and others
-	Snap      ceph.SnapID // to read; 0 is the head
-	SnapSeq   ceph.SnapID
-	Snaps     []ceph.SnapID
-	MTime     ceph.Time // zero: now
+	// Flags are message.FlagRead and FlagWrite as the caller means them, and others. With
+	// FlagBalanceReads or FlagLocalizeReads a read goes to any copy, or the one nearest to
+	// Options.Location; one that may not answer sends it to the primary.
+	Flags   uint32
+	Snap    ceph.SnapID // to read; 0 is the head
+	SnapSeq ceph.SnapID
+	Snaps   []ceph.SnapID
+	MTime   ceph.Time // zero: now
 
 	// Done takes the reply, or the error of a request that got none. A reply may be a refusal:
 	// look at its Result. It is called once, from a connection's reading goroutine.
@@ -155,7 +158,7 @@ func (o *Objecter) Submit(op *Op) {
 		s := o.aim(op)
 		if s == nil {
 			o.mu.RUnlock()
-			o.openSession(op.target.pl.osd)
+			o.openSession(op.target.osd)
 			continue
 		}
 		s.add(o, op)
@@ -178,10 +181,10 @@ func (o *Objecter) aim(op *Op) *session {
 		return o.homeless
 	}
 	o.state.aim(op)
-	if op.target.pl == nil || op.target.pl.osd == noOSD {
+	if op.target.pl == nil || op.target.osd == noOSD {
 		return o.homeless
 	}
-	return o.sessions[op.target.pl.osd]
+	return o.sessions[op.target.osd]
 }
 
 // checkPool ends a request to a pool that the monitors' newest map does not have either.
@@ -228,10 +231,10 @@ func (op *Op) waitsFor(s *mapState) string {
 		return "writes wait: the cluster or the pool is full or paused (see ceph health)"
 	case t.paused:
 		return "reads are paused (see ceph osd unset pause)"
-	case t.pl == nil || t.pl.osd == noOSD:
+	case t.pl == nil || t.osd == noOSD:
 		return "no OSD that holds the object is up (see ceph health)"
 	default:
-		return fmt.Sprintf("osd.%d does not answer for pg %v", t.pl.osd, t.pl.spg)
+		return fmt.Sprintf("osd.%d does not answer for pg %v", t.osd, t.pl.spg)
 	}
 }
 

@@ -1,11 +1,13 @@
 package objecter
 
 import (
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"glue/ceph"
+	"glue/cluster/crush"
 	"glue/cluster/osdmap"
 	"glue/wire/message"
 )
@@ -36,19 +38,22 @@ func (i *interval) same(j *interval) bool {
 // A placement is where a PG's requests go under one map.
 type placement struct {
 	spg      ceph.SPG
-	osd      int32
+	osd      int32 // the primary's
 	interval *interval
+	once     sync.Once
+	nearest  int32 // of the acting OSDs, once that has been asked for
 }
 
 // A mapState is one osdmap with the placements computed so far.
 type mapState struct {
 	m     *osdmap.Map
+	here  func() []crush.Coordinate
 	mu    sync.Mutex
 	pools map[int64][]atomic.Pointer[placement]
 }
 
-func newMapState(m *osdmap.Map) *mapState {
-	s := &mapState{m: m, pools: make(map[int64][]atomic.Pointer[placement], len(m.Pools))}
+func newMapState(m *osdmap.Map, here func() []crush.Coordinate) *mapState {
+	s := &mapState{m: m, here: here, pools: make(map[int64][]atomic.Pointer[placement], len(m.Pools))}
 	for id, p := range m.Pools {
 		s.pools[id] = make([]atomic.Pointer[placement], p.PGNum)
 	}
@@ -80,6 +85,7 @@ func (s *mapState) place(p *osdmap.Pool, pg ceph.PGID) *placement {
 type target struct {
 	hash   uint32
 	pl     *placement
+	osd    int32 // of pl's acting ones, or noOSD
 	paused bool
 	lost   bool // the pool does not exist
 	resend ceph.Epoch
@@ -113,7 +119,43 @@ func (s *mapState) aim(op *Op) (changed bool) {
 		t.resend, changed = s.m.Epoch, true
 	}
 	t.pl, t.paused = pl, paused
+	if changed {
+		t.osd = s.copyOf(op, p, pl)
+	}
 	return changed
+}
+
+// copyOf is the OSD that a request goes to: that of the primary, but a read of any copy goes to one
+// of the acting OSDs by chance (balanced), or to the nearest (localized).
+func (s *mapState) copyOf(op *Op, p *osdmap.Pool, pl *placement) int32 {
+	acting := pl.interval.mapping.Acting
+	switch {
+	case pl.osd == noOSD || op.Flags&message.FlagWrite != 0 || p.Type != osdmap.Replicated:
+	case op.Flags&message.FlagBalanceReads != 0:
+		if osd := acting[rand.IntN(len(acting))]; s.m.IsUp(osd) {
+			return osd
+		}
+	case op.Flags&message.FlagLocalizeReads != 0:
+		pl.once.Do(func() { pl.nearest = s.nearest(pl.osd, acting) })
+		return pl.nearest
+	}
+	return pl.osd
+}
+
+// nearest is the OSD that is nearest to where we are; the primary if no other is nearer.
+func (s *mapState) nearest(primary int32, acting []int32) int32 {
+	here := s.here()
+	best, least := primary, int32(-1)
+	if d, ok := s.m.Crush.Distance(primary, here); ok {
+		least = d
+	}
+	for _, osd := range acting {
+		d, ok := s.m.Crush.Distance(osd, here)
+		if ok && (least < 0 || d < least) && s.m.IsUp(osd) {
+			best, least = osd, d
+		}
+	}
+	return best
 }
 
 // paused says whether the map's flags hold a request back.

@@ -7,7 +7,7 @@ import (
 	"glue/wire/message"
 )
 
-// A Pending is a vector of changes that was started.
+// A Pending is a vector of changes, or of reads, that was started.
 type Pending struct {
 	done chan struct{}
 	err  error
@@ -72,14 +72,28 @@ func (f *flight) snapshot() []*Pending {
 // too much is under way; the context is for that wait only. w must not be used again before the
 // answer.
 func (x *IOCtx) Start(ctx context.Context, oid string, w *WriteOp) (*Pending, error) {
-	op, err := x.request(oid, message.FlagWrite|w.flags, w.ops)
+	return x.start(ctx, oid, message.FlagWrite|w.flags, w.ops, w.finish)
+}
+
+// StartRead sends a vector of reads and does not wait for the answer; then the results are in what
+// the ReadOp's methods returned. It is ordered behind what was started on the object before only
+// with WithOrderedReads.
+func (x *IOCtx) StartRead(ctx context.Context, oid string, r *ReadOp) (*Pending, error) {
+	return x.start(ctx, oid, message.FlagRead|r.flags, r.ops, r.finish)
+}
+
+func (x *IOCtx) start(
+	ctx context.Context, oid string, flags uint32, ops []message.OSDOp,
+	finish func(*message.MOSDOpReply, error) error,
+) (*Pending, error) {
+	op, err := x.request(oid, flags, ops)
 	if err != nil {
 		return nil, err
 	}
 	p := &Pending{done: make(chan struct{})}
 	x.flight.add(p)
 	err = x.c.obj.Async(ctx, op, func(r *message.MOSDOpReply, err error) {
-		p.err = w.finish(r, err)
+		p.err = finish(r, err)
 		x.flight.remove(p)
 		close(p.done)
 	})

@@ -67,16 +67,40 @@ func compareU64(name string, cmp uint8, value uint64) message.OSDOp {
 // CopyFrom makes the object a copy of another, which may be at a snapshot (WithSnap); from's
 // version has to be version, unless that is 0.
 func (w *WriteOp) CopyFrom(from *IOCtx, oid string, version uint64) *WriteOp {
+	return w.copyFrom(message.OpCopyFrom, from, oid, version, 0, func(*denc.Coder) {})
+}
+
+// copyTruncates is the flag of a copy whose truncation comes with it
+// (CEPH_OSD_COPY_FROM_FLAG_TRUNCATE_SEQ).
+const copyTruncates = 0x20
+
+// CopyFromTruncated is CopyFrom for an object of a file system: the copy is truncated to size by
+// the truncation seq, in place of the source's own (copy_from2).
+func (w *WriteOp) CopyFromTruncated(
+	from *IOCtx, oid string, version uint64, seq uint32, size uint64,
+) *WriteOp {
+	return w.copyFrom(message.OpCopyFrom2, from, oid, version, copyTruncates,
+		func(c *denc.Coder) {
+			c.U32(&seq)
+			c.U64(&size)
+		})
+}
+
+func (w *WriteOp) copyFrom(
+	code message.OpCode, from *IOCtx, oid string, version uint64, flags uint8,
+	more func(*denc.Coder),
+) *WriteOp {
 	snap := ceph.NoSnap
 	if from.readSnap != 0 {
 		snap = from.readSnap
 	}
 	loc := ceph.Locator{Pool: from.pool, Key: from.locator, Namespace: from.namespace, Hash: -1}
-	op := message.OSDOp{Code: message.OpCopyFrom, In: encode(func(c *denc.Coder) {
+	op := message.OSDOp{Code: code, In: encode(func(c *denc.Coder) {
 		c.Str(&oid)
 		loc.Denc(c)
+		more(c)
 	})}
-	op.SetCopyFrom(snap, version, 0, 0)
+	op.SetCopyFrom(snap, version, flags, 0)
 	return w.add(op)
 }
 

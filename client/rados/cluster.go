@@ -2,13 +2,16 @@ package rados
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/monc"
 	"glue/client/objecter"
+	"glue/cluster/crush"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
 	"glue/wire/message"
@@ -43,7 +46,7 @@ func Connect(ctx context.Context, opt Options) (*Cluster, error) {
 		Name: cfg.name, Key: cfg.key, Seeds: cfg.seeds, FSID: cfg.fsid, Hostname: cfg.host,
 		Log: cfg.log,
 	})
-	c.obj = objecter.New(objecter.Options{Monitors: c.mon, Log: cfg.log})
+	c.obj = objecter.New(objecter.Options{Monitors: c.mon, Log: cfg.log, Location: c.location})
 	c.net = msgr.New(msgr.Options{
 		Entity: ceph.EntityName{Type: cfg.name.Type, Num: -1}, Log: cfg.log, Client: c.mon,
 		ClientModes: msgr.ConfiguredModes(ceph.TypeClient, c.Option),
@@ -106,13 +109,31 @@ func (c *Cluster) InstanceID() uint64 { return c.mon.GlobalID() }
 // Addrs is this connection's own address, as lockers and watchers are listed.
 func (c *Cluster) Addrs() ceph.AddrVec { return c.net.Addrs() }
 
-// Option is a value of the configuration file, overridden by the cluster's central
-// configuration; empty if neither has it.
+// Option is a value of Options.Set, else of the cluster's central configuration, else of the
+// configuration file; empty if none has it.
 func (c *Cluster) Option(name string) string {
+	if v, ok := c.cfg.set[name]; ok {
+		return v
+	}
 	if v, ok := c.mon.Config()[name]; ok {
 		return v
 	}
 	return c.cfg.values[name]
+}
+
+// location is where this client is in the CRUSH hierarchy: what crush_location says, else where the
+// OSDs of its host are by default.
+func (c *Cluster) location() (place []crush.Coordinate) {
+	for _, at := range strings.FieldsFunc(c.Option("crush_location"), isSeparator) {
+		if typ, name, ok := strings.Cut(at, "="); ok {
+			place = append(place, crush.Coordinate{Type: typ, Name: name})
+		}
+	}
+	if len(place) == 0 {
+		host, _, _ := strings.Cut(c.cfg.host, ".")
+		return []crush.Coordinate{{Type: "host", Name: host}, {Type: "root", Name: "default"}}
+	}
+	return place
 }
 
 // Map is the newest osdmap.
@@ -177,6 +198,54 @@ func (c *Cluster) TellMon(
 	return r.Output, r.Status, err
 }
 
+// PingMon asks one monitor, by name or rank, how it is, also one that is not in the quorum: JSON
+// with "mon_status" and "health". ENOENT if there is none of the name.
+func (c *Cluster) PingMon(ctx context.Context, mon string) (string, error) {
+	return c.mon.Ping(ctx, mon)
+}
+
+// Blocklist keeps a client, whose address Addrs or Watchers say, from every OSD for a while (0: the
+// monitors' default, an hour), and waits for the map that says so. An OSD that has not heard of it
+// yet does with the next request of ours.
+func (c *Cluster) Blocklist(ctx context.Context, addr ceph.Addr, expire time.Duration) error {
+	cmd := map[string]any{"prefix": "osd blocklist", "blocklistop": "add",
+		"addr": addr.LegacyString()}
+	if expire > 0 {
+		cmd["expire"] = json.RawMessage(fmt.Sprintf("%.3f", expire.Seconds())) // never whole
+	}
+	if _, status, err := c.MonCommand(ctx, cmd, nil); err != nil {
+		return fmt.Errorf("blocklist %v: %w (%s)", addr, err, status)
+	}
+	return c.WaitLatestMap(ctx)
+}
+
+// MinCompatibleOSD is the release that every OSD of the cluster has to be of, or newer.
+func (c *Cluster) MinCompatibleOSD() osdmap.Release { return c.Map().RequireOSDRelease }
+
+// MinCompatibleClient is the oldest release whose clients can use the map as it is, and the oldest
+// one that settings may require (osd set-require-min-compat-client).
+func (c *Cluster) MinCompatibleClient() (uses, requires osdmap.Release) {
+	m := c.Map()
+	return m.MinCompatClient(), m.RequireMinCompatClient
+}
+
+// RegisterService makes this connection a daemon of a service, such as a gateway's, which the
+// manager lists ("ceph service dump", "ceph -s") while it hears of it. EEXIST if it is one already.
+func (c *Cluster) RegisterService(service, daemon string, metadata map[string]string) error {
+	return c.obj.RegisterService(service, daemon, metadata)
+}
+
+// SetServiceStatus replaces what "ceph service status" shows of this daemon, from its next report
+// on (5 s); ENOENT before RegisterService.
+func (c *Cluster) SetServiceStatus(status map[string]string) error {
+	return c.obj.SetServiceStatus(status)
+}
+
+// UnregisterService says goodbye to the manager, which forgets the daemon at once.
+func (c *Cluster) UnregisterService(ctx context.Context) error {
+	return c.obj.UnregisterService(ctx)
+}
+
 // A ClusterStat is the space of a cluster.
 type ClusterStat struct {
 	KB, KBUsed, KBAvail, Objects uint64
@@ -225,6 +294,12 @@ func (c *Cluster) PoolID(ctx context.Context, name string) (int64, error) {
 // CreatePool makes a pool with the cluster's defaults.
 func (c *Cluster) CreatePool(ctx context.Context, name string) error {
 	return c.obj.CreatePool(ctx, name, -1)
+}
+
+// CreatePoolOfRule makes a pool that a CRUSH rule places, by its number; ENOENT without the rule,
+// EINVAL if it is not for replicated pools.
+func (c *Cluster) CreatePoolOfRule(ctx context.Context, name string, rule uint8) error {
+	return c.obj.CreatePool(ctx, name, int16(rule))
 }
 
 // DeletePool removes a pool with all its objects, if the monitors allow it

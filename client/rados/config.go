@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -30,6 +31,8 @@ type Options struct {
 	Keyring  string        // file with the key; empty: what the configuration says
 	MonHost  string        // the monitors' addresses; empty: what the configuration says
 	Log      *slog.Logger  // nil: none
+	// Set are options that matter more than what the file and the cluster say of them.
+	Set map[string]string
 
 	// Seeds are the monitors of who knows them and its key already: no file is read then.
 	Seeds []ceph.AddrVec
@@ -45,12 +48,13 @@ type config struct {
 	fsid   ceph.UUID
 	host   string
 	values map[string]string
+	set    map[string]string
 	log    *slog.Logger
 }
 
 // load reads the configuration file and the keyring and finds the monitors.
 func load(ctx context.Context, opt Options) (config, error) {
-	cfg := config{name: opt.Name, log: opt.Log}
+	cfg := config{name: opt.Name, log: opt.Log, set: opt.Set}
 	if cfg.name == (ceph.AuthName{}) {
 		cfg.name = ceph.AuthName{Type: ceph.TypeClient, ID: "admin"}
 	}
@@ -71,6 +75,7 @@ func load(ctx context.Context, opt Options) (config, error) {
 	if err == nil {
 		cfg.values = file.For(cfg.name.Type.String(), cfg.name.ID)
 	}
+	maps.Copy(cfg.values, opt.Set)
 	if s := cfg.values["fsid"]; s != "" {
 		if cfg.fsid, err = ceph.ParseUUID(s); err != nil {
 			return cfg, fmt.Errorf("fsid in ceph.conf: %w", err)

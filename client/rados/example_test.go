@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"os"
+	"strings"
 	"time"
 
 	"glue/ceph"
@@ -130,6 +133,80 @@ func ExampleIOCtx_Start() {
 	for _, p := range started {
 		if err := p.Wait(ctx); err != nil {
 			log.Fatal(err)
+		}
+	}
+}
+
+// Reads that any copy of the object answers, each as new as one of the primary.
+func ExampleIOCtx_WithBalancedReads() {
+	b, err := data.WithBalancedReads().Read(context.Background(), "log", 0, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s", b)
+}
+
+// Reads in flight together; the results are in what the methods of ReadOp have returned.
+func ExampleIOCtx_StartRead() {
+	ctx := context.Background()
+	var op rados.ReadOp
+	b, stat := op.Read(0, 4), op.Stat()
+	p, err := data.StartRead(ctx, "log", &op)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Wait(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%q of %d bytes\n", *b, stat.Size)
+}
+
+// An object as an io.ReaderAt and io.WriterAt.
+func ExampleIOCtx_File() {
+	f := data.File(context.Background(), "file")
+	if _, err := io.Copy(io.NewOffsetWriter(f, 0), strings.NewReader("from a stream")); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := io.Copy(os.Stdout, io.NewSectionReader(f, 5, 1<<20)); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// The OSDs send only the objects that a filter keeps.
+func ExampleIOCtx_WithFilter() {
+	for o, err := range data.WithFilter(rados.AttrFilter("owner", "me")).List(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(o.Name)
+	}
+}
+
+// A gateway that the operator finds in "ceph -s" and "ceph service status".
+func ExampleCluster_RegisterService() {
+	err := cluster.RegisterService("gateway", "one", map[string]string{"port": "80"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cluster.UnregisterService(context.Background())
+	if err := cluster.SetServiceStatus(map[string]string{"clients": "3"}); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// What scrubs have found in a pool.
+func ExampleCluster_InconsistentObjects() {
+	ctx := context.Background()
+	pgs, err := cluster.InconsistentPGs(ctx, data.PoolID())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, pg := range pgs {
+		for o, err := range cluster.InconsistentObjects(ctx, pg) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println(pg, o.Object.Name)
 		}
 	}
 }

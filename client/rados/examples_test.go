@@ -28,6 +28,12 @@ func TestExamples(t *testing.T) {
 		{"command", ExampleCluster_MonCommand, "\"data\""},
 		{"snapshot", ExampleIOCtx_WithSnapContext, "it was \"content\"\n"},
 		{"append", ExampleIOCtx_Start, ""},
+		{"any copy", ExampleIOCtx_WithBalancedReads, "one\ntwo\n"},
+		{"started", ExampleIOCtx_StartRead, "\"one\\n\" of 8 bytes\n"},
+		{"file", ExampleIOCtx_File, "a stream"},
+		{"filter", ExampleIOCtx_WithFilter, "object\n"},
+		{"service", ExampleCluster_RegisterService, ""},
+		{"inconsistent", ExampleCluster_InconsistentObjects, ""},
 	} {
 		got := clienttest.Said(t, e.run)
 		if !strings.Contains(got, e.want) || e.want == "" && got != "" {

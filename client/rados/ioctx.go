@@ -3,6 +3,7 @@ package rados
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"glue/ceph"
@@ -25,6 +26,7 @@ type IOCtx struct {
 	snaps     []ceph.SnapID
 	readSnap  ceph.SnapID // 0: the head
 	flags     uint32
+	filter    Filter  // of listings
 	flight    *flight // what Start has under way
 }
 
@@ -61,10 +63,34 @@ func (x *IOCtx) WithSnap(id ceph.SnapID) *IOCtx {
 
 // WithFullTry lets writes go out although the pool is full: the OSD refuses what does not free
 // space.
-func (x *IOCtx) WithFullTry() *IOCtx {
+func (x *IOCtx) WithFullTry() *IOCtx { return x.with(message.FlagFullTry) }
+
+// WithBalancedReads sends reads to any copy of the object, by chance. What they find is never older
+// than what was answered before; a copy that can't know sends the read to the primary.
+func (x *IOCtx) WithBalancedReads() *IOCtx { return x.with(message.FlagBalanceReads) }
+
+// WithLocalizedReads is WithBalancedReads with the copy that is nearest to us: by the option
+// crush_location ("host=a rack=b", separated by blanks, commas or semicolons), else to the OSDs
+// of our host.
+func (x *IOCtx) WithLocalizedReads() *IOCtx { return x.with(message.FlagLocalizeReads) }
+
+// WithOrderedReads makes reads wait for the object's earlier writes, and later ones for them, as if
+// they were writes: a read that is started behind a write (Start, StartRead) sees it.
+func (x *IOCtx) WithOrderedReads() *IOCtx { return x.with(message.FlagRWOrdered) }
+
+func (x *IOCtx) with(flag uint32) *IOCtx {
 	y := *x
-	y.flags |= message.FlagFullTry
+	y.flags |= flag
 	return &y
+}
+
+// ofAnyCopy are the flags of requests that may go to a copy that is not the primary: not those
+// that change something, which methods of classes may.
+const ofAnyCopy = message.FlagBalanceReads | message.FlagLocalizeReads
+
+func changes(flags uint32, ops []message.OSDOp) bool {
+	return flags&message.FlagWrite != 0 ||
+		slices.ContainsFunc(ops, func(o message.OSDOp) bool { return o.Code == message.OpCall })
 }
 
 // Cluster is the connection.
@@ -95,6 +121,9 @@ func (x *IOCtx) request(
 ) (*objecter.Op, error) {
 	op := &objecter.Op{Pool: x.pool, Namespace: x.namespace, Key: x.locator, Object: oid,
 		Ops: ops, Flags: flags | x.flags, Snap: x.readSnap}
+	if changes(flags, ops) {
+		op.Flags &^= ofAnyCopy
+	}
 	switch {
 	case oid == "":
 		return nil, fmt.Errorf("object name is empty: %w", ceph.EINVAL)
@@ -150,6 +179,11 @@ func (w *WriteOp) finish(r *message.MOSDOpReply, err error) error {
 // returned.
 func (x *IOCtx) OperateRead(ctx context.Context, oid string, r *ReadOp) error {
 	reply, err := x.do(ctx, oid, message.FlagRead|r.flags, r.ops)
+	return r.finish(reply, err)
+}
+
+// finish takes the results out of a reply.
+func (r *ReadOp) finish(reply *message.MOSDOpReply, err error) error {
 	if reply == nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"glue/ceph"
+	"glue/ceph/denc"
 	"glue/client/objecter"
 )
 
@@ -30,6 +31,31 @@ func (c Cursor) Compare(d Cursor) int { return c.at.Compare(d.at) }
 
 // Progress is how much of the pool lies before the cursor, 0 to 1.
 func (c Cursor) Progress() float64 { return objecter.Progress(c.at) }
+
+// A Filter keeps some objects of a listing; the OSDs apply it.
+type Filter []byte
+
+// AttrFilter keeps the objects whose attribute has a value.
+func AttrFilter(name, value string) Filter {
+	name = "_" + name // as the OSDs store it
+	return ClassFilter("plain", encode(func(c *denc.Coder) {
+		c.Str(&name)
+		c.Str(&value)
+	}))
+}
+
+// ClassFilter is a filter of an object class, named "CLASS.FILTER", with its encoded arguments.
+func ClassFilter(name string, args []byte) Filter {
+	return append(encode(func(c *denc.Coder) { c.Str(&name) }), args...)
+}
+
+// WithFilter lists only the objects that a filter keeps. EINVAL for a filter that the OSDs do not
+// know, or whose arguments they can't read.
+func (x *IOCtx) WithFilter(f Filter) *IOCtx {
+	y := *x
+	y.filter = f
+	return &y
+}
 
 // List yields the objects of the IOCtx's namespace in no order of theirs. Objects that exist during
 // the whole listing are yielded exactly once.
@@ -65,7 +91,7 @@ func (x *IOCtx) ListPage(ctx context.Context, from Cursor, max int) ([]Object, C
 func (x *IOCtx) listPage(
 	ctx context.Context, from, to Cursor, max int,
 ) ([]Object, Cursor, error) {
-	list, next, err := x.c.obj.List(ctx, x.pool, x.namespace, from.at, max)
+	list, next, err := x.c.obj.List(ctx, x.pool, x.namespace, x.filter, from.at, max)
 	if err != nil {
 		return nil, from, fmt.Errorf("list pool %s: %w", x.PoolName(), err)
 	}

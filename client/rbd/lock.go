@@ -296,16 +296,8 @@ func (i *Image) askHolder(ctx context.Context, holder rados.Locker) error {
 func (i *Image) fence(ctx context.Context, holder rados.Locker) error {
 	c := i.x.Cluster()
 	if uint64(holder.Name.Num) != c.InstanceID() { // it is not what this client left behind
-		addr := holder.Addr.LegacyString()
-		_, status, err := c.MonCommand(ctx, map[string]any{
-			"prefix": "osd blocklist", "blocklistop": "add", "addr": addr,
-		}, nil)
-		if err != nil {
-			return fmt.Errorf("blocklist %s, the dead holder of image %s: %w (%s)", addr, i.name,
-				err, status)
-		}
-		if err := c.WaitLatestMap(ctx); err != nil {
-			return err
+		if err := c.Blocklist(ctx, holder.Addr, 0); err != nil {
+			return fmt.Errorf("the dead holder of image %s: %w", i.name, err)
 		}
 	}
 	err := i.x.BreakLock(ctx, headerPrefix+i.id, lockName, holder.Cookie, holder.Name)

@@ -85,6 +85,17 @@ func (m *Map) FullLocation(id int32) []Coordinate {
 	return out
 }
 
+// Distance is how near an item is to a place, which may name several buckets of a type: the lowest
+// type of a bucket that both are in; false if there is none (get_common_ancestor_distance).
+func (m *Map) Distance(id int32, place []Coordinate) (typ int32, ok bool) {
+	for _, at := range m.FullLocation(id) {
+		if t, known := m.TypeID(at.Type); known && slices.Contains(place, at) && (!ok || t < typ) {
+			typ, ok = t, true
+		}
+	}
+	return typ, ok
+}
+
 // ParentOfType is an item's ancestor of a type; with a rule (0 and up) only among what the rule
 // takes (get_parent_of_type).
 func (m *Map) ParentOfType(id, typ int32, rule int) (int32, bool) {
