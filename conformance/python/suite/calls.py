@@ -3,8 +3,8 @@ import ctypes as C
 import time
 
 from .case import case
-from .librados import (BALANCE, FULL_TRY, LOCALIZE, ORDERED, INT, P, SIZE, U64, Vector, convert,
-                       lib, omap_items, word, x, xattr_items)
+from .librados import (BALANCE, FULL_TRY, LOCALIZE, INT, ORDERED, P, SIZE, U64, Buffer, Vector,
+                       convert, cxx, holder, lib, omap_items, word, x, xattr_items)
 
 MiB = 1 << 20
 
@@ -60,7 +60,7 @@ def _(t):
     t.eq(t.io.stat(t.oid)[0], 0)
 
 
-@case('calls/pins of a plain pool', group='tier')
+@case('calls/pins of a plain pool')
 def _(t):
     t.make(b'x')
     t.eq(t.io.cache_pin(t.oid), 'EINVAL')
@@ -310,6 +310,18 @@ def _(t):
     t.ok(aio(t, 'remove').wait())
     t.eq(aio(t, 'remove').wait(), 'ENOENT')
     t.eq(aio(t, 'read', buf, 10, 0).wait(), 'ENOENT')
+
+
+@case('aio/hit sets of a pool without any')
+def _(t):
+    t.make(b'x')
+    stamps, c = (U64 * 3)(), Completion()
+    stamps[0] = stamps[1] = C.addressof(stamps)
+    t.ok(cxx('hit_set_list', holder(t.io.h), 1, holder(c.h), stamps))
+    t.eq((c.wait(), stamps[2]), (0, 0))
+    hits, c = Buffer(), Completion()
+    t.ok(cxx('hit_set_get', holder(t.io.h), 1, holder(c.h), int(time.time()), hits.mem))
+    t.eq((c.wait(), hits.bytes()), ('ENOENT', b''))
 
 
 @case('aio/stat')

@@ -10,8 +10,8 @@ CASES = []
 
 
 class Case:
-    def __init__(self, name, run, group='core', alone=False, slow=False):
-        self.name, self.run, self.group, self.alone, self.slow = name, run, group, alone, slow
+    def __init__(self, name, run, alone=False, slow=False):
+        self.name, self.run, self.alone, self.slow = name, run, alone, slow
 
 
 def case(name, **how):

@@ -122,6 +122,32 @@ def _(t):
     t.eq(word(x('pool_lookup', t.cluster.h, name)), 'ENOENT')
 
 
+@case('pool/with a rule', slow=True)
+def _(t):
+    t.cluster.ask(prefix='osd crush rule create-simple', name='suite-rule', root='default',
+                  type='osd')
+    rules = {r['rule_name']: r['rule_id'] for r in t.cluster.ask(prefix='osd crush rule dump')}
+    rule = rules['suite-rule']
+    for call, args in (('with_crush_rule', (rule,)), ('with_all', (-1, rule)),
+                       ('with_auid', (-1,))):
+        name = 'rados-suite-' + call
+        t.ok(x('pool_create_' + call, t.cluster.h, name, *args), call)
+        got = t.cluster.ask(prefix='osd pool get', pool=name, var='crush_rule')['crush_rule']
+        t.eq(got == 'suite-rule', call != 'with_auid', call)
+        t.suite.drop_pool(name)
+    t.cluster.ask(prefix='osd crush rule rm', name='suite-rule')
+
+
+@case('pool/with a rule that is none')
+def _(t):
+    name = 'rados-suite-none'
+    t.eq(word(x('pool_create_with_crush_rule', t.cluster.h, name, 77)), 'ENOENT')
+    t.eq(word(x('pool_create_with_all', t.cluster.h, name, -1, 77)), 'ENOENT')
+    t.eq(word(x('pool_create_with_all', t.cluster.h, name, 5, 0)), 'EINVAL')
+    t.eq(word(x('pool_create_with_auid', t.cluster.h, name, 5)), 'EINVAL')
+    t.eq(word(x('pool_lookup', t.cluster.h, name)), 'ENOENT')
+
+
 @case('pool/list with too little room')
 def _(t):
     buf = C.create_string_buffer(2)
@@ -260,7 +286,7 @@ def _(t):
     t.eq(t.cluster.command('mgr_command', {'prefix': 'no such'})[0], 'EINVAL')
 
 
-@case('command/of the manager by way of a monitor', group='proxy')
+@case('command/of the manager by way of a monitor')
 def _(t):
     t.true('services' in t.cluster.ask(prefix='service dump'), 'no services')
 
@@ -321,7 +347,7 @@ def _(t):
 
 
 # ---- services ------------------------------------------------------------------------------------
-@case('service/register and update', group='service', slow=True)
+@case('service/register and update', slow=True)
 def _(t):
     c = t.connect()
     t.ok(x('service_register', c.h, 'suite', 'one', b'color\0blue\0'))
@@ -443,7 +469,7 @@ def _(t):
     t.ok(tool(t, 'rm', t.oid)[0])
 
 
-@case('tool/cp', group='copy')
+@case('tool/cp')
 def _(t):
     what = dict(data=b'body', x={'a': b'1'}, k={'k': b'v'}, h=b'h')
     t.make(what)

@@ -1,6 +1,6 @@
 """The data of objects: reading, writing, comparing, checksums, sparse reads, copies."""
-from .case import case, rows
-from .librados import CRC32C, EXCL, FAILOK, RETURNVEC, XXHASH32, XXHASH64
+from .case import case, content, rows
+from .librados import CRC32C, EXCL, FAILOK, RETURNVEC, XXHASH32, XXHASH64, x
 
 MISMATCH = -4095  # of CMPEXT, less the offset of the first difference
 
@@ -261,27 +261,27 @@ def source(t, what=WHOLE):
     return t.oid + '-source'
 
 
-@case('copy_from/all of an object', group='copy')
+@case('copy_from/all of an object')
 def _(t):
     t.ok(t.do(('copy_from', t.io, source(t))))
     t.holds(WHOLE)
 
 
-@case('copy_from/over another', group='copy')
+@case('copy_from/over another')
 def _(t):
     t.make(dict(data=b'older and longer', x={'z': b'1'}, k={'z': b'1'}, h=b'z'))
     t.ok(t.do(('copy_from', t.io, source(t))))
     t.holds(WHOLE)
 
 
-@case('copy_from/missing', group='copy')
+@case('copy_from/missing')
 def _(t):
     t.make(b'kept')
     t.eq(t.do(('copy_from', t.io, t.oid + '-source')), 'ENOENT')
     t.holds(b'kept')
 
 
-@case('copy_from/version', group='copy')
+@case('copy_from/version')
 def _(t):
     oid = source(t)
     v = t.io.version()
@@ -292,7 +292,7 @@ def _(t):
     t.holds(WHOLE)
 
 
-@case('copy_from/keeps the version of its source', group='copy')
+@case('copy_from/keeps the version of its source')
 def _(t):
     for i in range(3):
         oid = source(t)
@@ -301,27 +301,27 @@ def _(t):
     t.ok(t.do(('assert_version', v), ('stat',)) - 4)
 
 
-@case('copy_from/keeps the time of its source', group='copy')
+@case('copy_from/keeps the time of its source')
 def _(t):
     t.ok(t.do(('write_full', b'x'), oid=t.oid + '-source', mtime=(1000000000, 0)))
     t.ok(t.do(('copy_from', t.io, t.oid + '-source')))
     t.eq(t.io.stat(t.oid), (1, 1000000000))
 
 
-@case('copy_from/onto itself', group='copy')
+@case('copy_from/onto itself')
 def _(t):
     t.make(WHOLE)
     t.eq(t.do(('copy_from', t.io, t.oid)), 'EINVAL')
     t.holds(WHOLE)
 
 
-@case('copy_from/empty', group='copy')
+@case('copy_from/empty')
 def _(t):
     t.ok(t.do(('copy_from', t.io, source(t, b''))))
     t.holds(b'')
 
 
-@case('copy_from/large, of several pieces', group='copy')
+@case('copy_from/large, of several pieces')
 def _(t):
     body = bytes(range(256)) * (20 << 12)
     t.ok(t.io.run(t.oid + '-source', [('write_full', body)])[0])
@@ -329,7 +329,7 @@ def _(t):
     t.true(t.io.read(t.oid, 32 << 20) == body, 'not the same')
 
 
-@case('copy_from/many keys', group='copy')
+@case('copy_from/many keys')
 def _(t):
     keys = {b'%05d' % i: b'v' * 100 for i in range(3000)}
     for i in range(0, 3000, 1000):
@@ -344,14 +344,14 @@ def _(t):
     t.true(got == keys, '%d keys' % len(got))
 
 
-@case('copy_from/among other operations', group='copy')
+@case('copy_from/among other operations')
 def _(t):
     t.ok(t.do(('create', 0), ('copy_from', t.io, source(t)), ('append', b'!'),
               ('setxattr', 'c', b'2')))
     t.holds(dict(WHOLE, data=b'data!', x={'a': b'1', 'b': b'', 'c': b'2'}))
 
 
-@case('copy_from/source in a namespace and with a locator', group='copy')
+@case('copy_from/source in a namespace and with a locator')
 def _(t):
     io = t.another()
     io.namespace('other')
@@ -361,25 +361,49 @@ def _(t):
     t.holds(b'x')
 
 
-@case('copy_from2/truncation of its own', group='copy')
+@case('copy_from/from and to another pool', slow=True)
+def _(t):
+    pool = t.suite.make_pool('rados-suite-copy', 4)
+    io = t.another(pool)
+    body = bytes(range(256)) * (9 << 12)
+    for what in (b'', WHOLE, dict(WHOLE, data=body)):
+        t.make(what, t.oid + '-source')
+        t.eq(io.run(t.oid, [('copy_from', t.io, t.oid + '-source')]), (0, []))
+        t.eq(io.run(t.oid, [('setxattr', 'there', b'1')])[0], 0)
+        t.ok(t.do(('copy_from', io, t.oid)))
+        t.eq(t.io.run(t.oid, [('rmxattr', 'there')])[0], 0)
+        r, got = t.io.run(t.oid, [('read', 0, len(body) + 1), ('getxattrs',), ('vals', b'', b'', 9),
+                                  ('get_header',)])
+        want = content(what)
+        t.eq(r, 0)
+        t.true(got[0] == want['data'], 'the data are not the same')
+        t.eq((got[1], dict(got[2]), got[3]), (want['x'], want['k'], want['h']))
+    t.eq(io.run('new', [('copy_from', t.io, t.oid + '-none')])[0], 'ENOENT')
+    t.eq(io.stat('new'), 'ENOENT')
+    t.suite.drop_pool(pool)
+    t.ok(x('wait_for_latest_osdmap', t.cluster.h))
+    t.eq(t.do(('copy_from', io, t.oid)), 'ENOENT')
+
+
+@case('copy_from2/truncation of its own')
 def _(t):
     t.ok(t.do(('copy_from2', t.io, source(t), 0, 1, 100)))
     t.holds(WHOLE)
 
 
-@case('copy_from2/missing', group='copy')
+@case('copy_from2/missing')
 def _(t):
     t.eq(t.do(('copy_from2', t.io, t.oid + '-source', 0, 1, 100)), 'ENOENT')
 
 
-@case('copy_from/refused after a comparison', group='copy')
+@case('copy_from/refused after a comparison')
 def _(t):
     t.make(b'kept')
     t.eq(t.do(('cmpext', 0, b'x'), ('copy_from', t.io, source(t))), MISMATCH)
     t.holds(b'kept')
 
 
-@case('copy_from/keeps the read order of the writes around', group='copy')
+@case('copy_from/keeps the read order of the writes around')
 def _(t):
     oid = source(t, b'1')
     for i in range(20):
@@ -405,10 +429,10 @@ rows('tier', [
     ('tier_evict', b'x', [('tier_evict',)], 'EINVAL'),
     ('unset_manifest', b'x', [('unset_manifest',)], 'ENOTSUP'),
     ('unset_manifest missing', None, [('unset_manifest',)], 'ENOENT'),
-], group='tier')
+])
 
 
-@case('tier/undirty and dirty again', group='tier')
+@case('tier/undirty and dirty again')
 def _(t):
     t.make(b'x')
     t.ok(t.do(('undirty',)))
@@ -418,7 +442,7 @@ def _(t):
     t.eq(t.do(('is_dirty',)), True)
 
 
-@case('tier/undirty keeps the version', group='tier')
+@case('tier/undirty keeps the version')
 def _(t):
     t.make(b'x')
     v = t.io.version()
@@ -426,7 +450,7 @@ def _(t):
     t.eq(t.do(('assert_version', v), ('read', 0, 1)), b'x')
 
 
-@case('tier/manifests that make no sense', group='tier')
+@case('tier/manifests that make no sense')
 def _(t):
     other = source(t)
     t.eq(t.do(('set_redirect', t.io, other)), 'ENOENT')

@@ -84,6 +84,10 @@ SYMBOLS = {
     'mapext': IO + '6mapextERK' + STR + 'mmR' + MAP,
     'hash_position': IO + '25get_object_hash_position2ERK' + STR + 'Pj',
     'pg_hash_position': IO + '28get_object_pg_hash_position2ERK' + STR + 'Pj',
+    'getxattr': R + '8getxattrEPKcP' + LIST + 'Pi',
+    'hit_set_list': IO + '12hit_set_listEjPNS0_13AioCompletionEP'
+                    'NSt7__cxx114listISt4pairIllESaIS7_EEE',
+    'hit_set_get': IO + '11hit_set_getEjPNS0_13AioCompletionElP' + LIST,
     'cmpxattr_u64': '_ZN8librados7v14_2_015ObjectOperation8cmpxattrEPKchm',
     'set_op_flags2': '_ZN8librados7v14_2_015ObjectOperation13set_op_flags2Ei',
 }
@@ -185,9 +189,9 @@ def xattr_items(it):
     return out
 
 
-READS = {'read', 'stat', 'getxattrs', 'keys', 'vals', 'bykeys', 'checksum', 'get_header',
-         'sparse_read', 'list_snaps', 'list_watchers', 'is_dirty', 'cache_flush', 'cache_evict',
-         'cache_try_flush', 'tier_flush', 'tier_evict', 'set_chunk'}
+READS = {'read', 'stat', 'getxattr', 'getxattrs', 'keys', 'vals', 'bykeys', 'checksum',
+         'get_header', 'sparse_read', 'list_snaps', 'list_watchers', 'is_dirty', 'cache_flush',
+         'cache_evict', 'cache_try_flush', 'tier_flush', 'tier_evict', 'set_chunk'}
 NEUTRAL = {'assert_exists', 'assert_version', 'cmpxattr', 'cmpxattr_u64', 'omap_cmp', 'cmpext',
            'exec', 'flags'}
 
@@ -306,6 +310,11 @@ class Vector:
         size, t, rv = U64(), C.c_long(), INT()
         self.out(lambda: size.value if rv.value >= 0 else word(rv.value), t)
         self.c('stat', C.byref(size), C.byref(t), C.byref(rv))
+
+    def do_getxattr(self, k):
+        buf, rv = Buffer(), INT()
+        self.out(lambda: buf.bytes() if rv.value >= 0 else word(rv.value))
+        self.cc('getxattr', k, buf.mem, C.byref(rv))
 
     def do_getxattrs(self):
         it, rv = P(), INT()

@@ -1,5 +1,6 @@
 """Listings: by iterator, cursor and slice, in namespaces, of pools that hold nothing."""
 import ctypes as C
+import struct
 
 from .case import case
 from .librados import ALL_NAMESPACES, P, SIZE, String, cxx, holder, word, x
@@ -47,10 +48,12 @@ def page(t, begin, end, n, filter=b''):
     return got, after
 
 
-def pages(t, begin, end, n):
+def pages(t, begin, end, n, filter=b''):
     out = []
     while not x('object_list_is_end', t.io.h, begin):
-        got, begin = page(t, begin, end, n)
+        got, begin = page(t, begin, end, n, filter)
+        if begin is None:
+            return got
         out += got
         if x('object_list_cursor_cmp', t.io.h, begin, end) >= 0:
             break
@@ -174,6 +177,60 @@ def _(t):
     want = fill(t, 70)
     t.eq(pages(t, t.io.cursor(), t.io.cursor('end'), 7), want)
     t.eq(pages(t, t.io.cursor(), t.io.cursor('end'), 1000), want)
+
+
+# ---- filters: what comes behind the name is the filter's own ------------------------------------
+def filtered(t, *words, args=b''):
+    filter = b''.join(struct.pack('<I', len(w)) + w for w in words) + args
+    return pages(t, t.io.cursor(), t.io.cursor('end'), 20, filter)
+
+
+def inode_tag(t, tag):
+    args = struct.pack('<I', len(tag)) + tag
+    return filtered(t, b'cephfs.inode_tag', args=struct.pack('<BBI', 1, 1, len(args)) + args)
+
+
+@case('list/filter by an attribute')
+def _(t):
+    t.io.namespace(t.oid)
+    want = fill(t, 45)
+    for i, name in enumerate(want[:40]):
+        t.ok(t.io.setxattr(name, 'color', (b'red', b'', b'redder', b'\0red')[i % 4],
+                           (3, 0, 6, 4)[i % 4]))
+    for kind in b'plain', b'hello.hello':
+        for n, value in enumerate((b'red', b'', b'redder', b'\0red')):
+            t.eq(filtered(t, kind, b'_color', value), want[n:40:4], (kind, value))
+        t.eq(filtered(t, kind, b'_color', b'blue'), [], kind)
+        t.eq(filtered(t, kind, b'color', b'red'), [], kind)
+        t.eq(filtered(t, kind, b'_other', b''), [], kind)
+        t.eq(filtered(t, kind, b'', b''), want, kind)
+        t.eq(filtered(t, kind, b'', b'x'), [], kind)
+
+
+@case('list/filter by the tag of a file')
+def _(t):
+    t.io.namespace(t.oid)
+    tags = {'1.00000000': b'\4\0\0\0done', '1.00000001': b'', '2.00000000': b'\4\0\0\0open',
+            '3.00000000': b'', '4.00000000': b'\x99', '00000000': b'', 'x': b'\4\0\0\0done'}
+    for name, tag in tags.items():
+        t.ok(t.io.write_full(name, b'', 0))
+        if tag:
+            t.ok(t.io.setxattr(name, 'scrub_tag', tag, len(tag)))
+    firsts = ['1.00000000', '2.00000000', '3.00000000', '4.00000000']
+    t.eq(inode_tag(t, b''), firsts)
+    t.eq(inode_tag(t, b'none'), firsts)
+    t.eq(inode_tag(t, b'done'), firsts[1:])
+    t.eq(inode_tag(t, b'open'), firsts[:1] + firsts[2:])
+
+
+@case('list/filter that is none')
+def _(t):
+    fill(t, 1)
+    for name in (b'', b'.', b'odd', b'hello', b'hello.', b'.hello', b'hello.odd', b'odd.hello',
+                 b'rbd.plain', b'plain.plain'):
+        t.eq(filtered(t, name, b'_a', b'b'), 'EINVAL', name)
+    for words in (b'plain',), (b'plain', b'_a'), (b'cephfs.inode_tag',), (b'hello.hello', b''):
+        t.eq(filtered(t, *words, args=b'\xff\xff\xff\x7f'), 'EINVAL', words)
 
 
 @case('list/cursors compare')

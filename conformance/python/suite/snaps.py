@@ -45,7 +45,7 @@ class Snaps:
         return outs[0] if r == 0 else r
 
 
-@case('snap/read at each', group='snap')
+@case('snap/read at each')
 def _(t):
     s, ids = Snaps(t), []
     for i in range(4):
@@ -55,7 +55,7 @@ def _(t):
     t.eq([s.at(id) for id in ids] + [s.at(HEAD)], [b'0', b'1', b'2', b'3', b'head'])
 
 
-@case('snap/unchanged between', group='snap')
+@case('snap/unchanged between')
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -66,7 +66,7 @@ def _(t):
     t.eq((seq, [c[0] for c in clones], clones[0][1]), (two, [two, HEAD], [one, two]))
 
 
-@case('snap/not there yet', group='snap')
+@case('snap/not there yet')
 def _(t):
     s = Snaps(t)
     one = s.take()
@@ -76,7 +76,7 @@ def _(t):
     t.eq(s.at(one, lambda: s.io.stat(t.oid)), 'ENOENT')
 
 
-@case('snap/of nothing', group='snap')
+@case('snap/of nothing')
 def _(t):
     s = Snaps(t)
     one = s.take()
@@ -85,7 +85,7 @@ def _(t):
     t.eq(s.listed(), 'ENOENT')
 
 
-@case('snap/attributes and keys', group='snap')
+@case('snap/attributes and keys')
 def _(t):
     s = Snaps(t)
     t.ok(s.io.run(t.oid, [('write_full', b'a'), ('setxattr', 'x', b'1'), ('omap_set', {b'k': b'1'}),
@@ -98,7 +98,7 @@ def _(t):
     t.eq(s.io.state(t.oid), dict(data=b'a', x={b'x': b'2'}, k={b'k': b'2', b'l': b'2'}, h=b'h2'))
 
 
-@case('snap/overlaps', group='snap')
+@case('snap/overlaps')
 def _(t):
     s = Snaps(t)
     s.put(b'a' * 100)
@@ -113,7 +113,7 @@ def _(t):
     t.eq(s.at(one), b'a' * 100)
 
 
-@case('snap/sizes of clones', group='snap')
+@case('snap/sizes of clones')
 def _(t):
     s = Snaps(t)
     for n in (10, 20, 5):
@@ -123,7 +123,7 @@ def _(t):
     t.eq([c[3] for c in s.listed()[1]], [10, 20, 5, 0])
 
 
-@case('snap/removed object', group='snap')
+@case('snap/removed object')
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -139,7 +139,7 @@ def _(t):
     t.eq((s.at(one), s.at(two), s.at(HEAD)), (b'a', b'again', b'more'))
 
 
-@case('snap/removed and made between', group='snap')
+@case('snap/removed and made between')
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -150,7 +150,7 @@ def _(t):
     t.eq((s.at(one), s.at(two), s.at(HEAD)), (b'a', 'ENOENT', b'b'))
 
 
-@case('snap/rollback', group='snap')
+@case('snap/rollback')
 def _(t):
     s = Snaps(t)
     t.ok(s.io.run(t.oid, [('write_full', b'first'), ('setxattr', 'x', b'1'),
@@ -166,7 +166,7 @@ def _(t):
     t.eq(s.io.read(t.oid), b'second, longer')
 
 
-@case('snap/rollback to the head', group='snap')
+@case('snap/rollback to the head')
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -175,7 +175,7 @@ def _(t):
     t.eq(s.at(HEAD), b'a')
 
 
-@case('snap/rollback to before it was there', group='snap')
+@case('snap/rollback to before it was there')
 def _(t):
     s = Snaps(t)
     one = s.take()
@@ -184,7 +184,7 @@ def _(t):
     t.eq(s.at(HEAD), 'ENOENT')
 
 
-@case('snap/rollback of a removed object', group='snap')
+@case('snap/rollback of a removed object')
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -194,7 +194,7 @@ def _(t):
     t.eq(s.at(HEAD), b'a')
 
 
-@case('snap/rollback in a vector', group='snap')
+@case('snap/rollback in a vector')
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -204,7 +204,7 @@ def _(t):
     t.eq(s.at(HEAD), b'a')
 
 
-@case('snap/write at a snapshot', group='snap')
+@case('snap/write at a snapshot')
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -215,7 +215,7 @@ def _(t):
     s.io.snap_read(HEAD)
 
 
-@case('snap/context that is not in order', group='snap')
+@case('snap/context that is not in order')
 def _(t):
     s = Snaps(t)
     one, two = s.take(), s.take()
@@ -225,7 +225,7 @@ def _(t):
     s.put(b'a')
 
 
-@case('snap/older context', group='snap')
+@case('snap/older context')
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -238,7 +238,7 @@ def _(t):
     t.eq(r, word(-85))
 
 
-@case('snap/removed snapshot', group='snap', slow=True)
+@case('snap/removed snapshot', slow=True)
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -251,7 +251,7 @@ def _(t):
     t.eq((s.at(two), s.at(HEAD)), (b'b', b'c'))
 
 
-@case('snap/removed snapshot of a removed object', group='snap', slow=True)
+@case('snap/removed snapshot of a removed object', slow=True)
 def _(t):
     s = Snaps(t)
     s.put(b'a')
@@ -261,7 +261,7 @@ def _(t):
     t.until(lambda: s.listed() == 'ENOENT', 'all of it is gone', 40)
 
 
-@case('snap/reads of other kinds', group='snap')
+@case('snap/reads of other kinds')
 def _(t):
     s = Snaps(t)
     s.put(b'hello')
@@ -274,7 +274,7 @@ def _(t):
     t.eq(s.at(one, lambda: s.io.call(t.oid, 'hello', 'say_hello', b'')), b'Hello, world!')
 
 
-@case('snap/copy_from a snapshot', group='snap')
+@case('snap/copy_from a snapshot')
 def _(t):
     s = Snaps(t)
     s.put(b'old')
@@ -286,7 +286,7 @@ def _(t):
     t.holds(b'old', t.oid + '-copy')
 
 
-@case('snap/copy_from onto an object with a clone', group='snap')
+@case('snap/copy_from onto an object with a clone')
 def _(t):
     s = Snaps(t)
     s.put(b'old')
@@ -296,7 +296,7 @@ def _(t):
     t.eq((s.at(one), s.at(HEAD)), (b'old', b'other'))
 
 
-@case('snap/asynchronous', group='snap')
+@case('snap/asynchronous')
 def _(t):
     s, id, c = Snaps(t), U64(), Completion()
     s.put(b'a')
@@ -311,7 +311,7 @@ def _(t):
     t.ok(c.wait())
 
 
-@case('snap/list of objects has heads only', group='snap')
+@case('snap/list of objects has heads only')
 def _(t):
     from .listing import listed
     s = Snaps(t)
@@ -325,7 +325,7 @@ def _(t):
     t.eq(s.io.stat(t.oid), 'ENOENT')
 
 
-@case('snap/watch of an object with clones', group='snap')
+@case('snap/watch of an object with clones')
 def _(t):
     from .watching import Watch, notify
     s = Snaps(t)
@@ -337,14 +337,14 @@ def _(t):
     t.ok(w.close())
 
 
-@case('snap/lists of a fresh object', group='snap')
+@case('snap/lists of a fresh object')
 def _(t):
     s = Snaps(t)
     s.put(b'abc')
     t.eq(s.listed(), (0, [(HEAD, [], [], 3)]))
 
 
-@case('snap/pool takes no snapshots of its own then', group='snap')
+@case('snap/pool takes no snapshots of its own then')
 def _(t):
     Snaps(t).take()
     t.eq(t.io.ioctx_snap_create('s'), 'EINVAL')
@@ -362,7 +362,7 @@ def names_of(io):
     return out
 
 
-@case('poolsnap/all of it', group='poolsnap', slow=True)
+@case('poolsnap/all of it', slow=True)
 def _(t):
     pool = t.suite.make_pool('rados-suite-snaps', 4)
     io = t.another(pool)
@@ -402,7 +402,7 @@ def _(t):
     t.suite.drop_pool(pool)
 
 
-@case('poolsnap/by the tool', group='poolsnap', slow=True)
+@case('poolsnap/by the tool', slow=True)
 def _(t):
     import os
     import subprocess
