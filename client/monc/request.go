@@ -260,7 +260,8 @@ func (c *Client) answerPing(conn *msgr.Conn, m *message.Message) bool {
 	c.mu.Lock()
 	var r *request
 	for _, p := range c.pending {
-		if _, ping := p.body.(*message.MPing); ping && p.told == conn && (r == nil || p.tid < r.tid) {
+		_, ping := p.body.(*message.MPing)
+		if ping && p.told == conn && (r == nil || p.tid < r.tid) {
 			r = p
 		}
 	}

@@ -53,7 +53,8 @@ type mapState struct {
 }
 
 func newMapState(m *osdmap.Map, here func() []crush.Coordinate) *mapState {
-	s := &mapState{m: m, here: here, pools: make(map[int64][]atomic.Pointer[placement], len(m.Pools))}
+	s := &mapState{m: m, here: here,
+		pools: make(map[int64][]atomic.Pointer[placement], len(m.Pools))}
 	for id, p := range m.Pools {
 		s.pools[id] = make([]atomic.Pointer[placement], p.PGNum)
 	}

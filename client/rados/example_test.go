@@ -174,7 +174,8 @@ func ExampleIOCtx_File() {
 
 // The OSDs send only the objects that a filter keeps.
 func ExampleIOCtx_WithFilter() {
-	for o, err := range data.WithFilter(rados.AttrFilter("owner", "me")).List(context.Background()) {
+	mine := data.WithFilter(rados.AttrFilter("owner", "me"))
+	for o, err := range mine.List(context.Background()) {
 		if err != nil {
 			log.Fatal(err)
 		}
