@@ -86,12 +86,16 @@ func TestFullPools(t *testing.T) {
 	for _, o := range []string{"a", "b"} {
 		put(o, false)
 	}
-	c.must(t, "ceph", "osd", "pool", "set-quota", "rbd", "max_objects", "2")
-	health("    pool 'rbd' is full (running out of quota)")
-	put("c", true)
-	c.must(t, "ceph", "osd", "pool", "set-quota", "rbd", "max_objects", "0")
-	health("HEALTH_OK")
-	put("c", false)
+	for _, q := range []struct{ field, value, object string }{
+		{"max_objects", "2", "c"}, {"max_bytes", "12K", "d"},
+	} {
+		c.must(t, "ceph", "osd", "pool", "set-quota", "rbd", q.field, q.value)
+		health("    pool 'rbd' is full (running out of quota)")
+		put(q.object, true)
+		c.must(t, "ceph", "osd", "pool", "set-quota", "rbd", q.field, "0")
+		health("HEALTH_OK")
+		put(q.object, false)
+	}
 
 	ratios := func(near, backfill, full string) {
 		t.Helper()
