@@ -13,6 +13,12 @@ const quietChunk = 512 << 10
 // since is the time for the scheduler.
 func (s *shard) since() time.Duration { return s.now.Sub(s.d.start) }
 
+// A task is a PG's next piece of recovery or trimming, or a step of its scrub.
+type task struct {
+	pg   *pg
+	step func()
+}
+
 // enqueue has a PG's next piece of recovery done when it may be.
 func (s *shard) enqueue(p *pg) {
 	if p.queued {
@@ -20,19 +26,16 @@ func (s *shard) enqueue(p *pg) {
 	}
 	p.queued = true
 	b := &s.d.config.Load().background
-	s.bg.SetShares(b.Shares)
+	s.bg.SetShares(b.Shares, b.Capacity)
 	class := sched.BestEffort
 	if p.m.NeedsRecovery() || p.degraded() {
 		class = sched.Recovery
 	}
-	size := float64(b.ChunkBytes)
-	if p.m.IsClean() {
-		size = 0 // trimming moves no data
+	cost := 1.0 // trimming moves no data
+	if !p.m.IsClean() {
+		cost = b.PieceCost(p.stats.Objects, p.stats.Bytes)
 	}
-	if n := p.stats.Objects; n > 0 {
-		size = min(size, float64(p.stats.Bytes)/float64(n))
-	}
-	s.bg.Push(class, p, sched.Cost(size, b.BytesPerIO))
+	s.bg.Push(class, task{pg: p}, cost)
 }
 
 // served notes a client's request while there is work in the background.
@@ -56,27 +59,28 @@ func (s *shard) mayStart() bool {
 
 // work does what the scheduler allows of the background's work.
 func (s *shard) work() {
-	s.again = 0
-	s.now = s.d.now()
-	for s.bg.Len() > 0 && !s.d.dead.Load() {
-		if !s.mayStart() {
+	for s.again = 0; s.bg.Len() > 0 && !s.d.dead.Load(); {
+		full := !s.mayStart()
+		if full {
 			s.d.slots.starved.Store(true)
-			if s.mayStart() { // freed meanwhile
-				continue
-			}
-			return
+			full = !s.mayStart() // or freed meanwhile
 		}
-		p, ok, wait := s.bg.Pop(s.since(), s.idle())
-		if !ok {
+		s.now = s.d.now()
+		t, ok, wait := s.bg.Pop(s.since(), s.idle(), full)
+		switch b := &s.d.config.Load().background; {
+		case !ok:
 			s.again = wait
 			return
-		}
-		p.queued = false
-		if s.pgs[p.id] == p {
-			p.workOn()
-		}
-		if sleep := s.d.config.Load().background.Sleep; sleep > 0 {
-			s.bg.Hold(s.since() + sleep)
+		case t.step != nil && s.pgs[t.pg.id] == t.pg:
+			t.step()
+		case t.step == nil:
+			t.pg.queued = false
+			if s.pgs[t.pg.id] == t.pg {
+				t.pg.workOn()
+			}
+			if b.Sleep > 0 {
+				s.bg.Hold(s.since() + b.Sleep)
+			}
 		}
 	}
 }

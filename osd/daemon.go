@@ -90,8 +90,8 @@ type Daemon struct {
 
 	room    room.Room
 	slots   slots
-	scrubs  scrubSlots
-	load    func() float64 // average per CPU
+	scrubs  atomic.Int64 // that this OSD takes part in
+	load    daemon.Load
 	shards  []*shard
 	meeting meeting
 	merges  resize.Merges // of the control goroutine
@@ -112,7 +112,7 @@ type Daemon struct {
 	peers    map[int32]*peerConn
 
 	hb       heartbeats
-	trims    trimSlots
+	trims    atomic.Int64 // PGs
 	reporter reporter
 	boot     bootState
 	counters counters.Set
@@ -171,7 +171,7 @@ func Start(ctx context.Context, opt Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.send, d.load = d.sendPeer, daemon.LoadPerCPU
+	d.send, d.load.Read = d.sendPeer, daemon.LoadPerCPU
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
@@ -191,7 +191,6 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 		d.opt.Log = slog.New(slog.DiscardHandler)
 	}
 	d.log = d.opt.Log
-	d.load = func() float64 { return 0 }
 	if d.opt.Classes == nil {
 		d.opt.Classes = all.Registry()
 	}
@@ -224,7 +223,7 @@ func (d *Daemon) takeConfig(set options.Set) {
 	d.reporter.configDue.Store(true)
 	for _, s := range d.shards {
 		s.post(event{kind: evCall, call: func(s *shard) {
-			s.bg.SetShares(c.background.Shares)
+			s.bg.SetShares(c.background.Shares, c.background.Capacity)
 			for _, p := range s.pgs {
 				p.setEnv()
 			}
@@ -377,6 +376,7 @@ func (d *Daemon) control() {
 }
 
 func (d *Daemon) tick(now time.Time) {
+	d.load.Tick(now)
 	d.bootTick(now)
 	d.heartbeatTick(now)
 	d.slowTick(now)

@@ -2,10 +2,10 @@ package osd
 
 import (
 	"fmt"
-	"sync/atomic"
 
 	"glue/ceph"
 	"glue/cluster/pginfo"
+	"glue/osd/sched"
 	"glue/osd/scrub"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -17,17 +17,25 @@ type scrubHost struct{ *pg }
 // Status is what a scrub has to know of the PG now.
 func (p scrubHost) Status() scrub.Status {
 	acting, _ := p.m.Acting()
-	o, clean := &p.s.d.config.Load().scrub, p.m.IsClean()
-	return scrub.Status{Now: p.s.now, PG: p.id, Self: p.s.d.opt.ID, Members: p.members,
+	d, clean := p.s.d, p.m.IsClean()
+	o := &d.config.Load().scrub
+	return scrub.Status{Now: p.s.now, PG: p.id, Self: d.opt.ID, Members: p.members,
 		Ready: p.active && p.writeable && clean && !p.deleting && p.readable() &&
 			len(acting) >= int(p.pool.Size),
-		Clean: clean, Moving: p.s.moving > 0, Info: p.m.Info(), Stats: &p.stats, Options: o,
-		Policy: func() scrub.Policy { return o.Policy.For(p.s.osdmap, p.pool) },
-		Load:   p.s.d.load, View: p.s.d.store}
+		Clean: clean, Moving: d.slots.active.Load() > 0, Info: p.m.Info(), Stats: &p.stats,
+		Options: o, View: d.store, LoadIsLow: d.load.Low,
+		Policy: func() scrub.Policy { return o.Policy.For(p.s.osdmap, p.pool) }}
 }
 
-// Later runs f on the shard when it has done what is queued now.
-func (p scrubHost) Later(f func()) {
+// Later runs f on the shard when the schedule of the background's work allows it.
+func (p scrubHost) Later(bytes uint64, f func()) {
+	b := &p.s.d.config.Load().background
+	p.s.bg.SetShares(b.Shares, b.Capacity)
+	p.s.bg.PushStep(task{p.pg, f}, sched.Cost(float64(bytes), b.BytesPerIO))
+}
+
+// Now runs f when the shard has done what is queued now.
+func (p scrubHost) Now(f func()) {
 	p.s.post(event{kind: evCall, call: func(s *shard) {
 		if s.pgs[p.id] == p.pg {
 			f()
@@ -56,19 +64,9 @@ func (p scrubHost) Log(level uint16, lines ...string) {
 // Flush makes visible what was written, here and to those who are asked next.
 func (p scrubHost) Flush() { p.s.flush() }
 
-// scrubSlots counts the scrubs that this OSD takes part in.
-type scrubSlots struct{ n atomic.Int64 }
-
-// Slot takes or gives back one.
+// Slot takes or gives back one of the OSD's scrubs.
 func (p scrubHost) Slot(take bool) bool {
-	d := p.s.d
-	if !take {
-		d.scrubs.n.Add(-1)
-	} else if d.scrubs.n.Add(1) > d.config.Load().scrub.Max {
-		d.scrubs.n.Add(-1)
-		return false
-	}
-	return true
+	return takeOne(&p.s.d.scrubs, take, p.s.d.config.Load().scrub.Max)
 }
 
 // Freed takes the requests that have waited for their object to be scrubbed.
@@ -150,13 +148,18 @@ func (p scrubHost) Finished(deep, clean bool) {
 	p.recover()
 }
 
-// scrubTick goes on with scrubs, and begins at most one: those that were asked for first.
+// scrubTick goes on with scrubs, and begins at most one: those that were asked for first, then what
+// was scrubbed last longest ago.
 func (s *shard) scrubTick() {
 	var next *pg
 	var job scrub.Job
+	var oldest ceph.Time
 	for _, p := range s.sorted() {
-		if j, due := p.scrub.Tick(); due && (next == nil || j.Requested && !job.Requested) {
-			next, job = p, j
+		j, due := p.scrub.Tick()
+		last := p.m.Info().History.LastScrubStamp
+		if due && (next == nil || j.Requested && !job.Requested ||
+			j.Requested == job.Requested && last.Compare(oldest) < 0) {
+			next, job, oldest = p, j, last
 		}
 	}
 	if next != nil {

@@ -76,9 +76,9 @@ type shard struct {
 	subs     []objectstore.Submission
 	now      time.Time
 
-	bg     sched.Queue[*pg] // PGs that have something to recover
-	again  time.Duration    // when to look at bg again; 0 for not by the clock
-	moving int              // objects of its PGs that are on their way
+	bg     sched.Queue[task]
+	again  time.Duration // when to look at bg again; 0 for not by the clock
+	moving int           // objects of its PGs that are on their way
 }
 
 // A pending is a transaction of the batch that is being gathered.
@@ -186,6 +186,7 @@ func (s *shard) turn() bool {
 	s.spare = work[:0]
 	if s.bg.Len() > 0 {
 		s.work()
+		s.flush()
 	}
 	return len(work) > 0
 }
@@ -193,7 +194,7 @@ func (s *shard) turn() bool {
 func (s *shard) step(ev *event) {
 	switch ev.kind {
 	case evOp:
-		if s.moving > 0 || s.bg.Len() > 0 {
+		if s.moving > 0 || s.bg.Busy(s.since()) {
 			s.served(ev.op)
 		}
 		s.clientOp(ev)

@@ -473,7 +473,7 @@ func (s *sim) slotsTaken() (out string) {
 		if n.d == nil {
 			continue
 		}
-		out += fmt.Sprintf("\nosd.%d has %d scrubs:", n.id, n.d.scrubs.n.Load())
+		out += fmt.Sprintf("\nosd.%d has %d scrubs:", n.id, n.d.scrubs.Load())
 		n.d.sortedPGs(func(p *pg) {
 			local, remote := p.scrub.Slots()
 			out += fmt.Sprintf(" %v local %v remote %v asked %v plan %+v;", p.id, local, remote,

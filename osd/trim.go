@@ -42,19 +42,18 @@ func (p trimHost) Enqueue() { p.s.enqueue(p.pg) }
 // Changed has the PG's state reported.
 func (p trimHost) Changed() { p.changed, p.dirty = p.s.now, true }
 
-// trimSlots counts the PGs that are trimmed.
-type trimSlots struct{ n atomic.Int64 }
-
-// Slot takes or gives back one.
+// Slot takes or gives back one of the PGs that the OSD trims.
 func (p trimHost) Slot(take bool) bool {
-	n := &p.s.d.trims.n
-	if !take {
-		n.Add(-1)
-	} else if n.Add(1) > p.s.d.config.Load().set.Int("osd_max_trimming_pgs") {
-		n.Add(-1)
-		return false
+	return takeOne(&p.s.d.trims, take, p.s.d.config.Load().set.Int("osd_max_trimming_pgs"))
+}
+
+// takeOne takes one of at most so many, or gives one back.
+func takeOne(n *atomic.Int64, take bool, most int64) bool {
+	if take && n.Add(1) <= most {
+		return true
 	}
-	return true
+	n.Add(-1)
+	return !take
 }
 
 func (p *pg) trimNext() {

@@ -94,6 +94,7 @@ func newCluster(w *world, osds, users int) *cluster {
 		"osd_recovery_max_single_start": fmt.Sprint(1 + c.rng.IntN(2)),
 	}
 	c.osdConfig["osd_target_pg_log_entries_per_osd"] = []string{"40", "400"}[c.rng.IntN(2)]
+	c.scheduleScrubs()
 	return c
 }
 
@@ -284,8 +285,13 @@ func (c *cluster) hush(yes bool) {
 
 // rest is when all is well and nobody does anything: then everything can be looked at, and then is
 // called.
-func (c *cluster) rest(then func()) {
-	if why := c.clean(); why != "" {
+func (c *cluster) rest(by time.Duration, then func()) {
+	switch why := c.clean(); {
+	case why == "":
+	case c.rotten != nil && c.w.now < by: // a scrub from before has what is rotten repaired
+		c.w.after(100*time.Millisecond, func() { c.rest(by, then) })
+		return
+	default:
 		c.w.fail("not clean at rest: %s\n%s", why, c.status())
 		return
 	}
@@ -402,11 +408,14 @@ func (p *operator) heal() {
 	for _, f := range mapFlags {
 		p.do(cmd(`{"prefix":"osd unset","key":%q}`, f), func(int32) {})
 	}
+	p.do(cmd(`{"prefix":"osd set","key":%q}`, restFlag), func(int32) {})
 	for _, o := range p.c.osds {
 		p.do(cmd(`{"prefix":"osd in","ids":["%d"]}`, o.id), func(int32) {})
 		p.do(cmd(`{"prefix":"osd reweight","id":%d,"weight":1.0}`, o.id), func(int32) {})
 	}
 }
+
+const restFlag = "nodeep-scrub" // has nothing repaired by schedule while all is looked at
 
 // mapFlags are flags that faults set.
 var mapFlags = []string{"noout", "nodown", "nobackfill", "norecover", "norebalance", "pause"}

@@ -213,7 +213,7 @@ func (f *faults) watch(healed time.Duration) {
 		}
 		w.check.agree()
 		if w.cluster != nil && w.bad == nil {
-			w.cluster.roll.call(func() { w.cluster.rest(f.rested) })
+			w.cluster.roll.call(func() { w.cluster.rest(w.now+cleanWithin, f.rested) })
 			return
 		}
 		f.rested()

@@ -2,12 +2,14 @@ package sim
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
 
 	"glue/ceph"
 	"glue/osd"
+	"glue/sim/harm"
 	"glue/store/objectstore"
 	"glue/wire/message"
 	"glue/wire/msgr"
@@ -23,6 +25,23 @@ type scrubbing struct {
 	what map[ceph.HObject]string
 	said []string // errors in the cluster log
 	then func()
+}
+
+// scheduleScrubs has PGs scrubbed by schedule, often enough for a run. The choices are made apart
+// from the others: a seed stays otherwise what it was.
+func (c *cluster) scheduleScrubs() {
+	r := rand.New(rand.NewPCG(c.w.opt.Seed, 601))
+	for _, o := range [][]string{
+		{"osd_scrub_min_interval", "20", "60", "86400"},
+		{"osd_scrub_max_interval", "30", "300", "604800"},
+		{"osd_deep_scrub_interval", "40", "200", "604800"},
+		{"osd_scrub_during_recovery", "true", "false"},
+		{"osd_scrub_max_preemptions", "0", "1", "5"},
+		{"osd_scrub_sleep", "0", "0", "0.1"},
+		{"osd_scrub_auto_repair_num_errors", "1", "5"},
+	} {
+		c.osdConfig[o[0]] = o[1+r.IntN(len(o)-1)]
+	}
 }
 
 // ask has a PG scrubbed, as the manager does.
@@ -49,6 +68,12 @@ func (f *faults) scrubSome() {
 func (o *osdHost) logged(m *message.MLog) {
 	c := o.c
 	for _, e := range m.Entries {
+		if strings.HasSuffix(e.Message, "scrub starts") && c.scrubbing == nil {
+			o.w.result.Scrubbed++
+		} else if strings.Contains(e.Message, " deep-scrub ") &&
+			strings.HasSuffix(e.Message, " fixed") {
+			o.w.result.Repaired++
+		}
 		if e.Priority != message.LogError || !strings.Contains(e.Message, "scrub") &&
 			!strings.Contains(e.Message, "repair") && !strings.Contains(e.Message, "shard") {
 			continue
@@ -64,20 +89,22 @@ func (o *osdHost) logged(m *message.MLog) {
 }
 
 // scrub has all PGs scrubbed, which find what is rotten or what is damaged now, no more and no
-// less, and have it repaired.
+// less, and have it repaired. Scrubs by schedule, which may do that too, are over by then.
 func (c *cluster) scrub(then func()) {
 	s := &scrubbing{c: c, hurt: c.rotten, what: map[ceph.HObject]string{}, then: then}
 	c.scrubbing = s
 	if s.hurt == nil {
 		s.hurt = c.osds[c.rng.IntN(len(c.osds))]
 	}
-	for h := range s.hurt.ail.rot {
-		s.what[h] = "rot"
-	}
-	if c.rng.IntN(2) == 0 {
-		s.damage(1 + c.rng.IntN(3))
-	}
-	s.all(false, s.found)
+	s.over(nil, func() {
+		for h := range s.hurt.ail.rot {
+			s.what[h] = "rot"
+		}
+		if c.rng.IntN(2) == 0 {
+			s.damage(1 + c.rng.IntN(3))
+		}
+		s.all(false, s.found)
+	})
 }
 
 // primaries calls f for the copies that lead PGs which have all the copies that they are to have.
@@ -98,20 +125,26 @@ func (c *cluster) primaries(f func(o *osdHost, p *osd.PGCopy)) {
 
 // all has all PGs scrubbed deeply and waits until that, and all that comes of it, is over.
 func (s *scrubbing) all(repair bool, then func()) {
-	c, w := s.c, s.c.w
 	s.said = nil
 	was := map[ceph.SPG]ceph.Time{}
-	c.primaries(func(o *osdHost, p *osd.PGCopy) {
+	s.c.primaries(func(o *osdHost, p *osd.PGCopy) {
 		was[p.ID] = p.Info.History.LastDeepScrubStamp
 		o.ask(p.ID, true, repair)
 	})
-	until := w.now + scrubWithin
+	s.c.w.result.Scrubs += len(was)
+	s.over(was, then)
+}
+
+// over waits until no scrub goes on or is asked for, and all PGs have been scrubbed since.
+func (s *scrubbing) over(since map[ceph.SPG]ceph.Time, then func()) {
+	c, w, until := s.c, s.c.w, s.c.w.now+scrubWithin
 	var look func()
 	look = func() {
-		left := []string{}
+		var left []string
 		c.primaries(func(_ *osdHost, p *osd.PGCopy) {
 			local, remote := p.Scrub.Slots()
-			if p.Info.History.LastDeepScrubStamp == was[p.ID] || local || remote ||
+			was, ok := since[p.ID]
+			if ok && p.Info.History.LastDeepScrubStamp == was || local || remote ||
 				p.Scrub.Asked() {
 				left = append(left, fmt.Sprintf("%v %v asked %v", p.ID, p.State, p.Scrub.Asked()))
 			}
@@ -120,11 +153,9 @@ func (s *scrubbing) all(repair bool, then func()) {
 		switch {
 		case w.bad != nil:
 		case len(left) == 0 && why == "":
-			w.result.Scrubs += len(was)
 			then()
 		case w.now > until:
-			w.fail("not scrubbed within %v, repair %v: %s %v\n%s", scrubWithin, repair, why, left,
-				c.status())
+			w.fail("not scrubbed within %v: %s %v\n%s", scrubWithin, why, left, c.status())
 		default:
 			w.after(100*time.Millisecond, look)
 		}
@@ -203,44 +234,10 @@ func (s *scrubbing) end() {
 	c := s.c
 	clear(s.hurt.ail.rot) // what is left is in PGs that are elsewhere now
 	c.rotten, c.scrubbing = nil, nil
+	c.operator.do(cmd(`{"prefix":"osd unset","key":%q}`, restFlag), nil)
 	if c.w.bad == nil {
 		s.then()
 	}
-}
-
-// A harm is what can be done to one copy of an object. It is certain to be known by itself, or by
-// its being unlike two others.
-type harm struct {
-	name string
-	sure bool
-	do   func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject)
-}
-
-var harms = []harm{
-	{"other data", false, func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject) {
-		t.Write(c, h, 0, []byte("?"))
-	}},
-	{"shorter", true, func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject) {
-		t.Truncate(c, h, 1)
-	}},
-	{"longer", true, func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject) {
-		t.Truncate(c, h, 9999)
-	}},
-	{"gone", true, func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject) {
-		t.Remove(c, h)
-	}},
-	{"no info", true, func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject) {
-		t.RmAttr(c, h, "_")
-	}},
-	{"garbage for info", true, func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject) {
-		t.SetAttr(c, h, "_", []byte{1, 2, 3})
-	}},
-	{"strange attribute", false, func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject) {
-		t.SetAttr(c, h, "_strange", []byte("v"))
-	}},
-	{"other omap", false, func(t *objectstore.Transaction, c ceph.SPG, h ceph.HObject) {
-		t.OmapSet(c, h, map[string][]byte{"strange": []byte("v")})
-	}},
 }
 
 // damage does harm to some objects of the disk, which the store does not notice.
@@ -263,13 +260,13 @@ func (s *scrubbing) damage(n int) {
 	})
 	var t objectstore.Transaction
 	for range min(n, len(all)) {
-		x, k := all[s.c.rng.IntN(len(all))], harms[s.c.rng.IntN(len(harms))]
-		if s.what[x.h] != "" || !k.sure && x.copies < 3 {
+		x, k := all[s.c.rng.IntN(len(all))], harm.All[s.c.rng.IntN(len(harm.All))]
+		if s.what[x.h] != "" || !k.Sure && x.copies < 3 {
 			continue
 		}
-		s.what[x.h] = k.name
-		s.c.w.trace("damage", "osd", s.hurt.id, "object", x.h, "what", k.name)
-		k.do(&t, x.pg, x.h)
+		s.what[x.h] = k.Name
+		s.c.w.trace("damage", "osd", s.hurt.id, "object", x.h, "what", k.Name)
+		k.Do(&t, x.pg, x.h)
 	}
 	if t.Empty() {
 		return

@@ -54,6 +54,7 @@ type Result struct {
 	Notifies, NotifiesLate         int           // not answered by all in time
 	Notified                       int           // what watchers were told
 	Scrubs, Damaged                int           // of PGs at rests; copies that these have found
+	Scrubbed, Repaired             int           // begun between rests; of these, by themselves
 	SlowestClean                   time.Duration // until all PGs were active and clean
 	Hash                           uint64        // of the trace: the same for the same seed
 }
@@ -84,6 +85,7 @@ func (r *Result) Add(o Result) {
 	r.Notifies, r.NotifiesLate = r.Notifies+o.Notifies, r.NotifiesLate+o.NotifiesLate
 	r.Notified += o.Notified
 	r.Scrubs, r.Damaged = r.Scrubs+o.Scrubs, r.Damaged+o.Damaged
+	r.Scrubbed, r.Repaired = r.Scrubbed+o.Scrubbed, r.Repaired+o.Repaired
 	r.SlowestClean = max(r.SlowestClean, o.SlowestClean)
 }
 

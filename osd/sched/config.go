@@ -12,6 +12,7 @@ type Config struct {
 	Depth                                int // of MaxActive, while clients are active
 	Mclock                               bool
 	Shares                               Shares
+	Capacity                             float64 // IOs a second of a shard
 	BytesPerIO                           float64
 	Sleep, Delay, TrimSleep              time.Duration
 	ChunkBytes, ChunkKeys                int
@@ -36,9 +37,9 @@ const (
 )
 
 // custom are the options of the profile of that name: reservation, weight and limit by class.
+// Requests of clients never wait, so there is nothing to reserve for them, and no limit.
 var custom = [...][3]string{
-	Client: {"osd_mclock_scheduler_client_res", "osd_mclock_scheduler_client_wgt",
-		"osd_mclock_scheduler_client_lim"},
+	Client: {"", "osd_mclock_scheduler_client_wgt", ""},
 	Recovery: {"osd_mclock_scheduler_background_recovery_res",
 		"osd_mclock_scheduler_background_recovery_wgt",
 		"osd_mclock_scheduler_background_recovery_lim"},
@@ -73,8 +74,13 @@ func NewConfig(set options.Set, rotational bool) Config {
 	}
 	b.MaxActive = max(b.MaxActive, 1)
 	b.Depth = b.MaxActive
+	iops, shards := set.Float(disk(diskIOPS)), 2
+	if n := set.Int("osd_op_num_shards"); n > 0 {
+		shards = int(n)
+	}
+	b.Capacity = iops / float64(shards)
 	if !b.Mclock {
-		b.Shares = wpqShares
+		b.Shares = wpqShares(set)
 		b.Sleep = set.Duration("osd_recovery_sleep")
 		if b.Sleep == 0 {
 			b.Sleep = set.Duration(disk(diskSleep))
@@ -85,10 +91,6 @@ func NewConfig(set options.Set, rotational bool) Config {
 		}
 		return b
 	}
-	iops, shards := set.Float(disk(diskIOPS)), 2
-	if n := set.Int("osd_op_num_shards"); n > 0 {
-		shards = int(n)
-	}
 	b.BytesPerIO = float64(set.Int(disk(diskBandwidth))) / max(iops, 1)
 	if p, ok := Find(set.Str("osd_mclock_profile")); ok {
 		b.Shares = p.Shares.Of(iops, shards)
@@ -96,13 +98,32 @@ func NewConfig(set options.Set, rotational bool) Config {
 		return b
 	}
 	for c, names := range custom {
-		b.Shares[c] = Share{Reservation: float64(set.Int(names[0])),
-			Weight: float64(max(set.Int(names[1]), 1)), Limit: float64(set.Int(names[2]))}
+		value := func(name string) float64 {
+			if name == "" {
+				return 0
+			}
+			return float64(set.Int(name))
+		}
+		b.Shares[c] = Share{Reservation: value(names[0]), Weight: max(value(names[1]), 1),
+			Limit: value(names[2])}
 	}
 	b.Shares = b.Shares.Of(1, shards)
 	return b
 }
 
-// wpqShares are osd_client_op_priority and osd_recovery_op_priority: what is below the cut-off of a
-// weighted priority queue shares by its priority.
-var wpqShares = Shares{{Weight: 63}, {Weight: 3}, {Weight: 3}}
+// PieceCost is what a piece of an object costs, in a PG of so many objects and bytes.
+func (b *Config) PieceCost(objects, bytes int64) float64 {
+	size := float64(b.ChunkBytes)
+	if objects > 0 {
+		size = min(size, float64(bytes)/float64(objects))
+	}
+	return Cost(size, b.BytesPerIO)
+}
+
+// wpqShares have the priorities for weights: what is below the cut-off of a weighted priority queue
+// shares by them.
+func wpqShares(set options.Set) Shares {
+	low := max(set.Float("osd_recovery_op_priority"), 1)
+	return Shares{{Weight: max(set.Float("osd_client_op_priority"), 1)}, {Weight: low},
+		{Weight: low}}
+}

@@ -22,7 +22,7 @@ func run(q *Queue[Class], span, every time.Duration, busy func(n int) bool) [cla
 			next += every
 		}
 		step++
-		if c, ok, _ := q.Pop(now, busy == nil || !busy(step)); ok {
+		if c, ok, _ := q.Pop(now, busy == nil || !busy(step), false); ok {
 			out[c]++
 			q.Push(c, c, 1)
 		}
@@ -32,7 +32,7 @@ func run(q *Queue[Class], span, every time.Duration, busy func(n int) bool) [cla
 
 func backlog(s Shares, list ...Class) *Queue[Class] {
 	q := &Queue[Class]{}
-	q.SetShares(s)
+	q.SetShares(s, 0)
 	for _, c := range list {
 		q.Push(c, c, 1)
 	}
@@ -78,28 +78,28 @@ func TestLimit(t *testing.T) {
 func TestQuietClients(t *testing.T) {
 	q := backlog(Shares{{0, 2, 0}, {0, 1, 0}}, Recovery)
 	q.Served(1, 0)
-	if _, ok, wait := q.Pop(0, true); !ok || wait != 0 {
+	if _, ok, wait := q.Pop(0, true, false); !ok || wait != 0 {
 		t.Fatal("the first does not go")
 	}
 	q.Push(Recovery, Recovery, 1)
-	_, ok, wait := q.Pop(1*ms, true)
+	_, ok, wait := q.Pop(1*ms, true, false)
 	if ok || wait != 99*ms {
 		t.Fatalf("%v, wait %v", ok, wait)
 	}
-	if _, ok, _ := q.Pop(101*ms, true); !ok {
+	if _, ok, _ := q.Pop(101*ms, true, false); !ok {
 		t.Fatal("clients that are quiet hold it back")
 	}
 	for range 1000 {
 		q.Push(Recovery, Recovery, 1)
-		q.Pop(200*ms, true)
+		q.Pop(200*ms, true, false)
 	}
 	q.Push(Recovery, Recovery, 1)
 	q.Served(1, 300*ms)
-	q.Pop(300*ms, true)
+	q.Pop(300*ms, true, false)
 	q.Push(Recovery, Recovery, 1)
 	q.Served(1, 301*ms)
 	q.Served(1, 302*ms)
-	if _, ok, _ := q.Pop(302*ms, true); !ok {
+	if _, ok, _ := q.Pop(302*ms, true, false); !ok {
 		t.Error("what it had without clients is held against it")
 	}
 }
@@ -107,10 +107,10 @@ func TestQuietClients(t *testing.T) {
 func TestHold(t *testing.T) {
 	q := backlog(Shares{{0, 1, 0}, {100, 1, 0}}, Recovery)
 	q.Hold(10 * ms)
-	if _, ok, wait := q.Pop(4*ms, true); ok || wait != 6*ms {
+	if _, ok, wait := q.Pop(4*ms, true, false); ok || wait != 6*ms {
 		t.Errorf("%v, wait %v", ok, wait)
 	}
-	if _, ok, _ := q.Pop(10*ms, false); !ok {
+	if _, ok, _ := q.Pop(10*ms, false, false); !ok {
 		t.Error("does not go on")
 	}
 }
@@ -121,7 +121,7 @@ func TestWaitEnds(t *testing.T) {
 		q := backlog(p.Shares.Of(50, 1), Recovery, BestEffort)
 		now := time.Duration(0)
 		for n := range 500 {
-			c, ok, wait := q.Pop(now, true)
+			c, ok, wait := q.Pop(now, true, false)
 			if ok {
 				q.Push(c, c, 1)
 				continue
@@ -130,7 +130,7 @@ func TestWaitEnds(t *testing.T) {
 				t.Fatalf("%s: nothing to do at %v and no time to wait", p.Name, now)
 			}
 			now += wait
-			if c, ok, _ = q.Pop(now, true); !ok {
+			if c, ok, _ = q.Pop(now, true, false); !ok {
 				t.Fatalf("%s: %d: nothing after the wait", p.Name, n)
 			}
 			q.Push(c, c, 1)

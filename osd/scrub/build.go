@@ -52,6 +52,14 @@ func NewBuilder(v View, c ceph.SPG, begin, end ceph.HObject, deep bool, l Limits
 // Map is the result, once Step has said that it is done.
 func (b *Builder) Map() *Map { return &b.out }
 
+// Reads is how many bytes the next step reads, or so.
+func (b *Builder) Reads() uint64 {
+	if b.deep && b.listed && len(b.todo) > 0 {
+		return b.limits.Stride
+	}
+	return 0
+}
+
 // stepCost is what an object counts for in a step besides its bytes.
 const stepCost = 16 << 10
 

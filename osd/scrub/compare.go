@@ -173,7 +173,7 @@ func (c *Comparer) judge(r *Record, out *Comparison) *Shard {
 		r.lines(decided, out)
 		out.Records = append(out.Records, *r)
 	}
-	return r.counted(group)
+	return r.stands(r.counted(group))
 }
 
 // deleted says whether an object is still there that the log says was deleted.

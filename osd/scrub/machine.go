@@ -11,7 +11,7 @@ import (
 type Job struct {
 	Deep      bool // reads all data too
 	Repair    bool // asked for
-	Auto      bool // repairs if not more is wrong than AutoErrors
+	Auto      bool // a deep one repairs if not more is wrong than AutoErrors
 	Requested bool // by an operator: neither hours, load nor flags hold it back
 }
 
@@ -113,6 +113,14 @@ func (m *Machine) Step(now time.Time) (Action, error) {
 	return m.compare(now), nil
 }
 
+// Reads is how many bytes the next step reads, or so.
+func (m *Machine) Reads() uint64 {
+	if m.build == nil || m.read {
+		return 0
+	}
+	return m.build.Reads()
+}
+
 // begin lists the next chunk.
 func (m *Machine) begin() (Action, error) {
 	l := m.cfg.Limits
@@ -154,13 +162,16 @@ func (m *Machine) Blocks(o ceph.HObject) bool {
 // Preempt gives up the chunk for a write to it, as often as the options say; after that the write
 // has to wait. The owner calls Step later.
 func (m *Machine) Preempt() bool {
-	if m.left == 0 {
+	if m.Firm() {
 		return false
 	}
 	m.left--
 	m.Restart()
 	return true
 }
+
+// Firm says whether writes to the chunk have to wait.
+func (m *Machine) Firm() bool { return m.left == 0 }
 
 // Restart gives up the chunk: something else than a write has changed in it.
 func (m *Machine) Restart() {
@@ -196,7 +207,9 @@ func (m *Machine) compare(now time.Time) Action {
 	m.Snapsets = append(m.Snapsets,
 		found.Snapsets[:min(len(found.Snapsets), maxRecords-len(m.Snapsets))]...)
 	m.pos, m.build, m.maps = end, nil, nil
-	m.size = m.cfg.Limits.Objects
+	if m.left > 0 || m.cfg.Preemptions == 0 {
+		m.size = m.cfg.Limits.Objects // else writes wait for few
+	}
 	act := Action{Freed: true, Found: found}
 	switch {
 	case end.Max:
@@ -230,6 +243,17 @@ func (m *Machine) keep(r *Record) {
 
 // Repairs says whether what was found is to be repaired.
 func (m *Machine) Repairs() bool {
-	n := m.Counts.Shallow + m.Counts.Deep
-	return n > 0 && (m.Job.Repair || m.Job.Auto && n <= m.cfg.AutoErrors)
+	return m.Job.Repair && m.errors() > 0 || m.Job.Deep && m.few()
+}
+
+// Deepens says whether a deep scrub has to look at what was found, which may then repair it: what
+// is right can't be told without reading it.
+func (m *Machine) Deepens() bool { return !m.Job.Deep && m.few() }
+
+func (m *Machine) errors() int64 { return m.Counts.Shallow + m.Counts.Deep }
+
+// few says whether no more is wrong than what is repaired without being asked.
+func (m *Machine) few() bool {
+	n := m.errors()
+	return m.Job.Auto && n > 0 && n <= m.cfg.AutoErrors
 }

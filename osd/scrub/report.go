@@ -74,6 +74,16 @@ func (r *Record) counted(group []int) *Shard {
 	return best
 }
 
+// stands is counted, else a copy whose info is bad: it is what a head or a clone is known by then.
+func (r *Record) stands(s *Shard) *Shard {
+	for i := range r.Shards {
+		if s == nil && r.Shards[i].Errors&(InfoMissing|InfoCorrupted) != 0 {
+			s = &r.Shards[i]
+		}
+	}
+	return s
+}
+
 // lines says what is wrong, as Ceph does.
 func (r *Record) lines(decided bool, out *Comparison) {
 	add := func(format string, args ...any) {

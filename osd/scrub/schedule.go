@@ -24,6 +24,8 @@ type Policy struct {
 	// NoScrub and NoDeep are the flags of the cluster or the pool.
 	NoScrub, NoDeep bool
 	AutoRepair      bool
+	// DeepErrors are known of the PG: they are looked at anew each time.
+	DeepErrors bool
 }
 
 // At is when a PG that was last scrubbed at last is due, and the deadline after which neither the
@@ -37,29 +39,29 @@ func (p *Policy) At(last time.Time, random float64) (due, deadline time.Time) {
 }
 
 // Decide says whether a scrub has to begin at now, and which; now's zone is that of the hours.
-func (p *Policy) Decide(now, last, lastDeep time.Time, random float64, load func() float64) (
-	Job, bool,
-) {
+func (p *Policy) Decide(now, last, lastDeep time.Time, random float64,
+	lowLoad func(threshold float64) bool,
+) (Job, bool) {
 	due, deadline := p.At(last, random)
 	if now.Before(due) {
 		return Job{}, false
 	}
 	overdue := !deadline.IsZero() && !now.Before(deadline)
-	if !overdue && (!p.permitted(now) || load() >= p.LoadThreshold) {
+	if !overdue && (!p.permitted(now) || !lowLoad(p.LoadThreshold)) {
 		return Job{}, false
 	}
-	deepDue := !now.Before(lastDeep.Add(p.DeepInterval))
+	deepDue := p.DeepErrors || !now.Before(lastDeep.Add(p.DeepInterval))
 	// Another digit of the same random number decides on early deep scrubs.
 	coin := random*97 - float64(int(random*97))
 	j := Job{Deep: !p.NoDeep && (deepDue || !p.NoScrub && coin < p.DeepShare)}
-	j.Auto = p.AutoRepair
+	j.Auto = p.AutoRepair && !p.NoDeep
 	return j, j.Deep || !p.NoScrub
 }
 
 // permitted says whether scrubs may begin at this hour of this day.
 func (p *Policy) permitted(now time.Time) bool {
-	return within(int(now.Weekday()), p.BeginDay, p.EndDay%7) &&
-		within(now.Hour(), p.BeginHour, p.EndHour%24)
+	return within(int(now.Weekday()), p.BeginDay, p.EndDay) &&
+		within(now.Hour(), p.BeginHour, p.EndHour)
 }
 
 // within says whether v is in [begin, end), which may go round; all is when both are the same.

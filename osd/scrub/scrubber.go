@@ -25,14 +25,17 @@ type Status struct {
 	Stats                *pginfo.Stats
 	Options              *Options
 	Policy               func() Policy // the pool's
-	Load                 func() float64
+	LoadIsLow            func(threshold float64) bool
 	View                 View
 }
 
 // A Host is the PG that a Scrubber works for; all is on the PG's goroutine.
 type Host interface {
 	Status() Status
-	Later(f func()) // runs f after what is queued now, if the PG is still there
+	// Later runs f, which reads so many bytes or so, when the schedule allows it, if the PG is
+	// still there.
+	Later(bytes uint64, f func())
+	Now(f func()) // likewise, after what is queued now: a write waits for it
 	Send(osd int32, body func(message.PGHead) message.Body)
 	Log(level uint16, lines ...string) // about the PG, to the cluster log
 	Flush()                            // makes what was written visible
@@ -47,6 +50,9 @@ type Host interface {
 	Finished(deep, clean bool) // stores the statistics and goes on with recovery
 }
 
+// urgent is the priority of a map for whose chunk writes wait: that of clients.
+const urgent = 63
+
 // A Scrubber is what a PG copy keeps of scrubbing. It begins by the schedule or when it is asked,
 // reserves a slot of every OSD with a copy, and steps a Machine; as a replica it makes the maps
 // that the primary asks for. It ends with the interval.
@@ -55,10 +61,11 @@ type Scrubber struct {
 	m      *Machine       // of the one that runs here, as the primary
 	waits  map[int32]bool // members that have not given their slot yet
 	queued bool           // a step is
+	held   bool           // a write waits for the chunk
 	wait   time.Time      // not before
 	slot   bool           // the OSD's slot is taken, for this PG's primary
 
-	asked              *Job // by an operator, or to see whether a repair has helped
+	asked              *Job // by an operator, or by what the last one has found or repaired
 	forced, forcedDeep bool // due now, whatever its stamps say
 	retry              time.Time
 	tries              int
@@ -70,6 +77,7 @@ type Scrubber struct {
 	failed    bool // a repair has left something
 
 	replica *Builder // of the map that the primary has asked for
+	urgent  bool     // it is
 }
 
 // Init makes the Scrubber of a PG copy.
@@ -114,6 +122,7 @@ func (s *Scrubber) Tick() (job Job, due bool) {
 		return Job{}, false
 	}
 	pol, h := st.Policy(), &st.Info.History
+	pol.DeepErrors = st.Stats.Scrub.Deep > 0
 	if s.forced {
 		pol.MinInterval = 0
 	}
@@ -125,7 +134,7 @@ func (s *Scrubber) Tick() (job Job, due bool) {
 		return Job{}, false // not yet, whatever chance adds
 	}
 	return pol.Decide(st.Now, last, h.LastDeepScrubStamp.Go(),
-		Random(st.PG.PGID, h, s.tries), st.Load)
+		Random(st.PG.PGID, h, s.tries), st.LoadIsLow)
 }
 
 // Start takes the slots of all OSDs that have a copy.
@@ -170,13 +179,28 @@ func (s *Scrubber) wake() {
 		return
 	}
 	s.queued = true
+	if s.held {
+		s.h.Now(s.next())
+		return
+	}
+	s.h.Later(s.m.Reads(), s.next())
+}
+
+// next does the step that is queued now, unless that has been done.
+func (s *Scrubber) next() func() {
 	m := s.m
-	s.h.Later(func() {
-		if s.m == m {
+	return func() {
+		if s.m == m && s.queued {
 			s.queued = false
 			s.step()
 		}
-	})
+	}
+}
+
+// freed lets writes go on.
+func (s *Scrubber) freed() {
+	s.held = false
+	s.h.Freed()
 }
 
 // step does the next piece of a scrub.
@@ -184,7 +208,7 @@ func (s *Scrubber) step() {
 	st := s.h.Status()
 	if !st.Clean {
 		s.m.Restart() // the tick goes on when all copies are whole again
-		s.h.Freed()
+		s.freed()
 		return
 	}
 	s.h.Flush()
@@ -194,11 +218,14 @@ func (s *Scrubber) step() {
 		return
 	}
 	if act.Ask {
-		to := s.h.Status().Info.LastUpdate
+		to, priority := s.h.Status().Info.LastUpdate, int32(0)
+		if s.m.Firm() {
+			priority = urgent
+		}
 		for _, osd := range st.Members {
 			s.h.Send(osd, func(h message.PGHead) message.Body {
 				return &message.MOSDRepScrub{PGHead: h, ScrubTo: to, Begin: act.Begin,
-					End: act.End, Deep: s.m.Job.Deep, Tag: act.Tag}
+					End: act.End, Deep: s.m.Job.Deep, Tag: act.Tag, Priority: priority}
 			})
 		}
 	}
@@ -212,7 +239,7 @@ func (s *Scrubber) step() {
 	}
 	s.wait = act.Wait
 	if act.Freed {
-		s.h.Freed()
+		s.freed()
 	}
 	if act.Again {
 		s.wake()
@@ -238,7 +265,7 @@ func (s *Scrubber) end() {
 	s.m, s.waits, s.queued = nil, nil, false
 	s.freeSlot()
 	s.h.Changed()
-	s.h.Freed()
+	s.freed()
 }
 
 // finish takes the result: into the statistics, the cluster log, and to repair.
@@ -263,6 +290,8 @@ func (s *Scrubber) finish() {
 	s.forced, s.forcedDeep, s.tries = false, false, 0
 	if s.repairing = fixed > 0; s.repairing {
 		s.asked = &Job{Deep: true, Requested: true} // to see whether it has helped
+	} else if m.Deepens() && s.asked == nil {
+		s.asked = &Job{Deep: true, Auto: true, Requested: true}
 	}
 	s.h.Finished(m.Job.Deep, clean)
 	s.end()
@@ -278,6 +307,10 @@ func (s *Scrubber) Holds(o ceph.HObject) bool {
 		s.wake()
 		return false
 	}
+	if !s.held && s.queued {
+		s.h.Now(s.next())
+	}
+	s.held = true
 	return true
 }
 
@@ -358,8 +391,18 @@ func (s *Scrubber) mapFor(m *message.MOSDRepScrub) {
 	l := st.Options.Config.Limits
 	l.Objects *= 4 // besides what the primary has, there may be what it does not have
 	s.replica = NewBuilder(st.View, st.PG, m.Begin, m.End, m.Deep, l)
-	b, to, tag := s.replica, m.From.OSD, m.Tag
-	s.h.Later(func() { s.read(b, to, tag) })
+	s.urgent = m.Priority >= urgent
+	s.later(s.replica, m.From.OSD, m.Tag)
+}
+
+// later has read called.
+func (s *Scrubber) later(b *Builder, to int32, tag uint64) {
+	f := func() { s.read(b, to, tag) }
+	if s.urgent {
+		s.h.Now(f)
+		return
+	}
+	s.h.Later(b.Reads(), f)
 }
 
 // read reads a little more of the map, unless the primary has asked for another since.
@@ -369,7 +412,7 @@ func (s *Scrubber) read(b *Builder, to int32, tag uint64) {
 	}
 	done, err := b.Step()
 	if err == nil && !done {
-		s.h.Later(func() { s.read(b, to, tag) })
+		s.later(b, to, tag)
 		return
 	}
 	s.replica = nil

@@ -111,7 +111,7 @@ func (f *family) begin(o ceph.HObject, s *Shard) {
 	*f = family{out: f.out, head: &SnapRecord{Object: o}}
 	switch {
 	case s == nil || s.Errors&InfoCorrupted != 0:
-		f.head.Errors = SnapInfoCorrupt | SnapsetCorrupted
+		f.head.Errors = SnapInfoMissing | SnapInfoCorrupt | SnapsetCorrupted
 	case s.Errors&InfoMissing != 0:
 		f.head.Errors = SnapInfoMissing | SnapsetMissing
 	default:
@@ -125,6 +125,7 @@ func (f *family) begin(o ceph.HObject, s *Shard) {
 			f.head.Errors |= SnapError
 			f.say("%v : snaps.seq not set", o)
 		}
+		f.size(f.head, s)
 	}
 }
 
@@ -160,17 +161,34 @@ func (f *family) clone(o ceph.HObject, s *Shard) {
 	}
 	c := f.left[n-1]
 	f.left = f.left[:n-1]
-	if s == nil || s.Errors&(InfoMissing|InfoCorrupted) != 0 {
-		f.add(&SnapRecord{Object: o, Errors: SnapInfoMissing})
-		return
+	r := &SnapRecord{Object: o}
+	switch {
+	case s == nil || s.Errors&InfoCorrupted != 0:
+		r.Errors = SnapInfoMissing | SnapInfoCorrupt
+	case s.Errors&InfoMissing != 0:
+		r.Errors = SnapInfoMissing
+	default:
+		f.size(r, s)
+		if s.info.Size != c.Size {
+			f.say("%v : size %d != clone_size %d", o, s.info.Size, c.Size)
+			r.Errors |= SnapSizeMismatch
+		}
+		if tags := s.Object.Attrs[objectstore.TagAttr]; !bytes.Equal(tags, snaps.Attr(c.Snaps)) {
+			f.say("%v : its snapshots %x are not those that its head knows, %v", o, tags, c.Snaps)
+			r.Errors |= SnapError
+		}
 	}
-	if s.info.Size != c.Size {
-		f.say("%v : size %d != clone_size %d", o, s.info.Size, c.Size)
-		f.add(&SnapRecord{Object: o, Errors: SnapSizeMismatch})
+	if r.Errors != 0 {
+		f.add(r)
 	}
-	if tags := s.Object.Attrs[objectstore.TagAttr]; !bytes.Equal(tags, snaps.Attr(c.Snaps)) {
-		f.say("%v : its snapshots %x are not those that its head knows, %v", o, tags, c.Snaps)
-		f.add(&SnapRecord{Object: o, Errors: SnapError})
+}
+
+// size notes that the copy that stands for an object is not as long as it should be.
+func (f *family) size(r *SnapRecord, s *Shard) {
+	if s.Object.Size != s.info.Size {
+		r.Errors |= SnapSizeMismatch
+		f.say("%v : on disk size (%d) does not match object info size (%d)", r.Object,
+			s.Object.Size, s.info.Size)
 	}
 }
 
