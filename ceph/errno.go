@@ -32,6 +32,7 @@ const (
 	EFBIG           = Errno(syscall.EFBIG)
 	ENOSPC          = Errno(syscall.ENOSPC)
 	EROFS           = Errno(syscall.EROFS)
+	EMLINK          = Errno(syscall.EMLINK)
 	EDOM            = Errno(syscall.EDOM)
 	ERANGE          = Errno(syscall.ERANGE)
 	ENAMETOOLONG    = Errno(syscall.ENAMETOOLONG)

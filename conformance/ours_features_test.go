@@ -164,7 +164,6 @@ func TestOurFeaturesJournal(t *testing.T) {
 				{"snap", "rollback", "journaled@s"}, {"rename", "journaled", "renamed"},
 				{"image-meta", "set", "journaled", "k", "v"}, {"import-diff", diff, "journaled"},
 				{"feature", "enable", "journaled", "object-map"}, {"flatten", "journaled"},
-				{"trash", "mv", "journaled"}, {"rm", "journaled"},
 			}
 			for _, args := range refused {
 				refuses(t, "journaling", args...)

@@ -131,7 +131,7 @@ func (c *deepCopy) run(ctx context.Context) (err error) {
 		if from = s.Name; s.ID == ceph.NoSnap {
 			break
 		}
-		if err := c.dst.CreateSnapshot(ctx, s.Name); err != nil {
+		if err := c.dst.CreateQuietSnapshot(ctx, s.Name, QuiesceSkip); err != nil {
 			return err
 		}
 		if !s.Protected {

@@ -17,8 +17,13 @@
 // after it has returned nil, and what was written since the last such Flush is lost if this client
 // dies: any of it, in no order. A snapshot, and who gets the lock next, have all of it.
 //
+// Before a snapshot the image's other clients are asked to become quiet, and it is not taken if one
+// of them can't, unless the caller says otherwise. What is removed, or goes to the trash, takes its
+// journal and its mirroring by snapshots with it, and is refused while it is in a group.
+//
 // The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling (such an image
-// can be read; changes fail with EOPNOTSUPP, also when another client switches the journal on while
-// it is open), mirroring beyond the snapshots that a primary image keeps for its peers, groups,
-// preparing a live migration (what a stock client has prepared is carried on), encryption.
+// can be read and removed; other changes fail with EOPNOTSUPP, also when another client switches
+// the journal on while it is open), mirroring beyond the snapshots that a primary image keeps for
+// its peers and its end by snapshots, changing groups, preparing a live migration (what a stock
+// client has prepared is carried on), encryption.
 package rbd

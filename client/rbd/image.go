@@ -21,6 +21,7 @@ type Image struct {
 	readOnly bool
 	// Opened to carry on its migration: only what does so knows where its data are.
 	migrating bool
+	removing  bool // opened to be taken apart, or moved to the trash
 	remote    remote
 	stale     atomic.Bool // another client has changed the header
 	lock      exclusive
@@ -104,6 +105,9 @@ func (i *Image) usable(h *header) error {
 	}
 	if i.migrating {
 		allowed |= Migrating
+	}
+	if i.removing {
+		allowed |= Journaling | NonPrimary
 	}
 	switch {
 	case h.features&^allowed != 0:

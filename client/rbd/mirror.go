@@ -29,8 +29,6 @@ const (
 	MirrorSnapshot = 1
 )
 
-const mirrorEnabled = 1 // MIRROR_IMAGE_STATE_ENABLED
-
 // A MirrorImage says how an image is mirrored.
 type MirrorImage rbdspec.MirrorImage
 

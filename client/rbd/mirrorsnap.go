@@ -78,11 +78,19 @@ func (i *Image) CreateMirrorSnapshot(ctx context.Context) (ceph.SnapID, error) {
 	number[6], number[8] = number[6]&0x0f|0x40, number[8]&0x3f|0x80
 	name := ".mirror.primary." + m.GlobalID + "." + number.String()
 
+	q, err := i.quiesce(ctx, QuiesceDefault)
+	if err != nil {
+		return 0, err
+	}
+	defer q.end()
 	h, data, om, done, err := i.alone(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
+	if err := q.lasts(); err != nil {
+		return 0, err
+	}
 	if !h.primary() {
 		return 0, fmt.Errorf("image %s is not primary here: %w", i.name, ceph.EINVAL)
 	}
@@ -96,6 +104,7 @@ func (i *Image) CreateMirrorSnapshot(ctx context.Context) (ceph.SnapID, error) {
 	if err = errors.Join(err, i.reread(ctx)); err != nil {
 		return id, fmt.Errorf("create a mirror snapshot of image %s: %w", i.name, err)
 	}
+	q.end()
 	if err := i.unlinkMirrorSnaps(ctx, om, id, peers); err != nil {
 		return id, fmt.Errorf("remove old mirror snapshots of image %s: %w", i.name, err)
 	}

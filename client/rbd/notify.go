@@ -20,6 +20,8 @@ const (
 	opFlatten        = 6
 	opUpdateFeatures = 15
 	opMigrate        = 16
+	opQuiesce        = 18
+	opUnquiesce      = 19
 )
 
 const notifyTimeout = 10 * time.Second
@@ -57,7 +59,7 @@ func (n *notice) Denc(c *denc.Coder) {
 		if c.Encoding() || s.Left() {
 			c.Bool(&n.force)
 		}
-	case opMigrate, opAsyncProgress, opAsyncComplete:
+	case opMigrate, opQuiesce, opUnquiesce, opAsyncProgress, opAsyncComplete:
 		n.client.Denc(c)
 		c.U64(&n.request)
 		switch n.op {

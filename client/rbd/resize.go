@@ -2,7 +2,6 @@ package rbd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -116,95 +115,4 @@ func (h *header) beyond(size uint64) []piece {
 		out = append(out, piece{object: n, len: full})
 	}
 	return out
-}
-
-// Remove deletes an image with its data. EBUSY if another client has it open, ENOTEMPTY if it has
-// snapshots.
-func (s *Store) Remove(ctx context.Context, name string, p Progress) error {
-	id, err := s.id(ctx, name)
-	if err != nil {
-		return err
-	}
-	if err := s.removeID(ctx, name, id, p); err != nil {
-		return err
-	}
-	err = s.x.Remove(ctx, idPrefix+name)
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("remove image %s: %w", name, err)
-	}
-	err = change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("remove image %s from the directory: %w", name, err)
-	}
-	return nil
-}
-
-// removeID deletes an image's data and metadata, but not its name.
-func (s *Store) removeID(ctx context.Context, name, id string, p Progress) error {
-	i, err := s.open(ctx, name, id, false)
-	if errors.Is(err, ceph.ENOENT) {
-		return nil // an earlier removal came this far
-	}
-	if err != nil {
-		return err
-	}
-	defer i.Close(ctx)
-	if err := i.destroy(ctx, p); err != nil {
-		return fmt.Errorf("remove image %s: %w", name, err)
-	}
-	return nil
-}
-
-// destroy deletes the image's data and metadata and closes it.
-func (i *Image) destroy(ctx context.Context, p Progress) error {
-	if err := i.unused(ctx); err != nil {
-		return err
-	}
-	h, data, m, leave, err := i.writable(ctx, 0, 0)
-	if err != nil {
-		return err
-	}
-	if h.size > 0 {
-		err = target{h, data, m, i.id}.trim(ctx, 0, p)
-	}
-	if err == nil && h.headOverlap > 0 {
-		err = i.detachChild(ctx, h)
-	}
-	leave()
-	if err != nil {
-		return err
-	}
-	if err := i.Close(ctx); err != nil {
-		return err
-	}
-	for _, oid := range []string{objectMapPrefix + i.id, headerPrefix + i.id} {
-		if err := i.x.Remove(ctx, oid); err != nil && !errors.Is(err, ceph.ENOENT) {
-			return err
-		}
-	}
-	return nil
-}
-
-// unused fails if the image has snapshots or another client has it open.
-func (i *Image) unused(ctx context.Context) error {
-	if n := len(i.head().snaps); n > 0 {
-		return fmt.Errorf("image %s has %d snapshots: %w", i.name, n, ceph.ENOTEMPTY)
-	}
-	return i.unwatched(ctx)
-}
-
-// unwatched fails if another client has the image open.
-func (i *Image) unwatched(ctx context.Context) error {
-	list, err := i.Watchers(ctx)
-	if err != nil {
-		return err
-	}
-	me := i.me()
-	for _, w := range list {
-		if w.Cookie != me.handle || uint64(w.Name.Num) != me.gid {
-			return fmt.Errorf("image %s is open at %s (%v): %w", i.name, w.Addr.LegacyString(),
-				w.Name, ceph.EBUSY)
-		}
-	}
-	return nil
 }

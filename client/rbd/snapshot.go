@@ -237,16 +237,30 @@ func (i *Image) changeSnap(
 // CreateSnapshot keeps the image as it is now under a name; EEXIST if that is taken. Writes that
 // have returned are in it, those under way in this client are waited for.
 func (i *Image) CreateSnapshot(ctx context.Context, name string) error {
+	return i.CreateQuietSnapshot(ctx, name, QuiesceDefault)
+}
+
+// CreateQuietSnapshot is CreateSnapshot with a word on what the image's other clients do meanwhile.
+// If they are required to become quiet, the errors are those of a client that can't, and ETIMEDOUT.
+func (i *Image) CreateQuietSnapshot(ctx context.Context, name string, how Quiesce) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+	if err := i.noSnapshot(ctx, name); err != nil { // nobody is to be disturbed for that
+		return err
+	}
+	q, err := i.quiesce(ctx, how)
+	if err != nil {
+		return err
+	}
+	defer q.end()
 	h, data, m, done, err := i.alone(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if _, err := h.find(i.name, name); err == nil {
-		return fmt.Errorf("image %s has a snapshot %s already: %w", i.name, name, ceph.EEXIST)
+	if err := errors.Join(q.lasts(), i.noSnapshot(ctx, name)); err != nil {
+		return err
 	}
 	id, err := i.keepSnap(ctx, h, data, m, name, func(c *denc.Coder) { c.U32Const(SnapUser) })
 	if err != nil {
@@ -256,6 +270,18 @@ func (i *Image) CreateSnapshot(ctx context.Context, name string) error {
 		return err
 	}
 	return errors.Join(err, i.reread(ctx))
+}
+
+// noSnapshot fails with EEXIST if there is a snapshot of the name.
+func (i *Image) noSnapshot(ctx context.Context, name string) error {
+	h, _, err := i.changeable(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := h.find(i.name, name); err == nil {
+		return fmt.Errorf("image %s has a snapshot %s already: %w", i.name, name, ceph.EEXIST)
+	}
+	return nil
 }
 
 // keepSnap records a snapshot of the image as it is now; space is what it is for. There is one

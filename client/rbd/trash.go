@@ -52,19 +52,23 @@ func (e *TrashEntry) Denc(c *denc.Coder) {
 	s.End()
 }
 
-// TrashMove takes an image out of the directory and keeps it in the trash for at least a while.
+// TrashMove takes an image out of the directory and keeps it in the trash for at least a while. It
+// is not mirrored any more then: EINVAL if it is a copy of a mirrored image, EOPNOTSUPP if it is
+// mirrored by its journal; EBUSY if another client has it open.
 func (s *Store) TrashMove(ctx context.Context, name string, keep time.Duration) error {
 	id, err := s.id(ctx, name)
 	if err != nil {
 		return err
 	}
-	i, err := s.open(ctx, name, id, false)
+	i, err := s.openToRemove(ctx, name, id)
 	if err != nil {
 		return err
 	}
-	err = i.unused(ctx)
-	if err = errors.Join(err, i.Close(ctx)); err != nil && !errors.Is(err, ceph.ENOTEMPTY) {
-		return err
+	if err = i.unwatched(ctx); err == nil {
+		err = i.disableMirroring(ctx)
+	}
+	if err = errors.Join(err, i.Close(ctx)); err != nil {
+		return fmt.Errorf("move image %s to the trash: %w", name, err)
 	}
 	now := time.Now()
 	e := TrashEntry{Name: name, Source: trashByUser, Deleted: now, Deferred: now.Add(keep),

@@ -22,6 +22,7 @@ type rbdRun struct {
 	long, noProgress, shrink, force, sparse, whole bool
 	fromSnap                                       string
 	all, flat, anyNamespace                        bool
+	skipQuiesce, ignoreQuiesce                     bool
 	cloneFormat, exportFormat                      int
 
 	size, objectSize, stripeUnit string

@@ -18,7 +18,7 @@ import (
 // snapGroup is glue rbd snap.
 func (r *rbdRun) snapGroup() verbGroup {
 	return verbGroup{"snap", "snapshots of an image", []verb{
-		{"create IMAGE@SNAP", "make a snapshot", 1, 1, r.onSnap(createSnap), nil},
+		{"create IMAGE@SNAP", "make a snapshot", 1, 1, r.onSnap(r.createSnap), r.quiesceFlags},
 		{"ls IMAGE", "list the snapshots", 1, 1, r.snapLs, r.allFlag},
 		{"rm IMAGE@SNAP", "remove a snapshot", 1, 1, r.onSnap(removeSnap), nil},
 		{"purge IMAGE", "remove all snapshots that are not protected", 1, 1, r.snapPurge, nil},
@@ -81,8 +81,22 @@ func (r *rbdRun) onSnap(
 	}
 }
 
-func createSnap(i *rbd.Image, ctx context.Context, snap string) error {
-	if err := i.CreateSnapshot(ctx, snap); err != nil {
+func (r *rbdRun) quiesceFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&r.skipQuiesce, "skip-quiesce", false,
+		"do not ask the clients of the image to become quiet")
+	cmd.Flags().BoolVar(&r.ignoreQuiesce, "ignore-quiesce-error", false,
+		"make the snapshot although one of them could not")
+}
+
+func (r *rbdRun) createSnap(i *rbd.Image, ctx context.Context, snap string) error {
+	how := rbd.QuiesceDefault
+	switch {
+	case r.skipQuiesce:
+		how = rbd.QuiesceSkip
+	case r.ignoreQuiesce:
+		how = rbd.QuiesceIgnoreError
+	}
+	if err := i.CreateQuietSnapshot(ctx, snap, how); err != nil {
 		return fmt.Errorf("failed to create snapshot: %w", err)
 	}
 	return nil

@@ -13,8 +13,8 @@ def tasks(t):
     return json.loads(t.mgr('rbd task list'))
 
 
-def gone(t, task):
-    t.until(lambda: task['id'] not in [x['id'] for x in tasks(t)], 'the task is done', 50)
+def gone(t, task, seconds=50):
+    t.until(lambda: task['id'] not in [x['id'] for x in tasks(t)], 'the task is done', seconds)
 
 
 @case()

@@ -1,6 +1,7 @@
 package rbdtask
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,9 @@ func (q *Queue) Add(ctx context.Context, action, image string, may May) ([]byte,
 			not = &Error{ceph.ENOENT,
 				"[errno 2] RBD image not found (error retrieving image from trash)"}
 		}
+		if not == nil {
+			not = grouped(ctx, store, s, s.image)
+		}
 	case Execute, Commit, Abort:
 		r.Refs.Image = s.image
 		r.Refs.ID, r.Message, not = mayMigrate(ctx, store, s, action)
@@ -69,15 +73,44 @@ func mayAct(ctx context.Context, store *rbd.Store, s spec, action string) (strin
 	switch info := i.Info(); {
 	case action == Flatten && info.Overlap == 0:
 		return i.ID(), refusal(ceph.ENOENT, notFound+"have a parent)", s)
+	case action == Flatten && info.Features.Has(rbd.Journaling):
+		return i.ID(), refusal(ceph.EOPNOTSUPP, "RBD operation not supported (Image %v has "+
+			"feature journaling: use rbd flatten, or disable the feature)", s)
 	case action == Remove && info.Snapshots > 0:
 		return i.ID(), refusal(ceph.EBUSY, "RBD image is busy (Image %v has snapshots)", s)
+	case action == Remove:
+		return i.ID(), cmp.Or(grouped(ctx, store, s, i.ID()), mirrored(ctx, store, s, i.ID()))
 	}
 	return i.ID(), nil
 }
 
+// grouped says that an image can't be removed because it is in a group. (The stock module takes the
+// task and fails at it until it is cancelled.)
+func grouped(ctx context.Context, store *rbd.Store, s spec, id string) error {
+	group, err := store.GroupOf(ctx, id)
+	if err != nil || group == "" {
+		return err
+	}
+	return refusal(ceph.EMLINK, "RBD image is member of group (Image %v is in group %s: "+
+		"rbd group image remove takes it out)", s, group)
+}
+
+// mirrored says that an image can't be removed because it is mirrored by its journal.
+func mirrored(ctx context.Context, store *rbd.Store, s spec, id string) error {
+	m, err := store.MirrorImage(ctx, id)
+	switch {
+	case errors.Is(err, ceph.ENOENT), err == nil && m.Mode == rbd.MirrorSnapshot:
+		return nil
+	case err != nil:
+		return err
+	}
+	return refusal(ceph.EOPNOTSUPP, "RBD operation not supported (Image %v is mirrored by its "+
+		"journal: rbd mirror image disable, or rbd feature disable with journaling, ends that)", s)
+}
+
 // refusal is an error as librbd's binding for Python prints it.
-func refusal(errno ceph.Errno, text string, s spec) *Error {
-	return &Error{errno, fmt.Sprintf("[errno %d] ", -errno.Result()) + fmt.Sprintf(text, s)}
+func refusal(errno ceph.Errno, text string, args ...any) *Error {
+	return &Error{errno, fmt.Sprintf("[errno %d] ", -errno.Result()) + fmt.Sprintf(text, args...)}
 }
 
 // keep returns the task that is like r, or queues r unless there is a reason not to.
