@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/cluster/pginfo"
 	"glue/osd/ops"
 	"glue/osd/recovery"
 	"glue/osd/reserve"
@@ -247,14 +249,19 @@ func (p *pg) chunkDone(osd int32, c *recovery.Chunk) {
 		kind = message.BackfillFinish
 	}
 	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGBackfill{PGHead: p.headTo(), Kind: kind,
-		LastBackfill: c.End})
+		LastBackfill: c.End, Stats: denc.Marshal(&p.stats, ceph.FeaturesAll)})
 	p.apply(p.settled().Backfilled(osd, c.End))
 }
 
-// backfillProgress takes the primary's word how far this copy is.
+// backfillProgress takes the primary's word how far this copy is, and what was recovered: it may be
+// the next primary.
 func (p *pg) backfillProgress(m *message.MOSDPGBackfill) {
 	if !p.m.IsReplicaOf(m.From.OSD) {
 		return
+	}
+	var stats pginfo.Stats
+	if denc.Unmarshal(m.Stats, &stats, ceph.FeaturesAll) == nil { // an older primary sends none
+		p.stats.TakeRecovered(&stats)
 	}
 	p.m.SetLastBackfill(m.LastBackfill)
 	p.store(0)

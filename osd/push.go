@@ -139,10 +139,15 @@ func (p *pg) sendPush(o ceph.HObject, osd int32, from message.Progress) {
 	}
 	chunk.Version = ps.version
 	ps.to[osd] = chunk.After
-	p.stats.RecoveredBytes += int64(len(chunk.Content))
-	p.stats.RecoveredKeys += int64(len(chunk.Omap))
+	p.moved(&chunk)
 	p.s.d.sendTo(p.s.osdmap, osd, &message.MOSDPGPush{PGHead: p.headTo(),
 		Pushes: []message.Push{chunk}})
+}
+
+// moved counts a piece of an object that came or went.
+func (p *pg) moved(piece *message.Push) {
+	p.stats.RecoveredBytes += int64(len(piece.Content))
+	p.stats.RecoveredKeys += int64(len(piece.Omap))
 }
 
 // endPush ends a push to all copies.

@@ -341,6 +341,9 @@ func (p *pg) onPush(from int32, ps *message.Push, msg *message.Message) {
 	if ob := p.objects[o]; ob != nil {
 		ob.state = nil
 	}
+	if pulled {
+		p.moved(ps)
+	}
 	complete := recovery.Complete(ps)
 	was, lacks := p.m.Missing().Get(o)
 	if complete {

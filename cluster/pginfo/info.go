@@ -67,6 +67,11 @@ func (s *Stats) counts() []*int64 {
 	}
 }
 
+// TakeRecovered takes what another copy says was recovered.
+func (s *Stats) TakeRecovered(o *Stats) {
+	s.Recovered, s.RecoveredBytes, s.RecoveredKeys = o.Recovered, o.RecoveredBytes, o.RecoveredKeys
+}
+
 // Add adds the counts of a PG that is merged into this one.
 func (s *Stats) Add(o *Stats) {
 	theirs := o.counts()
