@@ -11,10 +11,16 @@ import (
 	"time"
 )
 
+// A slowRequest is a request of the model that waited.
+type slowRequest struct {
+	span
+	Pool, Object string
+}
+
 // model runs python/model.py on a pool, and perhaps one for snapshots of pools, until the returned
-// function is called. That says when the requests that took more than 5 s were sent and answered.
+// function is called. That lists the requests that took more than 2 s.
 func (c *cluster) model(t *testing.T, pool string, seed int64, pooled ...string) (
-	end func() [][2]float64,
+	end func() []slowRequest,
 ) {
 	t.Helper()
 	script := filepath.Join(root(), "conformance", "python", "model.py")
@@ -30,13 +36,13 @@ func (c *cluster) model(t *testing.T, pool string, seed int64, pooled ...string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	return func() [][2]float64 {
+	return func() []slowRequest {
 		t.Helper()
 		in.Close()
 		err := cmd.Wait()
 		var r struct {
 			Writes, Snapshots, Notifies, Images int
-			Slow                                [][2]float64
+			Slow                                []slowRequest
 			Violations                          []string
 		}
 		if e := json.Unmarshal(out.Bytes(), &r); e != nil || err != nil ||

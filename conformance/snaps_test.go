@@ -3,7 +3,6 @@ package conformance
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -170,10 +169,9 @@ func TestOwnSnapshots(t *testing.T) {
 // scrubs find nothing.
 func TestSnapshotsUnderKills(t *testing.T) {
 	const p = "rbd"
-	h := &thrasher{t: t, r: rand.New(rand.NewSource(time.Now().UnixNano())), osds: 3,
-		dead: map[string]bool{}, cluster: startFor(t, "--split",
-			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
-			"--set", "mgr_stats_period=1", "--set", "osd_pool_default_pg_autoscale_mode=off")}
+	h := newThrasher(t, startFor(t, "--split", "--set", "osd_heartbeat_interval=1",
+		"--set", "osd_heartbeat_grace=6", "--set", "mgr_stats_period=1",
+		"--set", "osd_pool_default_pg_autoscale_mode=off"), 3, time.Now().UnixNano())
 	seconds := 30 * max(1, *killRounds)
 	end := h.snapModel(t, p, 2, seconds)
 	kills := 0

@@ -33,64 +33,54 @@ type torment struct {
 	do     func(*thrasher) bool
 }
 
+// What needs a clean cluster is first: after each calm all is done that was not done yet.
 var torments = []torment{
+	{"wipe", 1, (*thrasher).wipe},
 	{"kill", 8, (*thrasher).kill}, {"revive", 8, (*thrasher).revive},
 	{"pause", 4, (*thrasher).pause}, {"killmon", 2, (*thrasher).killMon},
 	{"killmgr", 1, (*thrasher).killMgr}, {"out", 2, (*thrasher).out}, {"in", 2, (*thrasher).in},
 	{"reweight", 2, (*thrasher).reweight}, {"affinity", 1, (*thrasher).affinity},
 	{"pgnum", 2, (*thrasher).pgNum}, {"size", 1, (*thrasher).size},
 	{"scrub", 2, (*thrasher).scrub},
-	{"down", 1, (*thrasher).down}, {"wipe", 1, (*thrasher).wipe},
+	{"down", 1, (*thrasher).down},
+	{"add", 1, (*thrasher).add}, {"purge", 2, (*thrasher).purge},
+	{"crushweight", 2, (*thrasher).crushWeight}, {"upmap", 3, (*thrasher).upmap},
+	{"rmupmap", 2, (*thrasher).rmUpmap}, {"balancer", 1, (*thrasher).balancer},
 }
 
 // A thrasher torments one cluster. At most one OSD of three copies is dead or stopped longer than
 // a moment, so that clients can always go on; a second one may join it for a while.
 type thrasher struct {
 	*cluster
-	t    *testing.T
-	r    *rand.Rand
-	osds int
-	dead map[string]bool // killed
-	held map[string]time.Time
-	outs map[int]bool
-	done map[string]int
-	two  []span // when two OSDs were gone: PGs with both may have to wait
+	t        *testing.T
+	r        *rand.Rand
+	ids      []int // the OSDs that there are
+	own      int   // how many of them were there first; the others may be purged
+	mons     int
+	dead     map[string]bool // killed
+	held     map[string]time.Time
+	outs     map[int]bool
+	leaving  map[int]bool // out for good, to be purged
+	balanced bool         // the balancer was switched on
+	done     map[string]int
+	history
+	memories
+
+	words func(kind, id string) []string // the command of a daemon, unless it is glue's
 }
 
-type span struct{ from, to float64 } // seconds since 1970
-
-func unixNow() float64 { return float64(time.Now().UnixMicro()) / 1e6 }
-
-// note keeps whether two OSDs are gone now.
-func (h *thrasher) note() {
-	open := len(h.two) > 0 && h.two[len(h.two)-1].to == 0
-	switch gone := h.goneOf("osd") > 1; {
-	case gone && !open:
-		h.two = append(h.two, span{from: unixNow()})
-	case !gone && open:
-		h.two[len(h.two)-1].to = unixNow()
+// newThrasher is for a cluster with so many OSDs.
+func newThrasher(t *testing.T, c *cluster, osds int, seed int64) *thrasher {
+	h := &thrasher{t: t, cluster: c, r: rand.New(rand.NewSource(seed)), own: osds,
+		mons: 1, dead: map[string]bool{}, held: map[string]time.Time{}, outs: map[int]bool{},
+		leaving: map[int]bool{}, done: map[string]int{}}
+	for id := range osds {
+		h.ids = append(h.ids, id)
 	}
+	return h
 }
 
-// alone is the longest part of the slow requests in which at most one OSD was gone.
-func (h *thrasher) alone(slow [][2]float64) (longest float64) {
-	for _, s := range slow {
-		from := s[0]
-		for _, two := range h.two {
-			if two.to == 0 {
-				two.to = unixNow()
-			}
-			if two.from < s[1] && two.to > from {
-				longest = max(longest, two.from-from)
-				from = two.to
-			}
-		}
-		longest = max(longest, s[1]-from)
-	}
-	return longest
-}
-
-func (h *thrasher) id() int            { return h.r.Intn(h.osds) }
+func (h *thrasher) id() int            { return h.ids[h.r.Intn(len(h.ids))] }
 func osdName(id int) string            { return fmt.Sprintf("osd.%d", id) }
 func (h *thrasher) gone(n string) bool { return h.dead[n] || !h.held[n].IsZero() }
 
@@ -110,7 +100,10 @@ func (h *thrasher) goneOf(kind string) (n int) {
 }
 
 func (h *thrasher) say(format string, args ...any) {
-	h.t.Logf("%s "+format, append([]any{time.Now().UTC().Format(clockTime)}, args...)...)
+	h.t.Helper()
+	text := fmt.Sprintf(format, args...)
+	h.said = append(h.said, remark{unixNow(), text})
+	h.t.Logf("%s %s", time.Now().UTC().Format(clockTime), text)
 }
 
 // ceph runs a command that may meet a dying monitor or manager but has to work in the end.
@@ -136,7 +129,7 @@ func (h *thrasher) signal(name string, s syscall.Signal) {
 	}
 }
 
-// start runs one daemon as glue up --split does.
+// start runs one daemon as glue up --split does, or as h.words says.
 func (h *thrasher) start(name string) {
 	kind, id, _ := strings.Cut(name, ".")
 	log, err := os.OpenFile(filepath.Join(h.dir, "log", name+".log"),
@@ -145,7 +138,11 @@ func (h *thrasher) start(name string) {
 		h.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(root(), "bin", "glue"), kind, "--data", h.dir, "--id", id)
+	words := []string{filepath.Join(root(), "bin", "glue"), kind, "--data", h.dir, "--id", id}
+	if h.words != nil {
+		words = h.words(kind, id)
+	}
+	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		h.t.Fatal(err)
@@ -180,8 +177,8 @@ func (h *thrasher) revive() bool {
 
 func (h *thrasher) pause() bool {
 	name := osdName(h.id())
-	if h.r.Intn(4) == 0 {
-		name = "mon." + string("abc"[h.r.Intn(3)])
+	if h.mons > 1 && h.r.Intn(4) == 0 {
+		name = "mon." + string("abc"[h.r.Intn(h.mons)])
 	}
 	kind, _, _ := strings.Cut(name, ".")
 	if h.gone(name) || h.goneOf(kind) > 0 {
@@ -205,7 +202,7 @@ func (h *thrasher) release(all bool) {
 }
 
 func (h *thrasher) killMon() bool {
-	name := "mon." + string("abc"[h.r.Intn(3)])
+	name := "mon." + string("abc"[h.r.Intn(h.mons)])
 	if h.goneOf("mon") > 0 {
 		return false
 	}
@@ -227,7 +224,7 @@ func (h *thrasher) killMgr() bool {
 
 func (h *thrasher) out() bool {
 	id := h.id()
-	if h.outs[id] || len(h.outs) >= 2 {
+	if h.outs[id] || h.leaving[id] || len(h.outs) >= 2 {
 		return false
 	}
 	h.outs[id] = true
@@ -246,7 +243,7 @@ func (h *thrasher) in() bool {
 
 func (h *thrasher) reweight() bool {
 	id := h.id()
-	if h.outs[id] {
+	if h.outs[id] || h.leaving[id] {
 		return false
 	}
 	w := fmt.Sprintf("%.2f", 0.2+0.8*h.r.Float64())
@@ -290,11 +287,12 @@ func (h *thrasher) wipe() bool {
 	if len(h.dead)+len(h.held)+len(h.outs) > 0 || h.waitWhole(20*time.Second) != nil {
 		return false
 	}
-	id := h.id()
+	id := h.r.Intn(h.own)
 	name := osdName(id)
 	h.say("%s loses its disk", name)
 	h.kill9(h.t, name)
 	h.dead[name] = true
+	h.note()
 	if err := os.RemoveAll(filepath.Join(h.dir, name)); err != nil {
 		h.t.Fatal(err)
 	}
@@ -324,10 +322,14 @@ func (h *thrasher) calm() {
 		delete(h.dead, name)
 	}
 	h.note()
-	for id := range h.osds {
+	for _, id := range h.ids {
+		if h.leaving[id] {
+			continue
+		}
 		delete(h.outs, id)
 		h.ceph("osd", "in", strconv.Itoa(id))
 		h.ceph("osd", "reweight", strconv.Itoa(id), "1")
+		h.ceph("osd", "crush", "reweight", osdName(id), fmt.Sprint(crushWeight))
 	}
 	begin := time.Now()
 	if err := h.waitWhole(5 * time.Minute); err != nil {
@@ -384,30 +386,6 @@ func (h *thrasher) deepScrubbed() {
 	h.say("deep scrubs of %d PGs took %v", len(before), time.Since(begin))
 }
 
-// memory is the resident memory of each kind of daemon, in MiB, OSDs without the garbage that waits
-// to be collected. That of each daemon it logs.
-func (h *thrasher) memory() map[string]int {
-	out, each := map[string]int{}, map[string]int{}
-	for id := range h.osds {
-		h.ceph("tell", osdName(id), "heap", "release")
-	}
-	files, _ := filepath.Glob(filepath.Join(h.dir, "run", "*.pid"))
-	for _, f := range files {
-		name := strings.TrimSuffix(filepath.Base(f), ".pid")
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", h.pid(h.t, name)))
-		if err != nil {
-			h.t.Errorf("%s does not run", name)
-			continue
-		}
-		pages, _ := strconv.Atoi(strings.Fields(string(b))[1])
-		kind, _, _ := strings.Cut(name, ".")
-		each[name] = pages * os.Getpagesize() >> 20
-		out[kind] += each[name]
-	}
-	h.say("resident MiB: %v, of each: %v", out, each)
-	return out
-}
-
 // disks writes and verifies a disk with fio again and again until ctx ends.
 func (h *thrasher) disks(ctx context.Context) (rounds int) {
 	h.must(h.t, "rbd", "create", "--size", "64M", "thrashed")
@@ -426,22 +404,76 @@ func (h *thrasher) disks(ctx context.Context) (rounds int) {
 	return rounds
 }
 
-func (h *thrasher) torment() {
-	var from []torment
-	sum := 0
+// chosen are the torments that -thrash.only names.
+func chosen() (from []torment) {
 	for _, m := range torments {
 		if *thrashOnly == "" || slices.Contains(strings.Split(*thrashOnly, ","), m.name) {
 			from = append(from, m)
-			sum += m.weight
 		}
+	}
+	return from
+}
+
+func (h *thrasher) try(m torment) {
+	if m.do(h) {
+		h.done[m.name]++
+	}
+	h.note()
+}
+
+func (h *thrasher) torment(from []torment) {
+	sum := 0
+	for _, m := range from {
+		sum += m.weight
 	}
 	n := h.r.Intn(sum)
 	for _, m := range from {
 		if n -= m.weight; n < 0 {
-			if m.do(h) {
-				h.done[m.name]++
-			}
+			h.try(m)
 			return
+		}
+	}
+}
+
+// thrash torments the cluster under the clients for as long as is wanted. In a run of ten minutes
+// nothing may have been left out.
+func (h *thrasher) thrash(from []torment, seed int64) {
+	h.ceph("osd", "pool", "create", "pooled", "8")
+	h.ceph("osd", "pool", "application", "enable", "pooled", "rados")
+	h.ceph("config", "set", "mgr", "mgr/balancer/sleep_interval", "5")
+	h.ceph("config", "set", "mgr", "mgr/balancer/upmap_max_deviation", "1")
+	end := h.model(h.t, "rbd", seed, "pooled")
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	rounds := 0
+	wg.Go(func() { rounds = h.disks(ctx) })
+	begin, calmed := time.Now(), time.Now()
+	for time.Since(begin) < *thrashTime && !h.t.Failed() {
+		h.release(false)
+		h.torment(from)
+		time.Sleep(time.Duration(h.r.Intn(2000)) * time.Millisecond)
+		if time.Since(calmed) > 3*time.Minute {
+			h.calm()
+			h.remember()
+			for _, m := range from {
+				if h.done[m.name] == 0 {
+					h.try(m)
+				}
+			}
+			calmed = time.Now()
+		}
+	}
+	h.calm()
+	cancel()
+	wg.Wait()
+	slow := end()
+	h.trimmed()
+	h.remember()
+	h.t.Logf("%v: %v; %d verified disks", time.Since(begin).Round(time.Second), h.done, rounds)
+	h.explain(slow)
+	for _, m := range from {
+		if h.done[m.name] == 0 && *thrashTime >= 10*time.Minute {
+			h.t.Errorf("%s was not done", m.name)
 		}
 	}
 }
@@ -455,11 +487,10 @@ func TestThrash(t *testing.T) {
 		seed = time.Now().UnixNano()
 	}
 	t.Logf("-thrash.seed=%d", seed)
-	h := &thrasher{t: t, r: rand.New(rand.NewSource(seed)), osds: 6, dead: map[string]bool{},
-		held: map[string]time.Time{}, outs: map[int]bool{}, done: map[string]int{},
-		cluster: startFor(t, "--split", "--mons", "3", "--osds", "6",
-			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
-			"--set", "mon_osd_down_out_interval=20")}
+	h := newThrasher(t, startFor(t, "--split", "--mons", "3", "--osds", "6",
+		"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
+		"--set", "mon_osd_down_out_interval=20"), 6, seed)
+	h.mons = 3
 	t.Cleanup(func() {
 		if t.Failed() && *thrashKeep != "" {
 			h.release(true)
@@ -468,53 +499,17 @@ func TestThrash(t *testing.T) {
 			t.Logf("kept in %s: %v %s", *thrashKeep, err, out)
 		}
 	})
-	h.ceph("osd", "pool", "create", "pooled", "8")
-	h.ceph("osd", "pool", "application", "enable", "pooled", "rados")
-	end := h.model(t, "rbd", seed, "pooled")
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	rounds := 0
-	wg.Go(func() { rounds = h.disks(ctx) })
-	var first map[string]int
-	h.memory()
-	begin, calmed := time.Now(), time.Now()
-	for time.Since(begin) < *thrashTime && !t.Failed() {
-		h.release(false)
-		h.torment()
-		h.note()
-		time.Sleep(time.Duration(h.r.Intn(2000)) * time.Millisecond)
-		if time.Since(calmed) > 3*time.Minute {
-			h.calm()
-			if now := h.memory(); first == nil {
-				first = now
-			}
-			calmed = time.Now()
-		}
-	}
-	h.calm()
-	cancel()
-	wg.Wait()
-	slow := end()
-	t.Logf("%d requests took more than 5 s; the longest wait with at most one OSD gone: %.1f s",
-		len(slow), h.alone(slow))
-	h.trimmed()
-	last := h.memory()
-	t.Logf("%v: %v; %d verified disks; memory in MiB %v, after the first calm %v",
-		time.Since(begin).Round(time.Second), h.done, rounds, last, first)
-	for kind, n := range first {
-		if last[kind] > n*5/4+64 {
-			t.Errorf("the %s daemons grew from %d to %d MiB", kind, n, last[kind])
-		}
-	}
+	h.thrash(chosen(), seed)
+	h.flat()
 }
 
 // TestResizeUnderKills: the PGs of a pool are split and merged while OSDs die in the middle, under
 // the same client.
 func TestResizeUnderKills(t *testing.T) {
-	h := &thrasher{t: t, r: rand.New(rand.NewSource(time.Now().UnixNano())), osds: 4,
-		dead: map[string]bool{}, cluster: startFor(t, "--split", "--osds", "4",
-			"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
-			"--set", "mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.2")}
+	h := newThrasher(t, startFor(t, "--split", "--osds", "4",
+		"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
+		"--set", "mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.2"), 4,
+		time.Now().UnixNano())
 	end := h.model(t, "rbd", 1)
 	for _, n := range []int{16, 6} {
 		h.ceph("osd", "pool", "set", "rbd", "pg_num", strconv.Itoa(n))

@@ -23,13 +23,13 @@ def count(what, n=1):
         total[what] += n
 
 
-def answered(since):
+def answered(since, pool, name):
     """Notes how long a request took that was sent at a time of the monotonic clock."""
-    took = time.monotonic() - since
+    took, now = time.monotonic() - since, time.time()
     with lock:
         total['longest'] = max(total['longest'], took)
-        if took > 5 and len(total['slow']) < 10000:
-            total['slow'].append([time.time() - took, time.time()])
+        if took > 2 and len(total['slow']) < 10000:
+            total['slow'].append({'from': now - took, 'to': now, 'pool': pool, 'object': name})
 
 
 def client():

@@ -51,13 +51,13 @@ class Pending:
     """An operation that was sent: finish() waits for it and checks its result, which is to be want;
     None: check() knows."""
 
-    def __init__(self, name, what, completion, want, check=None):
-        self.name, self.what, self.completion = name, what, completion
+    def __init__(self, pool, name, what, completion, want, check=None):
+        self.pool, self.name, self.what, self.completion = pool, name, what, completion
         self.want, self.check, self.sent = want, check, time.monotonic()
 
     def finish(self):
         self.completion.wait_for_complete()
-        answered(self.sent)
+        answered(self.sent, self.pool, self.name)
         got = self.completion.get_return_value()
         if self.want is None:
             foreseen = got >= 0 or got == -errno.ENOENT
@@ -223,7 +223,7 @@ class Owner(Worker):
         m.changed()
         done = self.io.operate_aio_write_op(w, name)
         w.release()
-        return Pending(name, op.__name__, done, want)
+        return Pending(self.pool, name, op.__name__, done, want)
 
     def read(self, name):
         """Reads what a read operation of python3-rados can't."""
@@ -245,7 +245,7 @@ class Owner(Worker):
             data = got[0] if result > 0 else b'' if result == 0 else None
             if data not in allowed:
                 raise Violation('%s holds %s, want %s' % (name, brief(data), brief(allowed[0])))
-        return Pending(name, 'read', done, None, check)
+        return Pending(self.pool, name, 'read', done, None, check)
 
     def compare(self, name, io, m, where=''):
         """Reads everything of an object at rest."""

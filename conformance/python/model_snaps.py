@@ -61,7 +61,7 @@ class Snapped(Owner):
         m.restore(self.at[snap][name])
         m.changed()
         self.roll(name, snap)
-        answered(begun)
+        answered(begun, self.pool, name)
         count('rollbacks')
 
     def ahead(self, name):
