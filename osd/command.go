@@ -10,6 +10,7 @@ import (
 	"glue/internal/daemon"
 	"glue/osd/bench"
 	"glue/osd/optrack"
+	"glue/osd/pgquery"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -125,7 +126,7 @@ func (d *Daemon) cmdQuery(args admin.Args) (any, error) {
 		return nil, fmt.Errorf("%w: %w", err, ceph.EINVAL)
 	}
 	spg := ceph.SPG{PGID: id, Shard: ceph.NoShard}
-	var out *pginfo.QueryDump
+	var out *pgquery.Query
 	d.shardOf(spg).sync(func(s *shard) {
 		if p := s.pgs[spg]; p != nil {
 			out = p.query()
@@ -138,28 +139,13 @@ func (d *Daemon) cmdQuery(args admin.Args) (any, error) {
 }
 
 // query is the answer to "pg query"; it runs on the shard.
-func (p *pg) query() *pginfo.QueryDump {
-	st := p.statistics()
-	q := &pginfo.QueryDump{SnapTrimQueue: "[]", State: st.State.String(),
-		Epoch: p.s.osdmap.Epoch, Up: append([]int32{}, st.Up...),
-		Acting: append([]int32{}, st.Acting...), Info: p.m.Info().Dump(&st),
-		Peers: []pginfo.InfoDump{}, Members: []string{p.s.d.idText()}}
-	for _, o := range p.members {
-		q.Members = append(q.Members, fmt.Sprint(o))
+func (p *pg) query() *pgquery.Query {
+	c := pgquery.Copy{Self: p.s.d.opt.ID, Machine: p.settled(), Map: p.s.osdmap,
+		Stats: p.statistics(), TrimQueue: p.trim.Queue(), Recovery: p.moves()}
+	if p.primary && !p.active {
+		c.Unreadable = p.lease.Left(p.s.d.now(), p.s.d.opt.ID, p.s.osdmap)
 	}
-	for _, o := range p.m.Peers() {
-		peer := ceph.PGShard{OSD: o, Shard: ceph.NoShard}
-		q.Peers = append(q.Peers, p.m.Peer(o).Info.DumpPeer(peer))
-	}
-	since := st.LastChange.String()
-	for _, o := range p.m.BackfillTargets() {
-		q.BackfillTargets = append(q.BackfillTargets, fmt.Sprint(o))
-	}
-	q.RecoveryState = []pginfo.StateDump{
-		{Name: p.m.State().String(), EnterTime: since, Detail: p.progress()},
-		{Name: "Started", EnterTime: since},
-	}
-	return q
+	return pgquery.Of(&c)
 }
 
 // handleCommand runs a command of "ceph tell" on a goroutine of its own. Only who may do everything

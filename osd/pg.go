@@ -203,6 +203,7 @@ func (s *shard) add(id ceph.SPG, c peering.Copy, m *osdmap.Map) *pg {
 	p.trim.Init(trimHost{p})
 	keep := s.d.config.Load().logMin
 	p.m = peering.New(id, s.d.opt.ID, c, m, keep)
+	p.m.At(p.changed)
 	p.resetEpoch = p.m.LastReset()
 	p.primary = p.m.IsPrimary()
 	p.pool = m.Pools[id.Pool]
@@ -239,6 +240,7 @@ func (p *pg) step(ev peering.Event) { p.apply(p.settled().Step(ev)) }
 // settled is the machine when its info is of the same writes as the statistics.
 func (p *pg) settled() *peering.Machine {
 	p.s.flush()
+	p.m.At(p.s.now)
 	return p.m
 }
 

@@ -51,7 +51,8 @@ type pull struct {
 	part recovery.Part // what of it
 	left bool          // the copy is filled anew, and may have it from before
 	// revert: need is an older version, to which the object goes back.
-	revert bool
+	revert   bool
+	progress message.Progress // as of the piece that was asked for
 }
 
 // endRecovery forgets what was under way in an interval.
@@ -203,6 +204,7 @@ func (p *pg) pullAgain() {
 
 func (p *pg) sendPull(o ceph.HObject, from message.Progress) {
 	pl := p.recovery.pulls[o]
+	pl.progress = from
 	p.s.d.sendTo(p.s.osdmap, pl.from, &message.MOSDPGPull{PGHead: p.headTo(),
 		Pulls: []message.Pull{{Object: o, Version: pl.need, From: from, Base: pl.part.Base,
 			Of: pl.part.Of, Changes: pl.part.Changes}}})

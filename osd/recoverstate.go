@@ -1,11 +1,9 @@
 package osd
 
 import (
-	"fmt"
-	"slices"
-
 	"glue/cluster/pginfo"
 	"glue/cluster/pgstat"
+	"glue/osd/pgquery"
 	"glue/osd/reserve"
 )
 
@@ -89,29 +87,21 @@ func (p *pg) lacking() (degraded, misplaced int64) {
 	return degraded + int64(max(0, holes))*p.stats.Objects, misplaced
 }
 
-func (p *pg) progress() any {
-	if !p.active {
-		return nil
+// moves is what is under way, for "pg query".
+func (p *pg) moves() pgquery.Recovery {
+	r := pgquery.Recovery{Sources: []pginfo.UnfoundSource{}, Targets: p.recovery.targets}
+	if p.m.Missing().Len() > 0 {
+		r.Sources = p.sources()
 	}
-	out := pginfo.ProgressDump{Unfound: p.sources()}
-	pr := &out.Progress
-	pr.Targets, pr.Pulling, pr.Pushing = []string{}, []string{}, []string{}
-	pr.Last, pr.Copied = map[string]string{}, map[string]int64{}
-	for _, o := range p.m.BackfillTargets() {
-		name := fmt.Sprint(o)
-		pr.Targets = append(pr.Targets, name)
-		pr.Last[name] = p.m.Peer(o).Info.LastBackfill.String()
-		pr.Copied[name] = p.recovery.copied[o]
+	for o, pl := range p.recovery.pulls {
+		r.Pulls = append(r.Pulls, pgquery.Move{Object: o, Version: pl.need, OSD: pl.from,
+			Progress: pl.progress})
 	}
-	for o := range p.recovery.pulls {
-		pr.Pulling = append(pr.Pulling, o.String())
+	for o, ps := range p.recovery.pushes {
+		for osd, progress := range ps.to {
+			r.Pushes = append(r.Pushes, pgquery.Move{Object: o, Version: ps.version, OSD: osd,
+				Progress: progress})
+		}
 	}
-	for o := range p.recovery.pushes {
-		pr.Pushing = append(pr.Pushing, o.String())
-	}
-	slices.Sort(pr.Pulling)
-	slices.Sort(pr.Pushing)
-	pr.Left = len(p.recovery.todo)
-	pr.Claim, pr.Prio = p.claim.State().String(), p.claim.Priority()
-	return out
+	return r
 }

@@ -130,7 +130,7 @@ func (p *Pool) dump() PoolBody {
 		LastForceResendNautilus: fmt.Sprint(p.LastForceResendPrenautilus),
 		LastForceResendLuminous: fmt.Sprint(p.LastForceResendPreluminous), AUID: p.AUID,
 		SnapMode: "selfmanaged", SnapSeq: uint64(p.SnapSeq), SnapEpoch: uint32(p.SnapEpoch),
-		PoolSnaps: []PoolSnapDump{}, RemovedSnaps: formatSnaps(p.RemovedSnaps),
+		PoolSnaps: []PoolSnapDump{}, RemovedSnaps: FormatSnaps(p.RemovedSnaps),
 		QuotaMaxBytes: p.QuotaMaxBytes, QuotaMaxObjects: p.QuotaMaxObjects,
 		Tiers: notNil(p.Tiers), TierOf: p.TierOf, ReadTier: p.ReadTier, WriteTier: p.WriteTier,
 		CacheMode: p.CacheMode.String(), TargetMaxBytes: p.TargetMaxBytes,

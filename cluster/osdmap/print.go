@@ -143,10 +143,10 @@ func (m *Map) PoolsText() string {
 			fmt.Fprintf(&b, "\tsnap %x '%s' %v\n", uint64(snap.ID), snap.Name, snap.Stamp)
 		}
 		if len(p.RemovedSnaps) > 0 {
-			fmt.Fprintf(&b, "\tremoved_snaps %s\n", formatSnaps(p.RemovedSnaps))
+			fmt.Fprintf(&b, "\tremoved_snaps %s\n", FormatSnaps(p.RemovedSnaps))
 		}
 		if q, ok := m.RemovedSnapsQueue[id]; ok {
-			fmt.Fprintf(&b, "\tremoved_snaps_queue %s\n", formatSnaps(q))
+			fmt.Fprintf(&b, "\tremoved_snaps_queue %s\n", FormatSnaps(q))
 		}
 	}
 	return b.String()

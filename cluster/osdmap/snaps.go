@@ -84,8 +84,8 @@ func SubtractSnaps(a, b []SnapRange) []SnapRange {
 	return out
 }
 
-// formatSnaps prints ranges as Ceph does: [start~length,...] in hexadecimal.
-func formatSnaps(ranges []SnapRange) string {
+// FormatSnaps prints ranges as Ceph does: [start~length,...] in hexadecimal.
+func FormatSnaps(ranges []SnapRange) string {
 	parts := make([]string, len(ranges))
 	for i, r := range ranges {
 		parts[i] = fmt.Sprintf("%x~%x", uint64(r.Start), r.Len)

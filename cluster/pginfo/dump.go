@@ -45,21 +45,21 @@ func (h *History) Dump() HistoryDump {
 
 // InfoDump is "info", and with Peer set an element of "peer_info", of `ceph pg PG query`.
 type InfoDump struct {
-	Peer             string        `json:"peer,omitempty"`
-	PGID             string        `json:"pgid"`
-	LastUpdate       string        `json:"last_update"`
-	LastComplete     string        `json:"last_complete"`
-	LogTail          string        `json:"log_tail"`
-	LastUserVersion  uint64        `json:"last_user_version"`
-	LastBackfill     string        `json:"last_backfill"`
-	PurgedSnaps      []string      `json:"purged_snaps"`
-	History          HistoryDump   `json:"history"`
-	Stats            pgstat.PGBody `json:"stats"`
-	Empty            int           `json:"empty"`
-	DNE              int           `json:"dne"`
-	Incomplete       int           `json:"incomplete"`
-	LastEpochStarted ceph.Epoch    `json:"last_epoch_started"`
-	HitSetHistory    HitSetDump    `json:"hit_set_history"`
+	Peer             string                `json:"peer,omitempty"`
+	PGID             string                `json:"pgid"`
+	LastUpdate       string                `json:"last_update"`
+	LastComplete     string                `json:"last_complete"`
+	LogTail          string                `json:"log_tail"`
+	LastUserVersion  uint64                `json:"last_user_version"`
+	LastBackfill     string                `json:"last_backfill"`
+	PurgedSnaps      []pgstat.IntervalDump `json:"purged_snaps"`
+	History          HistoryDump           `json:"history"`
+	Stats            pgstat.PGBody         `json:"stats"`
+	Empty            int                   `json:"empty"`
+	DNE              int                   `json:"dne"`
+	Incomplete       int                   `json:"incomplete"`
+	LastEpochStarted ceph.Epoch            `json:"last_epoch_started"`
+	HitSetHistory    HitSetDump            `json:"hit_set_history"`
 }
 
 // HitSetDump is "hit_set_history".
@@ -77,11 +77,12 @@ func (i *Info) Dump(stats *pgstat.PG) InfoDump {
 		}
 		return 0
 	}
+	st := stats.Dump()
 	return InfoDump{
 		PGID: i.PGID.String(), LastUpdate: i.LastUpdate.String(),
 		LastComplete: i.LastComplete.String(), LogTail: i.LogTail.String(),
 		LastUserVersion: i.LastUserVersion, LastBackfill: i.LastBackfill.String(),
-		PurgedSnaps: []string{}, History: i.History.Dump(), Stats: stats.Dump(),
+		PurgedSnaps: st.PurgedSnaps, History: i.History.Dump(), Stats: st,
 		Empty: flag(i.IsEmpty()), DNE: flag(i.DNE()), Incomplete: flag(i.IsIncomplete()),
 		LastEpochStarted: i.LastEpochStarted,
 		HitSetHistory:    HitSetDump{ceph.Eversion{}.String(), []string{}},
@@ -93,29 +94,6 @@ func (i *Info) DumpPeer(peer ceph.PGShard) InfoDump {
 	d := i.Dump(&pgstat.PG{})
 	d.Peer = peer.String()
 	return d
-}
-
-// A QueryDump is `ceph pg PG query`.
-type QueryDump struct {
-	SnapTrimQueue    string      `json:"snap_trimq"`
-	SnapTrimQueueLen int         `json:"snap_trimq_len"`
-	State            string      `json:"state"`
-	Epoch            ceph.Epoch  `json:"epoch"`
-	Up               []int32     `json:"up"`
-	Acting           []int32     `json:"acting"`
-	BackfillTargets  []string    `json:"backfill_targets,omitempty"`
-	Members          []string    `json:"acting_recovery_backfill"`
-	Info             InfoDump    `json:"info"`
-	Peers            []InfoDump  `json:"peer_info"`
-	RecoveryState    []StateDump `json:"recovery_state"`
-	AgentState       struct{}    `json:"agent_state"`
-}
-
-// A StateDump is one element of "recovery_state": the innermost state first.
-type StateDump struct {
-	Name      string `json:"name"`
-	EnterTime string `json:"enter_time"`
-	Detail    any    `json:"detail,omitempty"`
 }
 
 var logOpNames = map[LogOp]string{

@@ -71,18 +71,3 @@ func NewUnfoundObject(o ceph.HObject, need, have ceph.Eversion) UnfoundObject {
 	u.OID.Hash, u.OID.Pool, u.OID.Namespace = o.Hash, o.Pool, o.Namespace
 	return u
 }
-
-// A ProgressDump is how far the recovery of a PG is, for "pg query".
-type ProgressDump struct {
-	Unfound  []UnfoundSource `json:"might_have_unfound"`
-	Progress struct {
-		Targets []string          `json:"backfill_targets"`
-		Last    map[string]string `json:"last_backfill_started"`
-		Copied  map[string]int64  `json:"objects_copied"`
-		Pulling []string          `json:"recovering_from_others"`
-		Pushing []string          `json:"recovering_to_others"`
-		Left    int               `json:"objects_left"`
-		Claim   string            `json:"reservation"`
-		Prio    uint32            `json:"priority"`
-	} `json:"recovery_progress"`
-}

@@ -101,6 +101,16 @@ func (l *Lease) Over(now time.Time, self int32, m *osdmap.Map) bool {
 	return true
 }
 
+// Left is for how long others may still serve in earlier intervals.
+func (l *Lease) Left(now time.Time, self int32, m *osdmap.Map) (left time.Duration) {
+	for o, pr := range l.promised {
+		if o != self && l.mayServe(now, o, pr, m) {
+			left = max(left, pr.until.Sub(now))
+		}
+	}
+	return left
+}
+
 func (l *Lease) mayServe(now time.Time, osd int32, pr promise, m *osdmap.Map) bool {
 	switch {
 	case l.heard[osd] || !now.Before(pr.until):

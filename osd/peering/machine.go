@@ -2,6 +2,7 @@ package peering
 
 import (
 	"slices"
+	"time"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
@@ -70,7 +71,9 @@ type Machine struct {
 	lastReset          ceph.Epoch // of the last start of peering (last_peering_reset)
 
 	state      State
-	restart    bool // peering starts over at the next MapsDone
+	now        time.Time    // as last told
+	entered    [4]time.Time // when each level of the state was
+	restart    bool         // peering starts over at the next MapsDone
 	sendNotify bool
 	needUpThru bool
 	wantActing []int32
@@ -163,7 +166,7 @@ func (ma *Machine) Step(ev Event) []Effect {
 func (ma *Machine) emit(e Effect) { ma.out = append(ma.out, e) }
 
 func (ma *Machine) enter(s State) {
-	ma.state = s
+	ma.goTo(s)
 	ma.emit(StateChanged{})
 }
 
@@ -202,7 +205,7 @@ func (ma *Machine) TakeChanges() Changes {
 
 // reset forgets everything about peers, as at the start of an interval.
 func (ma *Machine) reset() {
-	ma.state = Reset
+	ma.goTo(Reset)
 	ma.lastReset = ma.osdmap.Epoch
 	ma.peers, ma.asked = map[int32]*Peer{}, map[int32]bool{}
 	ma.stray, ma.activated = map[int32]bool{}, map[int32]bool{}
@@ -292,14 +295,6 @@ func (ma *Machine) Peer(osd int32) *Peer { return ma.peers[osd] }
 
 // Peers are the other copies that are known, ascending.
 func (ma *Machine) Peers() []int32 { return sorted(ma.peers) }
-
-// BlockedBy are the OSDs that are down and have to be heard first.
-func (ma *Machine) BlockedBy() []int32 {
-	if ma.state != Down {
-		return nil
-	}
-	return sorted(ma.prior.blocked)
-}
 
 // IsClean says whether everyone has everything.
 func (ma *Machine) IsClean() bool { return ma.clean }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"glue/ceph"
 	"glue/cluster/crush"
@@ -32,7 +33,10 @@ type world struct {
 	temp     map[ceph.PGID][]int32
 	thru     map[int32]bool
 	out      strings.Builder
+	clock    time.Time // a second per line of the script
 }
+
+var begun = time.Unix(0, 0)
 
 var scriptPG = ceph.SPG{PGID: ceph.PGID{Pool: 1}, Shard: ceph.NoShard}
 
@@ -106,6 +110,7 @@ func up(inc *osdmap.Incremental, o int32, nonce ceph.Epoch) {
 // step gives a machine an event and prints and carries out what follows.
 func (w *world) step(o int32, ev Event) {
 	ma := w.machines[o]
+	ma.At(w.clock)
 	before := ma.State()
 	effects := ma.Step(ev)
 	ch := ma.TakeChanges()
@@ -321,6 +326,21 @@ func (w *world) show() {
 	}
 }
 
+// status prints what "pg query" tells of a copy's peering.
+func (w *world) status(o int32) {
+	st := w.machines[o].Status()
+	for _, l := range st.Levels {
+		w.printf("%s since line %d\n", l.Name, l.Since.Sub(begun)/time.Second)
+	}
+	past := w.machines[o].Past()
+	w.printf("past %d to %d of %v: %v\n", past.First, past.Last, past.Participants, past.RW)
+	w.printf("probes %v, would %v, blocked %v by %v, asked %v\n", st.Probe, st.Down,
+		st.IsBlocked, st.Blocked, st.Asked)
+	if st.HistoryBound {
+		w.printf("bound by the history\n")
+	}
+}
+
 func numbers(t *testing.T, words []string) []int32 {
 	var out []int32
 	for _, word := range words {
@@ -336,6 +356,7 @@ func numbers(t *testing.T, words []string) []int32 {
 // command runs one line of a script.
 func (w *world) command(line string) {
 	words := strings.Fields(line)
+	w.clock = w.clock.Add(time.Second)
 	switch args := words[1:]; words[0] {
 	case "cluster":
 		n := numbers(w.t, args)
@@ -365,6 +386,8 @@ func (w *world) command(line string) {
 		w.recover()
 	case "show":
 		w.show()
+	case "status":
+		w.status(numbers(w.t, args)[0])
 	default:
 		w.t.Fatalf("command %q", line)
 	}
@@ -413,7 +436,7 @@ func TestScripts(t *testing.T) {
 }
 
 func runScript(t *testing.T, text string) string {
-	w := &world{t: t, machines: map[int32]*Machine{}, copies: map[int32]bool{},
+	w := &world{t: t, clock: begun, machines: map[int32]*Machine{}, copies: map[int32]bool{},
 		temp: map[ceph.PGID][]int32{}, thru: map[int32]bool{}}
 	var out []string
 	for _, block := range strings.Split(strings.TrimRight(text, "\n"), "\n\n") {

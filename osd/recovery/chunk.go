@@ -96,13 +96,19 @@ func (c *Chunk) Scanned(objects []ceph.HObject, versions []ceph.Eversion) (same 
 		}
 	}
 	slices.SortFunc(c.todo, ceph.HObject.Compare)
-	c.mine, c.changed, c.theirs = nil, nil, theirs
+	c.changed, c.theirs = nil, theirs
 	return same, remove, removed
 }
 
 func (c *Chunk) find(o ceph.HObject) (int, bool) {
 	return slices.BinarySearchFunc(c.todo, o, ceph.HObject.Compare)
 }
+
+// Mine are the objects that the primary had in the chunk when it began, Of those that the target
+// had, Pushing those that are on their way. Not to be modified.
+func (c *Chunk) Mine() map[ceph.HObject]ceph.Eversion { return c.mine }
+func (c *Chunk) Of() map[ceph.HObject]ceph.Eversion   { return c.theirs }
+func (c *Chunk) Pushing() map[ceph.HObject]bool       { return c.pushing }
 
 // Theirs is the version that the target has of an object of Todo; zero for none.
 func (c *Chunk) Theirs(o ceph.HObject) ceph.Eversion { return c.theirs[o] }

@@ -62,8 +62,8 @@ func (t *Trimmer) giveSlot() {
 	}
 }
 
-// queue is the removed snapshots that may have clones here.
-func (t *Trimmer) queue() []osdmap.SnapRange {
+// Queue is the removed snapshots that may have clones here.
+func (t *Trimmer) Queue() []osdmap.SnapRange {
 	if removed := t.h.Removed(); len(removed) > 0 {
 		return osdmap.SubtractSnaps(removed, t.purged)
 	}
@@ -72,7 +72,7 @@ func (t *Trimmer) queue() []osdmap.SnapRange {
 
 // Len is how many these are.
 func (t *Trimmer) Len() uint32 {
-	return uint32(min(osdmap.CountSnaps(t.queue()), 1<<32-1))
+	return uint32(min(osdmap.CountSnaps(t.Queue()), 1<<32-1))
 }
 
 // Purged is what may be taken off the map as far as this PG goes.
@@ -80,7 +80,7 @@ func (t *Trimmer) Purged() []osdmap.SnapRange {
 	if len(t.purged) == 0 {
 		return nil
 	}
-	return osdmap.SubtractSnaps(t.h.Removed(), t.queue())
+	return osdmap.SubtractSnaps(t.h.Removed(), t.Queue())
 }
 
 // State is what the PG's state says of it.
@@ -88,7 +88,7 @@ func (t *Trimmer) State() pgstat.State {
 	switch {
 	case t.failed:
 		return pgstat.SnapTrimError
-	case !t.h.Ready() || len(t.queue()) == 0:
+	case !t.h.Ready() || len(t.Queue()) == 0:
 		return 0
 	case t.slot:
 		return pgstat.SnapTrim
@@ -102,7 +102,7 @@ func (t *Trimmer) Tick() {
 		t.purged = nil
 		t.h.Changed()
 	}
-	if t.failed || !t.h.Ready() || len(t.queue()) == 0 {
+	if t.failed || !t.h.Ready() || len(t.Queue()) == 0 {
 		t.giveSlot()
 		return
 	}
@@ -117,7 +117,7 @@ func (t *Trimmer) Tick() {
 
 // Next begins to trim clones until most are under way.
 func (t *Trimmer) Next(now time.Time, most int) error {
-	queue := t.queue()
+	queue := t.Queue()
 	if !t.slot || t.failed || !t.h.Ready() || len(queue) == 0 || now.Before(t.until) {
 		return nil
 	}
