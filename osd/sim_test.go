@@ -26,6 +26,7 @@ var (
 	simSeed  = flag.Uint64("sim.seed", 0, "run this seed only")
 	simFrom  = flag.Uint64("sim.from", 1, "the first seed of many")
 	simRuns  = flag.Int("sim.runs", 25, "how many seeds to run")
+	simFresh = flag.Int("sim.fresh", 5, "and how many that nobody has tried")
 	simTrace = flag.Bool("sim.trace", false, "log what the OSDs do")
 )
 
@@ -580,13 +581,18 @@ func (s *sim) run(steps int) {
 // TestSim runs clusters under random faults: no acknowledged write is lost, reads are
 // linearizable, and afterwards every PG becomes clean with identical copies.
 func TestSim(t *testing.T) {
-	seeds := *simRuns
-	for i := range uint64(seeds) {
-		seed := *simFrom + i
-		if *simSeed != 0 {
-			seed = *simSeed
-		}
-		if ok := t.Run(fmt.Sprint(seed), simulate(seed)); !ok || *simSeed != 0 {
+	var seeds []uint64
+	for i := range uint64(*simRuns) {
+		seeds = append(seeds, *simFrom+i)
+	}
+	for range *simFresh {
+		seeds = append(seeds, uint64(time.Now().UnixNano()))
+	}
+	if *simSeed != 0 {
+		seeds = []uint64{*simSeed}
+	}
+	for _, seed := range seeds {
+		if !t.Run(fmt.Sprint(seed), simulate(seed)) {
 			return
 		}
 	}

@@ -1,15 +1,18 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/osd/snaps"
+	"glue/sim/loglen"
 	"glue/sim/memdisk"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -78,8 +81,8 @@ func newCluster(w *world, osds, users int) *cluster {
 	c.osdConfig = map[string]string{"osd_heartbeat_grace": c.grace,
 		"osd_heartbeat_interval":        []string{"0.5", "2", "6"}[c.rng.IntN(3)],
 		"osd_min_pg_log_entries":        "20",
-		"osd_max_pg_log_entries":        "40",
-		"osd_pg_log_dups_tracked":       "3000",
+		"osd_max_pg_log_entries":        strconv.Itoa(loglen.Entries),
+		"osd_pg_log_dups_tracked":       strconv.Itoa(cmp.Or(w.opt.Dups, 3000)),
 		"osd_backfill_retry_interval":   "2",
 		"osd_beacon_report_interval":    "30",
 		"osd_op_queue":                  []string{"mclock_scheduler", "wpq"}[c.rng.IntN(2)],

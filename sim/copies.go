@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/anishathalye/porcupine"
 
 	"glue/ceph"
+	"glue/osd"
 	"glue/osd/recovery"
+	"glue/sim/loglen"
 	"glue/store/storetest"
 )
 
@@ -78,17 +81,7 @@ func (c *cluster) compareCopies() {
 			if pool == nil {
 				continue
 			}
-			if n := p.Log.Len(); n > maxLog {
-				c.w.fail("osd.%d: the log of %v has %d entries", o.id, p.ID, n)
-			}
-			seen := map[ceph.ReqID]ceph.Eversion{}
-			for _, e := range p.Log.Entries() {
-				if v, ok := seen[e.ReqID]; ok && e.ReqID.TID != 0 { // the PG's own have none
-					c.w.fail("osd.%d %v: %v was done as %v and as %v", o.id, p.ID, e.ReqID, v,
-						e.Version)
-				}
-				seen[e.ReqID] = e.Version
-			}
+			c.checkLog(o, &p)
 			if !p.Primary {
 				continue
 			}
@@ -123,6 +116,14 @@ func (c *cluster) compareCopies() {
 	}
 }
 
-// maxLog is how long a PG's log may be: its limit and what is trimmed at a time, twice, as a copy
-// that was away adds what it has missed to what it had, and what users have had under way at once.
-const maxLog = 2*(40+128) + 40
+// checkLog wants a PG's log to be short, and no request to be in it twice.
+func (c *cluster) checkLog(o *osdHost, p *osd.PGCopy) {
+	requests := 0
+	for _, u := range c.users {
+		requests += u.depth
+	}
+	dups, _ := strconv.Atoi(c.osdConfig["osd_pg_log_dups_tracked"])
+	if why := loglen.Check(p, requests, dups); why != "" {
+		c.w.fail("osd.%d: the log of %v %s", o.id, p.ID, why)
+	}
+}

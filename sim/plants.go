@@ -20,10 +20,7 @@ func (c *cluster) plant(bug Bug) {
 	if c.maps.warp = plant.Warps[bug]; c.maps.warp != nil {
 		c.maps.honest = map[ceph.Epoch]*osdmap.Map{}
 	}
-	switch bug {
-	case plant.OldWrite:
-		c.tamper = asNew
-	case plant.BackfillFar:
+	if bug == plant.BackfillFar {
 		c.tamper = farBackfill
 	}
 	f := plant.Tampers[bug]

@@ -54,6 +54,7 @@ func TestPlantedOSDBugs(t *testing.T) {
 		{plant.FenceForgotten, 1, 20},
 		{plant.LongestLog, 1, 10}, {plant.CleanTooSoon, 1, 60}, {plant.SaysUnreadable, 1, 5},
 		{plant.AllRot, 1, 10}, {plant.BackfillFar, 6, 20},
+		{plant.CompleteFar, 8, 30},
 	} {
 		found(t, Options{For: 5 * time.Minute, OSDs: true, Bug: x.bug}, x.first, x.last)
 	}

@@ -10,15 +10,6 @@ import (
 	"glue/wire/message"
 )
 
-// asNew makes a write look as if it were of the receiver's newest map.
-func asNew(_, to *osdHost, b message.Body) bool {
-	if m, ok := b.(*message.MOSDRepOp); ok && to.m != nil && to.m.OSDMap() != nil {
-		m.Epoch = max(m.Epoch, to.m.OSDMap().Epoch)
-		m.MinEpoch = m.Epoch
-	}
-	return false
-}
-
 // farBackfill has a copy told that it has everything when its backfill begins. As that is over
 // soon, the primary ends at once, with its machine, in the middle of faults: who goes on
 // believes it.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
@@ -26,6 +27,9 @@ type Options struct {
 	PoolSnaps bool
 	// Watches is whether users watch objects and notify, too.
 	Watches bool
+	// Users is how many use objects, 0: the seed chooses; Dups osd_pg_log_dups_tracked, 0: its
+	// default. Several users may do more than a few requests while one waits for its answer.
+	Users, Dups int
 	// Trace gets a line for everything that happens; nil: nothing is written.
 	Trace io.Writer
 	Bug   Bug // planted, to see that it is found
@@ -168,6 +172,7 @@ func newWorld(o Options) *world {
 	ends, osds, users := hosts+clientCount, 0, 0
 	if o.OSDs {
 		osds, users = 4+w.rng.IntN(9), 2+w.rng.IntN(7)
+		users = cmp.Or(o.Users, users)
 		w.cluster = newCluster(w, osds, users)
 		ends += osds + users + 1
 		if o.Snaps {

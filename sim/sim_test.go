@@ -18,10 +18,17 @@ var (
 	simPool  = flag.String("sim.poolsnaps", "", "true, false; else if 3 divides the seed: "+
 		"snapshots are the pool's")
 	simTrace = flag.Bool("sim.trace", false, "write what happens")
+	budget   = flag.Duration("sim.budget", usualBudget(), "how long new seeds are tried by each "+
+		"of TestMonitors and TestClusters when nothing else is asked for; $SIM_BUDGET, or 25s")
 )
 
-// budget is how long seeds are run when nothing else is asked for.
-const budget = 25 * time.Second
+// usualBudget is from the environment, as ./test runs all packages, which don't know the flag.
+func usualBudget() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("SIM_BUDGET")); err == nil {
+		return d
+	}
+	return 25 * time.Second
+}
 
 // A kept seed has found something.
 type kept struct {
@@ -80,8 +87,9 @@ func (x *suite) run(t *testing.T) {
 			}
 		}
 		until = x.until
-		seed = uint64(start.UnixNano()) // one that nobody has tried
-		more = func() bool { return time.Since(start) < budget }
+		fresh := time.Now()
+		seed = uint64(fresh.UnixNano()) // one that nobody has tried
+		more = func() bool { return time.Since(fresh) < *budget }
 	}
 	for ok := true; ok; ok = more() {
 		o := Options{Snaps: x.osds && *simSnaps, Watches: x.osds && *simWatch}
@@ -115,6 +123,11 @@ func TestClusters(t *testing.T) {
 	x := suite{test: "TestClusters", osds: true, until: 5 * time.Minute, kept: []kept{
 		{207, 0, 10 * time.Minute, "a request that had failed was done when it came again"},
 		{30062, 0, 10 * time.Minute, "a copy that was filled anew knew no older requests, and led"},
+		{3058, 0, 10 * time.Minute, "one of four, see docs/simulation.md"},
+		{4015, 0, 10 * time.Minute, "one of four"},
+		{5048, 0, 10 * time.Minute, "one of four"},
+		{6001, 0, 10 * time.Minute, "one of four"},
+		{50041, 0, 6 * time.Minute, "recovery slept so much that a PG was not clean in time"},
 	}, snaps: []kept{
 		{82005, 0, 10 * time.Minute, "a client was told EIO by a disk that failed"},
 		{94006, 0, 7 * time.Minute, "a backfill from a store that had failed was tried for ever"},
@@ -122,10 +135,29 @@ func TestClusters(t *testing.T) {
 		{1795788690178707370, 0, 5 * time.Minute,
 			"a PG began anew while one of two was lost and the other only down"},
 		{300107, 0, 6 * time.Minute, "a rotten copy became the only one of its version"},
+		{91050, 0, 6 * time.Minute, "the same"},
+		{101001, 0, 6 * time.Minute, "the same"},
+		{90015, 0, 6 * time.Minute, "min_size was 1 while the only copy of an object was rotten"},
+		{92004, 0, 6 * time.Minute, "a lost disk was replaced when a bout was long over"},
 	}, watches: []kept{
 		{1, 0, 4 * time.Minute, "watches ended although they were pinged, and others too late"},
+	}, pools: []kept{
+		{117036, 0, 6 * time.Minute, "OSDs knew a snapshot before its maker had the answer"},
 	}}
 	x.run(t)
+}
+
+// TestLogsAreShort: few requests are remembered below the logs when few are to be. There is one
+// user, as others would go on while it sends a request again, until that is not remembered.
+func TestLogsAreShort(t *testing.T) {
+	for seed := range uint64(2) {
+		r, err := Run(Options{Seed: 1 + seed, For: 20 * time.Minute, OSDs: true, Users: 1,
+			Dups: 50})
+		if err != nil {
+			t.Errorf("seed %d: %.2000v", 1+seed, err)
+		}
+		t.Logf("%+v", r)
+	}
 }
 
 // TestClock: setting the time of day changes what the time is said to be, and no difference.

@@ -35,7 +35,7 @@ const (
 	OtherID        Bug = "a request has another id when it comes again"
 )
 
-// Planted bugs of what OSDs store, of what they take the map for, and of old messages.
+// Planted bugs of what OSDs store, of what they take the map for, and of what they say they have.
 const (
 	MetaNotDurable  Bug = "a flush before activation is missing"
 	DivergentKept   Bug = "divergent entries stay in the log"
@@ -43,9 +43,9 @@ const (
 	UpThruIgnored   Bug = "up_thru is not waited for"
 	MinSizeIgnored  Bug = "min_size does not count"
 	FenceForgotten  Bug = "the blocklist does not count"
-	OldWrite        Bug = "a write of an old interval is taken"
 	LongestLog      Bug = "the longest log is chosen, not that of the last interval"
 	BackfillFar     Bug = "last_backfill moves too far"
+	CompleteFar     Bug = "last_complete moves too far"
 	CleanTooSoon    Bug = "past intervals are forgotten too soon"
 )
 

@@ -93,6 +93,12 @@ var Tampers = map[Bug]func(b message.Body, n int) bool{
 		}
 		return false
 	},
+	CompleteFar: func(b message.Body, _ int) bool {
+		if m, ok := b.(*message.MOSDPGNotify2); ok {
+			m.Info = changed(m.Info, func(i *pginfo.Info) { i.LastComplete = i.LastUpdate })
+		}
+		return false
+	},
 	CleanTooSoon: func(b message.Body, _ int) bool {
 		if m, ok := b.(*message.MOSDPGNotify2); ok {
 			m.Info = changed(m.Info, func(i *pginfo.Info) {
