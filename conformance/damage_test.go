@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -112,4 +113,80 @@ func undigested(v any) any {
 		return out
 	}
 	return v
+}
+
+// A clonesReport is what python/clones.py prints.
+type clonesReport struct {
+	Found struct {
+		Snapsets, Objects map[string]any
+		Inconsistent      bool
+		Health            []string
+	}
+	Left struct {
+		Snapsets, Objects []string
+		Inconsistent      bool
+	}
+}
+
+// TestScrubFindsClones damages clones and heads on all copies, so that these agree and the clones
+// do not fit their heads. What the stock client lists then is what it lists on a real cluster
+// (testdata/clones_stock.json, made by "clones.py ceph DIR" on 16.2.15).
+func TestScrubFindsClones(t *testing.T) {
+	c := startFor(t, "--split")
+	script := filepath.Join(root(), "conformance", "python", "clones.py")
+	var got, want clonesReport
+	for text, r := range map[string]*clonesReport{
+		c.must(t, "/usr/bin/python3", script, "glue", c.dir):            &got,
+		string(read(t, filepath.Join("testdata", "clones_stock.json"))): &want,
+	} {
+		if err := json.Unmarshal([]byte(text), r); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+	}
+	// Here the log decides what was deleted, and a repair removes it.
+	delete(want.Found.Snapsets, "ghost head")
+	delete(want.Found.Snapsets, "ghost 3")
+	if got.Found.Objects["ghost 3"] == nil {
+		t.Error("a clone that was deleted is not listed")
+	}
+	delete(got.Found.Objects, "ghost 3")
+	ghostly := func(name string) bool { return strings.HasPrefix(name, "ghost ") }
+	want.Left.Snapsets = slices.DeleteFunc(want.Left.Snapsets, ghostly)
+	// A head whose info is lost does not know its clones either.
+	for _, name := range []string{"head-info-gone", "head-info-bad"} {
+		head, ok := got.Found.Snapsets[name+" head"].(map[string]any)
+		if errs, _ := head["errors"].([]any); !ok || !slices.Contains(errs, any("info_missing")) {
+			t.Errorf("%s is listed as %v", name, head)
+		}
+		for _, at := range []string{" head", " s1", " s2"} {
+			delete(got.Found.Snapsets, name+at)
+			delete(want.Found.Snapsets, name+at)
+			is := func(s string) bool { return s == name+at }
+			got.Left.Snapsets = slices.DeleteFunc(got.Left.Snapsets, is)
+			want.Left.Snapsets = slices.DeleteFunc(want.Left.Snapsets, is)
+		}
+	}
+	compare := func(what string, got, want map[string]any) {
+		for name, w := range want {
+			w, g := undigested(w), undigested(got[name])
+			if !reflect.DeepEqual(g, w) {
+				a, _ := json.MarshalIndent(g, "", " ")
+				b, _ := json.MarshalIndent(w, "", " ")
+				t.Errorf("%s: %s is listed as\n%s\nwant\n%s", what, name, a, b)
+			}
+			delete(got, name)
+		}
+		if len(got) > 0 {
+			t.Errorf("%s: besides, %v", what, got)
+		}
+	}
+	compare("snapsets", got.Found.Snapsets, want.Found.Snapsets)
+	compare("objects", got.Found.Objects, want.Found.Objects)
+	if !got.Found.Inconsistent || !slices.Equal(got.Found.Health, want.Found.Health) ||
+		len(want.Found.Snapsets) < 10 {
+		t.Errorf("%+v; want %+v", got.Found, want.Found)
+	}
+	if !reflect.DeepEqual(got.Left, want.Left) {
+		t.Errorf("after the repair %+v, want %+v", got.Left, want.Left)
+	}
 }

@@ -239,3 +239,42 @@ func TestScrubsInRecovery(t *testing.T) {
 		t.Error("a scrub begins without all copies")
 	}
 }
+
+// TestDeepErrorsAreSeen: a PG with deep errors is scrubbed deeply when it is due.
+func TestDeepErrorsAreSeen(t *testing.T) {
+	h, s := newStage(1, 4, 5)
+	h.policy = weekly()
+	h.st.Info.History.LastScrubStamp = ceph.TimeOf(noon.Add(-2 * day))
+	h.st.Info.History.LastDeepScrubStamp = h.st.Info.History.LastScrubStamp
+	for errors := range int64(2) {
+		h.st.Stats.Scrub.Deep = errors
+		if job, due := s.Tick(); !due || job.Deep != (errors > 0) {
+			t.Errorf("%d deep errors: %+v, due %v", errors, job, due)
+		}
+	}
+}
+
+// TestRepairs: which scrubs repair, and which have a deep one follow that may.
+func TestRepairs(t *testing.T) {
+	for _, c := range []struct {
+		job              Job
+		errors           int64
+		repairs, deepens bool
+	}{
+		{Job{Deep: true, Repair: true, Requested: true}, 9, true, false},
+		{Job{Deep: true, Repair: true, Requested: true}, 0, false, false},
+		{Job{Deep: true, Requested: true}, 1, false, false},
+		{Job{Deep: true, Auto: true}, 5, true, false},
+		{Job{Deep: true, Auto: true}, 6, false, false},
+		{Job{Auto: true}, 5, false, true},
+		{Job{Auto: true}, 6, false, false},
+		{Job{Auto: true}, 0, false, false},
+		{Job{}, 1, false, false},
+	} {
+		m := &Machine{Job: c.job, cfg: Config{AutoErrors: 5}, Counts: Counts{Shallow: c.errors}}
+		if m.Repairs() != c.repairs || m.Deepens() != c.deepens {
+			t.Errorf("%+v with %d errors: repairs %v, deepens %v", c.job, c.errors, m.Repairs(),
+				m.Deepens())
+		}
+	}
+}
