@@ -542,15 +542,17 @@ func TestLateDisconnect(t *testing.T) {
 			t.Fatal("the watch has not moved")
 		}
 	}
-	end := message.New(&message.MWatchNotify{Event: message.WatchEventDisconnect,
-		Cookie: l.Cookie()})
-	(<-first).Send(end)
+	end := func() *message.Message {
+		return message.New(&message.MWatchNotify{Event: message.WatchEventDisconnect,
+			Cookie: l.Cookie()})
+	}
+	(<-first).Send(end())
 	select {
 	case err := <-lost:
 		t.Errorf("lost by what its old OSD says: %v", err)
 	case <-time.After(100 * time.Millisecond):
 	}
-	r.conn.Send(end)
+	r.conn.Send(end())
 	finished(t, lost, ceph.ENOTCONN)
 }
 

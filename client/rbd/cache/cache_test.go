@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,6 +33,13 @@ type fake struct {
 }
 
 func newFake(size int) *fake { return &fake{data: make([]byte, size), writing: map[extent]bool{}} }
+
+// written is what was written so far.
+func (f *fake) written() []extent {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.writes)
+}
 
 func (f *fake) Read(_ context.Context, p []byte, off int64) (int, error) {
 	f.mu.Lock()
@@ -261,8 +269,8 @@ func TestFlushReports(t *testing.T) {
 		_, err := c.Write(t.Context(), one, 0)
 		must(t, err)
 		time.Sleep(time.Second / 2) // it has failed on its own
-		if len(f.writes) != 1 {
-			t.Errorf("writes %v", f.writes)
+		if len(f.written()) != 1 {
+			t.Errorf("writes %v", f.written())
 		}
 		if err := c.Flush(t.Context()); !errors.Is(err, errDisk) {
 			t.Errorf("flush: %v", err)
@@ -346,13 +354,13 @@ func TestTogether(t *testing.T) {
 			must(t, err)
 		}
 		time.Sleep(time.Second - time.Millisecond)
-		if len(f.writes) > 0 {
-			t.Errorf("written at once: %v", f.writes)
+		if len(f.written()) > 0 {
+			t.Errorf("written at once: %v", f.written())
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if len(f.writes) != 1 || f.writes[0] != (extent{40 << 10, 64 << 10}) {
-			t.Errorf("written as %v", f.writes)
+		if len(f.written()) != 1 || f.written()[0] != (extent{40 << 10, 64 << 10}) {
+			t.Errorf("written as %v", f.written())
 		}
 		must(t, c.Close(t.Context()))
 	})
@@ -374,7 +382,7 @@ func TestScattered(t *testing.T) {
 		}
 		must(t, c.Flush(t.Context()))
 		if f.calls != 2 || !bytes.Equal(f.data, want) || f.far {
-			t.Errorf("%d writes: %v", f.calls, f.writes)
+			t.Errorf("%d writes: %v", f.calls, f.written())
 		}
 		must(t, c.Close(t.Context()))
 	})
@@ -389,8 +397,8 @@ func TestUntilFlush(t *testing.T) {
 	for _, want := range []int{1, 1} {
 		_, err := c.Write(t.Context(), make([]byte, 512), 0)
 		must(t, err)
-		if len(f.writes) != want {
-			t.Errorf("%d writes, want %d", len(f.writes), want)
+		if len(f.written()) != want {
+			t.Errorf("%d writes, want %d", len(f.written()), want)
 		}
 		must(t, c.Flush(t.Context()))
 	}
@@ -446,8 +454,8 @@ func TestAbandon(t *testing.T) {
 	if _, err := c.Write(t.Context(), make([]byte, 512), 0); !errors.Is(err, errDisk) {
 		t.Errorf("write: %v", err)
 	}
-	if err := c.Close(t.Context()); !errors.Is(err, errDisk) || len(f.writes) > 0 {
-		t.Errorf("close: %v, writes %v", err, f.writes)
+	if err := c.Close(t.Context()); !errors.Is(err, errDisk) || len(f.written()) > 0 {
+		t.Errorf("close: %v, writes %v", err, f.written())
 	}
 }
 
