@@ -1,16 +1,20 @@
 package conformance
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
+
+	library "glue/client/rados"
 )
 
-// copyReads is how many reads came to OSDs that are not the primary of the object, and how many of
-// these they answered.
-func (c *cluster) copyReads(t *testing.T) (came, served int) {
+// copyReads is how many reads came to some OSDs that are not the primary of the object, and how many
+// of these they answered.
+func (c *cluster) copyReads(t *testing.T, osds ...int) (came, served int) {
 	t.Helper()
-	for osd := range 3 {
+	for _, osd := range osds {
 		var d struct {
 			OSD struct {
 				Came   int `json:"replica_read"`
@@ -33,7 +37,7 @@ func TestReadsOfCopies(t *testing.T) {
 	before, was := 0, 0
 	more := func(what string) {
 		t.Helper()
-		came, served := c.copyReads(t)
+		came, served := c.copyReads(t, 0, 1, 2)
 		t.Logf("%s: other copies served %d of %d reads", what, served-was, came-before)
 		if served-was < 20 {
 			t.Errorf("%s: other copies served %d of %d reads", what, served-was, came-before)
@@ -60,4 +64,50 @@ func TestReadsOfCopies(t *testing.T) {
 			more("rbd " + policy)
 		}
 	}
+	c.localized(t)
+}
+
+// localized: reads of our client that is where one OSD is come from there.
+func (c *cluster) localized(t *testing.T) {
+	t.Helper()
+	c.must(t, "ceph", "osd", "crush", "create-or-move", "osd.2", "1", // which keeps its weight
+		"root=default", "host=near")
+	if err := c.waitClean(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	r, err := library.Connect(ctx, library.Options{ConfFile: c.conf,
+		Set: map[string]string{"crush_location": "host=near root=default"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	x, err := r.OpenPool(ctx, "rbd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		if err := x.WriteFull(ctx, fmt.Sprint("near.", i), []byte(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	near := x.WithLocalizedReads()
+	waitFor(t, "a host's reads from its OSD", func() bool {
+		came, served := c.copyReads(t, 2)
+		elsewhere, _ := c.copyReads(t, 0, 1)
+		for i := range 30 {
+			b, err := near.Read(ctx, fmt.Sprint("near.", i), 0, 0)
+			if err != nil || string(b) != fmt.Sprint(i) {
+				t.Fatalf("object %d: %q, %v", i, b, err)
+			}
+		}
+		more, answered := c.copyReads(t, 2)
+		if now, _ := c.copyReads(t, 0, 1); now != elsewhere {
+			t.Fatalf("%d reads came to OSDs that are not near", now-elsewhere)
+		}
+		// Objects of which it is the primary are not counted.
+		t.Logf("localized: the near copy served %d of %d reads", answered-served, more-came)
+		return more-came == answered-served && more-came >= 5
+	})
 }

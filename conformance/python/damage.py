@@ -1,12 +1,13 @@
 """Damages copies of objects in a cluster of this tree or a real one, and prints what scrubs say.
 
-usage: damage.py glue|ceph DIR
+usage: damage.py glue|ceph DIR [COMMAND...]
 
 Both keep a folder DIR/osd.N and the process id DIR/run/osd.N.pid of each OSD. The OSD whose copies
 are damaged is stopped meanwhile. For every kind of damage, on the primary and on another copy, the
 output has the errors that `rados list-inconsistent-obj` lists, with what differs from run to run
 (ids of OSDs, versions) replaced by words. After `ceph pg repair`, "left" lists what it has not
-mended, and "changed" the objects that have another content than what was written.
+mended, and "changed" the objects that have another content than what was written. COMMAND is run
+while the damage is there and known.
 """
 import hashlib
 import json
@@ -18,7 +19,7 @@ import time
 
 import rados
 
-KIND, DIR = sys.argv[1:]
+KIND, DIR, *MEANWHILE = sys.argv[1:]
 POOL = "damaged"
 GLUE = os.path.join(os.path.dirname(__file__), "..", "..", "bin", "glue")
 
@@ -288,6 +289,8 @@ def main():
                    for k in ("OSD_SCRUB_ERRORS", "PG_DAMAGED")},
         "text": [checks[k]["summary"]["message"] for k in ("OSD_SCRUB_ERRORS", "PG_DAMAGED")],
     }
+    if MEANWHILE:
+        run(*MEANWHILE, env={**os.environ, "GLUE_TEST_DAMAGED": POOL})
     scrub("repair")
     scrub("deep-scrub")
     report["left"] = sorted(inconsistent(pgid)[1])
