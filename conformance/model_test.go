@@ -41,12 +41,12 @@ func (c *cluster) model(t *testing.T, pool string, seed int64, pooled ...string)
 		in.Close()
 		err := cmd.Wait()
 		var r struct {
-			Writes, Snapshots, Notifies, Images int
-			Slow                                []slowRequest
-			Violations                          []string
+			Writes, Copies, Snapshots, Notifies, Images int
+			Slow                                        []slowRequest
+			Violations                                  []string
 		}
 		if e := json.Unmarshal(out.Bytes(), &r); e != nil || err != nil ||
-			min(r.Writes, r.Notifies) == 0 ||
+			min(r.Writes, r.Copies, r.Notifies) == 0 ||
 			len(pooled) > 0 && min(r.Snapshots, r.Images) == 0 {
 			t.Errorf("the model: %v\n%s%s", err, &out, &errs)
 		}

@@ -9,8 +9,8 @@ POOL, SEED = sys.argv[1], int(sys.argv[2])
 POOLED = sys.argv[3] if len(sys.argv) > 3 else None  # a pool for snapshots of pools
 stop = threading.Event()
 lock = threading.Lock()
-total = dict.fromkeys('writes reads refused snapshots rollbacks removed listed notifies acks '
-                      'timeouts images clones'.split(), 0)
+total = dict.fromkeys('writes reads refused copies snapshots rollbacks removed listed notifies '
+                      'acks timeouts images clones'.split(), 0)
 total.update(longest=0.0, slow=[], violations=[])
 
 
