@@ -10,8 +10,8 @@ import (
 	library "glue/client/rados"
 )
 
-// copyReads is how many reads came to some OSDs that are not the primary of the object, and how many
-// of these they answered.
+// copyReads is how many reads came to some OSDs that are not the object's primary, and how many of
+// these they answered.
 func (c *cluster) copyReads(t *testing.T, osds ...int) (came, served int) {
 	t.Helper()
 	for _, osd := range osds {
