@@ -133,6 +133,30 @@ func TestOurRemoval(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOurRemovalElse: an image that is to go to the trash, and one that our client does not remove.
+func TestOurRemovalElse(t *testing.T) {
+	const data = "ourtrashed"
+	mirroredImages(t, data)
+	body := pattern(5<<20+512, 22)
+	in := file(t, "in", body)
+	t.Run("to the trash", func(t *testing.T) {
+		const option = "rbd_move_to_trash_on_remove"
+		must(t, "ceph", "config", "set", "client", option, "true")
+		t.Cleanup(func() { must(t, "ceph", "config", "rm", "client", option) })
+		for _, r := range removers(data) {
+			must(t, "rbd", "-p", data, "import", in, "kept")
+			id := imageID(t, data, "kept")
+			r.run(t, "rm", "kept")
+			has(t, must(t, "rbd", "-p", data, "trash", "ls"), id)
+			r.run(t, "trash", "restore", id)
+			imageHolds(t, r, "kept", body)
+			r.run(t, "trash", "mv", "kept")
+			r.run(t, "trash", "rm", id)
+			nothingLeft(t, data, id)
+		}
+	})
 	t.Run("mirrored by its journal", func(t *testing.T) {
 		r := removers(data)[1]
 		must(t, "rbd", "-p", data, "import", in, "j", "--image-feature",

@@ -197,7 +197,7 @@ func (s *Store) Clone(
 		Image: parent.id, Snap: from.ID}
 	if err := s.attach(ctx, parent, id, spec, from.Size, format); err != nil {
 		return errors.Join(fmt.Errorf("clone snapshot %s of image %s: %w", snap, parent.name, err),
-			s.Remove(context.WithoutCancel(ctx), name, nil))
+			s.remove(context.WithoutCancel(ctx), name, nil))
 	}
 	return s.copyMetadata(ctx, parent, id)
 }

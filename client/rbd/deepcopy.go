@@ -97,7 +97,7 @@ func (c *deepCopy) create(ctx context.Context, o CreateOptions) error {
 	}
 	err = c.to.attach(ctx, parent, id, *c.h.parent, *c.states[0].overlap, format)
 	if err != nil {
-		err = errors.Join(err, c.to.Remove(context.WithoutCancel(ctx), c.name, nil))
+		err = errors.Join(err, c.to.remove(context.WithoutCancel(ctx), c.name, nil))
 	}
 	return err
 }
@@ -229,7 +229,7 @@ func (s *Store) undo(ctx context.Context, name string) error {
 		err = errors.Join(err, i.RemoveSnapshot(ctx, snap.Name))
 	}
 	if err = errors.Join(err, i.Close(ctx)); err == nil {
-		err = s.Remove(ctx, name, nil)
+		err = s.remove(ctx, name, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("remove the incomplete image %s: %w", name, err)

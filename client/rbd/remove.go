@@ -1,9 +1,12 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"glue/ceph"
 	"glue/client/rbd/journal"
@@ -11,8 +14,28 @@ import (
 
 // Remove deletes an image with its data, its journal and what it is mirrored by. EBUSY if another
 // client has it open, ENOTEMPTY if it has snapshots, EMLINK if it is in a group, EINVAL if it is a
-// copy of a mirrored image, EOPNOTSUPP if it is mirrored by its journal.
+// copy of a mirrored image, EOPNOTSUPP if it is mirrored by its journal. It goes to the trash
+// instead, as with TrashMove, if rbd_move_to_trash_on_remove is set.
 func (s *Store) Remove(ctx context.Context, name string, p Progress) error {
+	option := s.x.Cluster().Option
+	text := cmp.Or(option("rbd_move_to_trash_on_remove"), "false")
+	move, err := strconv.ParseBool(text)
+	if err != nil {
+		return fmt.Errorf("rbd_move_to_trash_on_remove is %q: %w", text, ceph.EINVAL)
+	}
+	if !move {
+		return s.remove(ctx, name, p)
+	}
+	text = cmp.Or(option("rbd_move_to_trash_on_remove_expire_seconds"), "0")
+	seconds, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return fmt.Errorf("rbd_move_to_trash_on_remove_expire_seconds is %q: %w", text, ceph.EINVAL)
+	}
+	return s.TrashMove(ctx, name, time.Duration(seconds)*time.Second)
+}
+
+// remove is Remove for ever.
+func (s *Store) remove(ctx context.Context, name string, p Progress) error {
 	id, err := s.id(ctx, name)
 	if err != nil {
 		return err

@@ -126,7 +126,7 @@ func (i *Image) Copy(
 	err = errors.Join(err, dst.Close(ctx))
 	if err != nil {
 		return errors.Join(fmt.Errorf("copy image %s to %s: %w", i.name, name, err),
-			to.Remove(context.WithoutCancel(ctx), name, nil))
+			to.remove(context.WithoutCancel(ctx), name, nil))
 	}
 	meta, err := i.Metadata(ctx)
 	if err != nil {
