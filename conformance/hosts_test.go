@@ -26,6 +26,7 @@ type lan struct {
 	t      *testing.T
 	bridge string
 	hosts  []*host
+	back   bool // OSDs reach each other over a second bridge
 }
 
 const clientIP = "10.89.0.254"
@@ -54,6 +55,26 @@ func newLAN(t *testing.T, n int) *lan {
 	}
 	return l
 }
+
+// newLANs is newLAN with a second bridge, for the OSDs to reach each other over.
+func newLANs(t *testing.T, n int) *lan {
+	t.Helper()
+	l := newLAN(t, n)
+	l.back = true
+	l.ip("link", "add", "gluebk", "type", "bridge", "forward_delay", "0")
+	t.Cleanup(func() { l.ip("link", "del", "gluebk") })
+	l.ip("link", "set", "gluebk", "up")
+	for _, h := range l.hosts {
+		l.ip("link", "add", h.name+"b", "type", "veth", "peer", "name", "eth1", "netns", h.name)
+		l.ip("link", "set", h.name+"b", "master", "gluebk", "up")
+		l.ip("-n", h.name, "addr", "add", h.backIP()+"/24", "dev", "eth1")
+		l.ip("-n", h.name, "link", "set", "eth1", "up")
+	}
+	return l
+}
+
+// backIP is the host's address on the second bridge.
+func (h *host) backIP() string { return strings.Replace(h.ip, "10.89.", "10.88.", 1) }
 
 func (l *lan) ip(args ...string) {
 	l.t.Helper()
@@ -100,6 +121,11 @@ func (h *host) cut() { h.lan.ip("link", "set", h.name, "down") }
 
 func (h *host) mend() { h.lan.ip("link", "set", h.name, "up") }
 
+// cutBack takes it off the second bridge.
+func (h *host) cutBack() { h.lan.ip("link", "set", h.name+"b", "down") }
+
+func (h *host) mendBack() { h.lan.ip("link", "set", h.name+"b", "up") }
+
 // deaf makes the host unable to send anything to another, or to clients.
 func (h *host) deaf(ip string) { h.lan.ip("-n", h.name, "route", "add", "blackhole", ip+"/32") }
 
@@ -113,8 +139,13 @@ func (h *host) grow(first *host, mon string, osds int) {
 	h.conf = filepath.Join(h.dir, "ceph.conf")
 	text := strings.TrimSuffix(global, "[") + fmt.Sprintf("[mon]\n\tmon data = %[1]s/mon.$id\n"+
 		"\tkeyring = %[1]s/mon.$id/keyring\n\tpublic addr = %[2]s:3300\n"+
-		"[osd]\n\tosd data = %[1]s/osd.$id\n\tpublic addr = %[2]s:0\n[client]\n\tkeyring = %[3]s\n",
-		h.dir, h.ip, filepath.Join(first.dir, "c", "ceph.client.admin.keyring"))
+		"[osd]\n\tosd data = %[1]s/osd.$id\n\tpublic addr = %[2]s:0\n",
+		h.dir, h.ip)
+	if h.back {
+		text += "\tcluster network = 10.99.0.0/24, 10.88.0.0/24\n"
+	}
+	text += fmt.Sprintf("[client]\n\tkeyring = %s\n",
+		filepath.Join(first.dir, "c", "ceph.client.admin.keyring"))
 	if err := os.WriteFile(h.conf, []byte(text), 0o644); err != nil {
 		h.t.Fatal(err)
 	}
@@ -151,9 +182,13 @@ func onFirst(t *testing.T, l *lan) *cluster {
 	c.conf = filepath.Join(c.dir, "ceph.conf")
 	first.conf = c.conf
 	t.Cleanup(func() { first.glue("down", "--data", c.dir) })
-	first.glue("up", "--data", c.dir, "--detach", "--split", "--osds", "2",
-		"--set", "public_addr="+first.ip, "--set", "osd_heartbeat_interval=1",
-		"--set", "osd_heartbeat_grace=6", "--set", "mon_osd_down_out_interval=600")
+	flags := []string{"up", "--data", c.dir, "--detach", "--split", "--osds", "2",
+		"--set", "public_addr=" + first.ip, "--set", "osd_heartbeat_interval=1",
+		"--set", "osd_heartbeat_grace=6", "--set", "mon_osd_down_out_interval=600"}
+	if l.back {
+		flags = append(flags, "--set", "cluster_addr="+first.backIP())
+	}
+	first.glue(flags...)
 	// Clients have to know all monitors to get past one that is cut off.
 	var all []string
 	for _, h := range l.hosts {
@@ -337,4 +372,79 @@ func TestThreeHosts(t *testing.T) {
 	end()
 	c.waitQuorum(t, "a", "b", "c")
 	has(t, c.must(t, "ceph", "-s"), "6 up")
+}
+
+// upOn are the OSDs that are up, by host of their front addresses, and what their entries say.
+func (c *cluster) upOn(t *testing.T) (up map[string]int, list []osdEntry) {
+	t.Helper()
+	var dump struct{ OSDs []osdEntry }
+	if err := json.Unmarshal([]byte(c.must(t, "ceph", "osd", "dump", "-f", "json")),
+		&dump); err != nil {
+		t.Fatal(err)
+	}
+	up = map[string]int{}
+	for _, o := range dump.OSDs {
+		ip, _, _ := strings.Cut(o.Public, ":")
+		up[ip] += o.Up
+	}
+	return up, dump.OSDs
+}
+
+// An osdEntry is an OSD in the dump of the map.
+type osdEntry struct {
+	OSD, Up int
+	UpFrom  int    `json:"up_from"`
+	Public  string `json:"public_addr"`
+	Cluster string `json:"cluster_addr"`
+	Back    string `json:"heartbeat_back_addr"`
+	Front   string `json:"heartbeat_front_addr"`
+}
+
+// TestTwoNetworks: clients and OSDs have a network each. A host that loses either of them has its
+// OSDs marked down, although they hear each other over the other one; they stay down for as long,
+// and come back.
+func TestTwoNetworks(t *testing.T) {
+	l := newLANs(t, 3)
+	c := onFirst(t, l)
+	c.growOver(t, l)
+	c.allUp(t)
+	h3 := l.hosts[2]
+	_, list := c.upOn(t)
+	for _, o := range list {
+		at := map[string]bool{}
+		for text, net := range map[string]string{o.Public: "10.89.0.", o.Front: "10.89.0.",
+			o.Cluster: "10.88.0.", o.Back: "10.88.0."} {
+			if at[text] = true; !strings.HasPrefix(text, net) {
+				t.Errorf("osd.%d: %s is not on %s: %+v", o.OSD, text, net, o)
+			}
+		}
+		if len(at) != 4 {
+			t.Errorf("osd.%d has two addresses that are the same: %+v", o.OSD, o)
+		}
+	}
+	meta := c.must(t, "ceph", "osd", "metadata", "0")
+	has(t, meta, `"hb_front_addr": "v2:10.89.`, `"hb_back_addr": "v2:10.88.`,
+		`"front_addr": "[v2:10.89.`, `"back_addr": "v2:10.88.`)
+	for _, f := range []struct {
+		name      string
+		cut, mend func()
+	}{{"front", h3.cut, h3.mend}, {"back", h3.cutBack, h3.mendBack}} {
+		begin := time.Now()
+		f.cut()
+		waitFor(t, "the OSDs of the host are down without its "+f.name, func() bool {
+			up, _ := c.upOn(t)
+			return up[h3.ip] == 0
+		})
+		t.Logf("%s: down after %.1f s", f.name, time.Since(begin).Seconds())
+		c.must(t, "timeout", "60", "rados", "-p", "rbd", "put", "during-"+f.name, c.conf)
+		_, before := c.upOn(t)
+		time.Sleep(15 * time.Second) // in which they would come back twice
+		if _, after := c.upOn(t); fmt.Sprint(before) != fmt.Sprint(after) {
+			t.Errorf("%s: what is up changes while it is cut:\n%v\n%v", f.name, before, after)
+		}
+		f.mend()
+		mended := time.Now()
+		c.allUp(t)
+		t.Logf("%s: clean %.1f s after it was mended", f.name, time.Since(mended).Seconds())
+	}
 }

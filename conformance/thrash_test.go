@@ -489,6 +489,7 @@ func TestThrash(t *testing.T) {
 	t.Logf("-thrash.seed=%d", seed)
 	h := newThrasher(t, startFor(t, "--split", "--mons", "3", "--osds", "6",
 		"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
+		"--set", "osd_max_markdown_count=100", // it marks them down on purpose
 		"--set", "mon_osd_down_out_interval=20"), 6, seed)
 	h.mons = 3
 	t.Cleanup(func() {

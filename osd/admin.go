@@ -165,7 +165,7 @@ func (d *Daemon) clusterLog(level uint16, text string) {
 	d.logSeq++
 	d.mon.Send(&message.MLog{FSID: d.opt.FSID, Entries: []message.LogEntry{{
 		Name: ceph.AuthName{Type: ceph.TypeOSD, ID: d.idText()},
-		Rank: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(d.opt.ID)}, Addrs: d.addrs,
+		Rank: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(d.opt.ID)}, Addrs: d.addrs.Public,
 		Stamp: ceph.TimeOf(d.now()), Seq: d.logSeq, Priority: level, Message: text,
 		Channel: "cluster"}}})
 }

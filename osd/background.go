@@ -66,6 +66,7 @@ func (s *shard) work() {
 			full = !s.mayStart() // or freed meanwhile
 		}
 		s.now = s.d.now()
+		s.lane.Step()
 		t, ok, wait := s.bg.Pop(s.since(), s.idle(), full)
 		switch b := &s.d.config.Load().background; {
 		case !ok:

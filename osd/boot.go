@@ -2,6 +2,7 @@ package osd
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/internal/version"
+	"glue/osd/heartbeat"
 	"glue/wire/message"
 )
 
@@ -24,6 +26,8 @@ type bootState struct {
 	beacon   time.Time
 	alive    ceph.Epoch // up_thru wanted
 	aliveAt  time.Time
+	marked   heartbeat.Markdowns
+	unfit    string                // why it waits to boot
 	rejoin   bool                  // wanted until this OSD is seen marked down
 	rejoined time.Time             // when it was last asked for
 	temp     map[ceph.PGID][]int32 // pg_temp wanted
@@ -40,7 +44,7 @@ const (
 // tryBoot asks to be marked up once the maps are current.
 func (d *Daemon) tryBoot() {
 	b := &d.boot
-	if d.booted.Load() || d.ending.Load() {
+	if d.booted.Load() || d.ending.Load() || d.dead.Load() {
 		return
 	}
 	if b.target == 0 {
@@ -59,6 +63,13 @@ func (d *Daemon) tryBoot() {
 	if !d.isMine(m) {
 		return
 	}
+	why := d.pinger.Unfit()
+	if why != "" && b.unfit == "" {
+		d.log.Warn("not healthy: waits to boot", "why", why)
+	}
+	if b.unfit = why; why != "" {
+		return
+	}
 	b.sent, b.target = d.now(), 0 // ask again before the next attempt
 	d.mon.Send(d.bootMessage(m))
 }
@@ -74,15 +85,15 @@ func (d *Daemon) bootMessage(m *osdmap.Map) *message.MOSDBoot {
 		Paxos: message.Paxos{Version: uint64(m.Epoch)}, FSID: m.FSID, OSD: d.opt.ID,
 		UUID: d.super.UUID, BootEpoch: d.boot.first, Oldest: d.super.Oldest,
 		Newest: d.super.Newest, CleanFrom: m.Epoch, CleanTo: m.Epoch,
-		Public: addrs, Cluster: addrs, HBBack: addrs, HBFront: addrs,
+		Public: addrs.Public, Cluster: addrs.Cluster, HBBack: addrs.Back, HBFront: addrs.Front,
 		Features: ceph.FeaturesAll, Bytes: usage.Total,
 		Metadata: map[string]string{
 			"hostname": host, "arch": runtime.GOARCH, "os": runtime.GOOS,
 			"osd_objectstore": "glue", "ceph_release": "pacific",
 			"ceph_version":       version.Long,
 			"ceph_version_short": version.Ceph,
-			"front_addr":         addrs.String(), "back_addr": addrs.String(),
-			"hb_front_addr": addrs.String(), "hb_back_addr": addrs.String(),
+			"front_addr":         addrs.Public.String(), "back_addr": addrs.Cluster.String(),
+			"hb_front_addr": addrs.Front.String(), "hb_back_addr": addrs.Back.String(),
 		},
 	}
 }
@@ -118,9 +129,10 @@ func (d *Daemon) checkMe(m *osdmap.Map) {
 	if d.booted.Load() && !d.isMine(m) {
 		return
 	}
-	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs)
+	up := m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs.Public)
 	if !d.booted.Swap(up) && up {
 		d.boot.first = cmp.Or(d.boot.first, m.Info[id].UpFrom)
+		d.pinger.Back()
 		d.log.Info("up in the map", "epoch", m.Epoch,
 			"after", d.now().Sub(d.start).Round(time.Millisecond))
 	}
@@ -145,14 +157,37 @@ func (d *Daemon) isMine(m *osdmap.Map) bool {
 func (d *Daemon) checkDown(m *osdmap.Map) {
 	id := d.opt.ID
 	if !d.booted.Load() || d.ending.Load() ||
-		m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs) {
+		m.IsUp(id) && m.ClientAddrs[id].Equal(d.addrs.Public) {
+		return
+	}
+	d.booted.Store(false)
+	if !d.boot.rejoin && d.markedTooOften() {
 		return
 	}
 	d.log.Warn("marked down but running: booting again", "epoch", m.Epoch)
 	d.boot.rejoin = false
-	d.booted.Store(false)
 	d.addrs = d.renew()
+	d.pinger.Leave()
 	d.boot.target, d.boot.sent = m.Epoch, time.Time{}
+}
+
+// ErrMarkedDown ends an OSD that others find dead again and again.
+var ErrMarkedDown = errors.New("marked down too often")
+
+// markedTooOften counts that this OSD was marked down, and ends it when that was once too often:
+// every time costs all its PGs an interval.
+func (d *Daemon) markedTooOften() bool {
+	set := d.config.Load().set
+	limit := int(set.Int("osd_max_markdown_count"))
+	period := set.Duration("osd_max_markdown_period")
+	n, often := d.boot.marked.Add(d.now(), limit, period)
+	if often {
+		d.fail(fmt.Errorf("%w: %d > osd_max_markdown_count %d in the last %v "+
+			"(osd_max_markdown_period); see the cluster log for who reported osd.%d, look at its "+
+			"networks and its disk, then start it again",
+			ErrMarkedDown, n, limit, period, d.opt.ID))
+	}
+	return often
 }
 
 // rejoin has this OSD marked down, after which it boots again: every PG peers anew. It is what is
@@ -167,7 +202,7 @@ func (d *Daemon) rejoin() {
 		return // bootTick asks again
 	}
 	d.boot.rejoined = d.now()
-	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.addrs,
+	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.addrs.Public,
 		Epoch: m.Epoch})
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"glue/auth/keyring"
@@ -21,8 +20,11 @@ import (
 	"glue/osd/class"
 	"glue/osd/class/all"
 	"glue/osd/counters"
+	"glue/osd/endpoints"
+	"glue/osd/heartbeat"
 	"glue/osd/ops"
 	"glue/osd/optrack"
+	"glue/osd/pinger"
 	"glue/osd/resize"
 	"glue/osd/room"
 	"glue/osd/sched"
@@ -43,9 +45,10 @@ type Options struct {
 	MonAddrs []ceph.AddrVec
 	// Key is osd.ID's secret as a keyring has it: base64. Empty is authentication by nothing.
 	Key string
-	// Addrs are where to listen; port 0 takes a free one.
-	Addrs ceph.AddrVec
-	Log   *slog.Logger
+	// Addrs are where to listen, Cluster for other OSDs: empty is at the IP of Addrs. Port 0
+	// takes a free one.
+	Addrs, Cluster ceph.AddrVec
+	Log            *slog.Logger
 	// Config overrides options by Ceph's names; the rest come from the table's defaults and the
 	// monitors' configuration database.
 	Config map[string]string
@@ -76,15 +79,14 @@ type Daemon struct {
 	config atomic.Pointer[config]
 	monc   *monc.Client
 	mon    Monitors
-	net    *msgr.Messenger
+	ends   *endpoints.Endpoints
 	send   func(m *osdmap.Map, osd int32, b message.Body)
-	// connect gives a connection to a manager or another OSD; refused says that nothing listens
-	// at an OSD's address.
+	// connect gives a connection to a manager or another OSD, beat one for pings.
 	connect func(t ceph.EntityType, to ceph.AddrVec) Link
-	refused func(to ceph.AddrVec) bool
+	beat    func(over heartbeat.Net, to ceph.AddrVec) pinger.Beat
 	now     func() time.Time
-	addrs   ceph.AddrVec        // ours, of the control goroutine
-	renew   func() ceph.AddrVec // makes it a new incarnation
+	addrs   endpoints.Addrs        // ours, of the control goroutine
+	renew   func() endpoints.Addrs // makes it a new incarnation
 
 	clientMessages, clientBytes *msgr.Throttle // of all clients' requests in memory
 
@@ -111,8 +113,10 @@ type Daemon struct {
 	sendMu   sync.Mutex
 	peers    map[int32]*peerConn
 
-	hb       heartbeats
-	trims    atomic.Int64 // PGs
+	pinger   *pinger.Pinger
+	lane     pinger.Lane    // of the control goroutine
+	backlog  pinger.Backlog // of the store
+	trims    atomic.Int64   // PGs
 	reporter reporter
 	boot     bootState
 	counters counters.Set
@@ -177,7 +181,7 @@ func Start(ctx context.Context, opt Options) (*Daemon, error) {
 	}
 	if err := d.join(ctx); err != nil {
 		d.monc.Close()
-		return nil, errors.Join(err, d.net.Close())
+		return nil, errors.Join(err, d.ends.Close())
 	}
 	return d, nil
 }
@@ -213,6 +217,7 @@ func newDaemon(opt Options, now func() time.Time) (*Daemon, error) {
 	for i := range d.shards {
 		d.shards[i] = newShard(d, i)
 	}
+	d.pinger = d.newPinger()
 	return d, d.loadPGs()
 }
 
@@ -273,26 +278,18 @@ func (d *Daemon) listen() error {
 	})
 	d.mon = monitorClient{d.monc}
 	option := func(name string) string { return d.config.Load().set.Str(name) }
-	modes := msgr.ConfiguredModes(ceph.TypeOSD, option)
-	d.net = msgr.New(msgr.Options{
-		Entity: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(d.opt.ID)}, Log: d.log,
-		Server: monc.NewServiceAuth(d.monc, ceph.TypeOSD, false), Client: d.monc,
-		Policy: d.policy(), ClientModes: modes, ServerModes: modes,
-		Sign: msgr.ConfiguredSigning(option),
-	})
-	if err := d.net.BindAll(d.opt.Addrs, option, true); err != nil {
-		return errors.Join(err, d.net.Close())
+	var err error
+	d.ends, err = endpoints.Listen(endpoints.Options{ID: d.opt.ID, Public: d.opt.Addrs,
+		Cluster: d.opt.Cluster, Option: option, Log: d.log, Policy: d.policy(), Client: d.monc,
+		Server: monc.NewServiceAuth(d.monc, ceph.TypeOSD, false)})
+	if err != nil {
+		return err
 	}
-	d.addrs = d.net.Addrs()
-	d.connect = func(t ceph.EntityType, to ceph.AddrVec) Link { return d.net.Connect(t, to) }
-	d.refused = func(to ceph.AddrVec) bool {
-		c := d.net.Lookup(to)
-		return c != nil && !c.Ready() && errors.Is(c.Err(), syscall.ECONNREFUSED)
-	}
-	d.renew = func() ceph.AddrVec {
-		d.net.Renew(ceph.TypeOSD)
-		d.forgetPeers()
-		return d.net.Addrs()
+	d.addrs = d.ends.Addrs()
+	d.connect, d.beat = d.ends.Connect, d.ends.Beat
+	d.renew = func() endpoints.Addrs {
+		defer d.forgetPeers()
+		return d.ends.Renew()
 	}
 	return nil
 }
@@ -319,8 +316,8 @@ func (d *Daemon) policy() func(ceph.EntityType) msgr.Policy {
 
 // join authenticates and starts everything that runs.
 func (d *Daemon) join(ctx context.Context) error {
-	d.net.Start(d)
-	d.monc.Start(d.net)
+	d.ends.Start(d, d.pinger.Dispatcher)
+	d.monc.Start(d.ends.Public)
 	if err := d.monc.Authenticate(ctx); err != nil {
 		return err
 	}
@@ -331,6 +328,7 @@ func (d *Daemon) join(ctx context.Context) error {
 		d.wg.Go(s.run)
 	}
 	d.wg.Go(d.control)
+	d.wg.Go(func() { d.pinger.Run(d.stop) })
 	d.begun()
 	return nil
 }
@@ -366,9 +364,13 @@ func (d *Daemon) control() {
 	for {
 		select {
 		case f := <-d.inbox:
+			d.lane.Turn()
 			f()
+			d.lane.Turn()
 		case now := <-tick.C:
+			d.lane.Turn()
 			d.tick(now)
+			d.lane.Turn()
 		case <-d.stop:
 			return
 		}
@@ -378,7 +380,6 @@ func (d *Daemon) control() {
 func (d *Daemon) tick(now time.Time) {
 	d.load.Tick(now)
 	d.bootTick(now)
-	d.heartbeatTick(now)
 	d.slowTick(now)
 	d.reportTick(now)
 	for _, s := range d.shards {
@@ -411,12 +412,14 @@ func (d *Daemon) Close() error {
 	if d.ending.Swap(true) {
 		return nil
 	}
-	for _, s := range d.shards {
-		s.sync((*shard).endLeases)
-	}
-	d.markDown()
-	for _, s := range d.shards {
-		s.sync(func(s *shard) { s.flush() })
+	if !d.dead.Load() {
+		for _, s := range d.shards {
+			s.sync((*shard).endLeases)
+		}
+		d.markDown()
+		for _, s := range d.shards {
+			s.sync(func(s *shard) { s.flush() })
+		}
 	}
 	close(d.stop)
 	for _, s := range d.shards {
@@ -424,7 +427,7 @@ func (d *Daemon) Close() error {
 	}
 	d.wg.Wait()
 	d.monc.Close()
-	return d.net.Close()
+	return d.ends.Close()
 }
 
 // markDown asks to be marked down and waits until the map says so, at most two seconds.
@@ -433,7 +436,7 @@ func (d *Daemon) markDown() {
 	if m == nil || !d.booted.Load() {
 		return
 	}
-	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.net.Addrs(),
+	d.mon.Send(&message.MOSDMarkMeDown{FSID: m.FSID, OSD: d.opt.ID, Addrs: d.ends.Public.Addrs(),
 		Epoch: m.Epoch, RequestAck: true, AndDead: true})
 	deadline := time.Now().Add(2 * time.Second)
 	for time.Now().Before(deadline) {

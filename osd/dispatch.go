@@ -7,6 +7,7 @@ import (
 	"glue/auth/caps"
 	"glue/ceph"
 	"glue/cluster/osdmap"
+	"glue/osd/heartbeat"
 	"glue/osd/peermsg"
 	"glue/wire/message"
 	"glue/wire/msgr"
@@ -77,7 +78,7 @@ func (d *Daemon) keeps(c link, peer msgr.Peer, sess *session, m *message.Message
 		d.route(b.PG, event{kind: evOp, sess: sess, msg: m})
 		return true
 	case *message.MOSDPing:
-		d.post(func() { d.handlePing(c, b) })
+		d.pinger.Heard(heartbeat.Back, c, b) // of an OSD that has one port for all
 	case *message.MOSDCopyGet:
 		d.copyGet(b)
 	case *message.MOSDCopyPiece:

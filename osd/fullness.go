@@ -31,5 +31,5 @@ func (d *Daemon) fullTick(now time.Time) {
 	d.log.Warn("fullness has changed", "state", want, "was", have,
 		"available", u.Available, "total", u.Total)
 	d.mon.Send(&message.MOSDFull{Paxos: message.Paxos{Version: uint64(m.Epoch)},
-		OSD: d.opt.ID, Addrs: d.addrs, State: uint32(want)})
+		OSD: d.opt.ID, Addrs: d.addrs.Public, State: uint32(want)})
 }

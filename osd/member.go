@@ -9,17 +9,17 @@ import (
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
 	"glue/cluster/pgstat"
+	"glue/osd/endpoints"
+	"glue/osd/heartbeat"
 	"glue/osd/pglog"
+	"glue/osd/pinger"
 	"glue/osd/scrub"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
 
 // A Link is a connection: what is sent on it arrives in order or not at all.
-type Link interface {
-	Send(m *message.Message)
-	Close()
-}
+type Link = pinger.Link
 
 // Monitors are what an OSD asks of its client of the monitors. All methods return at once.
 type Monitors interface {
@@ -53,13 +53,14 @@ type Member struct{ d *Daemon }
 // Edges are the outside of a Member.
 type Edges struct {
 	Now   func() time.Time
-	Addrs ceph.AddrVec        // where it listens at first
-	Renew func() ceph.AddrVec // and from now on: all its connections to OSDs are gone
+	Addrs endpoints.Addrs        // where it listens at first
+	Renew func() endpoints.Addrs // and from now on: all its connections to OSDs are gone
 	Mon   Monitors
 	// Connect gives a connection to a manager or another OSD. Between OSDs it is lossless for as
 	// long as both are the incarnations that they were, and neither has closed it.
 	Connect func(t ceph.EntityType, to ceph.AddrVec) Link
-	Refused func(to ceph.AddrVec) bool // nothing listens there, as a connection has found out
+	// Beat gives a connection for pings to another OSD over a network, which is lossy.
+	Beat func(over heartbeat.Net, to ceph.AddrVec) pinger.Beat
 }
 
 // A Session is a peer's session with a Member.
@@ -77,9 +78,9 @@ func OpenMember(o Options, e Edges) (*Member, error) {
 		return nil, err
 	}
 	d.inbox = make(chan func(), memberInbox)
-	d.mon, d.addrs, d.connect, d.refused = e.Mon, e.Addrs, e.Connect, e.Refused
+	d.mon, d.addrs, d.connect, d.beat = e.Mon, e.Addrs, e.Connect, e.Beat
 	d.send = d.sendPeer
-	d.renew = func() ceph.AddrVec {
+	d.renew = func() endpoints.Addrs {
 		d.forgetPeers()
 		return e.Renew()
 	}
@@ -116,7 +117,15 @@ func (m *Member) Turn(lane int) {
 }
 
 // Tick takes up that another ControlTick has gone by.
-func (m *Member) Tick() { m.d.tick(m.d.now()) }
+func (m *Member) Tick() {
+	m.d.pinger.Tick()
+	m.d.tick(m.d.now())
+}
+
+// Beat hands over a ping, or the answer to one, that came over a network. Answers go to l.
+func (m *Member) Beat(over heartbeat.Net, l Link, b *message.MOSDPing) {
+	m.d.pinger.Heard(over, l, b)
+}
 
 // ControlTick is how often a Member wants Tick.
 const ControlTick = controlTick

@@ -332,7 +332,7 @@ func (d *Daemon) osdStats(m *osdmap.Map) pgstat.OSD {
 		Statfs: pgstat.Statfs{Total: u.Total, Available: u.Available, Allocated: int64(u.Data),
 			DataStored: int64(u.Stored), OmapAllocated: int64(u.Omap),
 			InternalMetadata: int64(u.Metadata - min(u.Metadata, u.Omap))},
-		HBPeers: d.hb.list(), UpFrom: m.Info[d.opt.ID].UpFrom, NumPGs: uint32(pgs),
+		HBPeers: d.pinger.Names(), UpFrom: m.Info[d.opt.ID].UpFrom, NumPGs: uint32(pgs),
 		Seq: uint64(m.Info[d.opt.ID].UpFrom)<<32 | d.reporter.seq, NumOSDs: 1,
 		NumPerPoolOSDs: 1, NumPerPoolOmapOSDs: 1,
 	}

@@ -11,6 +11,7 @@ import (
 	"glue/cluster/osdmap"
 	"glue/osd/copies"
 	"glue/osd/optrack"
+	"glue/osd/pinger"
 	"glue/osd/sched"
 	"glue/store/objectstore"
 	"glue/wire/message"
@@ -50,6 +51,7 @@ type event struct {
 type shard struct {
 	d     *Daemon
 	index int
+	lane  pinger.Lane
 
 	mu     sync.Mutex
 	in     []event
@@ -174,8 +176,13 @@ func (s *shard) turn() bool {
 	if s.d.dead.Load() {
 		return false
 	}
+	s.lane.Turn()
+	defer s.lane.Turn()
 	s.now = s.d.now()
 	for i := range work {
+		if i%32 == 31 {
+			s.lane.Step()
+		}
 		s.step(&work[i])
 		if work[i].kind == evMaps && s.putBack(work[i+1:]) {
 			return true
@@ -340,6 +347,7 @@ type completion struct {
 }
 
 func (s *shard) completion(batch []pending) *completion {
+	s.d.backlog.Begin()
 	return &completion{s: s, start: s.d.now(), batch: batch, left: len(batch) + 1}
 }
 
@@ -363,6 +371,7 @@ func (c *completion) finish(n int, err error) {
 	if !last {
 		return
 	}
+	c.s.d.backlog.Done()
 	if err != nil {
 		c.s.d.fail(fmt.Errorf("store: %w", err))
 		return

@@ -16,6 +16,9 @@ import (
 	"glue/cluster/crush"
 	"glue/cluster/osdmap"
 	"glue/cluster/pginfo"
+	"glue/osd/endpoints"
+	"glue/osd/heartbeat"
+	"glue/osd/pinger"
 	"glue/osd/snaps"
 	"glue/store/memstore"
 	"glue/store/objectstore"
@@ -191,6 +194,7 @@ func (s *sim) start(n *simNode) {
 	d, err := newDaemon(Options{ID: n.id, FSID: s.m.FSID, UUID: ceph.UUID{2, byte(n.id)},
 		Store: plantedStore{n.store, s.plant}, Log: log,
 		Config: map[string]string{"osd_heartbeat_grace": s.grace,
+			"osd_max_markdown_count": "1000000",
 			"osd_min_pg_log_entries": "20", "osd_max_pg_log_entries": "40",
 			"osd_target_pg_log_entries_per_osd": "40", "osd_pg_log_dups_tracked": "100",
 			"osd_scrub_min_interval": "1e6", "osd_scrub_max_interval": "1e7",
@@ -204,8 +208,9 @@ func (s *sim) start(n *simNode) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	d.mon, d.addrs, d.boot.asking = n, n.addrs, true
-	d.renew = func() ceph.AddrVec { return s.renew(n) }
+	d.mon, d.addrs.Public, d.boot.asking = n, n.addrs, true
+	d.beat = func(heartbeat.Net, ceph.AddrVec) pinger.Beat { return noBeat{} }
+	d.renew = func() endpoints.Addrs { return endpoints.Addrs{Public: s.renew(n)} }
 	d.send = func(m *osdmap.Map, osd int32, b message.Body) { s.sendOSD(n, m, osd, b) }
 	n.d, n.epoch = d, d.super.Newest
 	if s.m.IsUp(n.id) {

@@ -52,7 +52,7 @@ func (k *cable) Send(m *message.Message) {
 	if k.from.disk.IsOff() || k.from.life != k.life {
 		return
 	}
-	k.w.net.links[k.from.id][k.to.id].send(k.from.lag, func() { k.arrive(m) }, k.snap)
+	k.w.net.Links[k.from.id][k.to.id].Send(k.from.lag, func() { k.arrive(m) }, k.snap)
 }
 
 // arrive hands a message over at the other end.
@@ -91,7 +91,7 @@ func (k backLink) Send(m *message.Message) {
 		return
 	}
 	k.w.check.routed(k.to, m)
-	k.w.net.links[k.to.id][k.from.id].send(k.to.lag, func() {
+	k.w.net.Links[k.to.id][k.from.id].Send(k.to.lag, func() {
 		if k.broken || k.from.life != k.life {
 			return
 		}

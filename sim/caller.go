@@ -48,7 +48,7 @@ func (c *caller) seek() {
 			c.seek()
 		}
 	}
-	c.w.net.links[c.end][h.id].send(0, func() {
+	c.w.net.Links[c.end][h.id].Send(0, func() {
 		h.accept(c, func(k *conn) {
 			switch {
 			case k == nil:
@@ -103,6 +103,6 @@ func (c *caller) drop() {
 // but for one in three, as when the machine went with it.
 func (c *caller) hostGone(h *host) {
 	if k := c.conn; k != nil && k.h == h && c.rng.IntN(3) > 0 {
-		c.w.net.links[h.id][c.end].send(0, func() { c.lost(k) }, nil)
+		c.w.net.Links[h.id][c.end].Send(0, func() { c.lost(k) }, nil)
 	}
 }

@@ -90,6 +90,7 @@ func newCluster(w *world, osds, users int) *cluster {
 		"osd_max_backfills":             fmt.Sprint(1 + c.rng.IntN(2)),
 		"osd_recovery_sleep":            []string{"0", "0.01", "0.03"}[c.rng.IntN(3)],
 		"osd_op_num_shards":             fmt.Sprint(1 + c.rng.IntN(3)),
+		"osd_max_markdown_count":        []string{"1", "5", "1000"}[c.rng.IntN(3)],
 		"osd_max_scrubs":                fmt.Sprint(1 + c.rng.IntN(4)),
 		"osd_scrub_auto_repair":         fmt.Sprint(c.rng.IntN(2) == 0),
 		"osd_scrub_chunk_min":           "3",
@@ -196,6 +197,7 @@ func (c *cluster) heal() {
 	c.calm = true
 	for _, o := range c.osds {
 		o.slow, o.stopped, o.clock.step = 0, min(o.stopped, c.w.now), 0
+		o.unhang()
 		o.ail.fails, o.ail.fill = memdisk.Fine, 0
 		switch {
 		case o.lost:

@@ -28,19 +28,19 @@ type conn struct {
 
 // accept lets a client in, or not.
 func (h *host) accept(c *caller, then func(*conn)) {
-	back := h.w.net.links[h.id][c.end]
+	back := h.w.net.Links[h.id][c.end]
 	if h.m == nil {
-		back.send(0, func() { then(nil) }, nil)
+		back.Send(0, func() { then(nil) }, nil)
 		return
 	}
 	h.do(func(m *mon.Member) error {
 		if !m.Ready() {
-			back.send(h.lag, func() { then(nil) }, nil)
+			back.Send(h.lag, func() { then(nil) }, nil)
 			return nil
 		}
 		id, ok := m.GlobalID()
 		if !ok {
-			back.send(h.lag, func() { then(nil) }, nil)
+			back.Send(h.lag, func() { then(nil) }, nil)
 			return nil
 		}
 		h.w.check.globalID(h, id)
@@ -55,7 +55,7 @@ func (h *host) accept(c *caller, then func(*conn)) {
 		if k.s, err = m.Accept(k); err != nil {
 			return err
 		}
-		back.send(h.lag, func() { then(k) }, k.snap)
+		back.Send(h.lag, func() { then(k) }, k.snap)
 		return nil
 	})
 }
@@ -81,7 +81,7 @@ func (k *conn) Close() {
 func (k *conn) Peer() msgr.Peer { return k.peer }
 
 func (k *conn) toClient(deliver func()) {
-	k.w.net.links[k.h.id][k.c.end].send(k.h.lag, func() {
+	k.w.net.Links[k.h.id][k.c.end].Send(k.h.lag, func() {
 		if !k.broken {
 			deliver()
 		}
@@ -90,12 +90,12 @@ func (k *conn) toClient(deliver func()) {
 
 // toHost has the host do something with the session, if it still has it.
 func (k *conn) toHost(do func(m *mon.Member) error) {
-	k.w.net.links[k.c.end][k.h.id].send(0, func() { k.onHost(do) }, k.snap)
+	k.w.net.Links[k.c.end][k.h.id].Send(0, func() { k.onHost(do) }, k.snap)
 }
 
 func (k *conn) onHost(do func(m *mon.Member) error) {
 	if k.h.life != k.life && k.h.m != nil && k.w.cluster != nil { // the machine says so
-		k.w.net.links[k.h.id][k.c.end].send(0, func() { k.c.lost(k) }, nil)
+		k.w.net.Links[k.h.id][k.c.end].Send(0, func() { k.c.lost(k) }, nil)
 	}
 	if k.h.life != k.life || k.broken {
 		return

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"glue/sim/memdisk"
+	"glue/sim/network"
 	"glue/sim/plant"
 )
 
@@ -46,7 +47,7 @@ var faultTable = []fault{
 	{"power fails everywhere", 2, (*faults).blackout},
 	{"long outage", 1, (*faults).longOutage},
 	{"partition", 25, (*faults).partition},
-	{"connections break", 6, func(f *faults) { f.w.net.reset(f.some().id) }},
+	{"connections break", 6, func(f *faults) { f.w.net.Reset(f.some().id) }},
 	{"slow links", 8, (*faults).slowLinks},
 	{"process stops", 8, func(f *faults) { f.some().stop(f.while(50*time.Millisecond, 30)) }},
 	{"leader stops", 6, func(f *faults) { f.leader().stop(f.while(50*time.Millisecond, 12)) }},
@@ -170,7 +171,7 @@ func (f *faults) heal() {
 			h.resume()
 		}
 	}
-	w.net.each(func(_, _ int, l *link) { l.slow = 0 })
+	w.net.Each(func(_, _ int, l *network.Link) { l.Slow = 0 })
 	if w.cluster != nil {
 		w.cluster.heal()
 		w.cluster.watch(w.now)

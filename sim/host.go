@@ -281,10 +281,10 @@ func (h *host) crash(l memdisk.Loss) {
 	h.disk.Cut()
 	_ = m.Close()
 	h.disk.Crash(l, h.rng.Uint64())
-	for end := range h.w.net.links {
-		h.w.net.links[end][h.id].reset()
+	for end := range h.w.net.Links {
+		h.w.net.Links[end][h.id].Reset()
 		if h.rng.IntN(2) == 0 {
-			h.w.net.links[h.id][end].reset()
+			h.w.net.Links[h.id][end].Reset()
 		}
 	}
 	h.snapCables()
@@ -305,7 +305,7 @@ func (h *host) carry(to ceph.AddrVec, b message.Body) {
 	}
 	b = h.w.tamper(b)
 	other := h.w.hosts[i]
-	h.w.net.links[h.id][i].send(h.lag, func() {
+	h.w.net.Links[h.id][i].Send(h.lag, func() {
 		other.do(func(m *mon.Member) error {
 			s, err := other.peer(h)
 			if err != nil {

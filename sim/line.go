@@ -108,7 +108,7 @@ func (e lineEnd) Close() {
 func (e lineEnd) put(p packet) {
 	l, gen := e.l, e.l.gen
 	a, b := l.ends[e.from], l.ends[1-e.from]
-	l.c.w.net.links[a.end][b.end].send(0, func() {
+	l.c.w.net.Links[a.end][b.end].Send(0, func() {
 		switch s := &l.dir[e.from]; {
 		case gen != l.gen:
 		case p.seq != s.got+1:

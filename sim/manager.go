@@ -150,7 +150,7 @@ func (l *mgrLink) Send(m *message.Message) {
 		return
 	}
 	wire, g := message.Wrap(m, ceph.FeaturesAll), l.o.c.manager
-	l.o.w.net.links[l.o.end][g.end].send(0, func() { g.take(l.o, wire) }, l.snap)
+	l.o.w.net.Links[l.o.end][g.end].Send(0, func() { g.take(l.o, wire) }, l.snap)
 }
 
 // Close ends it: osd.Link.

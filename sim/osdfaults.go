@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"glue/sim/network"
+)
 
 // osdFaults are the faults of OSDs, of the network around them and of the map.
 var osdFaults = []fault{
@@ -14,10 +18,11 @@ var osdFaults = []fault{
 	}},
 	{"OSD stops", 10, func(f *faults) { f.someOSD().stop(f.while(50*time.Millisecond, 60)) }},
 	{"OSD's disk is slow", 6, (*faults).slowOSD},
+	{"OSD's disk hangs", 4, (*faults).hangOSD},
 	{"OSD's clock is set", 3, (*faults).setOSDClock},
 	{"OSDs are cut off", 15, (*faults).cutOSDs},
 	{"an OSD and a user are alone", 10, (*faults).island},
-	{"OSD's connections break", 6, func(f *faults) { f.w.net.reset(f.someOSD().end) }},
+	{"OSD's connections break", 6, func(f *faults) { f.w.net.Reset(f.someOSD().end) }},
 	{"OSD marked down", 8, func(f *faults) {
 		f.w.cluster.operator.do(cmd(`{"prefix":"osd down","ids":["%d"]}`, f.someOSD().id), nil)
 	}},
@@ -52,6 +57,13 @@ func (f *faults) slowOSD() {
 	f.during(f.while(time.Second, 60), func() { o.slow = 1 })
 }
 
+// hangOSD has a disk do nothing for so long that the OSD answers no pings, or ends.
+func (f *faults) hangOSD() {
+	o := f.someOSD()
+	o.hung = true
+	f.during(f.while(time.Second, 240), o.unhang)
+}
+
 func (f *faults) setOSDClock() {
 	o := f.someOSD()
 	o.clock.step = f.w.jitter(time.Hour) - 30*time.Minute
@@ -70,11 +82,15 @@ func (f *faults) cutOSDs() {
 	mons, osds, users := w.rng.IntN(2) == 0, w.rng.IntN(3) > 0, w.rng.IntN(3) == 0
 	out, in := w.rng.IntN(4) > 0, w.rng.IntN(4) > 0
 	hold := w.rng.IntN(2) == 0
+	nets := [][][]*network.Link{w.net.Links, w.net.Front}
+	if one := w.rng.IntN(4); osds && one < 2 { // only one of the two networks of OSDs
+		nets = nets[one : one+1]
+	}
 	w.trace("cut", "ends", len(hit), "mons", mons, "osds", osds, "users", users, "out", out,
-		"in", in)
+		"in", in, "networks", len(nets))
 	w.result.Partitions++
-	var cut []*link
-	w.net.each(func(from, to int, l *link) {
+	var cut []*network.Link
+	sever := func(from, to int, l *network.Link) {
 		if !(hit[from] && out) && !(hit[to] && in) {
 			return
 		}
@@ -84,13 +100,16 @@ func (f *faults) cutOSDs() {
 		}
 		if other < len(w.hosts) && mons || other >= first && other <= last && osds ||
 			other > last && users {
-			l.sever(hold)
+			l.Sever(hold)
 			cut = append(cut, l)
 		}
-	})
+	}
+	for _, n := range nets {
+		network.EachOf(n, sever)
+	}
 	f.during(f.while(200*time.Millisecond, 60), func() {
 		for _, l := range cut {
-			l.heal()
+			l.Heal()
 		}
 	})
 }
@@ -101,16 +120,16 @@ func (f *faults) island() {
 	o, u := f.someOSD().end, w.cluster.users[w.rng.IntN(len(w.cluster.users))].end
 	on := func(end int) bool { return end == o || end == u }
 	w.result.Partitions++
-	var cut []*link
-	w.net.each(func(from, to int, l *link) {
+	var cut []*network.Link
+	w.net.Each(func(from, to int, l *network.Link) {
 		if on(from) != on(to) {
-			l.sever(true)
+			l.Sever(true)
 			cut = append(cut, l)
 		}
 	})
 	f.during(f.while(time.Second, 90), func() {
 		for _, l := range cut {
-			l.heal()
+			l.Heal()
 		}
 	})
 }

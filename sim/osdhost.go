@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,6 +14,8 @@ import (
 	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/osd"
+	"glue/osd/endpoints"
+	"glue/osd/pinger"
 	"glue/sim/memdisk"
 	"glue/store/memstore"
 	"glue/store/objectstore"
@@ -49,6 +52,7 @@ type osdHost struct {
 	wakes   []int         // counts the alarms of lanes
 	disking bool          // the disk works
 	slow    int64         // how many times longer that takes
+	hung    bool          // it does nothing
 	stopped time.Duration // until then the process does nothing
 	held    []func()
 	tickDue bool
@@ -71,12 +75,16 @@ func (o *osdHost) wipe() {
 	o.ail.rot = map[ceph.HObject]bool{}
 }
 
-func (o *osdHost) addrs() ceph.AddrVec { return osdAddrs(o.id, o.inc) }
+func (o *osdHost) addrs() endpoints.Addrs { return osdAddrs(o.id, o.inc) }
 
-// osdAddrs is where an OSD listens with its n-th address.
-func osdAddrs(id int32, n int) ceph.AddrVec {
-	return ceph.AddrVec{{Type: ceph.AddrMsgr2, Nonce: uint32(n), AddrPort: netip.AddrPortFrom(
-		netip.AddrFrom4([4]byte{127, 0, 2, byte(id)}), osdPort)}}
+// osdAddrs is where an OSD listens with its n-th addresses.
+func osdAddrs(id int32, n int) endpoints.Addrs {
+	at := func(port uint16) ceph.AddrVec {
+		return ceph.AddrVec{{Type: ceph.AddrMsgr2, Nonce: uint32(n), AddrPort: netip.AddrPortFrom(
+			netip.AddrFrom4([4]byte{127, 0, 2, byte(id)}), port)}}
+	}
+	return endpoints.Addrs{Public: at(osdPort), Cluster: at(osdPort + 1), Back: at(osdPort + 2),
+		Front: at(osdPort + 3)}
 }
 
 // osdAt finds the OSD of an address, and which of its addresses it is.
@@ -88,8 +96,8 @@ func (c *cluster) osdAt(v ceph.AddrVec) (o *osdHost, inc int) {
 func (o *osdHost) peer() msgr.Peer {
 	return msgr.Peer{Name: ceph.EntityName{Type: ceph.TypeOSD, Num: int64(o.id)},
 		AuthName: ceph.AuthName{Type: ceph.TypeOSD, ID: fmt.Sprint(o.id)}, AllowAll: true,
-		Caps: "allow profile osd", Features: ceph.FeaturesAll, Addrs: o.addrs(),
-		Socket: o.addrs()[0].AddrPort}
+		Caps: "allow profile osd", Features: ceph.FeaturesAll, Addrs: o.addrs().Public,
+		Socket: o.addrs().Public[0].AddrPort}
 }
 
 // start starts the daemon on what its disk holds.
@@ -110,7 +118,7 @@ func (o *osdHost) start() {
 			return o.c.maps.readFor(o, before, raw)
 		}},
 		osd.Edges{Now: o.clock.timeOfDay, Addrs: o.addrs(), Renew: o.renew, Mon: o.mon,
-			Connect: o.connect, Refused: o.refused})
+			Connect: o.connect, Beat: o.beat})
 	if err != nil {
 		o.life++
 		if o.mon.gone(); !o.dsk.failed {
@@ -137,7 +145,7 @@ func (o *osdHost) disk() objectstore.Store {
 }
 
 // renew gives the OSD another address: osd.Edges.
-func (o *osdHost) renew() ceph.AddrVec {
+func (o *osdHost) renew() endpoints.Addrs {
 	o.c.hangUp(o)
 	o.inc++
 	return o.addrs()
@@ -187,7 +195,10 @@ func (o *osdHost) do(step func(m *osd.Member)) {
 func (o *osdHost) settle() {
 	o.w.mix(uint64(o.w.now), uint64(o.end))
 	if err := o.m.Err(); err != nil {
-		if !o.dsk.failed {
+		switch {
+		case errors.Is(err, osd.ErrMarkedDown), o.hung && errors.Is(err, pinger.ErrHangs):
+			o.gaveUp(err)
+		case !o.dsk.failed:
 			o.w.fail("osd.%d stops by itself: %v", o.id, err)
 		}
 		return
@@ -234,7 +245,7 @@ func (o *osdHost) turn(life, lane int) {
 
 // write lets the disk make some of what was submitted durable.
 func (o *osdHost) write() {
-	if o.disking || o.store.Pending() == 0 {
+	if o.disking || o.hung || o.store.Pending() == 0 {
 		return
 	}
 	o.disking = true
@@ -247,12 +258,28 @@ func (o *osdHost) write() {
 	o.w.after(d, func() {
 		if o.life == life {
 			o.do(func(*osd.Member) {
-				if o.disking = false; o.dsk.touch(memdisk.NoWrites) == nil {
+				if o.disking = false; !o.hung && o.dsk.touch(memdisk.NoWrites) == nil {
 					o.store.Complete(1 + o.rng.IntN(o.store.Pending()))
 				}
 			})
 		}
 	})
+}
+
+// unhang lets the disk work again.
+func (o *osdHost) unhang() {
+	if o.hung = false; o.m != nil {
+		o.do(func(*osd.Member) {})
+	}
+}
+
+// gaveUp takes that the daemon has ended because it was marked down too often, or its disk hangs.
+// Somebody starts it again.
+func (o *osdHost) gaveUp(err error) {
+	o.w.trace("ended by itself", "osd", o.id, "err", err)
+	o.w.result.OSDsGaveUp++
+	o.crash(false)
+	o.w.after(o.w.jitter(5*time.Second), o.start)
 }
 
 // stop keeps the process from running for a while.
@@ -304,15 +331,6 @@ func (o *osdHost) crash(deaf bool) {
 	for _, u := range o.c.users {
 		u.osdGone(o, deaf)
 	}
-}
-
-// refused says whether an address refuses connections: osd.Edges.
-func (o *osdHost) refused(to ceph.AddrVec) bool {
-	t, inc := o.c.osdAt(to)
-	if o.w.net.links[o.end][t.end].cut || o.w.net.links[t.end][o.end].cut {
-		return false
-	}
-	return t.m != nil && t.inc != inc || t.m == nil && !t.deaf
 }
 
 // status is what the OSD has, for people.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"glue/sim/memdisk"
+	"glue/sim/network"
 )
 
 // overwritten has a host gather several entries that nobody else has, of more than one term, has
@@ -13,9 +14,9 @@ import (
 func (f *faults) overwritten() {
 	w, lead := f.w, f.leader()
 	lead.mute = true
-	w.net.each(func(from, to int, l *link) {
+	w.net.Each(func(from, to int, l *network.Link) {
 		if from != lead.id && to != lead.id && from < len(w.hosts) && to < len(w.hosts) {
-			l.sever(false)
+			l.Sever(false)
 		}
 	})
 	again := func() {
@@ -34,9 +35,9 @@ func (f *faults) overwritten() {
 	f.later(at, func() {
 		lead.mute = false
 		f.connect()
-		w.net.each(func(from, to int, l *link) {
+		w.net.Each(func(from, to int, l *network.Link) {
 			if from == lead.id && to < len(w.hosts) {
-				l.sever(false)
+				l.Sever(false)
 			}
 		})
 	})

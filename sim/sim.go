@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/sim/network"
 )
 
 // Options choose a run.
@@ -50,6 +51,7 @@ type Result struct {
 	Fenced, Resized                int           // users; steps to other numbers of PGs
 	Snaps, Clones                  int           // taken; looked at at a rest
 	Objects                        int           // whose histories were checked
+	OSDsGaveUp                     int           // ended: marked down too often, a hung disk
 	OSDDiskErrors, OSDDisksLost    int           // daemons that their disks have ended; disks
 	Filled, Refused                int           // disks; requests for which there was no room
 	Rotted, RotHealed, Unread      int           // objects of disks; requests that they have failed
@@ -81,6 +83,7 @@ func (r *Result) Add(o Result) {
 	r.Fenced, r.Resized = r.Fenced+o.Fenced, r.Resized+o.Resized
 	r.Snaps, r.Clones = r.Snaps+o.Snaps, r.Clones+o.Clones
 	r.OSDCrashes, r.Objects = r.OSDCrashes+o.OSDCrashes, r.Objects+o.Objects
+	r.OSDsGaveUp += o.OSDsGaveUp
 	r.OSDDiskErrors, r.OSDDisksLost = r.OSDDiskErrors+o.OSDDiskErrors, r.OSDDisksLost+o.OSDDisksLost
 	r.Filled, r.Refused = r.Filled+o.Filled, r.Refused+o.Refused
 	r.Rotted, r.RotHealed = r.Rotted+o.Rotted, r.RotHealed+o.RotHealed
@@ -114,7 +117,7 @@ type world struct {
 	fsid    ceph.UUID
 	hosts   []*host
 	clients []*client
-	net     *network
+	net     *network.Network
 	faults  faults
 	members members
 	check   checker
@@ -179,7 +182,8 @@ func newWorld(o Options) *world {
 			ends++
 		}
 	}
-	w.net = newNetwork(w, ends)
+	w.net = network.New(network.Timer{Now: func() time.Duration { return w.now }, At: w.at},
+		o.Seed, ends, o.OSDs)
 	w.makeHosts(mons, hosts, osds)
 	for i := range clientCount {
 		w.clients = append(w.clients, newClient(w, hosts+i))

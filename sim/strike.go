@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"glue/sim/memdisk"
+	"glue/sim/network"
 )
 
 // kill ends a host's daemon and starts it again later.
@@ -43,8 +44,8 @@ func (f *faults) blink() {
 func (f *faults) amnesia() {
 	w, lead := f.w, f.leader()
 	x := w.hosts[(lead.id+1+w.rng.IntN(len(w.hosts)-1))%len(w.hosts)]
-	w.net.links[lead.id][x.id].sever(false)
-	w.net.links[x.id][lead.id].sever(false)
+	w.net.Links[lead.id][x.id].Sever(false)
+	w.net.Links[x.id][lead.id].Sever(false)
 	f.during(8*time.Second, f.connect)
 	wait := 1500*time.Millisecond + w.jitter(2*time.Second)
 	for _, h := range w.hosts {
@@ -76,18 +77,18 @@ func (f *faults) longOutage() {
 func (f *faults) slowLinks() {
 	w := f.w
 	slow := f.while(10*time.Millisecond, 3)
-	var hit []*link
+	var hit []*network.Link
 	all := w.rng.IntN(4) == 0
 	end := f.some().id
-	w.net.each(func(from, to int, l *link) {
+	w.net.Each(func(from, to int, l *network.Link) {
 		if all || from == end || to == end {
-			l.slow = slow
+			l.Slow = slow
 			hit = append(hit, l)
 		}
 	})
 	f.during(f.while(time.Second, 60), func() {
 		for _, l := range hit {
-			l.slow = 0
+			l.Slow = 0
 		}
 	})
 }
@@ -162,7 +163,7 @@ var shapes = []shape{
 	}},
 	{"any links", func(f *faults) func(int, int) bool {
 		cut := map[[2]int]bool{}
-		f.w.net.each(func(from, to int, _ *link) {
+		f.w.net.Each(func(from, to int, _ *network.Link) {
 			cut[[2]int{from, to}] = f.w.rng.IntN(3) == 0
 		})
 		return func(from, to int) bool { return cut[[2]int{from, to}] }
@@ -171,7 +172,7 @@ var shapes = []shape{
 
 // sides puts every end on one of two sides, clients as well.
 func (f *faults) sides() []bool {
-	side := make([]bool, len(f.w.net.links))
+	side := make([]bool, len(f.w.net.Links))
 	for i := range side {
 		side[i] = f.w.rng.IntN(2) == 0
 	}
@@ -186,13 +187,13 @@ func (f *faults) partition() {
 	w.trace("partition", "shape", s.name)
 	w.result.Partitions++
 	cut, clients, hold := s.make(f), w.rng.IntN(2) == 0, w.rng.IntN(2) == 0
-	w.net.each(func(from, to int, l *link) {
+	w.net.Each(func(from, to int, l *network.Link) {
 		if cut(from, to) && (clients || from < len(w.hosts) && to < len(w.hosts)) {
-			l.sever(hold)
+			l.Sever(hold)
 		}
 	})
 	f.during(f.while(200*time.Millisecond, 60), f.connect)
 }
 
 // connect mends all links.
-func (f *faults) connect() { f.w.net.each(func(_, _ int, l *link) { l.heal() }) }
+func (f *faults) connect() { f.w.net.Each(func(_, _ int, l *network.Link) { l.Heal() }) }

@@ -156,7 +156,7 @@ func (u *user) newMap(m *osdmap.Map) {
 	gap := u.m != nil && m.Epoch > u.m.Epoch+1
 	u.m = m
 	for osd, p := range u.pipes {
-		if !m.IsUp(osd) || !m.Addrs(osd).Equal(osdAddrs(osd, p.inc)) {
+		if !m.IsUp(osd) || !m.Addrs(osd).Equal(osdAddrs(osd, p.inc).Public) {
 			p.close()
 		}
 	}
@@ -350,7 +350,7 @@ func (u *user) osdGone(o *osdHost, deaf bool) {
 		p.snap()
 		return
 	}
-	u.w.net.links[o.end][u.end].send(0, p.lost, nil)
+	u.w.net.Links[o.end][u.end].Send(0, p.lost, nil)
 	p.broken = true
 }
 
@@ -406,7 +406,7 @@ func (p *pipe) close() {
 		}
 	}
 	u := p.u
-	u.w.net.links[u.end][p.o.end].send(0, hear, func() { u.w.after(u.wait(breakSeen), hear) })
+	u.w.net.Links[u.end][p.o.end].Send(0, hear, func() { u.w.after(u.wait(breakSeen), hear) })
 }
 
 func (p *pipe) end(m *osd.Member) {
@@ -456,7 +456,7 @@ func (p *pipe) toOSD(do func(m *osd.Member)) {
 	if p.broken {
 		return
 	}
-	p.u.w.net.links[p.u.end][p.o.end].send(0, func() {
+	p.u.w.net.Links[p.u.end][p.o.end].Send(0, func() {
 		if p.broken {
 			return
 		}
@@ -465,7 +465,7 @@ func (p *pipe) toOSD(do func(m *osd.Member)) {
 				p.snap()
 			} else { // refused
 				p.broken = true
-				p.u.w.net.links[p.o.end][p.u.end].send(0, p.lost, p.lost)
+				p.u.w.net.Links[p.o.end][p.u.end].Send(0, p.lost, p.lost)
 			}
 			return
 		}
@@ -512,13 +512,13 @@ func (p *pipe) Send(m *message.Message) {
 		}
 	}
 	wire := message.Wrap(m, ceph.FeaturesAll)
-	p.u.w.net.links[p.o.end][p.u.end].send(0, func() { p.arrive(wire) }, p.snap)
+	p.u.w.net.Links[p.o.end][p.u.end].Send(0, func() { p.arrive(wire) }, p.snap)
 }
 
 // Close ends the connection from the OSD's side: osd.Link.
 func (p *pipe) Close() {
 	p.open = false
-	p.u.w.net.links[p.o.end][p.u.end].send(0, p.lost, p.snap)
+	p.u.w.net.Links[p.o.end][p.u.end].Send(0, p.lost, p.snap)
 }
 
 func (p *pipe) arrive(wire message.Wrapped) {

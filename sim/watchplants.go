@@ -15,7 +15,7 @@ func (r *roll) tampered(p *pipe, m *message.Message, b *message.MWatchNotify) bo
 	switch bug := r.c.w.opt.Bug; {
 	case bug == plant.ToldTwice && b.Event == message.WatchEventNotify && b.NotifyID%20 == 0:
 		wire := message.Wrap(m, ceph.FeaturesAll)
-		p.u.w.net.links[p.o.end][p.u.end].send(0, func() { p.arrive(wire) }, nil)
+		p.u.w.net.Links[p.o.end][p.u.end].Send(0, func() { p.arrive(wire) }, nil)
 	case bug == plant.WatcherSkipped && b.Event == message.WatchEventNotify && skips(b.Cookie):
 		i := slices.IndexFunc(r.all, func(w *watch) bool { return w.cookie == b.Cookie })
 		if i >= 0 {

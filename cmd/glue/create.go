@@ -144,6 +144,9 @@ func confText(l layout, s *spec) string {
 	line("mon data", l.path("mon.$id"))
 	b.WriteString("[osd]\n")
 	line("osd data", l.path("osd.$id"))
+	if s.Cluster != "" {
+		line("cluster addr", s.Cluster)
+	}
 	for _, sec := range []string{"mon", "osd", "mgr"} {
 		fmt.Fprintf(&b, "[%s]\n", sec)
 		line("admin socket", l.path("run", "$name.asok"))

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -96,11 +100,55 @@ func (c *daemonConf) fsid() (ceph.UUID, error) {
 
 // addrs are the addresses to bind; port 0 if none is fixed.
 func (c *daemonConf) addrs() (ceph.AddrVec, error) {
-	v, err := ceph.ParseAddrVec(or(c.set.Str("public_addr"), "127.0.0.1:0"))
+	v, err := c.addrsOf("public_addr", "public_network")
+	if err == nil && v == nil {
+		return ceph.ParseAddrVec("127.0.0.1:0")
+	}
+	return v, err
+}
+
+// addrsOf are the addresses that one option sets, or a free port in the network that another one
+// does; nil for neither.
+func (c *daemonConf) addrsOf(name, network string) (ceph.AddrVec, error) {
+	text := c.set.Str(name)
+	if networks := c.set.Str(network); text == "" && networks != "" {
+		name = network
+		ip, err := localIn(networks)
+		if err != nil {
+			return nil, fmt.Errorf("%s in ceph.conf: %w", name, err)
+		}
+		text = netip.AddrPortFrom(ip, 0).String()
+	}
+	if text == "" {
+		return nil, nil
+	}
+	v, err := ceph.ParseAddrVec(text)
 	if err != nil {
-		return nil, fmt.Errorf("public addr in ceph.conf: %w", err)
+		return nil, fmt.Errorf("%s in ceph.conf: %w", name, err)
 	}
 	return v, nil
+}
+
+// localIn is the first address of this host in one of some networks, which are separated by commas
+// or blanks.
+func localIn(networks string) (netip.Addr, error) {
+	have, err := net.InterfaceAddrs()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("list the addresses of this host: %w", err)
+	}
+	for _, text := range strings.Fields(strings.ReplaceAll(networks, ",", " ")) {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return netip.Addr{}, fmt.Errorf("%q is not a network such as 10.0.0.0/24", text)
+		}
+		for _, a := range have {
+			p, err := netip.ParsePrefix(a.String())
+			if err == nil && prefix.Contains(p.Addr()) {
+				return p.Addr(), nil
+			}
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("this host has no address in %s", networks)
 }
 
 // key is the daemon's secret from its keyring.
@@ -220,6 +268,9 @@ func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
 	if o.Addrs, err = c.addrs(); err != nil {
 		return nil, err
 	}
+	if o.Cluster, err = c.addrsOf("cluster_addr", "cluster_network"); err != nil {
+		return nil, err
+	}
 	k, err := c.key()
 	if err != nil {
 		return nil, err
@@ -244,7 +295,7 @@ func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	out := &runner{name: c.name.String(), failed: failed,
-		close: func() error { return errors.Join(d.Close(), store.Close()) }}
+		close: sync.OnceValue(func() error { return errors.Join(d.Close(), store.Close()) })}
 	out.listenAdmin(c, d.Commands())
 	return out, nil
 }
@@ -264,6 +315,11 @@ func confFile(data, conf string) (string, error) {
 		conf = "/etc/ceph/ceph.conf"
 	}
 	return conf, nil
+}
+
+// endsWell says whether a daemon ends because it should: not to be started again by itself.
+func endsWell(err error) bool {
+	return errors.Is(err, mon.ErrRemoved) || errors.Is(err, osd.ErrMarkedDown)
 }
 
 // runDaemon is the body of `glue mon`, `glue osd` and `glue mgr`: one daemon until ctx ends.
@@ -293,8 +349,8 @@ func runDaemon(ctx context.Context, typ, id, data, conf string) error {
 	case <-ctx.Done():
 		return d.stop()
 	case err := <-d.failed:
-		if errors.Is(err, mon.ErrRemoved) {
-			c.log.Warn("the monitor ends", "err", err)
+		if endsWell(err) {
+			c.log.Warn("the daemon ends", "err", err)
 			return d.stop()
 		}
 		// The store is in doubt: end at once, what was acknowledged is on the disk.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-
-	"glue/mon"
 )
 
 // inProcess is a whole cluster in this process.
@@ -60,8 +58,11 @@ func (p *inProcess) startOne(ctx context.Context, l layout, name string) error {
 	if d.failed != nil {
 		go func() {
 			err := <-d.failed
-			if errors.Is(err, mon.ErrRemoved) {
-				c.log.Warn("the monitor ends", "err", err)
+			if endsWell(err) {
+				if typ == "osd" {
+					err = errors.Join(err, d.stop())
+				}
+				c.log.Warn("the daemon ends", "err", err)
 				return // the others go on
 			}
 			select {

@@ -25,7 +25,8 @@ type spec struct {
 	Mons     []string          `json:"mons"`
 	Mgr      string            `json:"mgr"`
 	OSDs     []osdSpec         `json:"osds"`
-	Addr     string            `json:"addr,omitempty"` // the daemons' IP; none: loopback
+	Addr     string            `json:"addr,omitempty"`         // the daemons' IP; none: loopback
+	Cluster  string            `json:"cluster_addr,omitempty"` // of OSDs for each other; none: Addr
 	PortBase int               `json:"port_base"`
 	Msgr1    bool              `json:"msgr1,omitempty"` // monitors have addresses of msgr v1
 	Split    bool              `json:"split"`
@@ -225,15 +226,18 @@ func (r request) newSpec(newUUID func() string) (*spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr := config["public_addr"]
-	delete(config, "public_addr") // each daemon's own, with its port, is in ceph.conf
-	if ip, err := netip.ParseAddr(addr); addr != "" && (err != nil || ip.IsUnspecified()) {
-		return nil, fmt.Errorf("--set public_addr=%s: say the IP address of this machine that "+
-			"clients reach it at, without a port", addr)
+	addr, cluster := config["public_addr"], config["cluster_addr"]
+	for name, who := range map[string]string{"public_addr": "clients", "cluster_addr": "OSDs"} {
+		text := config[name]
+		delete(config, name) // daemons take it from ceph.conf
+		if ip, err := netip.ParseAddr(text); text != "" && (err != nil || ip.IsUnspecified()) {
+			return nil, fmt.Errorf("--set %s=%s: say the IP address of this machine that "+
+				"%s reach it at, without a port", name, text, who)
+		}
 	}
 	fewCopies(config, osds)
 	s := &spec{Format: specFormat, FSID: newUUID(), Mons: monNames(mons), Mgr: "x",
-		Addr: addr, PortBase: base, Msgr1: true, Split: r.split, Config: config}
+		Addr: addr, Cluster: cluster, PortBase: base, Msgr1: true, Split: r.split, Config: config}
 	for i := range osds {
 		s.OSDs = append(s.OSDs, osdSpec{ID: i, UUID: newUUID(), Bytes: bytes})
 	}

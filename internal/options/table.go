@@ -25,15 +25,21 @@ var table = []Option{
 	{Name: "public_addr", Kind: Str, Level: "basic", Services: "mon osd mgr", Startup: true,
 		Help: "public-facing address to bind to"},
 	{Name: "cluster_addr", Kind: Str, Level: "basic", Services: "osd", Startup: true,
-		Unused: true, Help: "cluster-facing address to bind to"},
+		Help: "cluster-facing address to bind to; none is that of public_addr"},
+	{Name: "public_network", Kind: Str, Level: "advanced", Services: "mon osd mgr", Startup: true,
+		Help: "networks such as 10.0.0.0/24, of which the first that this host has an address in " +
+			"is where public_addr is, if that is not set"},
+	{Name: "cluster_network", Kind: Str, Level: "advanced", Services: "osd", Startup: true,
+		Help: "networks, of which the first that this host has an address in is where " +
+			"cluster_addr is, if that is not set"},
 	{Name: "ms_bind_msgr1", Kind: Bool, Level: "advanced", Default: "true",
 		Services: "mon osd mgr", Startup: true,
 		Help: "serve clients that speak msgr v1 (Linux without ms_mode), monitors where their " +
 			"map has an address of it; OSDs and managers take it from ceph.conf"},
 	{Name: "ms_bind_port_min", Kind: Int, Level: "advanced", Default: "6800", Services: "osd mgr",
-		Startup: true, Help: "lowest port number to bind to for msgr v1"},
+		Startup: true, Help: "lowest port number to bind to where none is set"},
 	{Name: "ms_bind_port_max", Kind: Int, Level: "advanced", Default: "7300", Services: "osd mgr",
-		Startup: true, Help: "highest port number to bind to for msgr v1"},
+		Startup: true, Help: "highest port number to bind to where none is set"},
 	{Name: "ms_mon_service_mode", Kind: Str, Level: "basic", Default: "secure crc",
 		Services: "mon", Help: "connection modes a monitor accepts, best first"},
 	{Name: "ms_mon_cluster_mode", Kind: Str, Level: "basic", Default: "secure crc",
@@ -222,6 +228,20 @@ var table = []Option{
 		Services: "mon osd", Help: "silence after which a peer is reported"},
 	{Name: "osd_heartbeat_stale", Kind: Secs, Level: "advanced", Default: "600",
 		Services: "mon", Help: "time beyond the grace after which a failure report is dropped"},
+	{Name: "osd_heartbeat_min_healthy_ratio", Kind: Float, Level: "advanced", Default: "0.33",
+		Services: "osd", Help: "share of its peers that an OSD which was marked down while it " +
+			"ran must hear before it boots again"},
+	{Name: "osd_op_thread_timeout", Kind: Secs, Level: "advanced", Default: "15",
+		Services: "osd", Help: "how long a shard or the store may make no progress before the " +
+			"OSD answers no pings; 0 for ever"},
+	{Name: "osd_op_thread_suicide_timeout", Kind: Secs, Level: "advanced", Default: "150",
+		Services: "osd", Help: "how long a shard or the store may make no progress before the " +
+			"OSD ends; 0 for ever"},
+	{Name: "osd_max_markdown_count", Kind: Int, Level: "advanced", Default: "5",
+		Services: "osd", Help: "how often an OSD may be marked down while it runs, within " +
+			"osd_max_markdown_period, before it ends"},
+	{Name: "osd_max_markdown_period", Kind: Secs, Level: "advanced", Default: "600",
+		Services: "osd", Help: "the time in which osd_max_markdown_count counts"},
 	{Name: "osd_pool_default_read_lease_ratio", Kind: Float, Level: "dev", Default: "0.8",
 		Min: "0.01", Services: "osd", Help: "for which share of osd_heartbeat_grace a primary " +
 			"may serve reads without word from the other copies"},

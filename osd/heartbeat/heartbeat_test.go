@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,14 +71,145 @@ func TestReports(t *testing.T) {
 		{time.Second, true, true, []int{Ping, Refused}},
 	} {
 		if dead = c.dead; c.heard {
-			h.Heard(1)
+			h.Heard(1, Back, at)
+			h.Heard(1, Front, at)
 		}
 		if got := tick(c.wait); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("step %d: %v, want %v", i, got, c.want)
 		}
 	}
 	m.Info[1].UpFrom = 9
-	if dead = false; !reflect.DeepEqual(tick(0), []int(nil)) || len(h.peers) != 0 {
+	if dead = false; !reflect.DeepEqual(tick(0), []int{Gone}) || len(h.peers) != 0 {
 		t.Error("another incarnation is judged by what was heard of the one before")
+	}
+}
+
+// pinged ticks a pair of OSDs every second, with answers over each network as late as said, none
+// for a negative time.
+func pinged(h *Peers, seconds int, late [Nets]time.Duration) (reports []Task) {
+	m, r := cluster(2), Rules{Interval: time.Second, Grace: 5 * time.Second, Again: time.Hour}
+	at := time.Unix(1000, 0)
+	for range seconds {
+		at = at.Add(time.Second)
+		for n := range Nets {
+			if late[n] >= 0 {
+				h.Heard(1, n, at.Add(-late[n]))
+			}
+		}
+		tasks, _ := h.Tick(m, 0, at, r, func(int32) bool { return false })
+		for _, x := range tasks {
+			if x.What != Ping {
+				reports = append(reports, x)
+			}
+		}
+	}
+	return reports
+}
+
+// TestWorseOfBoth: a peer is judged by the network that is worse, and by when it answers, not by
+// whether anything comes.
+func TestWorseOfBoth(t *testing.T) {
+	const never, soon, slow = -1, time.Second, 8 * time.Second
+	for _, c := range []struct {
+		late [Nets]time.Duration
+		over Net
+		well bool
+	}{
+		{[Nets]time.Duration{soon, soon}, 0, true},
+		{[Nets]time.Duration{never, soon}, Back, false},
+		{[Nets]time.Duration{soon, never}, Front, false},
+		{[Nets]time.Duration{never, never}, Nets, false},
+		{[Nets]time.Duration{soon, slow}, Front, false},
+		{[Nets]time.Duration{slow, soon}, Back, false},
+	} {
+		var h Peers
+		got := pinged(&h, 20, c.late)
+		if c.well != (len(got) == 0) || !c.well && (got[0].What != Silent ||
+			got[0].Over != c.over || got[0].Age < 5*time.Second) {
+			t.Errorf("%v: %+v", c.late, got)
+		}
+		want := 0
+		if c.well {
+			want = 1
+		}
+		if n, all := h.Healthy(time.Unix(1020, 0), 5*time.Second); n != want || all != 1 {
+			t.Errorf("%v: %d of %d are healthy", c.late, n, all)
+		}
+	}
+	var h Peers
+	pinged(&h, 1, [Nets]time.Duration{never, never})
+	if n, _ := h.Healthy(time.Unix(1001, 0), time.Hour); n != 0 {
+		t.Error("a peer that has never been heard is healthy")
+	}
+}
+
+// TestOwnSleep: who did not run for long has not heard of others, which says nothing about them.
+func TestOwnSleep(t *testing.T) {
+	m, h, at := cluster(2), Peers{}, time.Unix(100, 0)
+	r := Rules{Interval: time.Second, Grace: 3 * time.Second, Again: time.Second}
+	silent := func(after time.Duration) bool {
+		at = at.Add(after)
+		tasks, _ := h.Tick(m, 0, at, r, func(int32) bool { return false })
+		return slices.ContainsFunc(tasks, func(x Task) bool { return x.What == Silent })
+	}
+	silent(0)
+	if silent(time.Minute) {
+		t.Error("a peer is reported for the minute in which this process was stopped")
+	}
+	if silent(2*time.Second) || !silent(2*time.Second) {
+		t.Error("a silent peer is not reported one grace after this process woke")
+	}
+}
+
+// TestWatch: what is busy and makes no progress hangs, what is idle or slow does not, and neither
+// does anything in a process that did not run.
+func TestWatch(t *testing.T) {
+	at := time.Unix(100, 0)
+	run := func(ticks int, every time.Duration, mark func(i int) Mark) time.Duration {
+		var w Watch
+		var stuck time.Duration
+		for i := range ticks {
+			at = at.Add(every)
+			_, stuck = w.Look(at, []Mark{mark(i), {}})
+		}
+		return stuck
+	}
+	const tick = 250 * time.Millisecond
+	hangs := func(int) Mark { return Mark{true, 7} }
+	for _, c := range []struct {
+		name     string
+		ticks    int
+		every    time.Duration
+		mark     func(i int) Mark
+		from, to time.Duration
+	}{
+		{"hangs", 400, tick, hangs, 99 * time.Second, 100 * time.Second},
+		{"idle", 400, tick, func(int) Mark { return Mark{false, 7} }, 0, 0},
+		{"works", 400, tick, func(i int) Mark { return Mark{true, uint64(i)} }, 0, 0},
+		{"slow", 400, tick, func(i int) Mark { return Mark{true, uint64(i / 40)} }, 0,
+			10 * time.Second},
+		{"stopped for long twice", 3, 10 * time.Minute, hangs, 0, 2 * time.Second},
+		{"clock goes back", 10, -time.Hour, hangs, 0, 0},
+	} {
+		if got := run(c.ticks, c.every, c.mark); got < c.from || got > c.to {
+			t.Errorf("%s: stuck for %v", c.name, got)
+		}
+	}
+}
+
+// TestMarkdowns: only those of the last period count.
+func TestMarkdowns(t *testing.T) {
+	var m Markdowns
+	at := time.Unix(100, 0)
+	for i, c := range []struct {
+		after time.Duration
+		n     int
+		many  bool
+	}{{0, 1, false}, {time.Minute, 2, false}, {time.Minute, 3, true},
+		{9*time.Minute + time.Second, 2, false}, {time.Second, 3, true}} {
+		at = at.Add(c.after)
+		if n, many := m.Add(at, 2, 10*time.Minute); n != c.n || many != c.many {
+			t.Errorf("%d: %d, %v", i, n, many)
+		}
 	}
 }

@@ -13,6 +13,9 @@ import (
 	"glue/ceph/denc"
 )
 
+// ErrOtherPeer is why no session is made where somebody else listens now, or another incarnation.
+var ErrOtherPeer = errors.New("somebody else listens there")
+
 // Reasons why an attempt to connect ended.
 var (
 	errSuperseded = errors.New("another socket took the session over")
@@ -261,7 +264,7 @@ func (c *Conn) newSession(turn uint64, l *link, to ceph.Addr, b []byte, s *settl
 		return err
 	}
 	if !contains(id.Addrs, to) {
-		return fmt.Errorf("%w: peer is %v, not %v", errFrame, id.Addrs, to)
+		return fmt.Errorf("%w: peer is %v, not %v", ErrOtherPeer, id.Addrs, to)
 	}
 	if missing := c.policy.Required &^ id.Supported; missing != 0 {
 		return fmt.Errorf("%w: peer lacks %#x", errFeatures, missing)

@@ -75,7 +75,20 @@ func (m *Messenger) BindAll(addrs ceph.AddrVec, option func(name string) string,
 	if !legacy || !free || addrs.Of(ceph.AddrLegacy) != (ceph.Addr{}) {
 		return nil
 	}
-	ports, ip := [2]uint16{}, addrs.Of(ceph.AddrMsgr2).AddrPort.Addr()
+	err := bindFree(m.BindLegacy, addrs.Of(ceph.AddrMsgr2).AddrPort.Addr(), option)
+	if err != nil {
+		return fmt.Errorf("listen for msgr v1 (ms_bind_msgr1): %w", err)
+	}
+	return nil
+}
+
+// BindFree listens at a free port between ms_bind_port_min and ms_bind_port_max.
+func (m *Messenger) BindFree(ip netip.Addr, option func(name string) string) error {
+	return bindFree(m.Bind, ip, option)
+}
+
+func bindFree(bind func(netip.AddrPort) error, ip netip.Addr, option func(string) string) error {
+	var ports [2]uint16
 	for i, name := range []string{"ms_bind_port_min", "ms_bind_port_max"} {
 		n, err := strconv.ParseUint(option(name), 10, 16)
 		if err != nil {
@@ -83,8 +96,8 @@ func (m *Messenger) BindAll(addrs ceph.AddrVec, option func(name string) string,
 		}
 		ports[i] = uint16(n)
 	}
-	if err := bindRange(m.BindLegacy, ip, ports[0], ports[1]); err != nil {
-		return fmt.Errorf("listen for msgr v1 (ms_bind_msgr1): %w; see ms_bind_port_max", err)
+	if err := bindRange(bind, ip, ports[0], ports[1]); err != nil {
+		return fmt.Errorf("%w; see ms_bind_port_max", err)
 	}
 	return nil
 }

@@ -261,14 +261,6 @@ func (m *Messenger) newConn(peer ceph.EntityType, policy Policy) *Conn {
 	}
 }
 
-// Lookup is the connection to a peer at addrs, nil if there is none.
-func (m *Messenger) Lookup(addrs ceph.AddrVec) *Conn {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	key, _ := sessionKey(addrs)
-	return m.sessions[key]
-}
-
 // Conns are the connections that have not ended.
 func (m *Messenger) Conns() []*Conn {
 	m.mu.Lock()

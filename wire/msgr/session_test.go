@@ -294,3 +294,11 @@ func TestNewCookie(t *testing.T) {
 		t.Fatalf("events %v", e.events)
 	}
 }
+
+// Lookup is the connection to a peer at addrs, nil if there is none.
+func (m *Messenger) Lookup(addrs ceph.AddrVec) *Conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key, _ := sessionKey(addrs)
+	return m.sessions[key]
+}
