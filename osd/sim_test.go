@@ -219,22 +219,6 @@ func (s *sim) start(n *simNode) {
 	s.boot(n)
 }
 
-// boot marks a node up at its address.
-func (s *sim) boot(n *simNode) {
-	inc := s.change()
-	inc.NewUpClient = map[int32]ceph.AddrVec{n.id: n.addrs}
-	inc.NewUpCluster = map[int32]ceph.AddrVec{n.id: n.addrs}
-	inc.NewHBBack = map[int32]ceph.AddrVec{n.id: n.addrs}
-	inc.NewHBFront = map[int32]ceph.AddrVec{n.id: n.addrs}
-	s.commit(inc)
-}
-
-func (s *sim) markDown(osd int32) {
-	inc := s.change()
-	inc.NewState = map[int32]osdmap.State{osd: osdmap.OSDUp}
-	s.commit(inc)
-}
-
 // crash ends a node: what its store had not completed is lost, and so is all that is on its way.
 func (s *sim) crash(n *simNode) {
 	if *simTrace {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"glue/ceph"
+	"glue/cluster/osdmap"
 	"glue/osd/heartbeat"
 	"glue/osd/pinger"
 	"glue/store/objectstore"
@@ -17,6 +19,22 @@ type noBeat struct{}
 func (noBeat) Send(*message.Message)       {}
 func (noBeat) Close()                      {}
 func (noBeat) Ended() (gone, refused bool) { return false, false }
+
+// boot marks a node up at its address.
+func (s *sim) boot(n *simNode) {
+	inc := s.change()
+	inc.NewUpClient = map[int32]ceph.AddrVec{n.id: n.addrs}
+	inc.NewUpCluster = map[int32]ceph.AddrVec{n.id: n.addrs}
+	inc.NewHBBack = map[int32]ceph.AddrVec{n.id: n.addrs}
+	inc.NewHBFront = map[int32]ceph.AddrVec{n.id: n.addrs}
+	s.commit(inc)
+}
+
+func (s *sim) markDown(osd int32) {
+	inc := s.change()
+	inc.NewState = map[int32]osdmap.State{osd: osdmap.OSDUp}
+	s.commit(inc)
+}
 
 // A pong counts answers to pings.
 type pong struct{ n int }
