@@ -21,7 +21,7 @@ import rbd
 import rbd_frame
 
 SUBJECTS = ['create', 'io', 'resize', 'lock', 'meta', 'trash', 'cli', 'journal', 'mirror', 'snap',
-            'clone', 'diff', 'mgr', 'migrate', 'remove', 'quiesce']
+            'clone', 'diff', 'mgr', 'migrate', 'remove', 'quiesce', 'tools']
 CASE_LIMIT = 180  # seconds; deriving keys of encryption takes long on a busy machine
 POOLS = {'rbdsuite': 32, 'rbdsuite2': 8}
 
