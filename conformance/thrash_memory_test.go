@@ -21,7 +21,9 @@ type memories struct{ of map[string][]memory }
 func (h *thrasher) remember() {
 	sum, number, each := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, id := range h.ids {
-		h.ceph("tell", osdName(id), "heap", "release")
+		if h.words == nil { // Ceph does it with one of its allocators only
+			h.ceph("tell", osdName(id), "heap", "release")
+		}
 	}
 	files, _ := filepath.Glob(filepath.Join(h.dir, "run", "*.pid"))
 	for _, f := range files {

@@ -200,10 +200,13 @@ func (m *mapHistory) dump(epoch int) *pastMap {
 		args = []string{"osd", "dump", strconv.Itoa(epoch), "-f", "json"}
 	}
 	var d *pastMap
-	if r, err := m.h.exec("", "ceph", args...); err == nil && r.code == 0 {
-		if json.Unmarshal([]byte(r.stdout), &d) != nil {
-			d = nil
-		}
+	r, err := m.h.exec("", "ceph", args...)
+	if err == nil {
+		err = json.Unmarshal([]byte(r.stdout), &d)
+	}
+	if err != nil || r.code != 0 {
+		m.h.t.Logf("ceph %v: %v, exit code %d: %s", args, err, r.code, r.stderr)
+		d = nil
 	}
 	m.dumps[epoch] = d
 	return d
