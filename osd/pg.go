@@ -73,6 +73,7 @@ type pg struct {
 	scrubHeld []*object // with writes that wait until they are scrubbed
 
 	first objectstore.Transaction // goes before what is stored next
+	gate  backend.Gate            // for what rests on what is stored
 
 	changed   time.Time // of the state, for reports
 	since     pgstat.Stamps
@@ -348,7 +349,8 @@ func (p *pg) effect(e peering.Effect, stats *pginfo.Stats) {
 	d := p.s.d
 	switch e := e.(type) {
 	case peering.Send:
-		d.sendTo(p.s.osdmap, e.To, peermsg.Encode(p.id, e.Msg, stats, p.promises))
+		b := peermsg.Encode(p.id, e.Msg, stats, p.promises)
+		p.gate.Tell(func() { d.sendTo(p.s.osdmap, e.To, b) })
 	case peering.WantUpThru:
 		d.post(func() { d.wantUpThru(e.Epoch) })
 	case peering.WantPGTemp:
@@ -360,7 +362,7 @@ func (p *pg) effect(e peering.Effect, stats *pginfo.Stats) {
 		p.members = p.m.Members()
 		p.window.Reset(append(p.m.Members(), d.opt.ID), p.m.Info().LastUpdate)
 		p.next = p.m.Info().LastUpdate
-		p.askLease()
+		p.gate.Tell(p.askLease) // behind what activates the copies
 	case peering.Active:
 		p.writeable, p.waits = e.Writeable && !p.pool.MergePending(p.id.PGID), true
 		p.serve()
@@ -379,6 +381,7 @@ func (p *pg) effect(e peering.Effect, stats *pginfo.Stats) {
 // that happened are found in the log. Otherwise their clients send them to the new primary.
 func (p *pg) newInterval() {
 	p.resetEpoch, p.theirReset = p.m.LastReset(), 0
+	p.gate.Drop()
 	p.active, p.writeable, p.waits = false, false, false
 	p.lease.End()
 	p.primary = p.m.IsPrimary()
@@ -428,6 +431,7 @@ func (p *pg) startDelete() {
 		return
 	}
 	p.deleting = true
+	p.gate.Drop()
 	p.endRecovery()
 	p.scrub.Reset(false)
 	var t objectstore.Transaction

@@ -272,15 +272,20 @@ func TestRecoveryLimit(t *testing.T) {
 	for i := range objects {
 		s.put(c, i, simValue(0, i))
 	}
-	for _, n := range s.nodes {
-		if n == away {
-			s.restart(n)
-		}
+	set := func(n *simNode) {
 		config := *n.d.config.Load()
 		config.background.SingleStart, config.background.MaxActive = 8, limit
 		config.background.Depth = limit
 		n.d.config.Store(&config)
 	}
+	for _, n := range s.nodes {
+		if n != away {
+			set(n)
+		}
+	}
+	away.off = false
+	s.start(away)
+	set(away)
 	most := int64(0)
 	s.until("clean", func() bool {
 		for _, n := range s.nodes {

@@ -212,6 +212,7 @@ func (p *pg) unite(m *osdmap.Map, sources []ceph.PGID) {
 func (p *pg) end(m *osdmap.Map) {
 	p.s.flush()
 	p.resetEpoch = m.Epoch // what is in flight finds nobody any more
+	p.gate.Drop()
 	p.s.abandon(p.takeOps())
 	p.endRecovery()
 	p.scrub.Reset(false)

@@ -310,6 +310,8 @@ func (s *shard) flush() {
 		if err != nil {
 			refused++
 			batch[i].txn = nil
+		} else if p := batch[i].pg; p != nil {
+			p.gate.Submitted()
 		}
 		s.taken(&batch[i], err)
 	}
@@ -381,6 +383,11 @@ func (c *completion) finish(n int, err error) {
 
 // durable tells the PGs that a batch is on disk.
 func (s *shard) durable(batch []pending) {
+	for i := range batch {
+		if p := batch[i].pg; p != nil && batch[i].txn != nil {
+			p.gate.Synced()
+		}
+	}
 	for i := range batch {
 		p := &batch[i]
 		switch {

@@ -85,6 +85,7 @@ type simNode struct {
 	addrs ceph.AddrVec
 	since time.Time // of the crash
 	off   bool      // stays down
+	hung  bool      // its disk does nothing
 	// apart is until when no monitor and no other OSD hears this one, or is heard by it; clients
 	// are, and some of them hear nothing of the others either.
 	apart time.Time
@@ -380,7 +381,7 @@ func (s *sim) nodeActions(n *simNode, add func(int, func())) {
 	if len(n.d.inbox) > 0 {
 		add(20, func() { (<-n.d.inbox)() })
 	}
-	if p := n.store.Pending(); p > 0 {
+	if p := n.store.Pending(); p > 0 && !n.hung {
 		add(15, func() { n.store.Complete(1 + s.rng.IntN(p)) })
 	}
 	if n.epoch < s.m.Epoch && !n.isApart() {

@@ -56,7 +56,7 @@ func TestSimFindsPlantedCopyReads(t *testing.T) {
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			for i := range uint64(300) {
-				seed := i + 350
+				seed := i + 1000
 				v := &verdict{TB: t}
 				done := make(chan struct{})
 				go func() {

@@ -141,6 +141,7 @@ func TestClusters(t *testing.T) {
 		{92004, 0, 6 * time.Minute, "a lost disk was replaced when a bout was long over"},
 	}, watches: []kept{
 		{1, 0, 4 * time.Minute, "watches ended although they were pinged, and others too late"},
+		{770104, 0, 21 * time.Minute, "others took over an entry that a hanging disk had not got"},
 	}, pools: []kept{
 		{117036, 0, 6 * time.Minute, "OSDs knew a snapshot before its maker had the answer"},
 	}}
