@@ -219,7 +219,10 @@ func (obj *object) write(off uint64, data []byte) {
 func (obj *object) zero(off, length uint64) {
 	end := off + length
 	gone := end
-	if end >= obj.size { // the last page goes, if nothing else is in it
+	switch {
+	case off >= obj.size: // zero already: pages stay as they are, shared ones too
+		gone = off
+	case end >= obj.size: // the last page goes, if nothing else is in it
 		gone = pagesOf(obj.size) * pageBytes
 	}
 	for at := off; at < gone; {

@@ -437,6 +437,16 @@ func caseUsage(e *env) {
 	if p, err := e.PoolUsage(); err != nil || len(p) != 1 || p[c.Pool] != want {
 		e.Fatalf("two objects of 1 MiB that share: %+v, %v", p, err)
 	}
+	// Zeros behind the end, though in the last block, leave it shared.
+	e.do(func(t *tx) {
+		t.Truncate(c, Object(0), 100)
+		t.Clone(c, Object(0), Object(7))
+		t.Zero(c, Object(7), 200, 50)
+	})
+	want = objectstore.PoolUsage{Allocated: 4096, Stored: 100 + 250}
+	if p, err := e.PoolUsage(); err != nil || p[c.Pool] != want {
+		e.Fatalf("zeros behind the end of a clone: %+v, %v", p, err)
+	}
 	e.do(func(t *tx) { t.Remove(c, Object(0)); t.Remove(c, Object(7)) })
 	if u, err := e.Usage(); err != nil || u.Data != 0 {
 		e.Fatalf("after all was removed: %+v, %v", u, err)
