@@ -52,7 +52,7 @@ func TestPlantedOSDBugs(t *testing.T) {
 		{plant.SplitWithoutLog, 16, 40}, {plant.UpThruIgnored, 8, 16},
 		{plant.MinSizeIgnored, 1, 10},
 		{plant.FenceForgotten, 1, 20},
-		{plant.LongestLog, 1, 10}, {plant.CleanTooSoon, 1, 60}, {plant.SaysUnreadable, 1, 5},
+		{plant.LongestLog, 1, 10}, {plant.CleanTooSoon, 70, 120}, {plant.SaysUnreadable, 1, 5},
 		{plant.AllRot, 1, 10}, {plant.BackfillFar, 6, 20},
 		{plant.CompleteFar, 8, 30},
 	} {
