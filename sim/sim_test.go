@@ -183,7 +183,7 @@ func TestSameSeedSameRun(t *testing.T) {
 	for _, o := range []Options{{For: *simFor / 5}, {For: *simFor / 12, OSDs: true},
 		{For: *simFor / 12, OSDs: true, Snaps: true, Watches: true},
 		{For: *simFor / 12, OSDs: true, Snaps: true, PoolSnaps: true}} {
-		o.Seed = max(*simSeed, 7)
+		o.Seed = max(*simSeed, 17)
 		a, errA := Run(o)
 		b, errB := Run(o)
 		if a != b || errA != errB {
