@@ -326,32 +326,6 @@ func TestLockSharedWithTheStockClient(t *testing.T) {
 	stock(t, s, "rm", "--no-progress", "i")
 }
 
-func TestTrash(t *testing.T) {
-	c := connect(t)
-	s := store(t, c)
-	ctx := within(t, time.Minute)
-	want(t, "create", s.Create(ctx, "i", rbd.CreateOptions{Size: 8 << 20}), nil)
-	want(t, "move", s.TrashMove(ctx, "i", time.Hour), nil)
-	_, err := s.Open(ctx, "i", true)
-	want(t, "open", err, ceph.ENOENT)
-	list, err := s.TrashList(ctx)
-	if err != nil || len(list) != 1 || list[0].Name != "i" {
-		t.Fatalf("trash %+v, %v", list, err)
-	}
-	id := list[0].ID
-	if out := stock(t, s, "trash", "ls"); !bytes.Contains(out, []byte(id+" i")) {
-		t.Errorf("the stock tool lists %q", out)
-	}
-	want(t, "remove before its time", s.TrashRemove(ctx, id, false, nil), ceph.EPERM)
-	want(t, "restore", s.TrashRestore(ctx, id, "j"), nil)
-	want(t, "restore again", s.TrashRestore(ctx, id, ""), ceph.ENOENT)
-	want(t, "move", s.TrashMove(ctx, "j", 0), nil)
-	want(t, "remove", s.TrashRemove(ctx, id, false, nil), nil)
-	if list, err := s.TrashList(ctx); err != nil || len(list) != 0 {
-		t.Errorf("trash %+v, %v", list, err)
-	}
-}
-
 func TestFeatureSwitches(t *testing.T) {
 	c := connect(t)
 	s := store(t, c)

@@ -46,7 +46,8 @@ type Migration struct {
 func (s *Store) Migration(ctx context.Context, name string) (*Migration, error) {
 	id, err := s.id(ctx, name)
 	if errors.Is(err, ceph.ENOENT) {
-		id, err = s.migratedAway(ctx, name, err)
+		id, err = s.trashed(ctx, name, err,
+			func(e TrashEntry) bool { return e.Source == trashMigration })
 	}
 	if err != nil {
 		return nil, err
@@ -69,20 +70,6 @@ func (s *Store) Migration(ctx context.Context, name string) (*Migration, error) 
 
 // native says whether the source is an image that this package can open.
 func (m *Migration) native() bool { return m.spec.SourceSpec == "" && m.From.ImageID != "" }
-
-// migratedAway finds a source in the trash; the error if there is none of the name.
-func (s *Store) migratedAway(ctx context.Context, name string, not error) (string, error) {
-	list, err := s.TrashList(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, e := range list {
-		if e.Source == trashMigration && e.Name == name {
-			return e.ID, nil
-		}
-	}
-	return "", not
-}
 
 // migrationOf is what the header of an image says of its migration.
 func (s *Store) migrationOf(ctx context.Context, id string) (rbdspec.Migration, error) {

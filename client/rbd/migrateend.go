@@ -203,11 +203,7 @@ func (m *Migration) forget(ctx context.Context) error {
 	if id, err := s.id(ctx, e.Image); err != nil || id != e.ImageID {
 		return unlessGone(err)
 	}
-	err := change(ctx, s.x, directoryObject, "dir_remove_image", strArg(e.Image, e.ImageID))
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("remove image %s from the directory: %w", e.Image, err)
-	}
-	return unlessGone(s.x.Remove(ctx, idPrefix+e.Image))
+	return s.dropName(ctx, e.Image, e.ImageID)
 }
 
 // revert writes to the source what the destination shows otherwise. Where the destination has no

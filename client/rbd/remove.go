@@ -43,15 +43,7 @@ func (s *Store) remove(ctx context.Context, name string, p Progress) error {
 	if err := s.removeID(ctx, name, id, p); err != nil {
 		return err
 	}
-	err = s.x.Remove(ctx, idPrefix+name)
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("remove image %s: %w", name, err)
-	}
-	err = change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("remove image %s from the directory: %w", name, err)
-	}
-	return nil
+	return s.dropName(ctx, name, id)
 }
 
 // openToRemove opens an image to take it apart, one with a journal too: nothing is written that

@@ -70,10 +70,15 @@ func (s *Store) pages(ctx context.Context, object, method string, f func(key, va
 	}
 }
 
-// id finds an image's id; ENOENT without the image.
+// id finds an image's id; ENOENT without the image. Where the removal of a name was interrupted
+// only the directory has it.
 func (s *Store) id(ctx context.Context, name string) (string, error) {
 	var id string
-	err := call(ctx, s.x, idPrefix+name, "get_id", nil, func(c *denc.Coder) { c.Str(&id) })
+	got := func(c *denc.Coder) { c.Str(&id) }
+	err := call(ctx, s.x, idPrefix+name, "get_id", nil, got)
+	if errors.Is(err, ceph.ENOENT) {
+		err = call(ctx, s.x, directoryObject, "dir_get_id", strArg(name), got)
+	}
 	if err != nil {
 		return "", fmt.Errorf("image %s of pool %s: %w", name, s.x.PoolName(), err)
 	}
@@ -186,7 +191,7 @@ func (s *Store) create(ctx context.Context, name string, o CreateOptions) (strin
 		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	if err := s.createHeader(ctx, id, dataPool, o); err != nil {
-		s.dropName(ctx, name, id)
+		_ = s.dropName(context.WithoutCancel(ctx), name, id)
 		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	return id, nil
@@ -249,11 +254,16 @@ func (s *Store) addName(ctx context.Context, name, id string) error {
 	return nil
 }
 
-// dropName gives a name back, as far as that goes.
-func (s *Store) dropName(ctx context.Context, name, id string) {
-	ctx = context.WithoutCancel(ctx)
-	_ = change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
-	_ = s.x.Remove(ctx, idPrefix+name)
+// dropName gives a name back.
+func (s *Store) dropName(ctx context.Context, name, id string) error {
+	if err := unlessGone(s.x.Remove(ctx, idPrefix+name)); err != nil {
+		return fmt.Errorf("remove the name %s: %w", name, err)
+	}
+	err := change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
+	if err := unlessGone(err); err != nil {
+		return fmt.Errorf("remove %s from the directory: %w", name, err)
+	}
+	return nil
 }
 
 func (s *Store) createHeader(

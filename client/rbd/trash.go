@@ -54,9 +54,18 @@ func (e *TrashEntry) Denc(c *denc.Coder) {
 
 // TrashMove takes an image out of the directory and keeps it in the trash for at least a while. It
 // is not mirrored any more then: EINVAL if it is a copy of a mirrored image, EOPNOTSUPP if it is
-// mirrored by its journal; EBUSY if another client has it open.
+// mirrored by its journal; EBUSY if another client has it open. A move that was interrupted is
+// carried on.
 func (s *Store) TrashMove(ctx context.Context, name string, keep time.Duration) error {
 	id, err := s.id(ctx, name)
+	if errors.Is(err, ceph.ENOENT) {
+		id, err = s.trashed(ctx, name, err, func(e TrashEntry) bool {
+			return e.Source == trashByUser && e.State == trashMoving
+		})
+		if err == nil {
+			return s.trashState(ctx, id, trashMoving, trashNormal)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -77,15 +86,13 @@ func (s *Store) TrashMove(ctx context.Context, name string, keep time.Duration) 
 		c.Str(&id)
 		e.Denc(c)
 	}))
+	if errors.Is(err, ceph.EEXIST) {
+		err = s.trashState(ctx, id, trashMoving, trashMoving)
+	}
 	if err != nil {
 		return fmt.Errorf("move image %s to the trash: %w", name, err)
 	}
-	err = s.x.Remove(ctx, idPrefix+name)
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("move image %s to the trash: %w", name, err)
-	}
-	err = change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
+	if err := s.dropName(ctx, name, id); err != nil {
 		return fmt.Errorf("move image %s to the trash: %w", name, err)
 	}
 	return s.trashState(ctx, id, trashMoving, trashNormal)
@@ -101,6 +108,22 @@ func (s *Store) trashState(ctx context.Context, id string, from, to uint8) error
 		return fmt.Errorf("image id %s in the trash: %w", id, err)
 	}
 	return nil
+}
+
+// trashed finds the id of an image of a name in the trash; the error if none of those is.
+func (s *Store) trashed(
+	ctx context.Context, name string, not error, is func(TrashEntry) bool,
+) (string, error) {
+	list, err := s.TrashList(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range list {
+		if e.Name == name && is(e) {
+			return e.ID, nil
+		}
+	}
+	return "", not
 }
 
 // TrashList lists the images in the trash by id.

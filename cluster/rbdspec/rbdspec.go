@@ -43,6 +43,20 @@ func (h *Child) Denc(c *denc.Coder) {
 	s.End()
 }
 
+// A Group names a group of images (GroupSpec).
+type Group struct {
+	Pool int64 // negative: none
+	ID   string
+}
+
+// Denc is version 1.
+func (g *Group) Denc(c *denc.Coder) {
+	s := c.Begin(1, 1)
+	c.I64(&g.Pool)
+	c.Str(&g.ID)
+	s.End()
+}
+
 // A MirrorImage says how an image is mirrored.
 type MirrorImage struct {
 	GlobalID string // the same in all clusters

@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 	"glue/osd/class"
 )
 
@@ -112,32 +113,18 @@ func groupImageList(ctx class.Context, in []byte) ([]byte, error) {
 	return class.Encode(func(c *denc.Coder) { denc.List(c, &out) }), nil
 }
 
-// A group names a group (GroupSpec).
-type group struct {
-	Pool int64
-	ID   string
-}
-
-// Denc is GroupSpec version 1.
-func (g *group) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.I64(&g.Pool)
-	c.Str(&g.ID)
-	s.End()
-}
-
 // groupOf reads which group an image belongs to: ENOENT if none, EINVAL if that can't be read.
-func groupOf(ctx class.Context) (group, error) {
+func groupOf(ctx class.Context) (rbdspec.Group, error) {
 	raw, err := ctx.OmapVal(groupRef)
 	if err != nil {
-		return group{}, err
+		return rbdspec.Group{}, err
 	}
-	return class.Input(raw, class.Of[group])
+	return class.Input(raw, class.Of[rbdspec.Group])
 }
 
 // imageGroupAdd puts an image into a group; it can be in one only.
 func imageGroupAdd(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := class.Input(in, class.Of[group])
+	g, err := class.Input(in, class.Of[rbdspec.Group])
 	if err != nil {
 		return nil, err
 	}
@@ -153,11 +140,11 @@ func imageGroupAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if err := setOpFeatures(ctx, opFeatGroup, opFeatGroup); err != nil {
 		return nil, err
 	}
-	return nil, class.Put(ctx, groupRef, class.Of[group], g)
+	return nil, class.Put(ctx, groupRef, class.Of[rbdspec.Group], g)
 }
 
 func imageGroupRemove(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := class.Input(in, class.Of[group])
+	g, err := class.Input(in, class.Of[rbdspec.Group])
 	if err != nil {
 		return nil, err
 	}
@@ -177,11 +164,11 @@ func imageGroupRemove(ctx class.Context, in []byte) ([]byte, error) {
 func imageGroupGet(ctx class.Context, _ []byte) ([]byte, error) {
 	g, err := groupOf(ctx)
 	if class.IsMissing(err) {
-		g = group{Pool: -1}
+		g = rbdspec.Group{Pool: -1}
 	} else if err != nil {
 		return nil, err
 	}
-	return class.Encoded(class.Of[group], g), nil
+	return class.Encoded(class.Of[rbdspec.Group], g), nil
 }
 
 // A groupSnap is a snapshot of a group (GroupSnapshot).
