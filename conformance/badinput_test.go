@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -53,12 +55,12 @@ func TestForeignFolder(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port := portsFor(t)
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	port := ln.Addr().(*net.TCPAddr).Port
 	dir := filepath.Join(t.TempDir(), "d")
 	refusesToStart(t, "port "+strconv.Itoa(port)+" is taken", "--data", dir, "--port-base",
 		strconv.Itoa(port))
@@ -68,6 +70,61 @@ func TestPortInUse(t *testing.T) {
 		"public_addr=127.0.0.1:3300")
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a refused start left the folder behind")
+	}
+}
+
+// TestPortsTaken: an OSD and a manager whose ports others have taken while they were down take free
+// ones, where all find them; later they have their own again.
+func TestPortsTaken(t *testing.T) {
+	c := startFor(t)
+	c.fill(t)
+	sum := c.checksum(t)
+	ports := func() string {
+		t.Helper()
+		_, osds := c.upOn(t)
+		osd, _, _ := strings.Cut(osds[1].Public, "/")
+		var mgr struct {
+			Addr string `json:"active_addr"`
+		}
+		out := c.must(t, "ceph", "mgr", "dump", "-f", "json")
+		if err := json.Unmarshal([]byte(out), &mgr); err != nil {
+			t.Fatal(err)
+		}
+		addr, _, _ := strings.Cut(mgr.Addr, "/")
+		return osd + " " + addr
+	}
+	own := ports()
+	c.mustGlue(t, "down", "--data", c.dir)
+	var thieves []net.Listener
+	for _, addr := range strings.Fields(own) {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		thieves = append(thieves, ln)
+	}
+	c.up(t)
+	for i, addr := range strings.Fields(ports()) {
+		_, text, _ := strings.Cut(addr, ":")
+		port, err := strconv.Atoi(text)
+		if err != nil || port < 6800 || port > 7300 {
+			t.Errorf("at %s instead of %s", addr, strings.Fields(own)[i])
+		}
+	}
+	has(t, c.must(t, "ceph", "-s"), "HEALTH_OK", "3 up")
+	if got := c.checksum(t); got != sum {
+		t.Errorf("%s\nbefore:\n%s", got, sum)
+	}
+	c.must(t, "ceph", "tell", "osd.1", "version")
+	c.must(t, "ceph", "pg", "dump")
+	for _, ln := range thieves {
+		ln.Close()
+	}
+	c.mustGlue(t, "down", "--data", c.dir)
+	c.up(t)
+	if got := ports(); got != own {
+		t.Errorf("at %s, and %s was free again", got, own)
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 
 // apart puts each OSD of a cluster of glue up --split on a network of its own, which only proxies
 // connect with the others', the monitors', the manager's and the clients': each passes on what is
-// said to one OSD, or to the others, as its weather is. Addresses are what they were.
+// said to one OSD, or to the others, as its weather is: clients' requests, replication and the
+// heartbeats of both networks. Each OSD has ports that no other has.
 func (h *thrasher) apart(osds int) (to []*weather, others *weather) {
 	h.t.Helper()
 	var spec struct {
@@ -24,8 +25,15 @@ func (h *thrasher) apart(osds int) (to []*weather, others *weather) {
 	}
 	addr := func(offset int) string { return fmt.Sprintf("127.0.0.1:%d", spec.Base+offset) }
 	network := func(id any) string { return fmt.Sprintf("glue%d-%v", spec.Base, id) }
+	const mgr, firstOSD, free = 9, 10, 4 // for msgr v1, other OSDs, and two for heartbeats
+	firstFree := func(id int) int { return firstOSD + osds + free*id }
 	others = &weather{}
+	text := string(read(h.t, h.conf))
 	for id := range osds {
+		section := fmt.Sprintf("[%s]\n", osdName(id))
+		first := spec.Base + firstFree(id)
+		text = strings.Replace(text, section, fmt.Sprintf("%s\tms bind port min = %d\n"+
+			"\tms bind port max = %d\n", section, first, first+free-1), 1)
 		h.kill9(h.t, osdName(id))
 		for _, args := range [][]string{{"netns", "add", network(id)},
 			{"-n", network(id), "link", "set", "lo", "up"}} {
@@ -36,12 +44,20 @@ func (h *thrasher) apart(osds int) (to []*weather, others *weather) {
 		h.t.Cleanup(func() { exec.Command("ip", "netns", "del", network(id)).Run() })
 		to = append(to, &weather{})
 	}
-	const mgr, firstOSD = 9, 10
+	if err := os.WriteFile(h.conf, []byte(text), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
 	for id, w := range to {
-		proxy(h.t, w, addr(firstOSD+id), "", network(id))
-		for from := range osds {
-			if from != id {
-				proxy(h.t, w, addr(firstOSD+id), network(from), network(id))
+		at := []string{addr(firstOSD + id)}
+		for port := range free {
+			at = append(at, addr(firstFree(id)+port))
+		}
+		for _, a := range at {
+			proxy(h.t, w, a, "", network(id))
+			for from := range osds {
+				if from != id {
+					proxy(h.t, w, a, network(from), network(id))
+				}
 			}
 		}
 		proxy(h.t, others, addr(0), network(id), "")

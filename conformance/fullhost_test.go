@@ -24,7 +24,7 @@ func TestFullHost(t *testing.T) {
 		t.Skipf("no small file system to be had: %v %s", err, out)
 	}
 	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
-	c, err := start(dir, "c", "--osd-size", "2G")
+	c, err := start(dir, "c", portsFor(t), "--osd-size", "2G")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -45,7 +46,9 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(tmp)
 		shared = &cluster{conf: os.Getenv("GLUE_TEST_CONF"), tmp: tmp}
 		if shared.conf == "" {
-			if shared, err = start(tmp, "shared"); err != nil {
+			base, release := freePorts()
+			defer release()
+			if shared, err = start(tmp, "shared", base); err != nil {
 				return err
 			}
 			defer shared.glue("down", "--data", shared.dir)
@@ -83,12 +86,12 @@ func root() string {
 }
 
 // start creates a cluster of this tree and waits until it is healthy.
-func start(tmp, name string, flags ...string) (*cluster, error) {
+func start(tmp, name string, base int, flags ...string) (*cluster, error) {
 	c := &cluster{dir: filepath.Join(tmp, name), tmp: tmp}
 	c.conf = filepath.Join(c.dir, "ceph.conf")
 	// Pools keep the PGs that tests, and the recordings of real clusters, have made them with.
 	args := append([]string{"up", "--data", c.dir, "--detach", "--port-base",
-		fmt.Sprint(freePorts()), "--set", "osd_pool_default_pg_autoscale_mode=off"}, flags...)
+		fmt.Sprint(base), "--set", "osd_pool_default_pg_autoscale_mode=off"}, flags...)
 	if out, err := c.glue(args...); err != nil {
 		c.glue("down", "--data", c.dir)
 		return nil, fmt.Errorf("glue %s: %w\n%s", strings.Join(args, " "), err, out)
@@ -96,27 +99,53 @@ func start(tmp, name string, flags ...string) (*cluster, error) {
 	return c, nil
 }
 
-// freePorts is the first of 30 ports that nobody listens on now, nor where monitors of such a
-// cluster speak msgr v1. Two runs at a time begin at different places.
-func freePorts() int {
-	const legacy = 6789 - 3300
-	for i := range 300 {
-		base, free := 20000+(i+os.Getpid())%300*30, true
-		for p := 0; p < 39 && free; p++ {
-			port := base + p
-			if p >= 30 {
-				port += legacy - 30
-			}
-			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-			if free = err == nil; free {
-				ln.Close()
-			}
+// Blocks of ports are below those that outgoing connections take, on Linux, and none has the ports
+// where monitors of another, of nine at most, speak msgr v1.
+const (
+	portBlock           = 30
+	firstPort, lastPort = 25000, 28480
+	legacyPorts, mons   = 6789 - 3300, 9
+)
+
+var portsTried atomic.Int64
+
+// freePorts is the first of 29 ports that nobody listens on, and that nobody else is given until
+// they are released: a listener at the last of the block tells other runs.
+func freePorts() (base int, release func()) {
+	const blocks = (lastPort - firstPort) / portBlock
+	for range blocks {
+		base := firstPort + (int(portsTried.Add(1))+os.Getpid())%blocks*portBlock
+		hold, err := net.Listen("tcp", fmt.Sprintf(":%d", base+portBlock-1))
+		if err != nil {
+			continue
+		}
+		free := true
+		for p := base; p < base+portBlock-1 && free; p++ {
+			free = isFree(p) && (p >= base+mons || isFree(p+legacyPorts))
 		}
 		if free {
-			return base
+			return base, func() { hold.Close() }
 		}
+		hold.Close()
 	}
 	panic("no free ports")
+}
+
+// portsFor is freePorts until the test ends.
+func portsFor(t *testing.T) int {
+	base, release := freePorts()
+	t.Cleanup(release)
+	return base
+}
+
+// isFree says whether nobody listens at a port of any address.
+func isFree(port int) bool {
+	ln, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+	if err != nil {
+		return false
+	}
+	ln.Close()
+	return true
 }
 
 // startFor starts a cluster of its own for one test, stopped at its end.
@@ -129,7 +158,7 @@ func startFor(t *testing.T, flags ...string) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := start(tmp, "c", flags...)
+	c, err := start(tmp, "c", portsFor(t), flags...)
 	t.Cleanup(func() {
 		if c != nil {
 			c.glue("down", "--data", c.dir)

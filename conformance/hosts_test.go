@@ -38,15 +38,15 @@ func newLAN(t *testing.T, n int) *lan {
 		t.Skip("needs network namespaces")
 	}
 	l := &lan{t: t, bridge: "gluebr"}
-	l.ip("link", "add", l.bridge, "type", "bridge", "forward_delay", "0")
-	t.Cleanup(func() { l.ip("link", "del", l.bridge) })
+	l.add(l.bridge, "type", "bridge", "forward_delay", "0")
 	l.ip("addr", "add", clientIP+"/24", "dev", l.bridge)
 	l.ip("link", "set", l.bridge, "up")
 	for i := range n {
 		h := &host{lan: l, name: fmt.Sprintf("glueh%d", i+1), ip: fmt.Sprintf("10.89.0.%d", i+1)}
+		exec.Command("ip", "netns", "del", h.name).Run() // of a run that was killed
 		l.ip("netns", "add", h.name)
 		t.Cleanup(func() { l.ip("netns", "del", h.name) })
-		l.ip("link", "add", h.name, "type", "veth", "peer", "name", "eth0", "netns", h.name)
+		l.add(h.name, "type", "veth", "peer", "name", "eth0", "netns", h.name)
 		l.ip("link", "set", h.name, "master", l.bridge, "up")
 		l.ip("-n", h.name, "addr", "add", h.ip+"/24", "dev", "eth0")
 		l.ip("-n", h.name, "link", "set", "lo", "up")
@@ -61,16 +61,24 @@ func newLANs(t *testing.T, n int) *lan {
 	t.Helper()
 	l := newLAN(t, n)
 	l.back = true
-	l.ip("link", "add", "gluebk", "type", "bridge", "forward_delay", "0")
-	t.Cleanup(func() { l.ip("link", "del", "gluebk") })
+	l.add("gluebk", "type", "bridge", "forward_delay", "0")
 	l.ip("link", "set", "gluebk", "up")
 	for _, h := range l.hosts {
-		l.ip("link", "add", h.name+"b", "type", "veth", "peer", "name", "eth1", "netns", h.name)
+		l.add(h.name+"b", "type", "veth", "peer", "name", "eth1", "netns", h.name)
 		l.ip("link", "set", h.name+"b", "master", "gluebk", "up")
 		l.ip("-n", h.name, "addr", "add", h.backIP()+"/24", "dev", "eth1")
 		l.ip("-n", h.name, "link", "set", "eth1", "up")
 	}
 	return l
+}
+
+// add makes a device that vanishes with the test, not later with its namespace, and takes the place
+// of one that a killed run has left.
+func (l *lan) add(name string, args ...string) {
+	l.t.Helper()
+	exec.Command("ip", "link", "del", name).Run()
+	l.ip(append([]string{"link", "add", name}, args...)...)
+	l.t.Cleanup(func() { l.ip("link", "del", name) })
 }
 
 // backIP is the host's address on the second bridge.

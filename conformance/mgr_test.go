@@ -23,7 +23,7 @@ func (c *cluster) addManager(t *testing.T, name string) *os.Process {
 	key := c.must(t, "ceph", "auth", "get-or-create", "mgr."+name, "mon", "allow profile mgr",
 		"osd", "allow *", "mds", "allow *")
 	conf := string(read(t, c.conf)) + fmt.Sprintf("[mgr.%s]\npublic addr = 127.0.0.1:%d\n", name,
-		freePorts())
+		portsFor(t))
 	for path, text := range map[string]string{filepath.Join(dir, "keyring"): key, c.conf: conf} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

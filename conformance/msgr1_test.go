@@ -36,9 +36,11 @@ func startLegacy(t *testing.T, flags ...string) *cluster {
 		t.Fatalf("mon host is not [v2:…,v1:…]:\n%s", text)
 	}
 	c.mustGlue(t, "down", "--data", c.dir)
+	port := portsFor(t)
 	text = ownAddr.ReplaceAllStringFunc(text, func(line string) string {
 		m := ownAddr.FindStringSubmatch(line)
-		return fmt.Sprintf("%s[v1:%s:%d,v2:%s:%s]", m[1], m[2], freePort(t), m[2], m[3])
+		port++
+		return fmt.Sprintf("%s[v1:%s:%d,v2:%s:%s]", m[1], m[2], port, m[2], m[3])
 	})
 	if err := os.WriteFile(c.conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -100,16 +102,6 @@ func TestMsgr1Monitors(t *testing.T) {
 	if r := l.end(t); r.Gap > 6 {
 		t.Errorf("no command was answered for %.2f s", r.Gap)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 // TestMsgr1: stock clients that speak msgr v1 only.

@@ -39,6 +39,7 @@ type daemonConf struct {
 	values  map[string]string // as in the file, for options that the daemon looks up itself
 	log     *slog.Logger
 	logFile *daemon.Log
+	anyPort bool // where it listens is to be free, whatever the file says
 }
 
 // loadConf reads the file for one daemon. Options that Glue does not have are named in the log
@@ -126,6 +127,11 @@ func (c *daemonConf) addrsOf(name, network string) (ceph.AddrVec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s in ceph.conf: %w", name, err)
 	}
+	for i := range v {
+		if c.anyPort {
+			v[i].AddrPort = netip.AddrPortFrom(v[i].AddrPort.Addr(), 0)
+		}
+	}
 	return v, nil
 }
 
@@ -205,7 +211,8 @@ func (d *runner) listenAdmin(c *daemonConf, commands *admin.Table) {
 	d.socket = s
 }
 
-// startDaemon starts the daemon that c is for.
+// startDaemon starts the daemon that c is for. An OSD or manager whose ports stay taken takes
+// others: all find it by the maps.
 func startDaemon(ctx context.Context, c *daemonConf) (*runner, error) {
 	start := map[string]func(context.Context, *daemonConf) (*runner, error){
 		"mon": startMon, "mgr": startMgr, "osd": startOSD,
@@ -218,6 +225,11 @@ func startDaemon(ctx context.Context, c *daemonConf) (*runner, error) {
 		return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, disk.ErrLocked) ||
 			errors.Is(err, syscall.EAGAIN)
 	})
+	if c.typ != "mon" && errors.Is(err, syscall.EADDRINUSE) {
+		c.log.Warn("a port of ceph.conf is taken, the daemon listens at others", "err", err)
+		c.anyPort = true
+		d, err = start(ctx, c)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("start %v: %w", c.name, err)
 	}

@@ -144,18 +144,14 @@ func (s *spec) monHost() string {
 	return strings.Join(hosts, ",")
 }
 
-// checkPorts says which port of the cluster somebody else listens on.
-func (s *spec) checkPorts(l layout) error {
-	offsets := []int{mgrPort}
+// checkPorts says which port of the monitors somebody else listens on; other daemons may take
+// others.
+func (s *spec) checkPorts() error {
+	var offsets []int
 	for _, name := range append(slices.Clone(s.Mons), s.Joining...) {
 		offsets = append(offsets, int(name[0]-'a'))
 		if s.Msgr1 {
 			offsets = append(offsets, s.legacyOffset()+int(name[0]-'a'))
-		}
-	}
-	for _, o := range s.OSDs {
-		if alive(l, osdName(o.ID)) == 0 {
-			offsets = append(offsets, firstOSDPort+o.ID)
 		}
 	}
 	for _, o := range offsets {
@@ -174,8 +170,8 @@ func (s *spec) checkPorts(l layout) error {
 }
 
 // waitPorts is checkPorts that gives a process that is just ending a moment to let go of them.
-func (s *spec) waitPorts(ctx context.Context, l layout) error {
-	return patiently(ctx, func() error { return s.checkPorts(l) }, func(error) bool { return true })
+func (s *spec) waitPorts(ctx context.Context) error {
+	return patiently(ctx, s.checkPorts, func(error) bool { return true })
 }
 
 // A request is what the flags of `glue up` ask for; zero values mean "not said".

@@ -97,7 +97,7 @@ func openOrCreate(l layout, r request, out io.Writer) (*spec, error) {
 	if s, err = r.newSpec(newUUID); err != nil {
 		return nil, err
 	}
-	if err := s.checkPorts(l); err != nil {
+	if err := s.checkPorts(); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(out, "Creating a cluster in %s: %d monitor(s), 1 manager, %d OSDs.\n",
@@ -116,7 +116,7 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 		return err
 	}
 	defer lock.Close()
-	if err := s.waitPorts(ctx, l); err != nil {
+	if err := s.waitPorts(ctx); err != nil {
 		return err
 	}
 	pid := strconv.Itoa(os.Getpid()) + "\n"
@@ -145,7 +145,7 @@ func upHere(ctx context.Context, l layout, s *spec, out io.Writer) error {
 
 // upDetached starts upHere in a process of its own and waits until the cluster is healthy.
 func upDetached(ctx context.Context, l layout, s *spec, out io.Writer) error {
-	if err := s.waitPorts(ctx, l); err != nil {
+	if err := s.waitPorts(ctx); err != nil {
 		return err
 	}
 	ctx, watch := newNursery(ctx, l)

@@ -57,27 +57,31 @@ func (m *Messenger) BindLegacy(at netip.AddrPort) error {
 }
 
 // BindAll listens at the addresses, which our own have the order of; those of msgr v1 only if
-// ms_bind_msgr1 says so. If it does and there is none, free takes a free port for it between
-// ms_bind_port_min and ms_bind_port_max.
+// ms_bind_msgr1 says so. If free, port 0 is a free one between ms_bind_port_min and
+// ms_bind_port_max, and so is that of msgr v1 if it is served and has no address.
 func (m *Messenger) BindAll(addrs ceph.AddrVec, option func(name string) string, free bool) error {
 	legacy := option("ms_bind_msgr1") == "true"
+	if legacy && free && addrs.Of(ceph.AddrLegacy) == (ceph.Addr{}) {
+		ip := addrs.Of(ceph.AddrMsgr2).AddrPort.Addr()
+		addrs = append(slices.Clip(addrs), ceph.Addr{Type: ceph.AddrLegacy,
+			AddrPort: netip.AddrPortFrom(ip, 0)})
+	}
 	for _, a := range addrs {
+		bind, what := m.Bind, "msgr2"
+		if a.Type == ceph.AddrLegacy {
+			if bind, what = m.BindLegacy, "msgr v1 (ms_bind_msgr1)"; !legacy {
+				continue
+			}
+		}
 		var err error
-		if a.Type != ceph.AddrLegacy {
-			err = m.Bind(a.AddrPort)
-		} else if legacy {
-			err = m.BindLegacy(a.AddrPort)
+		if free && a.AddrPort.Port() == 0 {
+			err = bindFree(bind, a.AddrPort.Addr(), option)
+		} else {
+			err = bind(a.AddrPort)
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", what, err)
 		}
-	}
-	if !legacy || !free || addrs.Of(ceph.AddrLegacy) != (ceph.Addr{}) {
-		return nil
-	}
-	err := bindFree(m.BindLegacy, addrs.Of(ceph.AddrMsgr2).AddrPort.Addr(), option)
-	if err != nil {
-		return fmt.Errorf("listen for msgr v1 (ms_bind_msgr1): %w", err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -505,4 +506,35 @@ func FuzzLegacyServer(f *testing.F) {
 		c.Write(append(bytes.Clone(hello), b...))
 		c.Close()
 	})
+}
+
+// TestBindAll: without a port an address takes one of the range of the options, whichever protocol
+// it is for; monitors, which are found by their ports, take no other.
+func TestBindAll(t *testing.T) {
+	options := map[string]string{"ms_bind_msgr1": "true", "ms_bind_port_min": "24800",
+		"ms_bind_port_max": "24999"}
+	option := func(name string) string { return options[name] }
+	v1 := ceph.Addr{Type: ceph.AddrLegacy, AddrPort: loopback}
+	v2 := ceph.Addr{Type: ceph.AddrMsgr2, AddrPort: loopback}
+	for _, addrs := range []ceph.AddrVec{{v2}, {v1, v2}} {
+		m := New(Options{Entity: ceph.EntityName{Type: ceph.TypeOSD}, Server: osdAuth{}})
+		defer m.Close()
+		if err := m.BindAll(addrs, option, true); err != nil {
+			t.Fatal(err)
+		}
+		got := m.Addrs()
+		for _, a := range got {
+			if port := a.AddrPort.Port(); port < 24800 || port > 24999 {
+				t.Errorf("%v: %v is outside of the range", addrs, a)
+			}
+		}
+		if len(got) != 2 || got[0].Type != addrs[0].Type {
+			t.Errorf("%v: bound to %v", addrs, got)
+		}
+		taken := New(Options{Entity: ceph.EntityName{Type: ceph.TypeMon}, Server: osdAuth{}})
+		defer taken.Close()
+		if err := taken.BindAll(got, option, false); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("bound to %v twice: %v", got, err)
+		}
+	}
 }
