@@ -8,6 +8,7 @@ import (
 // TestAutoscaler: a pool that expects all the space is said to have too few PGs, and gets them in
 // mode on.
 func TestAutoscaler(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--set", "mgr_stats_period=1")
 	c.must(t, "ceph", "config", "set", "mgr", "mgr/pg_autoscaler/sleep_interval", "1")
 	c.must(t, "ceph", "osd", "pool", "create", "all", "8")
@@ -32,6 +33,7 @@ func TestAutoscaler(t *testing.T) {
 // TestAutoscaleByDefault: pools are made with mode on, and one of few PGs is split under a client
 // that knows what every object must hold.
 func TestAutoscaleByDefault(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--set", "osd_pool_default_pg_autoscale_mode=on", "--set",
 		"mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.3")
 	const off = "mgr/pg_autoscaler/noautoscale" // it may look for the first time just now

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -76,24 +75,38 @@ func TestPortInUse(t *testing.T) {
 // TestPortsTaken: an OSD and a manager whose ports others have taken while they were down take free
 // ones, where all find them; later they have their own again.
 func TestPortsTaken(t *testing.T) {
+	t.Parallel()
 	c := startFor(t)
 	c.fill(t)
 	sum := c.checksum(t)
-	ports := func() string {
+	type addrs struct {
+		List []struct{ Type, Addr string } `json:"addrvec"`
+	}
+	ports := func() string { // of msgr2, which ceph.conf sets
 		t.Helper()
-		_, osds := c.upOn(t)
-		osd, _, _ := strings.Cut(osds[1].Public, "/")
+		var osds struct {
+			OSDs []struct {
+				Addrs addrs `json:"public_addrs"`
+			}
+		}
 		var mgr struct {
-			Addr string `json:"active_addr"`
+			Addrs addrs `json:"active_addrs"`
 		}
-		out := c.must(t, "ceph", "mgr", "dump", "-f", "json")
-		if err := json.Unmarshal([]byte(out), &mgr); err != nil {
-			t.Fatal(err)
+		unmarshal(t, c.must(t, "ceph", "osd", "dump", "-f", "json"), &osds)
+		unmarshal(t, c.must(t, "ceph", "mgr", "dump", "-f", "json"), &mgr)
+		var out []string
+		for _, a := range append(osds.OSDs[1].Addrs.List, mgr.Addrs.List...) {
+			if a.Type == "v2" {
+				out = append(out, a.Addr)
+			}
 		}
-		addr, _, _ := strings.Cut(mgr.Addr, "/")
-		return osd + " " + addr
+		return strings.Join(out, " ")
 	}
 	own := ports()
+	text := string(read(t, c.conf))
+	for _, addr := range strings.Fields(own) {
+		has(t, text, "public addr = "+addr+"\n")
+	}
 	c.mustGlue(t, "down", "--data", c.dir)
 	var thieves []net.Listener
 	for _, addr := range strings.Fields(own) {
@@ -142,6 +155,7 @@ func TestUnknownVerb(t *testing.T) {
 
 // TestForeignStore: a disk of another cluster in the place of an OSD's.
 func TestForeignStore(t *testing.T) {
+	t.Parallel()
 	a, b := startFor(t), startFor(t)
 	for _, c := range []*cluster{a, b} {
 		if out, err := c.glue("down", "--data", c.dir); err != nil {
@@ -170,6 +184,7 @@ func TestForeignStore(t *testing.T) {
 
 // TestTruncatedStore: an OSD's file that lost its end.
 func TestTruncatedStore(t *testing.T) {
+	t.Parallel()
 	c := startFor(t)
 	if out, err := c.glue("down", "--data", c.dir); err != nil {
 		t.Fatalf("glue down: %v\n%s", err, out)

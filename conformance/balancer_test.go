@@ -27,6 +27,7 @@ func (c *cluster) spread(t *testing.T) (most, least int) {
 
 // TestBalancer balances a cluster by a plan, then by itself, with the stock client and its words.
 func TestBalancer(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--osds", "5")
 	answer := func(code int, says string, args ...string) {
 		t.Helper()

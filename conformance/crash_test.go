@@ -13,6 +13,7 @@ import (
 // TestCrash: a daemon that crashes is reported once it runs again; the report warns until somebody
 // takes note of it, and outlives the manager.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--split")
 	c.process(t, "osd.1").Signal(syscall.SIGABRT)
 	waitFor(t, "osd.1 has ended", func() bool {
@@ -77,14 +78,14 @@ func TestCrash(t *testing.T) {
 	}
 	c.must(t, "ceph", "crash", "rm", id)
 	has(t, c.must(t, "ceph", "crash", "stat"), "0 crashes recorded")
-	posted, _ := filepath.Glob(filepath.Join(c.dir, "crash", "posted", id, "meta"))
-	if posted == nil {
+	if got, _ := filepath.Glob(filepath.Join(c.dir, "crash", "posted", id, "meta")); got == nil {
 		t.Error("the report is not in crash/posted")
 	}
 }
 
 // TestProgress: what moves after an OSD was marked out is shown, ends, and is remembered.
 func TestProgress(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--osds", "4", "--set", "mgr_stats_period=1")
 	c.must(t, "ceph", "config", "set", "mgr", "mgr/progress/sleep_interval", "1")
 	c.fill(t)

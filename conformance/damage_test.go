@@ -26,6 +26,7 @@ type damageReport struct {
 // same damage (testdata/damage_stock.json, made by "damage.py ceph DIR" on 16.2.15). A bad block
 // met by a read is answered right and mended at once. A repair mends everything.
 func TestScrubFindsDamage(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--split")
 	script := filepath.Join(root(), "conformance", "python", "damage.py")
 	var got, want damageReport
@@ -135,6 +136,7 @@ type clonesReport struct {
 // do not fit their heads. What the stock client lists then is what it lists on a real cluster
 // (testdata/clones_stock.json, made by "clones.py ceph DIR" on 16.2.15).
 func TestScrubFindsClones(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--split")
 	script := filepath.Join(root(), "conformance", "python", "clones.py")
 	var got, want clonesReport

@@ -14,6 +14,7 @@ import (
 // TestDisaster loses all daemons that have copies of some PGs, of which one disk survives, and
 // brings the data back by exporting the PGs from it and importing them into living OSDs.
 func TestDisaster(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--osds", "5", "--split", "--set", "mon_tick_interval=1",
 		"--set", "mon_osd_min_in_ratio=0")
 	c.fill(t)

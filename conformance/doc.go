@@ -3,7 +3,9 @@
 // its own, since it builds nothing into Glue. By default it starts a cluster of this tree with
 // the launcher at the root; with GLUE_TEST_CONF naming a ceph.conf it runs on that cluster, which
 // may be a real one: a case that the real cluster fails is wrong. Tests share the cluster and run
-// one after the other; each makes and removes what it needs.
+// one after the other; each makes and removes what it needs. Those with a cluster of their own that
+// do not measure time say t.Parallel and come last, beside each other; of those on the shared
+// cluster TestRbdSuite is the only one.
 //
 // What a real cluster answers to a thousand command lines, and whom it refuses what, is recorded
 // in testdata (TestCommandsAsStock, TestCapsMatrix, TestSubscriptionMatrix). With GLUE_TEST_CONF

@@ -57,6 +57,7 @@ func (c *cluster) settled(t *testing.T, pool string) map[string]pgRow {
 // among the others depends on the pool's number (0 to 7 % of it with so few OSDs) and is the same
 // on every run.
 func TestBytesMovedByAnOSD(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--split", "--osds", "5", "--set", "mgr_stats_period=1")
 	c.must(t, "ceph", "balancer", "off") // which might even out more than the OSD asks for
 	c.must(t, "ceph", "osd", "pool", "create", "filled", "64")

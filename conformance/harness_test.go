@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	commandLimit = 3 * time.Minute
+	commandLimit = 5 * time.Minute
 	pool         = "conf"
 )
 

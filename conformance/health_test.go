@@ -45,6 +45,7 @@ func TestHealthMute(t *testing.T) {
 // TestMonitorConditions: what monitors know of themselves raises alerts, and options that take
 // effect at once clear them.
 func TestMonitorConditions(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--mons", "3", "--set", "mon_tick_interval=1")
 	c.must(t, "ceph", "config", "set", "mon", "mon_data_size_warn", "1K")
 	c.until(t, "mons a,b,c are using a lot of disk space", "health", "detail")

@@ -355,6 +355,7 @@ func (c *cluster) partition(t *testing.T, a, b *host, ofA, ofB []int) fault {
 // TestThreeHosts grows a cluster from one host to three, and cuts links between them in several
 // ways, all under a client that knows what every object must hold.
 func TestThreeHosts(t *testing.T) {
+	t.Parallel()
 	l := newLAN(t, 3)
 	c := onFirst(t, l)
 	end := c.model(t, "rbd", 7)

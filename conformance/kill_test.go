@@ -217,6 +217,7 @@ func (c *cluster) killUnderLoad(t *testing.T, daemons ...string) (acked int) {
 }
 
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	need(t, "fio")
 	c := startFor(t)
 	acked, kills := 0, 0
@@ -228,6 +229,7 @@ func TestKillUnderLoad(t *testing.T) {
 }
 
 func TestSplitKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	need(t, "fio")
 	c := startFor(t, "--split")
 	all := []string{"osd.0", "osd.1", "osd.2", "mon.a", "mgr.x"}

@@ -14,6 +14,7 @@ const mergeLimit = 90 * time.Second
 // TestMergeWithSnapshots: a pool whose snapshots come and go all the time shrinks, and these are
 // purged meanwhile: each of them changes the pool, which once held every merge up.
 func TestMergeWithSnapshots(t *testing.T) {
+	t.Parallel()
 	// All PGs are trimmed at once: else each waits for its turn longer than the merges take.
 	c := startFor(t, "--osd-size", "2G", "--set", "osd_max_trimming_pgs=32")
 	c.must(t, "ceph", "osd", "pool", "create", "m", "32", "32")

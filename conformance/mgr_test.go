@@ -44,6 +44,7 @@ func (c *cluster) addManager(t *testing.T, name string) *os.Process {
 // TestManagerFailover: a standby takes over when the active manager is failed by command and when
 // it dies; what it answers is complete, and nobody is alarmed by what it does not know yet.
 func TestManagerFailover(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--split", "--set", "mon_mgr_beacon_grace=4", "--set", "mon_tick_interval=1")
 	c.addManager(t, "y")
 	c.until(t, "x(active", "-s")
@@ -76,6 +77,7 @@ func TestManagerFailover(t *testing.T) {
 
 // TestTaskFailover: a task about an image goes on under the next manager, as the same task.
 func TestTaskFailover(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--split")
 	c.addManager(t, "y")
 	c.until(t, "standbys: y", "-s")

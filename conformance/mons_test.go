@@ -218,6 +218,7 @@ func TestMonitorFailover(t *testing.T) {
 
 // TestMonitorLosesDisk makes a monitor anew with what the quorum has.
 func TestMonitorLosesDisk(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--split", "--mons", "3")
 	l := c.loop(t)
 	for _, gone := range []string{c.quorum(t).Leader, "b"} {
@@ -259,6 +260,7 @@ func TestMonitorLosesDisk(t *testing.T) {
 
 // TestMonitorRescue loses two of three monitors with their disks.
 func TestMonitorRescue(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--split", "--mons", "3")
 	c.fill(t)
 	before := c.checksum(t)

@@ -69,6 +69,7 @@ func (c *cluster) speaksLegacy(t *testing.T, seconds string) {
 
 // TestMsgr1IPv6: msgr v1 where all addresses are of IPv6.
 func TestMsgr1IPv6(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
 		t.Skip("no IPv6 here: ", err)
@@ -106,6 +107,7 @@ func TestMsgr1Monitors(t *testing.T) {
 
 // TestMsgr1: stock clients that speak msgr v1 only.
 func TestMsgr1(t *testing.T) {
+	t.Parallel()
 	c := startLegacy(t, "--set", "mon_allow_pool_delete=true")
 	c.speaksLegacy(t, "2")
 	c.must(t, "ceph", "-s")
@@ -125,12 +127,14 @@ func TestMsgr1(t *testing.T) {
 // TestMsgr1Expired: clients that were cut off for longer than their tickets and the keys of these
 // live come back by themselves; a real cluster refuses them for good.
 func TestMsgr1Expired(t *testing.T) {
+	t.Parallel()
 	c := startLegacy(t, "--set", "auth_service_ticket_ttl=10", "--set", "auth_mon_ticket_ttl=10")
 	c.python(t, "away.py", "rbd", "32", "10")
 }
 
 // TestMsgr1Refused: who has not the right key gets nowhere, and who does not sign gets no answer.
 func TestMsgr1Refused(t *testing.T) {
+	t.Parallel()
 	c := startLegacy(t, "--osds", "1")
 	for _, who := range []string{"client.admin", "client.ghost"} {
 		k := file(t, "keyring", keyOf(who))
@@ -166,6 +170,7 @@ func TestMsgr1Refused(t *testing.T) {
 // TestMsgr1Off: ms_bind_msgr1 turns it off; a monitor has it where the monitor map says so, also
 // one that was made without.
 func TestMsgr1Off(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--osds", "1")
 	c.mustGlue(t, "down", "--data", c.dir)
 	text := strings.Replace(string(read(t, c.conf)), "[global]\n",

@@ -14,6 +14,7 @@ import (
 // TestLifeOfAnOSD takes an OSD out of service and its number into use again, by the commands that
 // ceph-volume and operators use.
 func TestLifeOfAnOSD(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--osds", "4", "--split", "--set", "mon_tick_interval=1")
 	c.fill(t)
 	before := c.checksum(t)

@@ -24,6 +24,7 @@ type pgReport struct {
 // the lists of PGs say the same (testdata/pgquery_stock.json, made by "pgquery.py ceph DIR" on
 // 16.2.15).
 func TestPGQueryAsStock(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--osds", "3", "--split", "--set", "mon_osd_min_in_ratio=0")
 	script := filepath.Join(root(), "conformance", "python", "pgquery.py")
 	var got, want map[string]pgReport

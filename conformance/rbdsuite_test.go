@@ -16,6 +16,7 @@ const rbdCases = 685
 // TestRbdSuite asks through the stock libraries everything that librbd can ask; a real cluster
 // (GLUE_TEST_CONF) passes every case too.
 func TestRbdSuite(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	const without = "hour" // encryption with every cipher: deriving keys takes that long

@@ -140,6 +140,7 @@ func TestRemovedEntity(t *testing.T) {
 
 // TestTicketsExpireAndAreRenewed: service tickets that live ten seconds.
 func TestTicketsExpireAndAreRenewed(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--set", "auth_service_ticket_ttl=10", "--set", "auth_mon_ticket_ttl=20")
 	c.python(t, "idle.py", "rbd", "10")
 }
@@ -148,6 +149,7 @@ func TestTicketsExpireAndAreRenewed(t *testing.T) {
 // and let in again when it can. Ceph drops the keys of a ticket of ten seconds after thirty: with
 // such a cluster in GLUE_TEST_CONF the wait has to be longer.
 func TestExpiredTicketIsRefused(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs a network namespace")
 	}

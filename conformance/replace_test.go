@@ -31,6 +31,7 @@ func (c *cluster) glueFails(t *testing.T, says string, args ...string) {
 // TestAddOSD adds an OSD to a cluster in one process, which keeps it over a stop and a start, and
 // refuses disks that hold something.
 func TestAddOSD(t *testing.T) {
+	t.Parallel()
 	c := startFor(t)
 	c.fill(t)
 	before := c.checksum(t)
@@ -71,6 +72,7 @@ func TestAddOSD(t *testing.T) {
 
 // TestReplaceDisk loses a disk for good, and gives its number to another one.
 func TestReplaceDisk(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--osds", "4", "--split", "--set", "mon_tick_interval=1")
 	c.fill(t)
 	before := c.checksum(t)

@@ -76,6 +76,7 @@ func (c *cluster) fill(t *testing.T) {
 }
 
 func TestDownAndUp(t *testing.T) {
+	t.Parallel()
 	c := startFor(t)
 	c.fill(t)
 	before := c.checksum(t)
@@ -97,6 +98,7 @@ func TestDownAndUp(t *testing.T) {
 
 // TestFewOSDs: a cluster with fewer OSDs than copies elsewhere is well, and takes data.
 func TestFewOSDs(t *testing.T) {
+	t.Parallel()
 	for _, n := range []string{"1", "2"} {
 		c := startFor(t, "--osds", n)
 		c.fill(t)

@@ -168,6 +168,7 @@ func TestOwnSnapshots(t *testing.T) {
 // while removed ones are trimmed; what the snapshots hold stays right, nothing is left over, and
 // scrubs find nothing.
 func TestSnapshotsUnderKills(t *testing.T) {
+	t.Parallel()
 	const p = "rbd"
 	h := newThrasher(t, startFor(t, "--split", "--set", "osd_heartbeat_interval=1",
 		"--set", "osd_heartbeat_grace=6", "--set", "mgr_stats_period=1",

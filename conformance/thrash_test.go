@@ -507,6 +507,7 @@ func TestThrash(t *testing.T) {
 // TestResizeUnderKills: the PGs of a pool are split and merged while OSDs die in the middle, under
 // the same client.
 func TestResizeUnderKills(t *testing.T) {
+	t.Parallel()
 	h := newThrasher(t, startFor(t, "--split", "--osds", "4",
 		"--set", "osd_heartbeat_interval=1", "--set", "osd_heartbeat_grace=6",
 		"--set", "mgr_stats_period=1", "--set", "target_max_misplaced_ratio=0.2"), 4,

@@ -48,6 +48,7 @@ type dfDetail struct {
 // `ceph df`, `ceph df detail`, `rados df` and `ceph osd df`. A real cluster, of GLUE_TEST_CONF,
 // has the same numbers, but for omap, which it estimates.
 func TestSpaceOfPools(t *testing.T) {
+	t.Parallel()
 	c := shared
 	if c.dir != "" {
 		c = startFor(t)
