@@ -11,7 +11,7 @@ import (
 )
 
 // rbdCases is how many cases python/rbd_suite.py runs at least.
-const rbdCases = 685
+const rbdCases = 687
 
 // TestRbdSuite asks through the stock libraries everything that librbd can ask; a real cluster
 // (GLUE_TEST_CONF) passes every case too.

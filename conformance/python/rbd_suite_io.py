@@ -1,5 +1,6 @@
 """Reading and writing images: edges, async calls, flags, encryption, the C library's own calls."""
 import ctypes
+import os
 import random
 
 import rados
@@ -367,6 +368,44 @@ def encryption(t, version, bits):
 @case()
 def encryption_luks2_aes256(t):
     encryption(t, 2, 256)
+
+
+@case(rows=[('luks1', 1), ('luks2', 2)])
+def encryption_by_command(t, version):
+    """Formatted by the command line, written by librbd, read by QEMU: by its librbd, and version 1
+    by its own code for LUKS."""
+    t.create(size=32 * MIB)
+    secret, read = t.tmp('secret'), t.tmp('read')
+    with open(secret, 'w', encoding='ascii') as f:
+        f.write('a phrase')
+    t.cli('encryption', 'format', t.name, f'luks{version}', secret)
+    kind, data = getattr(rbd, f'RBD_ENCRYPTION_FORMAT_LUKS{version}'), pattern(5 * MIB)
+    with t.open() as image:
+        image.encryption_load(kind, 'a phrase')
+        size = image.size()
+        image.write(data, 4 * MIB)
+    raw = t.open(read_only=True)
+    t.eq(raw.read(0, 6), b'LUKS\xba\xbe')
+    prefix = raw.stat()['block_name_prefix']
+    raw.close()
+    stored = b''.join(t.io.read(o.key, OBJ) for o in t.io.list_objects()
+                      if o.key.startswith(prefix))
+    t.ok(len(stored) > len(data))
+    t.ok(not any(data[at:at + 512] in stored for at in range(0, len(data), 4096)), 'in clear')
+    conf = os.environ['CEPH_CONF']
+    image = f'driver=rbd,pool={t.pool},image={t.name},conf={conf}'
+    ways = [f'{image},encrypt.format=luks' + '2' * (version - 1) + ',encrypt.key-secret=s']
+    if version == 1:
+        ways.append('driver=luks,key-secret=s,' + ','.join(
+            'file.' + o for o in image.split(',')))
+    for way in ways:
+        # Not convert, which takes holes for where they are without the header.
+        t.command('qemu-img', 'dd', '--object', f'secret,id=s,file={secret}', '--image-opts',
+                  '-O', 'raw', 'bs=1M', 'if=' + way, 'of=' + read)
+        with open(read, 'rb') as f:
+            got = f.read()
+        t.eq(len(got), size, way)
+        t.ok(got[4 * MIB:9 * MIB] == data, way)
 
 
 @case()
