@@ -35,3 +35,9 @@ func TestWatcherDoesNotFillAnOSD(t *testing.T) {
 	time.Sleep(5 * time.Second) // 25 pings
 	c.must(t, "rados", "-p", "held", "create", "other")
 }
+
+// TestClientFarBehind: a stock client that was idle for longer than the monitors' history of maps.
+func TestClientFarBehind(t *testing.T) {
+	c := startFor(t)
+	c.python(t, "behind.py", "behind")
+}

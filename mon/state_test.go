@@ -201,10 +201,44 @@ func TestTrim(t *testing.T) {
 	w.send(o, &message.MMonSubscribe{What: map[string]message.SubscribeItem{
 		"osdmap": {Start: 1}}})
 	checkRun(t, take[*message.MOSDMap](ol), first, last)
+	for _, have := range []ceph.Epoch{0, 1, 20, first - 1, first, first + 1, last} {
+		idle, il := w.session("client.idle", "allow r")
+		w.send(idle, &message.MMonSubscribe{What: map[string]message.SubscribeItem{
+			"osdmap": {Start: uint64(have + 1)}}})
+		if got := followed(have, take[*message.MOSDMap](il)); got != last {
+			t.Errorf("a client with epoch %d gets to %d, want %d", have, got, last)
+		}
+	}
 	w.reopen()
 	if f, e := w.c.osd.Range(); f != first || e != last {
 		t.Errorf("after a restart epochs %d to %d, want %d to %d", f, e, first, last)
 	}
+}
+
+// followed is the epoch that a client with the map of an epoch has after some messages, by the rules
+// of librados: it takes each next epoch, as a step or whole; without it, it goes on at the message's
+// oldest epoch if that is later, else at the newest one if it is there, and then it stops, since it
+// has asked for what comes next already.
+func followed(have ceph.Epoch, list []*message.MOSDMap) ceph.Epoch {
+	for _, b := range list {
+		if have == 0 {
+			if b.Maps[b.Last()] != nil {
+				have = b.Last()
+			}
+			continue
+		}
+		for e := have + 1; e <= b.Last(); e++ {
+			if b.Incrementals[e] == nil && b.Maps[e] == nil {
+				if e >= b.Oldest {
+					return have
+				}
+				e = b.Oldest - 1
+				continue
+			}
+			have = e
+		}
+	}
+	return have
 }
 
 // checkRun wants a full map of the first epoch and every step to the last, in messages of bounded

@@ -272,6 +272,9 @@ func (c *core) sendOSDMaps(s *session, from ceph.Epoch) {
 	m := &message.MOSDMap{FSID: c.fsid, Oldest: first, Newest: newest}
 	isOSD := s.peer.AuthName.Type == ceph.TypeOSD
 	if from == 0 || from <= first && !isOSD {
+		// Who is behind goes on at Oldest and waits for ever for a map of that epoch that it
+		// does not find here: so this message says that there is none before its own.
+		m.Oldest = newest
 		m.Maps = map[ceph.Epoch][]byte{newest: c.osd.Map().Encode()}
 		s.conn.Send(message.New(m))
 		return
