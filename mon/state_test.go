@@ -215,10 +215,9 @@ func TestTrim(t *testing.T) {
 	}
 }
 
-// followed is the epoch that a client with the map of an epoch has after some messages, by the rules
-// of librados: it takes each next epoch, as a step or whole; without it, it goes on at the message's
-// oldest epoch if that is later, else at the newest one if it is there, and then it stops, since it
-// has asked for what comes next already.
+// followed is the epoch that a client with the map of an epoch has after some messages, by the
+// rules of librados: it takes each next epoch, as a step or whole; without it, it goes on at the
+// message's oldest epoch if that is later; else it stops, since it has asked for the next already.
 func followed(have ceph.Epoch, list []*message.MOSDMap) ceph.Epoch {
 	for _, b := range list {
 		if have == 0 {

@@ -147,6 +147,9 @@ func (p *pg) leaseMessage(ev *event) {
 	}
 	if from == primary && !p.primary {
 		p.lease.Settle(durable)
+		if !durable.IsZero() { // the primary is active
+			p.lease.Active()
+		}
 	}
 }
 

@@ -411,6 +411,7 @@ func (p *pg) becomeActive() {
 	p.active, p.waits = true, false
 	p.changed, p.dirty = p.s.now, true
 	p.setEnv()
+	p.askLease() // says that it is active
 	p.startRecovery()
 	p.mergeTick()
 	p.doWaiting()

@@ -40,12 +40,26 @@ type Lease struct {
 
 // A promise is that the incarnation of an OSD may serve until some time on our clock.
 type promise struct {
-	upFrom ceph.Epoch
-	until  time.Time
+	upFrom  ceph.Epoch
+	until   time.Time
+	earlier bool // made in an earlier interval only
 }
 
 // End begins another interval, in which only what was promised still holds.
-func (l *Lease) End() { *l = Lease{promised: l.promised} }
+func (l *Lease) End() {
+	for o, pr := range l.promised {
+		pr.earlier = true
+		l.promised[o] = pr
+	}
+	*l = Lease{promised: l.promised}
+}
+
+// Active notes that this interval's primary is active, which it became when nobody of earlier
+// intervals served any more, of all those that this copy had told it of. What was promised then is
+// void, and the next primary need not wait for it.
+func (l *Lease) Active() {
+	maps.DeleteFunc(l.promised, func(_ int32, pr promise) bool { return pr.earlier })
+}
 
 // Inherit takes over what another PG's copy has promised, of which this one is a part or a whole.
 func (l *Lease) Inherit(from *Lease) {
@@ -56,13 +70,18 @@ func (l *Lease) Inherit(from *Lease) {
 
 // Promise notes that an OSD may serve for some time from now.
 func (l *Lease) Promise(now time.Time, osd int32, upFrom ceph.Epoch, left time.Duration) {
-	l.keep(osd, promise{upFrom, now.Add(left + left/64)}) // clocks run unevenly
+	// Clocks run unevenly.
+	l.keep(osd, promise{upFrom: upFrom, until: now.Add(left + left/64)})
 }
 
+// keep merges a promise with what the OSD has of this copy, as one that holds at least as long.
 func (l *Lease) keep(osd int32, pr promise) {
-	was := l.promised[osd]
-	if pr.upFrom < was.upFrom || pr.upFrom == was.upFrom && pr.until.Before(was.until) {
-		return
+	if was, ok := l.promised[osd]; ok {
+		earlier := pr.earlier && was.earlier
+		if pr.upFrom < was.upFrom || pr.upFrom == was.upFrom && pr.until.Before(was.until) {
+			pr = was
+		}
+		pr.earlier = earlier
 	}
 	if l.promised == nil {
 		l.promised = map[int32]promise{}

@@ -56,6 +56,13 @@ func TestOver(t *testing.T) {
 		"it has spoken":      {func(l *Lease) { l.Hear(1) }, 0, true},
 		"another has spoken": {func(l *Lease) { l.Hear(2) }, 0, false},
 		"a later interval":   {func(l *Lease) { l.Hear(1); l.End() }, 0, false},
+		"a primary is active": {func(l *Lease) { l.Active() }, 0, false},
+		"a later one is":      {func(l *Lease) { l.End(); l.Active() }, 0, true},
+		"it was promised again": {func(l *Lease) {
+			l.End()
+			l.Promise(start, 1, 5, time.Millisecond)
+			l.Active()
+		}, time.Second, false},
 		"a longer promise": {func(l *Lease) {
 			l.Promise(start, 1, 5, time.Hour)
 		}, time.Minute, false},
