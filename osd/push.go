@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"glue/ceph"
-	"glue/cluster/pginfo"
 	"glue/osd/ops"
 	"glue/osd/recovery"
 	"glue/osd/snaps"
@@ -18,7 +17,7 @@ import (
 type push struct {
 	version ceph.Eversion
 	to      map[int32]message.Progress
-	parts   map[int32]recovery.Part // what of it, by whom it goes to
+	parts   map[int32]message.Part // what of it, by whom it goes to
 	// backfill targets are told apart from copies that know they lack the object.
 	scan map[int32]bool
 }
@@ -56,7 +55,7 @@ func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]b
 	}
 	p.block(o)
 	ps := &push{version: st.Info.Version, to: map[int32]message.Progress{}, scan: scan,
-		parts: map[int32]recovery.Part{}}
+		parts: map[int32]message.Part{}}
 	r.pushes[o] = ps
 	p.s.moveBegun()
 	targets := slices.Sorted(maps.Keys(have))
@@ -64,7 +63,7 @@ func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]b
 		misses := p.m.Peer(osd).Missing
 		part := p.part(o, have[osd], ps.version, misses)
 		if part.Base.IsZero() {
-			part = p.beside(&st.Info, osd)
+			part = p.beside(st, osd)
 		}
 		ps.to[osd], ps.parts[osd] = recovery.Start(), part
 	}
@@ -78,25 +77,28 @@ func (p *pg) push(o ceph.HObject, have map[int32]ceph.Eversion, scan map[int32]b
 
 // beside is what of an object goes to a copy that has the clone before it, or will have it when the
 // object arrives: the two have in common there what they have in common here.
-func (p *pg) beside(i *pginfo.ObjectInfo, osd int32) recovery.Part {
-	o := i.Object
-	head, err := ops.LoadState(p.s.d.store, p.id, o.Head())
+func (p *pg) beside(s *ops.State, osd int32) message.Part {
+	o, head := s.Info.Object, s
+	var err error
+	if o.Snap != ceph.NoSnap {
+		head, err = ops.LoadState(p.s.d.store, p.id, o.Head())
+	}
 	if err != nil || head.Info.Snaps == nil {
-		return recovery.Part{}
+		return message.Part{}
 	}
 	before := snaps.Before(head.Info.Snaps, o.Snap)
 	if before == nil {
-		return recovery.Part{}
+		return message.Part{}
 	}
 	o.Snap = before.ID
 	if m := p.m.Peer(osd).Missing; m != nil && m.Has(o) && !p.pushing(o, osd) {
-		return recovery.Part{}
+		return message.Part{}
 	}
 	st, err := ops.LoadState(p.s.d.store, p.id, o)
 	if err != nil || !st.Exists {
-		return recovery.Part{}
+		return message.Part{}
 	}
-	return recovery.Beside(before, st.Info.Version, i.Size)
+	return recovery.Beside(before, st.Info.Version, s.Info.Size)
 }
 
 func (p *pg) pushing(o ceph.HObject, osd int32) bool {

@@ -48,8 +48,8 @@ func (r *recoveryState) reset() {
 type pull struct {
 	from int32
 	need ceph.Eversion
-	part recovery.Part // what of it
-	left bool          // the copy is filled anew, and may have it from before
+	part message.Part // what of it
+	left bool         // the copy is filled anew, and may have it from before
 	// revert: need is an older version, to which the object goes back.
 	revert   bool
 	progress message.Progress // as of the piece that was asked for
@@ -206,21 +206,20 @@ func (p *pg) sendPull(o ceph.HObject, from message.Progress) {
 	pl := p.recovery.pulls[o]
 	pl.progress = from
 	p.s.d.sendTo(p.s.osdmap, pl.from, &message.MOSDPGPull{PGHead: p.headTo(),
-		Pulls: []message.Pull{{Object: o, Version: pl.need, From: from, Base: pl.part.Base,
-			Of: pl.part.Of, Changes: pl.part.Changes}}})
+		Pulls: []message.Pull{{Object: o, Version: pl.need, From: from, Part: pl.part}}})
 }
 
 // part is what of an object's version need has to go to a copy that has version have, or the head
 // of before the object was cloned, as what it misses says; all of it if that can't be told.
-func (p *pg) part(o ceph.HObject, have, need ceph.Eversion, misses *pglog.Missing) recovery.Part {
-	part := recovery.Part{Base: have}
+func (p *pg) part(o ceph.HObject, have, need ceph.Eversion, misses *pglog.Missing) message.Part {
+	part := message.Part{Base: have}
 	if have.IsZero() && o.Snap != ceph.NoSnap && misses != nil {
 		it, _ := misses.Get(o.Head())
 		part.Base, part.Of = it.Have, ceph.NoSnap
 	}
 	x, ok := p.m.Log().Changed(o, part.Base)
 	if v, _ := p.m.Log().Latest(o); !ok || v != need || have == need {
-		return recovery.Part{}
+		return message.Part{}
 	}
 	part.Changes = x
 	return part
@@ -260,7 +259,7 @@ func (p *pg) leftover(o ceph.HObject) int32 {
 }
 
 // read is the next piece of an object.
-func (p *pg) read(o ceph.HObject, from message.Progress, part recovery.Part) (
+func (p *pg) read(o ceph.HObject, from message.Progress, part message.Part) (
 	message.Push, error,
 ) {
 	bytes, keys := p.s.chunk()
@@ -297,8 +296,7 @@ func (p *pg) recoveryMessage(ev *event) {
 
 // onPull sends the primary a piece of an object.
 func (p *pg) onPull(from int32, pl *message.Pull) {
-	chunk, err := p.read(pl.Object, pl.From, recovery.Part{Base: pl.Base, Of: pl.Of,
-		Changes: pl.Changes})
+	chunk, err := p.read(pl.Object, pl.From, pl.Part)
 	if err != nil {
 		p.s.d.log.Error("object can't be read for the primary", "pg", p.id, "oid", pl.Object,
 			"err", err)
@@ -391,7 +389,7 @@ func (p *pg) pieceRefused(from int32, o ceph.HObject, whole bool, err error) {
 
 // pullWhole begins a pull again, of the whole object.
 func (p *pg) pullWhole(o ceph.HObject) {
-	p.recovery.pulls[o].part = recovery.Part{}
+	p.recovery.pulls[o].part = message.Part{}
 	p.sendPull(o, recovery.Start())
 }
 

@@ -51,11 +51,11 @@ func TestOver(t *testing.T) {
 		after  time.Duration
 		over   bool
 	}{
-		"alive":              {func(*Lease) {}, time.Second, false},
-		"its time is over":   {func(*Lease) {}, 1100 * time.Millisecond, true},
-		"it has spoken":      {func(l *Lease) { l.Hear(1) }, 0, true},
-		"another has spoken": {func(l *Lease) { l.Hear(2) }, 0, false},
-		"a later interval":   {func(l *Lease) { l.Hear(1); l.End() }, 0, false},
+		"alive":               {func(*Lease) {}, time.Second, false},
+		"its time is over":    {func(*Lease) {}, 1100 * time.Millisecond, true},
+		"it has spoken":       {func(l *Lease) { l.Hear(1) }, 0, true},
+		"another has spoken":  {func(l *Lease) { l.Hear(2) }, 0, false},
+		"a later interval":    {func(l *Lease) { l.Hear(1); l.End() }, 0, false},
 		"a primary is active": {func(l *Lease) { l.Active() }, 0, false},
 		"a later one is":      {func(l *Lease) { l.End(); l.Active() }, 0, true},
 		"it was promised again": {func(l *Lease) {

@@ -99,10 +99,11 @@ func (l *Log) Changed(o ceph.HObject, since ceph.Eversion) (pginfo.Changes, bool
 		e, found := l.Entry(v)
 		if found && e.Op == pginfo.LogClone { // the same request's entry of the head follows
 			v.Version++
-			if e, found = l.Entry(v); found && e.Object == o.Head() && since.Less(v) {
-				v = e.PriorVersion
-				continue
+			if e, found = l.Entry(v); !found || e.Object != o.Head() || !since.Less(v) {
+				return pginfo.Changes{}, false
 			}
+			v = e.PriorVersion
+			continue
 		}
 		if !found || !e.Changes.Known || e.IsDelete() || !since.Less(v) {
 			return pginfo.Changes{}, false

@@ -3,6 +3,7 @@ package pglog
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"glue/ceph"
@@ -38,6 +39,56 @@ func TestTrimKeepsRequests(t *testing.T) {
 	}
 	if _, ok := l.Find(entry(ev(1, 2), "o", ceph.Eversion{}).ReqID); ok {
 		t.Error("a forgotten request is still known")
+	}
+}
+
+// TestChanged: what changed since a version that a copy has; of a clone since a version of the head
+// that it was made of. What the log does not tell for certain is the whole object.
+func TestChanged(t *testing.T) {
+	l := New(ev(1, 1))
+	add := func(v, prior uint64, o ceph.HObject, op pginfo.LogOp, begin uint64) {
+		e := entry(ev(1, v), o.Name, ev(1, prior))
+		e.Object, e.Op = o, op
+		e.Changes = pginfo.Changes{Known: begin > 0}
+		e.Changes.Add(begin, 10)
+		l.Append(e)
+	}
+	head, clone, lone := obj("o"), obj("o"), obj("l")
+	clone.Snap, lone.Snap = 5, 5
+	add(2, 1, head, pginfo.LogModify, 100)
+	add(3, 2, head, pginfo.LogModify, 200)
+	add(4, 3, clone, pginfo.LogClone, 0)
+	add(5, 3, head, pginfo.LogModify, 300)
+	add(6, 2, lone, pginfo.LogClone, 0) // without its head's entry
+	add(7, 5, head, pginfo.LogModify, 350)
+	add(8, 7, head, pginfo.LogModify, 0)
+	add(9, 8, head, pginfo.LogModify, 400)
+	for _, c := range []struct {
+		o     ceph.HObject
+		since ceph.Eversion
+		want  []uint64
+		ok    bool
+	}{
+		{head, ev(1, 8), []uint64{400}, true},
+		{head, ev(1, 9), nil, true},
+		{head, ev(1, 7), nil, false}, // 8 says nothing
+		{head, ev(1, 6), nil, false}, // never was its version
+		{head, ceph.Eversion{}, nil, false},
+		{clone, ev(1, 1), []uint64{100, 200}, true},
+		{clone, ev(1, 2), []uint64{200}, true},
+		{clone, ev(1, 3), nil, true},
+		{lone, ev(1, 5), nil, false},
+		{lone, ev(1, 2), nil, false},
+		{obj("other"), ev(1, 2), nil, false},
+	} {
+		x, ok := l.Changed(c.o, c.since)
+		var got []uint64
+		for _, r := range x.Ranges {
+			got = append(got, r.Begin)
+		}
+		if ok != c.ok || ok && !slices.Equal(got, c.want) {
+			t.Errorf("%v since %v: %v %v, want %v %v", c.o, c.since, got, ok, c.want, c.ok)
+		}
 	}
 }
 

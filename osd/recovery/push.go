@@ -11,14 +11,16 @@ import (
 	"glue/wire/message"
 )
 
+// leastData is how many bytes of data go with keys, however much these take.
+const leastData = 64 << 10
+
 // Read makes the next push of an object after what before says has been copied, of about so many
 // bytes and keys. The object's version is the caller's to fill in. An object that is not there
 // gives a push with an error.
 func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progress,
-	part Part, maxBytes, maxKeys int,
+	part message.Part, maxBytes, maxKeys int,
 ) (message.Push, error) {
-	p := message.Push{Object: o, Before: before, After: before, Base: part.Base, Of: part.Of,
-		Changes: part.Changes}
+	p := message.Push{Object: o, Before: before, After: before, Part: part}
 	st, err := s.Stat(c, o)
 	if errors.Is(err, ceph.ENOENT) {
 		p.After.Error = true
@@ -29,7 +31,7 @@ func Read(s objectstore.Store, c ceph.SPG, o ceph.HObject, before message.Progre
 	}
 	p.Size = st.Size
 	p.After.First = false
-	if part.partial() && !part.Changes.Omap {
+	if part.Partial() && !part.Changes.Omap {
 		p.After.OmapComplete = true
 	}
 	left := maxBytes
@@ -68,7 +70,7 @@ func readKeys(s objectstore.Store, c ceph.SPG, p *message.Push, left *int) (err 
 	for k, v := range p.Omap {
 		*left -= len(k) + len(v)
 	}
-	*left = max(*left, 64<<10)
+	*left = max(*left, leastData)
 	return nil
 }
 
@@ -91,7 +93,7 @@ func readOmap(s objectstore.Store, c ceph.SPG, p *message.Push, left, maxKeys in
 		left -= len(kv.Key) + len(kv.Value)
 	}
 	p.After.OmapComplete = true
-	return max(left, 64<<10), nil
+	return max(left, leastData), nil
 }
 
 // readData adds the written extents of the next piece.
@@ -133,14 +135,6 @@ func readRange(s objectstore.Store, c ceph.SPG, p *message.Push, off, n uint64) 
 	return nil
 }
 
-// A Part is what of an object is copied to someone who has an older version of it. The zero value
-// is the whole object.
-type Part struct {
-	Base    ceph.Eversion // what it has
-	Of      ceph.SnapID   // of which clone, or of the head; 0 is the object itself
-	Changes pginfo.Changes
-}
-
 // BaseOf is the object that a push changes.
 func BaseOf(p *message.Push) ceph.HObject {
 	o := p.Object
@@ -152,18 +146,16 @@ func BaseOf(p *message.Push) ceph.HObject {
 
 // Beside is what of an object goes to who has the clone before it, of version base: what the two
 // do not have in common. That is all of it if they have nothing in common.
-func Beside(before *pginfo.Clone, base ceph.Eversion, size uint64) Part {
+func Beside(before *pginfo.Clone, base ceph.Eversion, size uint64) message.Part {
 	if len(before.Overlap) == 0 {
-		return Part{}
+		return message.Part{}
 	}
 	x := pginfo.Changes{Known: true, Omap: true}
 	for _, r := range snaps.Outside(size, before.Overlap) {
 		x.Add(r.Begin, r.End-r.Begin)
 	}
-	return Part{Base: base, Of: before.ID, Changes: x}
+	return message.Part{Base: base, Of: before.ID, Changes: x}
 }
-
-func (p *Part) partial() bool { return p.Changes.Known && !p.Base.IsZero() }
 
 // Complete says whether a push ends its object.
 func Complete(p *message.Push) bool { return p.After.DataComplete && p.After.OmapComplete }
@@ -190,9 +182,8 @@ func Apply(t *objectstore.Transaction, c ceph.SPG, p *message.Push,
 	if !whole {
 		target = Temp(p.Object)
 	}
-	part := Part{p.Base, p.Of, p.Changes}
 	switch {
-	case part.partial():
+	case p.Partial():
 		if err := applyBase(t, c, p, target, exists); err != nil {
 			return err
 		}
@@ -210,7 +201,7 @@ func Apply(t *objectstore.Transaction, c ceph.SPG, p *message.Push,
 			t.OmapSetHeader(c, target, p.OmapHeader)
 		}
 	}
-	if part.partial() {
+	if p.Partial() {
 		// What is no longer written in what has changed.
 		to := p.Size
 		if !p.After.DataComplete {

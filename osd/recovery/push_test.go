@@ -49,7 +49,7 @@ func transfer(t *testing.T, from, to *memstore.Store, o ceph.HObject) int {
 	}
 	progress := Start()
 	for n := 1; ; n++ {
-		p, err := Read(from, coll, o, progress, Part{}, ChunkBytes, ChunkKeys)
+		p, err := Read(from, coll, o, progress, message.Part{}, ChunkBytes, ChunkKeys)
 		if err != nil || p.After.Error {
 			t.Fatal(err, p.After.Error)
 		}
@@ -185,7 +185,7 @@ func TestParts(t *testing.T) {
 		tr.SetAttrs(coll, o, map[string][]byte{"_": []byte("info"), "_x": []byte("y")})
 		tr.RmAttr(coll, o, "_gone")
 		submit(t, from, tr)
-		sent := move(t, from, to, o, Part{Base: ceph.Eversion{Version: 1}, Changes: x},
+		sent := move(t, from, to, o, message.Part{Base: ceph.Eversion{Version: 1}, Changes: x},
 			4096+rng.IntN(100_000), 1+rng.IntN(5))
 		st, _ := from.Stat(coll, o)
 		changed := uint64(0)
@@ -233,7 +233,7 @@ func change(rng *rand.Rand, tr *objectstore.Transaction, o ceph.HObject) {
 }
 
 // move copies a part of an object and returns how many bytes of its data that took.
-func move(t *testing.T, from, to *memstore.Store, o ceph.HObject, part Part, size, keys int) int {
+func move(t *testing.T, from, to *memstore.Store, o ceph.HObject, part message.Part, size, keys int) int {
 	t.Helper()
 	exists := func(o ceph.HObject) bool {
 		_, err := to.Stat(coll, o)
@@ -275,7 +275,7 @@ func TestFewBytesMove(t *testing.T) {
 		x.Merge(&e)
 		submit(t, from, tr)
 	}
-	sent := move(t, from, to, o, Part{Base: ceph.Eversion{Version: 1}, Changes: x}, 8<<20, 8192)
+	sent := move(t, from, to, o, message.Part{Base: ceph.Eversion{Version: 1}, Changes: x}, 8<<20, 8192)
 	if ratio := float64(sent) / (8 * 4096); ratio > 1.05 {
 		t.Errorf("%d bytes moved, %.2f of what changed", sent, ratio)
 	}
@@ -306,7 +306,7 @@ func TestFewKeysMove(t *testing.T) {
 	all["key-00007"], all["new"] = []byte("other"), []byte("value")
 	delete(all, "key-09999")
 	x := ChangesOf(tr, &o)
-	part := Part{Base: ceph.Eversion{Version: 1}, Changes: x}
+	part := message.Part{Base: ceph.Eversion{Version: 1}, Changes: x}
 	p, err := Read(from, coll, o, Start(), part, 8<<20, 8192)
 	if err != nil || len(p.Omap) != 2 || !Complete(&p) {
 		t.Fatalf("%d keys go, %v", len(p.Omap), err)
@@ -370,7 +370,7 @@ func TestBeside(t *testing.T) {
 			t.Fatalf("seed %d: the clone has changed, %v", seed, err)
 		}
 	}
-	if p := Beside(&pginfo.Clone{ID: 5}, ceph.Eversion{Version: 1}, 9); p.partial() {
+	if p := Beside(&pginfo.Clone{ID: 5}, ceph.Eversion{Version: 1}, 9); p.Partial() {
 		t.Error("nothing in common, and yet a part")
 	}
 }

@@ -110,6 +110,23 @@ func (e *Extent) Denc(c *denc.Coder) {
 	c.U64(&e.Len)
 }
 
+// A Part is what of an object goes to a copy that has an older version of it. The zero value is the
+// whole object.
+type Part struct {
+	Base    ceph.Eversion  // the version that the copy has
+	Of      ceph.SnapID    // of which clone, or of the head; 0 is the object itself
+	Changes pginfo.Changes // against Base; known then
+}
+
+func (p *Part) denc(c *denc.Coder) {
+	p.Base.Denc(c)
+	p.Of.Denc(c)
+	p.Changes.Denc(c)
+}
+
+// Partial says whether it is less than the whole object.
+func (p *Part) Partial() bool { return p.Changes.Known && !p.Base.IsZero() }
+
 // A Push carries an object, or a part of it, to a copy that misses it. The bytes of the extents
 // follow each other in Content.
 type Push struct {
@@ -121,11 +138,7 @@ type Push struct {
 	OmapHeader    []byte
 	Omap          map[string][]byte
 	Before, After Progress
-	// Base is the version that the copy has and that Changes, which is known then, are against;
-	// zero for the whole object. Of says of which clone, or of the head, it is; 0 is Object's own.
-	Base    ceph.Eversion
-	Of      ceph.SnapID
-	Changes pginfo.Changes
+	Part
 	Content []byte
 
 	size uint32
@@ -141,9 +154,7 @@ func (p *Push) denc(c *denc.Coder) {
 	denc.MapFunc(c, &p.Omap, (*denc.Coder).Str, (*denc.Coder).Blob)
 	p.Before.Denc(c)
 	p.After.Denc(c)
-	p.Base.Denc(c)
-	p.Of.Denc(c)
-	p.Changes.Denc(c)
+	p.Part.denc(c)
 	if n := c.U32Const(uint32(len(p.Content))); !c.Encoding() {
 		p.size = n
 	}
@@ -221,9 +232,7 @@ type Pull struct {
 	Object  ceph.HObject
 	Version ceph.Eversion // wanted; zero for what is there
 	From    Progress
-	Base    ceph.Eversion // as of a Push
-	Of      ceph.SnapID
-	Changes pginfo.Changes
+	Part
 }
 
 // MOSDPGPull asks a copy for objects that the primary misses.
@@ -243,9 +252,7 @@ func (m *MOSDPGPull) Denc(c *denc.Coder, _ uint16) {
 			p.Object.Denc(c)
 			p.Version.Denc(c)
 			p.From.Denc(c)
-			p.Base.Denc(c)
-			p.Of.Denc(c)
-			p.Changes.Denc(c)
+			p.Part.denc(c)
 		})
 	})
 }
