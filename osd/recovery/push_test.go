@@ -233,7 +233,9 @@ func change(rng *rand.Rand, tr *objectstore.Transaction, o ceph.HObject) {
 }
 
 // move copies a part of an object and returns how many bytes of its data that took.
-func move(t *testing.T, from, to *memstore.Store, o ceph.HObject, part message.Part, size, keys int) int {
+func move(
+	t *testing.T, from, to *memstore.Store, o ceph.HObject, part message.Part, size, keys int,
+) int {
 	t.Helper()
 	exists := func(o ceph.HObject) bool {
 		_, err := to.Stat(coll, o)
@@ -275,7 +277,8 @@ func TestFewBytesMove(t *testing.T) {
 		x.Merge(&e)
 		submit(t, from, tr)
 	}
-	sent := move(t, from, to, o, message.Part{Base: ceph.Eversion{Version: 1}, Changes: x}, 8<<20, 8192)
+	part := message.Part{Base: ceph.Eversion{Version: 1}, Changes: x}
+	sent := move(t, from, to, o, part, 8<<20, 8192)
 	if ratio := float64(sent) / (8 * 4096); ratio > 1.05 {
 		t.Errorf("%d bytes moved, %.2f of what changed", sent, ratio)
 	}
