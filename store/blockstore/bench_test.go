@@ -214,8 +214,44 @@ func BenchmarkSubmit(b *testing.B) {
 	s.Close()
 }
 
-// BenchmarkOmapSet sets one of 10,000 keys that an object has, in memory.
-func BenchmarkOmapSet(b *testing.B) {
+// BenchmarkOmap changes keys of 10,000 that an object has, in memory.
+func BenchmarkOmap(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	key := func(i uint64) string { return fmt.Sprintf("key %012d", i) }
+	set := func(t *objectstore.Transaction, i uint64) {
+		t.OmapSet(benchPG, image(0), map[string][]byte{key(i): make([]byte, 100)})
+	}
+	remove := func(t *objectstore.Transaction, i uint64) {
+		t.OmapRm(benchPG, image(0), []string{key(i)})
+	}
+	for _, c := range []struct {
+		name string
+		fill func(t *objectstore.Transaction, i int)
+	}{
+		{"Set", func(t *objectstore.Transaction, _ int) { set(t, rng.Uint64N(10000)) }},
+		{"RmOrSet", func(t *objectstore.Transaction, i int) {
+			[]func(*objectstore.Transaction, uint64){remove, set}[i%2](t, uint64(i)/2%10000)
+		}},
+		{"SetAndRm", func(t *objectstore.Transaction, _ int) {
+			set(t, rng.Uint64N(10000))
+			remove(t, rng.Uint64N(10000))
+		}},
+		{"Set8", func(t *objectstore.Transaction, _ int) {
+			pairs := map[string][]byte{}
+			for range 8 {
+				pairs[key(rng.Uint64N(10000))] = make([]byte, 100)
+			}
+			t.OmapSet(benchPG, image(0), pairs)
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) { benchOmap(b, set, c.fill) })
+	}
+}
+
+func benchOmap(
+	b *testing.B, set func(*objectstore.Transaction, uint64),
+	fill func(*objectstore.Transaction, int),
+) {
 	sim := disk.NewSim(1 << 30)
 	o := blockstore.Options{Disk: sim.Open, KVFS: vfs.NewMem(), Size: 1 << 30}
 	if err := blockstore.Format("/osd", o); err != nil {
@@ -223,30 +259,25 @@ func BenchmarkOmapSet(b *testing.B) {
 	}
 	s := mustOpen(b, "/osd", o)
 	defer s.Close()
-	set := func(i uint64) *objectstore.Transaction {
-		t := new(objectstore.Transaction)
-		t.OmapSet(benchPG, image(0), map[string][]byte{
-			fmt.Sprintf("key %012d", i): make([]byte, 100)})
-		return t
-	}
 	t := new(objectstore.Transaction)
 	t.MkColl(benchPG)
-	submitWait(b, s, t)
 	for i := range uint64(10000) {
-		if err := s.Submit(set(i), nil); err != nil {
-			b.Fatal(err)
-		}
+		set(t, i)
 	}
-	rng := rand.New(rand.NewPCG(1, 1))
+	submitWait(b, s, t)
 	slots := make(chan struct{}, 16)
 	b.ResetTimer()
 	b.ReportAllocs()
-	for range b.N {
+	m := startMeter(s)
+	for i := range b.N {
 		slots <- struct{}{}
-		if err := s.Submit(set(rng.Uint64N(10000)), func(error) { <-slots }); err != nil {
+		t := new(objectstore.Transaction)
+		fill(t, i)
+		if err := s.Submit(t, func(error) { <-slots }); err != nil {
 			b.Fatal(err)
 		}
 	}
+	m.report(b, s, b.N)
 	b.StopTimer()
 }
 

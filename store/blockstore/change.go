@@ -34,6 +34,8 @@ type change struct {
 	use     *use        // of the op's
 
 	prep    []prepared // by op, if any; what is taken over is cleared
+	omaps   []omapPairs
+	again   bool // ops may meet a pair that another has changed
 	buf     []byte
 	scanErr error
 }
@@ -101,39 +103,42 @@ func init() {
 	}
 }
 
-// begin starts a transaction. An indexed batch lets copies of omaps see earlier changes of the
-// same transaction.
+// begin starts a transaction. An indexed batch lets copies of omaps, and the count of a range, see
+// earlier changes of the same transaction.
 func (c *change) begin(s *Store, t *objectstore.Transaction) {
 	clear(c.nodes)
 	clear(c.shards)
 	clear(c.runs)
+	clear(c.omaps)
 	*c = change{
 		s: s, id: c.id + 1, lsn: s.lastLSN + 1,
 		nodes: c.nodes[:0], shards: c.shards[:0], freed: c.freed[:0], runs: c.runs[:0],
 		allocs: c.allocs[:0], entries: c.entries[:0], logs: c.logs[:0], buf: c.buf,
-		uses: c.uses[:0],
+		uses: c.uses[:0], omaps: c.omaps[:0],
 	}
-	if readsOmap(t.Ops) {
+	var indexed bool
+	if indexed, c.again = readsOmap(t.Ops); indexed {
 		c.batch = s.kv.NewIndexedBatch()
 	} else {
 		c.batch = s.kv.NewBatch()
 	}
 }
 
-// readsOmap says whether the ops must see what others of them do to an omap: to copy it, or to
-// count its bytes.
-func readsOmap(ops []objectstore.Op) bool {
+// readsOmap says whether the ops must see in the batch what others of them do to an omap, and
+// whether they may otherwise meet a pair that was changed.
+func readsOmap(ops []objectstore.Op) (indexed, again bool) {
 	sets := 0
 	for i := range ops {
 		switch ops[i].Code {
-		case objectstore.OpClone, objectstore.OpMoveRename, objectstore.OpOmapRm,
-			objectstore.OpOmapRmRange:
-			return true
+		case objectstore.OpClone, objectstore.OpMoveRename, objectstore.OpOmapRmRange:
+			return true, false
 		case objectstore.OpOmapSet:
 			sets++
+		case objectstore.OpOmapRm: // may name a key twice
+			again = true
 		}
 	}
-	return sets > 1
+	return false, again || sets > 1
 }
 
 // run applies all ops to the state and completes the batch.

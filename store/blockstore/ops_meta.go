@@ -55,23 +55,17 @@ func (c *change) rmAttrsOp(op *objectstore.Op) error {
 
 func (c *change) omapSetOp(op *objectstore.Op) error {
 	o, err := c.make(op.Coll, &op.Object)
-	if err != nil {
+	if err != nil || len(op.Pairs) == 0 {
 		return err
 	}
-	had := o.body.hasOmap
-	o.body.hasOmap = had || len(op.Pairs) > 0
-	if err := c.room(0); len(op.Pairs) > 0 && err != nil {
+	if err := c.room(0); err != nil {
 		return err
 	}
+	p := c.openOmap(o)
 	for k, v := range op.Pairs {
 		c.buf = omapKey(c.buf[:0], o.key, k)
-		c.addOmap(o, int64(len(k)+len(v)))
-		if had {
-			n, err := c.omapPair(c.buf, k)
-			if err != nil {
-				return err
-			}
-			c.addOmap(o, -n)
+		if err := c.resizePair(p, c.buf, k, int64(len(k)+len(v))); err != nil {
+			return err
 		}
 		if err := c.batch.Set(c.buf, v, nil); err != nil {
 			return err
@@ -85,13 +79,12 @@ func (c *change) omapRmOp(op *objectstore.Op) error {
 	if err != nil || !o.body.hasOmap {
 		return err
 	}
+	p := c.openOmap(o)
 	for _, k := range op.Keys {
 		c.buf = omapKey(c.buf[:0], o.key, k)
-		n, err := c.omapPair(c.buf, k)
-		if err != nil {
+		if err := c.resizePair(p, c.buf, k, 0); err != nil {
 			return err
 		}
-		c.addOmap(o, -n)
 		if err := c.batch.Delete(c.buf, nil); err != nil {
 			return err
 		}
@@ -146,7 +139,7 @@ func (c *change) omapHeaderOp(op *objectstore.Op) error {
 	if err := c.room(0); err != nil {
 		return err
 	}
-	o.body.hasOmap = true
+	c.openOmap(o)
 	return c.batch.Set(prefixed(keyHeader, o.key), op.Data, nil)
 }
 
@@ -157,12 +150,9 @@ func (c *change) copyOmap(o, dest *onode) error {
 	}
 	dest.body.hasOmap = true
 	c.addOmap(dest, o.body.omap)
-	header, closer, err := c.batch.Get(prefixed(keyHeader, o.key))
-	if err == nil {
-		err = c.batch.Set(prefixed(keyHeader, dest.key), bytes.Clone(header), nil)
-		closer.Close()
-	} else if c.s.kv.NotFound(err) {
-		err = nil
+	header, found, err := c.s.kv.BatchGet(c.batch, nil, prefixed(keyHeader, o.key))
+	if found && err == nil {
+		err = c.batch.Set(prefixed(keyHeader, dest.key), header, nil)
 	}
 	if err != nil {
 		return err

@@ -220,7 +220,7 @@ func (q *queue) relax() { q.urgent-- }
 func (s *Store) Submit(t *objectstore.Transaction, done func(error)) error {
 	for range maxTries {
 		s.waitRoom()
-		err := s.try(t, s.prepare(t), done)
+		err := s.try(t, s.prepare(t), s.lookUp(t), done)
 		if err != errReclaim && err != errJournalFull {
 			return err
 		}
@@ -255,7 +255,7 @@ const maxHeld = 1 << 19
 
 // try is one attempt at a transaction.
 func (s *Store) try(
-	t *objectstore.Transaction, prep []prepared, done func(error),
+	t *objectstore.Transaction, prep []prepared, omaps []omapPairs, done func(error),
 ) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,6 +266,7 @@ func (s *Store) try(
 	c := &s.tx
 	c.begin(s, t)
 	c.prep = prep
+	c.trust(omaps)
 	err := c.run(t)
 	if err == nil {
 		err = s.enqueue(c, done)

@@ -155,51 +155,6 @@ func (c *change) grow(o *onode, size uint64) error {
 	return c.resize(o, size)
 }
 
-// addOmap counts bytes of an object's omap.
-func (c *change) addOmap(o *onode, n int64) {
-	o.body.omap += n
-	c.use.omap += n
-}
-
-// omapPair is the bytes of a pair that is there, before the next change of the transaction.
-func (c *change) omapPair(key []byte, user string) (int64, error) {
-	if !c.batch.Indexed() {
-		var found bool
-		var err error
-		c.s.valueBuf, found, err = c.s.kv.Get(c.s.valueBuf[:0], key)
-		if err != nil || !found {
-			return 0, err
-		}
-		return int64(len(user) + len(c.s.valueBuf)), nil
-	}
-	v, closer, err := c.batch.Get(key)
-	if err != nil {
-		if c.s.kv.NotFound(err) {
-			err = nil
-		}
-		return 0, err
-	}
-	return int64(len(user) + len(v)), closer.Close()
-}
-
-// omapBytes adds up pairs of one object, whose keys are as long as prefix before the user's.
-func omapBytes(it *kv.Iter, prefix int) (n int64, err error) {
-	for ok := it.First(); ok; ok = it.Next() {
-		n += int64(len(it.Key()) - prefix + len(it.Value()))
-	}
-	return n, it.Close()
-}
-
-// countOmap counts what an onode of an older release does not say.
-func (s *Store) countOmap(key string) (int64, error) {
-	lo := omapKey(nil, key, "")
-	it, err := s.kv.NewIter(lo, omapEnd(key))
-	if err != nil {
-		return 0, err
-	}
-	return omapBytes(it, len(lo))
-}
-
 // loadUses reads the stored counts, before the journal is replayed.
 func (s *Store) loadUses() error {
 	v, found, err := s.kv.Get(nil, sysUses)

@@ -4,7 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -134,6 +139,42 @@ func TestPoolUsage(t *testing.T) {
 	u.want("all gone", 0, 0, 0)
 }
 
+// An omap that begins anew within a transaction has none of the pairs that it had before.
+func TestUsageOfNewOmap(t *testing.T) {
+	u := newUsageStore(t)
+	o := u.object("o")
+	for _, c := range []struct {
+		what string
+		omap uint64
+		f    func(t *objectstore.Transaction)
+	}{
+		{"keys instead of others", 1, func(t *objectstore.Transaction) {
+			t.OmapSet(u.c, o, map[string][]byte{"key": {}, "ke": {}})
+			t.OmapRm(u.c, o, []string{"key", "key"})
+			t.OmapClear(u.c, o)
+			t.OmapSet(u.c, o, map[string][]byte{"k": {}})
+		}},
+		{"a header and keys over what was cleared", 3, func(t *objectstore.Transaction) {
+			t.OmapClear(u.c, o)
+			t.OmapSetHeader(u.c, o, []byte("header"))
+			t.OmapSet(u.c, o, map[string][]byte{"k": []byte("12")})
+		}},
+		{"the same of another object", 4, func(t *objectstore.Transaction) {
+			t.Remove(u.c, o)
+			t.OmapSetHeader(u.c, o, []byte("header"))
+			t.OmapSet(u.c, o, map[string][]byte{"k": []byte("345")})
+		}},
+		{"keys that are gone", 0, func(t *objectstore.Transaction) {
+			t.OmapClear(u.c, o)
+			t.OmapSetHeader(u.c, o, nil)
+			t.OmapRm(u.c, o, []string{"k"})
+		}},
+	} {
+		u.do(c.f)
+		u.want(c.what, 0, 0, c.omap)
+	}
+}
+
 // A store of a release that did not count is counted when it is opened.
 func TestUsageOfOlderStore(t *testing.T) {
 	u := newUsageStore(t)
@@ -218,3 +259,150 @@ func TestFsckRecounts(t *testing.T) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// whoReads has who called told of each read of a sorted table.
+type whoReads struct {
+	vfs.FS
+	read func(stack string)
+}
+
+type whoReadsFile struct {
+	vfs.File
+	fs whoReads
+}
+
+func (w whoReads) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := w.FS.Open(name, opts...)
+	if err == nil && strings.HasSuffix(name, ".sst") {
+		f = whoReadsFile{f, w}
+	}
+	return f, err
+}
+
+func (f whoReadsFile) ReadAt(p []byte, off int64) (int, error) {
+	f.fs.read(string(debug.Stack()))
+	return f.File.ReadAt(p, off)
+}
+
+// What a pair was is read from disk before the state lock is taken, where it would hold up others.
+func TestOmapLookUpOutsideLock(t *testing.T) {
+	u := newUsageStore(t)
+	var before, under atomic.Int32
+	u.o.KVFS = whoReads{u.o.KVFS, func(stack string) {
+		switch {
+		case strings.Contains(stack, "(*Store).lookUp("):
+			before.Add(1)
+		case strings.Contains(stack, "(*Store).try("):
+			under.Add(1)
+		}
+	}}
+	key := func(i int) string { return fmt.Sprintf("%05d", i) }
+	o := u.object("o")
+	for i := range 5 {
+		pairs := map[string][]byte{}
+		for j := range 1000 {
+			pairs[key(1000*i+j)] = make([]byte, 100)
+		}
+		u.do(func(t *objectstore.Transaction) { t.OmapSet(u.c, o, pairs) })
+	}
+	u.reopen()
+	if _, err := u.Stat(u.c, o); err != nil {
+		t.Fatal(err)
+	}
+	u.do(func(t *objectstore.Transaction) {
+		t.OmapSet(u.c, o, map[string][]byte{key(500): []byte("value"), key(1500): nil})
+		t.OmapRm(u.c, o, []string{key(1500), key(2500), key(2500)})
+	})
+	u.do(func(t *objectstore.Transaction) { t.OmapRm(u.c, o, []string{key(3500), key(3500)}) })
+	if before.Load() == 0 || under.Load() > 0 {
+		t.Errorf("%d reads before the lock, %d under it", before.Load(), under.Load())
+	}
+	u.want("in the end", 0, 0, 5000*105-3*105-95)
+}
+
+// What was looked up does not count if the object was changed since.
+func TestOmapLookUpOvertaken(t *testing.T) {
+	u := newUsageStore(t)
+	set := func(keys ...string) *objectstore.Transaction {
+		var t objectstore.Transaction
+		for i, k := range keys {
+			t.OmapSet(u.c, u.object("o"), map[string][]byte{k: make([]byte, 10+i)})
+		}
+		return &t
+	}
+	u.do(func(t *objectstore.Transaction) { *t = *set("a", "b") })
+	tx := set("a", "b", "c")
+	list := u.lookUp(tx)
+	u.do(func(t *objectstore.Transaction) {
+		t.OmapRm(u.c, u.object("o"), []string{"a"})
+		t.OmapSet(u.c, u.object("o"), map[string][]byte{"c": nil})
+	})
+	if err := u.try(tx, nil, list, nil); err != nil {
+		t.Fatal(err)
+	}
+	u.want("overtaken", 0, 0, 11+12+13)
+}
+
+// Whatever comes together in one transaction, and from several goroutines: the count is exact.
+func TestOmapCountedByMany(t *testing.T) {
+	u := newUsageStore(t)
+	many := func(seed uint64) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		for range 10 {
+			var tx objectstore.Transaction
+			for range 1 + rng.IntN(4) {
+				u.addOmapOp(&tx, rng)
+			}
+			if err := u.Submit(&tx, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for round := range uint64(100) {
+		var wg sync.WaitGroup
+		for i := range uint64(4) {
+			wg.Go(func() { many(4*round + i) })
+		}
+		wg.Wait()
+		r, err := u.Fsck(context.Background(), false)
+		if err != nil || len(r.Errors) > 0 {
+			t.Fatalf("fsck: %v, %v", r.Errors, err)
+		}
+	}
+}
+
+// addOmapOp changes the omap of one of two objects, which there is then.
+func (u *usageStore) addOmapOp(t *objectstore.Transaction, rng *rand.Rand) {
+	o, other := u.object("a"), u.object("b")
+	if rng.IntN(2) == 0 {
+		o, other = other, o
+	}
+	key := func() string { return string(rune('a' + rng.IntN(4))) }
+	t.Touch(u.c, o)
+	switch n := rng.IntN(40); n {
+	case 0:
+		t.Remove(u.c, o)
+	case 1:
+		t.Clone(u.c, o, other)
+	case 2:
+		t.Remove(u.c, o)
+		t.Touch(u.c, other)
+		t.MoveRename(u.c, other, o)
+	case 3:
+		t.OmapRmRange(u.c, o, key(), key())
+	case 4, 5:
+		t.OmapClear(u.c, o)
+	case 6, 7:
+		t.OmapSetHeader(u.c, o, []byte("header"))
+	default:
+		if n%2 == 0 {
+			t.OmapRm(u.c, o, []string{key(), key()})
+			return
+		}
+		pairs := map[string][]byte{}
+		for range 1 + rng.IntN(2) {
+			pairs[key()] = make([]byte, rng.IntN(100))
+		}
+		t.OmapSet(u.c, o, pairs)
+	}
+}

@@ -156,9 +156,6 @@ func (d *DB) BatchIter(b *Batch, lo, hi []byte) (*Iter, error) {
 	})
 }
 
-// NotFound says whether a batch's Get failed only because there is no such key.
-func (d *DB) NotFound(err error) bool { return errors.Is(err, pebble.ErrNotFound) }
-
 // Apply makes the batch visible; it is not durable before a later Flush.
 func (d *DB) Apply(b *Batch) error {
 	err := d.enter()
@@ -198,19 +195,40 @@ func Note(repr []byte) (note []byte, found bool, err error) {
 
 // Get appends the key's value to dst; found is false if there is none.
 func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
+	return d.BatchGet(nil, dst, key)
+}
+
+// BatchGet is Get of an indexed batch, if any, on top of the database.
+func (d *DB) BatchGet(b *Batch, dst, key []byte) (value []byte, found bool, err error) {
+	found, err = d.look(b, key, func(v []byte) { dst = append(dst, v...) })
+	return dst, found, err
+}
+
+// Size is the length of the key's value in an indexed batch, if any, on top of the database.
+func (d *DB) Size(b *Batch, key []byte) (n int, found bool, err error) {
+	found, err = d.look(b, key, func(v []byte) { n = len(v) })
+	return n, found, err
+}
+
+// look calls f with the key's value, which is valid until f returns, if there is one.
+func (d *DB) look(b *Batch, key []byte, f func(value []byte)) (found bool, err error) {
 	if err := d.enter(); err != nil {
-		return dst, false, fmt.Errorf("get from key-value store: %w", err)
+		return false, fmt.Errorf("get from key-value store: %w", err)
 	}
 	defer d.leave()
-	v, closer, err := d.db.Get(key)
+	get := d.db.Get
+	if b != nil {
+		get = b.Get
+	}
+	v, closer, err := get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return dst, false, nil
+		return false, nil
 	}
 	if err != nil {
-		return dst, false, fmt.Errorf("get from key-value store: %w", d.unread(err))
+		return false, fmt.Errorf("get from key-value store: %w", d.unread(err))
 	}
-	dst = append(dst, v...)
-	return dst, true, closer.Close()
+	f(v)
+	return true, closer.Close()
 }
 
 // Durable is Get over what would survive a crash now.
