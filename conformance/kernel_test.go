@@ -37,7 +37,7 @@ func TestKernelRBD(t *testing.T) {
 			if out := c.must(t, "rbd", "status", k.name); !strings.Contains(out, "none") {
 				t.Errorf("unmapped, and watched still:\n%s", out)
 			}
-			c.must(t, "rbd", "object-map", "check", "--no-progress", k.name)
+			c.checkMap(t, k.name)
 			c.must(t, "rbd", "snap", "purge", "--no-progress", k.name)
 			c.must(t, "rbd", "rm", "--no-progress", k.name)
 		})

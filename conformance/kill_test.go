@@ -151,7 +151,7 @@ func (f *fioLoad) verify(t *testing.T, c *cluster) int {
 		t.Errorf("fio wrote %d blocks and verified %d of %d, error %d:\n%s", j.Write.Total,
 			j.Read.Total, fioBlocks, j.Error, out)
 	}
-	c.must(t, "rbd", "object-map", "check", "--no-progress", "fio")
+	c.checkMap(t, "fio")
 	c.must(t, "rbd", "rm", "--no-progress", "fio")
 	return j.Write.Total
 }

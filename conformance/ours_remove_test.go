@@ -219,7 +219,7 @@ func mirroredToTrash(
 	if has(t, all, "mine"); strings.Contains(all, ".mirror.") {
 		t.Errorf("snapshots for mirrors are left:\n%s", all)
 	}
-	must(t, "rbd", "-p", pool, "object-map", "check", "--no-progress", "trashed")
+	shared.checkMap(t, pool+"/trashed")
 	r.run(t, "snap", "purge", "trashed")
 	r.run(t, "rm", "trashed")
 	nothingLeft(t, pool, id)

@@ -53,7 +53,7 @@ func TestOurRBD(t *testing.T) {
 	if got := read(t, out); !bytes.HasPrefix(got, body) {
 		t.Error("the stock client exported something else")
 	}
-	rbd(t, "object-map", "check", "--no-progress", "oursimg")
+	shared.checkMap(t, pool+"/oursimg")
 	has(t, rbd(t, "info", "oursimg"), "exclusive-lock", "object-map")
 	rbd(t, "import", "--no-progress", in, "theirsimg")
 	out = filepath.Join(t.TempDir(), "out")
@@ -116,7 +116,7 @@ func TestOurSnapshots(t *testing.T) {
 	}
 	glue("flatten", "cloneimg")
 	for _, image := range []string{"cloneimg", "diffimg", "snapimg"} {
-		rbd(t, "object-map", "check", "--no-progress", image)
+		shared.checkMap(t, pool+"/"+image)
 		glue("snap", "purge", image)
 		glue("rm", image)
 	}

@@ -117,7 +117,7 @@ func TestRBDSnapshots(t *testing.T) {
 	write("c1")
 	same("its parent", export("img@s1"), first)
 	changed := export("c1")
-	rbd(t, "object-map", "check", "--no-progress", "c1")
+	shared.checkMap(t, pool+"/c1")
 	rbd(t, "flatten", "--no-progress", "c1")
 	same("flattened", export("c1"), changed)
 	rbd(t, "snap", "unprotect", "img@s1")
@@ -129,7 +129,7 @@ func TestRBDSnapshots(t *testing.T) {
 	if out := rbd(t, "snap", "ls", "--all", "img"); out != "" {
 		t.Errorf("left over: %s", out)
 	}
-	rbd(t, "object-map", "check", "--no-progress", "img")
+	shared.checkMap(t, pool+"/img")
 	rbd(t, "rm", "--no-progress", "c1")
 	rbd(t, "rm", "--no-progress", "img")
 }

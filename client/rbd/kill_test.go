@@ -146,7 +146,7 @@ func sameToStock(t *testing.T, s *rbd.Store, spec string, data []byte) {
 	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("the stock client reads something else of %s: %v", spec, err)
 	}
-	stock(t, s, "object-map", "check", "--no-progress", spec)
+	checkMap(t, s, spec)
 }
 
 func anyMoment() time.Duration { return time.Duration(rand.IntN(60_000)) * time.Microsecond }
@@ -398,6 +398,6 @@ func TestKilledCache(t *testing.T) {
 		}
 		want(t, "close", i.Close(ctx), nil)
 		t.Logf("%d writes were flushed before the kill", done*cacheRound)
-		stock(t, s, "object-map", "check", "--no-progress", name)
+		checkMap(t, s, name)
 	}
 }

@@ -100,7 +100,7 @@ func (w *tester) checkStock() {
 				err)
 		}
 		if mapped {
-			stock(w.t, w.s, "object-map", "check", "--no-progress", spec)
+			checkMap(w.t, w.s, spec)
 		}
 	}
 	compare(w.name, w.model)
