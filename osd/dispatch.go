@@ -37,7 +37,7 @@ func (d *Daemon) newSession(c link, p msgr.Peer) (*session, error) {
 			return nil, fmt.Errorf("caps: %w", err)
 		}
 		s.caps, s.all = parsed, parsed.AllowAll()
-	} else if p.AuthName.Type != ceph.TypeOSD && p.AuthName.ID != "" {
+	} else if !p.IsOSD() {
 		return nil, errors.New("it claims to be an OSD")
 	}
 	return s, nil

@@ -103,8 +103,8 @@ func stock(t *testing.T, s *rbd.Store, args ...string) []byte {
 	return out
 }
 
-// checkMap has the stock tool check an object map: it ends well in any case, and marks a map that is
-// not right as invalid.
+// checkMap has the stock tool check an object map: it ends well in any case, and marks a map that
+// is not right as invalid.
 func checkMap(t *testing.T, s *rbd.Store, spec string) {
 	t.Helper()
 	checked := stock(t, s, "object-map", "check", "--no-progress", spec)

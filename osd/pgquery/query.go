@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"glue/ceph"
@@ -210,14 +211,8 @@ func past(i *pginfo.PastIntervals) Past {
 		out.Participants = append(out.Participants, OSD{o})
 	}
 	for _, rw := range i.RW {
-		acting := ""
-		for n, o := range texts(rw.Acting) {
-			if n > 0 {
-				acting += ","
-			}
-			acting += o
-		}
-		out.Intervals = append(out.Intervals, Interval{epoch(rw.First), epoch(rw.Last), acting})
+		out.Intervals = append(out.Intervals, Interval{epoch(rw.First), epoch(rw.Last),
+			strings.Join(texts(rw.Acting), ",")})
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package pgquery
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -162,14 +163,11 @@ func run(c *recovery.Chunk, objects map[ceph.HObject]ceph.Eversion) Run {
 // backend groups what is pulled by whom it comes from, and what is pushed by object.
 func backend(r *Recovery) Backend {
 	out := Backend{Pulls: []PullFrom{}, Pushes: []Pushing{}}
-	order := func(a, b Move) int { return a.Object.Compare(b.Object) }
-	slices.SortFunc(r.Pulls, order)
-	slices.SortStableFunc(r.Pulls, func(a, b Move) int { return int(a.OSD - b.OSD) })
+	slices.SortFunc(r.Pulls, func(a, b Move) int {
+		return cmp.Or(cmp.Compare(a.OSD, b.OSD), a.Object.Compare(b.Object))
+	})
 	slices.SortFunc(r.Pushes, func(a, b Move) int {
-		if c := order(a, b); c != 0 {
-			return c
-		}
-		return int(a.OSD - b.OSD)
+		return cmp.Or(a.Object.Compare(b.Object), cmp.Compare(a.OSD, b.OSD))
 	})
 	for i := range r.Pulls {
 		m := &r.Pulls[i]

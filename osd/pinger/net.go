@@ -32,8 +32,7 @@ func (p *Pinger) Dispatcher(over heartbeat.Net) msgr.Dispatcher { return dispatc
 // Accepted lets in who has proven to be an OSD.
 func (d dispatcher) Accepted(c *msgr.Conn) {
 	peer := c.Peer()
-	if peer.Name.Type != ceph.TypeOSD ||
-		peer.AuthName.Type != ceph.TypeOSD && peer.AuthName.ID != "" {
+	if !peer.IsOSD() {
 		d.p.c.Log.Warn("connection for heartbeats refused", "peer", peer.AuthName,
 			"network", d.over.String())
 		c.Close()

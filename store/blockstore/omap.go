@@ -149,7 +149,16 @@ func omapBytes(it *kv.Iter, prefix int) (n int64, err error) {
 	return n, it.Close()
 }
 
-// countOmap counts what an onode of an older release does not say.
+// decodeOnode reads an onode, and counts its omap if it is of an older release, which did not.
+func (s *Store) decodeOnode(body *onodeBody, key string, value []byte) error {
+	counted, err := body.decode(value)
+	if err == nil && !counted {
+		body.omap, err = s.countOmap(key)
+	}
+	return err
+}
+
+// countOmap is the bytes of an object's omap as the table has it.
 func (s *Store) countOmap(key string) (int64, error) {
 	lo := omapKey(nil, key, "")
 	it, err := s.kv.NewIter(lo, omapEnd(key))

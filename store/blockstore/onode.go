@@ -209,11 +209,7 @@ func (s *Store) onode(key []byte) (*onode, error) {
 		return nil, err
 	}
 	if found {
-		counted, err := o.body.decode(value)
-		if err == nil && !counted {
-			o.body.omap, err = s.countOmap(o.key)
-		}
-		if err != nil {
+		if err := s.decodeOnode(&o.body, o.key, value); err != nil {
 			return nil, err
 		}
 	}

@@ -110,11 +110,7 @@ func (c *change) dropObject(key string) error {
 	if err != nil {
 		return err
 	}
-	counted, err := body.decode(value)
-	if err == nil && !counted {
-		body.omap, err = c.s.countOmap(key)
-	}
-	if err != nil {
+	if err := c.s.decodeOnode(&body, key, value); err != nil {
 		return err
 	}
 	c.use.omap -= body.omap

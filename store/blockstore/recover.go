@@ -366,12 +366,17 @@ func (s *Store) rebuildAllocator(r *replay) error {
 		if err = sh.decode(it.Value(), s.alloc.total); err != nil {
 			break
 		}
+		pool, known := pools[cidOf(it.Key()[1:])]
 		for _, m := range sh.blocks {
 			if m.hole() {
 				continue
 			}
-			if err = s.markUsed(m, pools, it.Key()); err != nil {
+			first, e := s.markUsed(m)
+			if err = e; err != nil {
 				break
+			}
+			if first && known {
+				s.uses.of(pool).blocks++
 			}
 			if d, ok := r.images[m.block()]; ok && d.crcs[0] == m.crc {
 				s.deferImage(d)
@@ -382,19 +387,17 @@ func (s *Store) rebuildAllocator(r *replay) error {
 	return firstError(err, it.Close())
 }
 
-func (s *Store) markUsed(m mapping, pools map[uint64]int64, key []byte) error {
+// markUsed marks a mapping's block, and says whether it is the first of it.
+func (s *Store) markUsed(m mapping) (bool, error) {
 	if !s.alloc.used(m.block()) {
 		s.alloc.set(m.block())
-		if pool, ok := pools[cidOf(key[1:])]; ok {
-			s.uses.of(pool).blocks++
-		}
-		return nil
+		return true, nil
 	}
 	if !m.shared() {
-		return fmt.Errorf("block %d belongs to two objects: %w",
+		return false, fmt.Errorf("block %d belongs to two objects: %w",
 			m.block(), objectstore.ErrCorrupt)
 	}
-	return nil
+	return false, nil
 }
 
 func (s *Store) deferImage(d *dataRun) {

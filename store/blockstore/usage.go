@@ -211,17 +211,13 @@ func (s *Store) checkUses() error {
 			return nil
 		}
 		var body onodeBody
-		counted, err := body.decode(value)
-		if err == nil && !counted {
-			body.omap, err = s.countOmap(string(key))
+		if err := s.decodeOnode(&body, string(key), value); err != nil {
+			return err
 		}
-		if err == nil {
-			u.of(pool).omap += body.omap
-			err = s.scanShards(string(key), func(index uint32, sh *shard) {
-				u.of(pool).stored += body.stored(index, sh)
-			})
-		}
-		return err
+		u.of(pool).omap += body.omap
+		return s.scanShards(string(key), func(index uint32, sh *shard) {
+			u.of(pool).stored += body.stored(index, sh)
+		})
 	})
 	s.uses = u
 	return err

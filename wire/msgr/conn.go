@@ -26,6 +26,12 @@ type Peer struct {
 	Auth     any // see AuthStep
 }
 
+// IsOSD says whether the peer has proven to be an OSD, or nobody has to prove anything.
+func (p *Peer) IsOSD() bool {
+	return p.Name.Type == ceph.TypeOSD &&
+		(p.AuthName.Type == ceph.TypeOSD || p.AuthName.ID == "")
+}
+
 type connState int
 
 const (
