@@ -219,23 +219,39 @@ func TestNBD(t *testing.T) {
 	c.must(t, "rbd", "rm", "--no-progress", "disk")
 }
 
-// TestBootClones: machines boot at once from clones of one image, write, and boot again.
+// TestBootClones: a machine boots from an image and writes; of a snapshot then taken, clones boot at
+// once, write, and boot again; each has what was written before the snapshot.
 func TestBootClones(t *testing.T) {
 	l := theLab(t)
 	c, _ := l.start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
-	cmd := c.command(ctx, filepath.Join(l.dir, "tests", "bootrbd"), "3", "rbd")
-	cmd.Env = append(cmd.Env, "CONF="+c.conf, "INIT=mini", "TMO=500", "VMLAB_DIR="+l.built)
-	b, err := cmd.CombinedOutput()
-	out := string(b)
-	t.Log(out)
-	if err != nil {
-		t.Error(err)
+	run := func(script string, args ...string) string {
+		cmd := c.command(ctx, filepath.Join(l.dir, script), args...)
+		cmd.Env = append(cmd.Env, "CONF="+c.conf, "INIT=mini", "TMO=500", "VMLAB_DIR="+l.built)
+		b, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", script, err, b)
+		}
+		return string(b)
 	}
+	disk := func(image string) string { return "rbd:rbd/" + image + ":conf=" + c.conf }
+	boot := func(image, orders string) string {
+		return run("vmrun", "--root", disk(image), "--bios", "--init", "mini", "--persist", "--mem",
+			"512", "--smp", "1", "--timeout", "500", "-c", orders)
+	}
+	run("labnet", "exec", "qemu-img", "convert", "-f", "raw", "-O", "raw",
+		filepath.Join(l.built, "guest", "root.ext4"), disk("vmbase"))
+	boot("vmbase", "echo before the snapshot >/root/base; sync")
+	c.must(t, "rbd", "snap", "create", "--no-progress", "vmbase@gold")
+	c.must(t, "rbd", "snap", "protect", "vmbase@gold")
+	out := run(filepath.Join("tests", "bootrbd"), "3", "rbd") // finds vmbase@gold
+	t.Log(out)
 	for _, part := range []string{"data: OK", "e2fsck clean"} {
 		if n := strings.Count(out, part); n != 3 {
-			t.Errorf("%q %d times, want 3:\n%s", part, n, out)
+			t.Errorf("%q %d times, want 3", part, n)
 		}
 	}
+	c.must(t, "rbd", "clone", "vmbase@gold", "vm-4")
+	has(t, boot("vm-4", "cat /root/base"), "before the snapshot")
 }
