@@ -31,21 +31,20 @@ type Log struct {
 
 // Limits are the most entries and remembered requests at a rest. A log is trimmed when there is a
 // write, so one that has had none in this interval may be two: what a copy had when it went away,
-// and behind it what it has missed. What is trimmed comes on top of the requests that are kept,
-// until the next time; who is filled anew is given the requests of the entries that it does not
-// get.
+// and behind it what it has missed. What is trimmed, at once by the first write of an interval,
+// comes on top of the requests that are kept, until the next time; who is filled anew is given the
+// requests of the entries that it does not get.
 func (l Log) Limits() (entries, dups int) {
 	primary := Entries + slack + l.UnderWay
 	other := primary + slack
+	idle := other + primary
 	switch {
 	case l.Wrote && l.Primary:
-		entries = primary
+		return primary, l.Dups + idle
 	case l.Wrote:
-		entries = other
-	default:
-		entries = other + primary
+		return other, l.Dups + idle
 	}
-	return entries, l.Dups + entries + primary
+	return idle, l.Dups + idle + primary
 }
 
 // Check says what is wrong with a PG's log: that it is too long, or that a request is in it twice.
