@@ -219,8 +219,8 @@ func TestNBD(t *testing.T) {
 	c.must(t, "rbd", "rm", "--no-progress", "disk")
 }
 
-// TestBootClones: a machine boots from an image and writes; of a snapshot then taken, clones boot at
-// once, write, and boot again; each has what was written before the snapshot.
+// TestBootClones: a machine boots from an image and writes; then clones of a snapshot of it boot at
+// once, write, and boot again. They have what was written before the snapshot.
 func TestBootClones(t *testing.T) {
 	l := theLab(t)
 	c, _ := l.start(t)
