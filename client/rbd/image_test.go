@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -103,14 +104,17 @@ func stock(t *testing.T, s *rbd.Store, args ...string) []byte {
 	return out
 }
 
-// checkMap has the stock tool check an object map: it ends well in any case, and marks a map that
-// is not right as invalid.
+// wrongMap is the stock check's word for an object that the map does not know of. Others err on the
+// safe side: a client that was killed has announced what it did not write, and whether an object was
+// changed since a snapshot (1) or not (3) the check takes from when it was written, not from what.
+var wrongMap = regexp.MustCompile(`marked as 0, but`)
+
+// checkMap has the stock tool check an object map. It ends well whatever it finds.
 func checkMap(t *testing.T, s *rbd.Store, spec string) {
 	t.Helper()
-	checked := stock(t, s, "object-map", "check", "--no-progress", spec)
-	if info := stock(t, s, "info", "--format", "json", spec); !bytes.Contains(info,
-		[]byte(`"flags":[]`)) {
-		t.Errorf("the object map of %s is not right: %s\n%s", spec, checked, info)
+	out := stock(t, s, "object-map", "check", "--no-progress", spec)
+	if wrongMap.Match(out) {
+		t.Errorf("the object map of %s is not right:\n%s", spec, out)
 	}
 }
 
