@@ -105,8 +105,8 @@ func stock(t *testing.T, s *rbd.Store, args ...string) []byte {
 }
 
 // wrongMap is the stock check's word for an object that the map does not know of. Others err on the
-// safe side: a client that was killed has announced what it did not write, and whether an object was
-// changed since a snapshot (1) or not (3) the check takes from when it was written, not from what.
+// safe side: a client that was killed has announced what it did not write, and whether an object is
+// changed since a snapshot (1) or not (3) the check takes from when, not from what, was written.
 var wrongMap = regexp.MustCompile(`marked as 0, but`)
 
 // checkMap has the stock tool check an object map. It ends well whatever it finds.
