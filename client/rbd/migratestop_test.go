@@ -1,6 +1,7 @@
 package rbd_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,9 @@ func stopMigration(t *testing.T, s *rbd.Store, name, end string) {
 			t.Fatal(err)
 		}
 	}
-	checkMap(t, s, left)
+	if out := stock(t, s, "object-map", "check", left); bytes.Contains(out, []byte("error")) {
+		t.Errorf("the object map is wrong:\n%s", out)
+	}
 	if _, err := s.Open(ctx, gone, true); !errors.Is(err, ceph.ENOENT) {
 		t.Errorf("the other end: %v", err)
 	}

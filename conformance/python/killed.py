@@ -216,7 +216,7 @@ class Killed(unittest.TestCase):
                 seeds = [rng.randrange(1 << 30) for _ in names]
                 owners = list(each.map(Owner, names, seeds))
                 for o in owners:
-                    time.sleep(rng.random() / 3)
+                    time.sleep(rng.random() / 3)  # it dies at any moment of what it does
                     o.kill()
                 for n, o in zip(names, owners):
                     self.made[n] |= o.made
