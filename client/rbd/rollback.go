@@ -65,20 +65,16 @@ func (i *Image) rollbackMap(
 	if err != nil {
 		return nil, err
 	}
-	newest := len(h.snapshots) > 0 && h.snapshots[len(h.snapshots)-1].ID == past.snap
 	var final, both bitVector
 	final.resize(h.objects(h.size))
 	both.resize(final.n)
 	for n := range final.n {
-		state := objectExists // without a map of the snapshot
-		switch {
-		case old != nil && old.get(n) == objectNonexistent:
+		// An object that is rolled back is written, even if it was not changed since: it is not
+		// clean. Without a map of the snapshot every one may be there, as may one that is filled
+		// from the snapshot's parent.
+		state := objectExists
+		if old != nil && old.get(n) == objectNonexistent && !h.lost(past, n) {
 			state = objectNonexistent
-		case old != nil && newest && h.features.Has(FastDiff):
-			state = objectClean
-		}
-		if h.lost(past, n) {
-			state = objectExists // is filled from the snapshot's parent
 		}
 		final.set(n, state)
 		if state != objectNonexistent || m.get(n) != objectNonexistent {
