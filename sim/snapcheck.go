@@ -93,7 +93,8 @@ func (c *cluster) checkSnaps() {
 		}
 	}
 	for _, id := range c.snaps.gone {
-		if trimmed && osdmap.ContainsSnap(m.RemovedSnapsQueue[c.pool], id) && !c.snaps.known(id) {
+		told := !c.snaps.known(id) && c.w.now-c.snaps.withheld[id] >= trimsWithin
+		if trimmed && told && osdmap.ContainsSnap(m.RemovedSnapsQueue[c.pool], id) {
 			c.w.fail("snapshot %d was removed and is still in the map's queue\n%s", id, c.status())
 		}
 	}

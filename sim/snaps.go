@@ -30,6 +30,8 @@ type snapshots struct {
 	context snaps.Context
 	gone    []ceph.SnapID // removed, all that there ever were
 	removed time.Duration // when the last one was
+	// withheld is when the manager last kept it from the monitors that a snapshot is purged.
+	withheld map[ceph.SnapID]time.Duration
 }
 
 // begin takes and removes snapshots until the end.

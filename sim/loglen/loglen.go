@@ -19,6 +19,10 @@ const slack = 128
 // purges is osd_pg_max_concurrent_snap_trims.
 const purges = 2
 
+// group is how many requests before the log one record of the store has, which is dropped whole: as
+// many as that but one come back with a restart.
+const group = 128
+
 // A Log is what the limits follow from.
 type Log struct {
 	Primary bool
@@ -38,13 +42,14 @@ func (l Log) Limits() (entries, dups int) {
 	primary := Entries + slack + l.UnderWay
 	other := primary + slack
 	idle := other + primary
+	dups = l.Dups + group + idle
 	switch {
 	case l.Wrote && l.Primary:
-		return primary, l.Dups + idle
+		return primary, dups
 	case l.Wrote:
-		return other, l.Dups + idle
+		return other, dups
 	}
-	return idle, l.Dups + idle + primary
+	return idle, dups + primary
 }
 
 // Check says what is wrong with a PG's log: that it is too long, or that a request is in it twice.
