@@ -33,6 +33,7 @@ func (c *cluster) copyReads(t *testing.T, osds ...int) (came, served int) {
 // TestReadsOfCopies: what stock clients read with the flags of balanced and localized reads comes
 // from all copies, and is never older than what was written before.
 func TestReadsOfCopies(t *testing.T) {
+	t.Parallel()
 	c := startFor(t, "--set", "osd_pool_default_read_lease_ratio=0.1") // 2 s
 	before, was := 0, 0
 	more := func(what string) {
@@ -96,7 +97,8 @@ func (c *cluster) localized(t *testing.T) {
 	waitFor(t, "a host's reads from its OSD", func() bool {
 		came, served := c.copyReads(t, 2)
 		elsewhere, _ := c.copyReads(t, 0, 1)
-		for i := range 30 {
+		for n := range 3 * 30 {
+			i := n % 30
 			b, err := near.Read(ctx, fmt.Sprint("near.", i), 0, 0)
 			if err != nil || string(b) != fmt.Sprint(i) {
 				t.Fatalf("object %d: %q, %v", i, b, err)
@@ -106,8 +108,9 @@ func (c *cluster) localized(t *testing.T) {
 		if now, _ := c.copyReads(t, 0, 1); now != elsewhere {
 			t.Fatalf("%d reads came to OSDs that are not near", now-elsewhere)
 		}
-		// Objects of which it is the primary are not counted.
+		// Objects of which it is the primary are not counted. The first read of an object may find
+		// that the PG's lease is over.
 		t.Logf("localized: the near copy served %d of %d reads", answered-served, more-came)
-		return more-came == answered-served && more-came >= 5
+		return 3*(answered-served) >= 2*(more-came) && more-came >= 15
 	})
 }

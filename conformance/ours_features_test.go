@@ -56,6 +56,7 @@ func makers(namespace string) map[string][2]client {
 // one of python3-rbd, and read by ours, and the other way round, with snapshots and differences in
 // both directions.
 func TestOurFeatures(t *testing.T) {
+	t.Parallel()
 	const data = "ourdata"
 	must(t, "ceph", "osd", "pool", "create", data, "8")
 	t.Cleanup(func() {

@@ -75,6 +75,7 @@ func TestOurRBD(t *testing.T) {
 // TestOurClientLibraries runs the tests of client/rados and client/rbd, which are skipped without a
 // cluster, on the one under test.
 func TestOurClientLibraries(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
