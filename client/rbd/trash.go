@@ -10,6 +10,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 )
 
 // States and sources of an image in the trash.
@@ -25,31 +26,10 @@ const (
 	trashParent    = 4
 )
 
-// A TrashEntry is an image in the trash (TrashImageSpec).
+// A TrashEntry is an image in the trash.
 type TrashEntry struct {
-	ID       string
-	Name     string
-	Source   uint8
-	Deleted  time.Time
-	Deferred time.Time // not to be removed before
-	State    uint8
-}
-
-// Denc is version 2; the id is its key.
-func (e *TrashEntry) Denc(c *denc.Coder) {
-	s := c.Begin(2, 1)
-	deleted, deferred := ceph.TimeOf(e.Deleted), ceph.TimeOf(e.Deferred)
-	c.U8(&e.Source)
-	c.Str(&e.Name)
-	deleted.Denc(c)
-	deferred.Denc(c)
-	if s.V >= 2 {
-		c.U8(&e.State)
-	}
-	if !c.Encoding() {
-		e.Deleted, e.Deferred = deleted.Go(), deferred.Go()
-	}
-	s.End()
+	ID string
+	rbdspec.TrashImage
 }
 
 // TrashMove takes an image out of the directory and keeps it in the trash for at least a while. It
@@ -80,8 +60,8 @@ func (s *Store) TrashMove(ctx context.Context, name string, keep time.Duration) 
 		return fmt.Errorf("move image %s to the trash: %w", name, err)
 	}
 	now := time.Now()
-	e := TrashEntry{Name: name, Source: trashByUser, Deleted: now, Deferred: now.Add(keep),
-		State: trashMoving}
+	e := rbdspec.TrashImage{Name: name, Source: trashByUser, Deleted: now,
+		Deferred: now.Add(keep), State: trashMoving}
 	err = change(ctx, s.x, trashObject, "trash_add", encode(func(c *denc.Coder) {
 		c.Str(&id)
 		e.Denc(c)
@@ -130,7 +110,7 @@ func (s *Store) trashed(
 func (s *Store) TrashList(ctx context.Context) ([]TrashEntry, error) {
 	var out []TrashEntry
 	for start := ""; ; {
-		var page map[string]TrashEntry
+		var page map[string]rbdspec.TrashImage
 		err := call(ctx, s.x, trashObject, "trash_list", encode(func(c *denc.Coder) {
 			n := uint64(listPage)
 			c.Str(&start)
@@ -143,9 +123,7 @@ func (s *Store) TrashList(ctx context.Context) ([]TrashEntry, error) {
 			return nil, fmt.Errorf("list the trash: %w", err)
 		}
 		for _, id := range slices.Sorted(maps.Keys(page)) {
-			e := page[id]
-			e.ID, start = id, id
-			out = append(out, e)
+			out, start = append(out, TrashEntry{id, page[id]}), id
 		}
 		if len(page) < listPage {
 			return out, nil

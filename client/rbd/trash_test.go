@@ -9,6 +9,7 @@ import (
 	"glue/ceph/denc"
 	"glue/client/rados"
 	"glue/client/rbd"
+	"glue/cluster/rbdspec"
 )
 
 func TestTrash(t *testing.T) {
@@ -59,7 +60,7 @@ func TestTrashMoveInterrupted(t *testing.T) {
 		i := open(t, s, stop.name)
 		id := i.ID()
 		want(t, "close", i.Close(ctx), nil)
-		e := rbd.TrashEntry{Name: stop.name, Deleted: time.Now(), Deferred: time.Now(),
+		e := rbdspec.TrashImage{Name: stop.name, Deleted: time.Now(), Deferred: time.Now(),
 			State: moving}
 		exec("rbd_trash", "trash_add", func(c *denc.Coder) {
 			c.Str(&id)

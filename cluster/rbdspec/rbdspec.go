@@ -3,6 +3,8 @@
 package rbdspec
 
 import (
+	"time"
+
 	"glue/ceph"
 	"glue/ceph/denc"
 )
@@ -54,6 +56,32 @@ func (g *Group) Denc(c *denc.Coder) {
 	s := c.Begin(1, 1)
 	c.I64(&g.Pool)
 	c.Str(&g.ID)
+	s.End()
+}
+
+// A TrashImage is an image in the trash (TrashImageSpec).
+type TrashImage struct {
+	Name     string
+	Source   uint8 // TRASH_IMAGE_SOURCE_*
+	Deleted  time.Time
+	Deferred time.Time // not to be removed before
+	State    uint8     // TRASH_IMAGE_STATE_*
+}
+
+// Denc is version 2.
+func (t *TrashImage) Denc(c *denc.Coder) {
+	s := c.Begin(2, 1)
+	deleted, deferred := ceph.TimeOf(t.Deleted), ceph.TimeOf(t.Deferred)
+	c.U8(&t.Source)
+	c.Str(&t.Name)
+	deleted.Denc(c)
+	deferred.Denc(c)
+	if s.V >= 2 {
+		c.U8(&t.State)
+	}
+	if !c.Encoding() {
+		t.Deleted, t.Deferred = deleted.Go(), deferred.Go()
+	}
 	s.End()
 }
 

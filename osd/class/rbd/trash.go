@@ -3,6 +3,7 @@ package rbd
 import (
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 	"glue/osd/class"
 )
 
@@ -10,34 +11,12 @@ import (
 
 const trashPrefix = "id_"
 
-// A trashImage is an image in the trash (TrashImageSpec).
-type trashImage struct {
-	Source         uint8 // TRASH_IMAGE_SOURCE_*
-	Name           string
-	DeletionTime   ceph.Time
-	DefermentUntil ceph.Time
-	State          uint8 // TRASH_IMAGE_STATE_*
-}
-
-// Denc is TrashImageSpec version 2.
-func (t *trashImage) Denc(c *denc.Coder) {
-	s := c.Begin(2, 1)
-	c.U8(&t.Source)
-	c.Str(&t.Name)
-	t.DeletionTime.Denc(c)
-	t.DefermentUntil.Denc(c)
-	if s.V >= 2 {
-		c.U8(&t.State)
-	}
-	s.End()
-}
-
 func trashAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if err := ctx.Create(false); err != nil {
 		return nil, err
 	}
 	var id string
-	var t trashImage
+	var t rbdspec.TrashImage
 	err := class.Decode(in, func(c *denc.Coder) {
 		c.Str(&id)
 		t.Denc(c)
@@ -48,12 +27,12 @@ func trashAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if !validID(id) {
 		return nil, ceph.EINVAL
 	}
-	if _, err := class.Get(ctx, trashPrefix+id, class.Of[trashImage]); err == nil {
+	if _, err := class.Get(ctx, trashPrefix+id, class.Of[rbdspec.TrashImage]); err == nil {
 		return nil, ceph.EEXIST
 	} else if !class.IsMissing(err) {
 		return nil, err
 	}
-	return nil, class.Put(ctx, trashPrefix+id, class.Of[trashImage], t)
+	return nil, class.Put(ctx, trashPrefix+id, class.Of[rbdspec.TrashImage], t)
 }
 
 func trashRemove(ctx class.Context, in []byte) ([]byte, error) {
@@ -72,9 +51,9 @@ func trashList(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]trashImage{}
+	found := map[string]rbdspec.TrashImage{}
 	err = class.ScanUpTo(ctx, trashPrefix, start, max, func(id string, v []byte) error {
-		var t trashImage
+		var t rbdspec.TrashImage
 		err := class.DecodeStored(v, &t)
 		found[id] = t
 		return err
@@ -107,13 +86,13 @@ func trashStateSet(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := class.Get(ctx, trashPrefix+id, class.Of[trashImage])
+	t, err := class.Get(ctx, trashPrefix+id, class.Of[rbdspec.TrashImage])
 	switch {
 	case err != nil:
 		return nil, err
 	case t.State == expect:
 		t.State = state
-		return nil, class.Put(ctx, trashPrefix+id, class.Of[trashImage], t)
+		return nil, class.Put(ctx, trashPrefix+id, class.Of[rbdspec.TrashImage], t)
 	case t.State == state:
 		return nil, nil
 	}
