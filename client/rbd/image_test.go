@@ -105,8 +105,8 @@ func stock(t *testing.T, s *rbd.Store, args ...string) []byte {
 }
 
 // wrongMap is the stock check's word for an object of which the map says that it is not there, or
-// not changed since a snapshot, when it is. Others err on the safe side: a client that was killed has
-// announced what it did not write, and one that zeroes what is zero what did not change.
+// not changed since a snapshot, when it is. Others err on the safe side: a client that was killed
+// has announced what it did not write, and one that zeroes what is zero what did not change.
 var wrongMap = regexp.MustCompile(`marked as [03], but`)
 
 // checkMap has the stock tool check an object map. It ends well whatever it finds.
