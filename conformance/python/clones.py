@@ -14,7 +14,8 @@ import sys
 import rados
 
 import damage
-from damage import DIR, KIND, POOL, ceph, clean, pg, plain, run, scrub, start, stop, wait
+from damage import POOL, clean, pg, plain, scrub, stop
+from daemons import DIR, GLUE, KIND, ceph, run, start, wait
 
 # What is done: (which of an object, command of the object store's tool, key, value).
 DAMAGE = {
@@ -72,7 +73,7 @@ def rows(osd, pgid, obj):
     path = "%s/osd.%d" % (DIR, osd)
     out = {}
     if KIND == "glue":
-        for line in run(damage.GLUE, "store", "list", path, pgid).decode().splitlines():
+        for line in run(GLUE, "store", "list", path, pgid).decode().splitlines():
             o = json.loads(line)
             if o["oid"] == obj:
                 out[0 if o["snapid"] == "head" else int(o["snapid"], 16)] = line

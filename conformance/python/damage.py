@@ -2,26 +2,26 @@
 
 usage: damage.py glue|ceph DIR [COMMAND...]
 
-Both keep a folder DIR/osd.N and the process id DIR/run/osd.N.pid of each OSD. The OSD whose copies
-are damaged is stopped meanwhile. For every kind of damage, on the primary and on another copy, the
-output has the errors that `rados list-inconsistent-obj` lists, with what differs from run to run
-(ids of OSDs, versions) replaced by words. After `ceph pg repair`, "left" lists what it has not
-mended, and "changed" the objects that have another content than what was written. COMMAND is run
-while the damage is there and known.
+The cluster is one of daemons.py. The OSD whose copies are damaged is stopped meanwhile. For every
+kind of damage, on the primary and on another copy, the output has the errors that
+`rados list-inconsistent-obj` lists, with what differs from run to run (ids of OSDs, versions)
+replaced by words. After `ceph pg repair`, "left" lists what it has not mended, and "changed" the
+objects that have another content than what was written. COMMAND is run while the damage is there
+and known.
 """
 import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
 import rados
 
-KIND, DIR, *MEANWHILE = sys.argv[1:]
+from daemons import DIR, GLUE, KIND, ceph, end, run, start, wait
+
+MEANWHILE = sys.argv[3:]
 POOL = "damaged"
-GLUE = os.path.join(os.path.dirname(__file__), "..", "..", "bin", "glue")
 
 # What is done to one copy: (command of the object store's tool, key, value).
 DAMAGE = {
@@ -53,26 +53,6 @@ def pattern(name):
     return b"".join(hashlib.sha256(b"%s %d" % (name.encode(), i)).digest() for i in range(2048))
 
 
-def run(*args, **kw):
-    r = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw)
-    if r.returncode != 0:
-        sys.exit("%s: exit code %d: %s" % (" ".join(args), r.returncode, r.stderr.decode()))
-    return r.stdout
-
-
-def ceph(*args):
-    out = run("ceph", *args, "-f", "json")
-    return json.loads(out) if out.strip() else None
-
-
-def wait(what, cond, limit=120):
-    end = time.time() + limit
-    while not cond():
-        if time.time() > end:
-            sys.exit("waited %d s for %s: %s" % (limit, what, run("ceph", "health", "detail")))
-        time.sleep(0.2)
-
-
 def pg():
     return ceph("pg", "ls-by-pool", POOL)["pg_stats"][0]
 
@@ -82,33 +62,8 @@ def clean():
     return "active" in p and "clean" in p and "scrubbing" not in p
 
 
-def pid_file(osd):
-    return "%s/run/osd.%d.pid" % (DIR, osd)
-
-
 def stop(osd):
-    pid = int(open(pid_file(osd)).read())
-    os.kill(pid, signal.SIGTERM)
-    def ended():
-        try:
-            return open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0] == "Z"
-        except OSError:
-            return True
-    wait("the end of osd.%d" % osd, ended)
-
-
-def start(osd):
-    if KIND == "glue":
-        cmd = [GLUE, "osd", "--data", DIR, "--id", str(osd)]
-    else:
-        cmd = ["ceph-osd", "-f", "-c", DIR + "/ceph.conf", "-i", str(osd)]
-    log = open("%s/log/osd.%d.log" % (DIR, osd), "ab")
-    p = subprocess.Popen(cmd, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                         start_new_session=True)
-    with open(pid_file(osd), "w") as f:
-        f.write("%d\n" % p.pid)
-    wait("osd.%d up" % osd,
-         lambda: [o["up"] for o in ceph("osd", "dump")["osds"] if o["osd"] == osd] == [1])
+    end(osd, signal.SIGTERM)
 
 
 def rot(osd, name):

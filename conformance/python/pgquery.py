@@ -3,44 +3,21 @@ have to understand, and prints what is told of it in each.
 
 usage: pgquery.py glue|ceph DIR
 
-Both keep a process id DIR/run/osd.N.pid of each of three OSDs. The output has by state what
-`ceph pg PGID query` answers, what `ceph health detail` says of the PG, and in which of the lists of
-stuck PGs and of PGs by state it is.
+The cluster has three OSDs (daemons.py). The output has by state what `ceph pg PGID query` answers,
+what `ceph health detail` says of the PG, and in which of the lists of stuck PGs and of PGs by state
+it is.
 """
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
 import rados
 
-KIND, DIR = sys.argv[1:]
+from daemons import DIR, KIND, ceph, end, run, start, up, wait
+
 POOL = "asked"
-GLUE = os.path.join(os.path.dirname(__file__), "..", "..", "bin", "glue")
-DEVNULL = subprocess.DEVNULL
-
-
-def run(*args, **kw):
-    r = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw)
-    if r.returncode != 0:
-        sys.exit("%s: exit code %d: %s" % (" ".join(args), r.returncode, r.stderr.decode()))
-    return r.stdout
-
-
-def ceph(*args):
-    out = run("ceph", *args, "-f", "json")
-    return json.loads(out) if out.strip() else None
-
-
-def wait(what, cond, limit=120):
-    end = time.time() + limit
-    while not cond():
-        if time.time() > end:
-            sys.exit("waited %d s for %s: %s\n%s" % (limit, what, run("ceph", "health", "detail"),
-                                                     run("ceph", "pg", "dump", "pgs")))
-        time.sleep(0.2)
 
 
 def pg():
@@ -52,28 +29,11 @@ def state(*words):
     return all(w in s for w in words)
 
 
-def up():
-    return sorted(o["osd"] for o in ceph("osd", "dump")["osds"] if o["up"])
-
-
 def kill(*osds):
     for osd in osds:
-        pid = int(open("%s/run/osd.%d.pid" % (DIR, osd)).read())
-        os.kill(pid, signal.SIGKILL)
+        end(osd, signal.SIGKILL)
     run("ceph", "osd", "down", *map(str, osds))
     wait("their end", lambda: not set(osds) & set(up()))
-
-
-def start(*osds):
-    for osd in osds:
-        cmd = ["ceph-osd", "-f", "-c", DIR + "/ceph.conf", "-i", str(osd)]
-        if KIND == "glue":
-            cmd = [GLUE, "osd", "--data", DIR, "--id", str(osd)]
-        log = open("%s/log/osd.%d.log" % (DIR, osd), "ab")
-        p = subprocess.Popen(cmd, stdout=log, stderr=log, stdin=DEVNULL, start_new_session=True)
-        with open("%s/run/osd.%d.pid" % (DIR, osd), "w") as f:
-            f.write("%d\n" % p.pid)
-    wait("their beginning", lambda: set(osds) <= set(up()))
 
 
 def write(*names):
@@ -108,7 +68,7 @@ def told(word):
                       for d in c.get("detail", []) if d["message"].startswith("pg %s " % pgid))
     if word != "clean":
         wait("the health", lambda: [d for d in detail() if word.split("_")[-1] in d])
-    time.sleep(3)
+    time.sleep(3)  # stuck is what has been so for a second when the manager heard of it
     stuck = ceph("pg", "dump_stuck", "inactive", "1")
     return {
         "query": json.loads(run("ceph", "pg", pgid, "query")),
