@@ -292,19 +292,27 @@ func (m *objectMap) snapAdd(
 }
 
 // snapRemove removes a snapshot's map. With fast-diff what it says was changed goes to the map of
-// the next snapshot, or the image.
+// the next snapshot, or the image: later is these. It returns whose map is not right after an
+// error. A client that was killed leaves a snapshot without a map that it had not made yet, whose
+// changes the next one has, or that it had merged into the next one: both are passed over.
 func (m *objectMap) snapRemove(
-	ctx context.Context, id string, snap, next ceph.SnapID, fastDiff bool,
-) error {
+	ctx context.Context, id string, snap ceph.SnapID, later []ceph.SnapID, fastDiff bool,
+) (wrong ceph.SnapID, err error) {
 	oid := snapMap(id, snap)
 	raw, err := m.x.Exec(ctx, oid, "rbd", "object_map_load", nil)
 	if errors.Is(err, ceph.ENOENT) {
-		return nil
+		return 0, nil
 	}
-	if err == nil && fastDiff {
-		err = m.mergeInto(ctx, snapMap(id, next), raw)
+	wrong = later[0]
+	for k := 0; err == nil && fastDiff && k < len(later); k++ {
+		wrong = later[k]
+		err = m.mergeInto(ctx, snapMap(id, wrong), raw)
+		if wrong == ceph.NoSnap || !errors.Is(err, ceph.ENOENT) {
+			break
+		}
+		err = nil
 	}
-	return errors.Join(err, m.x.Remove(ctx, oid))
+	return wrong, errors.Join(err, m.x.Remove(ctx, oid))
 }
 
 // mergeInto carries the changes that the map of a removed snapshot tells of on to another map.

@@ -383,12 +383,16 @@ func (i *Image) dropSnap(
 		}
 	}
 	if h.features.Has(ObjectMap) && m != nil {
-		next := ceph.NoSnap
-		for n := len(h.snapshots) - 1; h.snapshots[n].ID != s.ID; n-- {
-			next = h.snapshots[n].ID
+		var later []ceph.SnapID
+		for k := range h.snapshots {
+			if h.snapshots[k].ID > s.ID {
+				later = append(later, h.snapshots[k].ID)
+			}
 		}
-		if e := m.snapRemove(ctx, i.id, s.ID, next, h.features.Has(FastDiff)); e != nil {
-			if err := i.invalidate(ctx, h, next); err != nil {
+		wrong, e := m.snapRemove(ctx, i.id, s.ID, append(later, ceph.NoSnap),
+			h.features.Has(FastDiff))
+		if e != nil {
+			if err := i.invalidate(ctx, h, wrong); err != nil {
 				return errors.Join(e, err)
 			}
 		}
