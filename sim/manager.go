@@ -130,6 +130,9 @@ func (g *manager) take(o *osdHost, wire message.Wrapped) {
 			g.spoil(p, g.m)
 		}
 		list[id] = p
+		if s := g.c.snaps; s != nil && p.State&(pgstat.SnapTrim|pgstat.SnapTrimWait) != 0 {
+			s.trims = g.w.now
+		}
 	}
 	if err != nil {
 		g.w.fail("osd.%d reports what can't be read: %v", o.id, err)

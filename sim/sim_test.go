@@ -142,7 +142,7 @@ func TestClusters(t *testing.T) {
 	}, watches: []kept{
 		{1, 0, 4 * time.Minute, "watches ended although they were pinged, and others too late"},
 		{770104, 0, 21 * time.Minute, "others took over an entry that a hanging disk had not got"},
-		{5007004, 0, 35 * time.Minute, "a removed snapshot was needed until just before the check"},
+		{5007004, 0, 35 * time.Minute, "one OSD trimmed until just before the check"},
 	}, pools: []kept{
 		{117036, 0, 6 * time.Minute, "OSDs knew a snapshot before its maker had the answer"},
 	}}

@@ -93,7 +93,7 @@ func (c *cluster) checkSnaps() {
 		}
 	}
 	for _, id := range c.snaps.gone {
-		told := !c.snaps.known(id) && c.w.now-c.snaps.withheld[id] >= trimsWithin
+		told := !c.snaps.known(id) && c.w.now-max(c.snaps.withheld[id], c.snaps.trims) >= trimsWithin
 		if trimmed && told && osdmap.ContainsSnap(m.RemovedSnapsQueue[c.pool], id) {
 			c.w.fail("snapshot %d was removed and is still in the map's queue\n%s", id, c.status())
 		}
