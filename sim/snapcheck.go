@@ -93,8 +93,9 @@ func (c *cluster) checkSnaps() {
 		}
 	}
 	for _, id := range c.snaps.gone {
-		told := !c.snaps.known(id) && c.w.now-max(c.snaps.withheld[id], c.snaps.trims) >= trimsWithin
-		if trimmed && told && osdmap.ContainsSnap(m.RemovedSnapsQueue[c.pool], id) {
+		told := c.w.now-max(c.snaps.withheld[id], c.snaps.trims) >= trimsWithin
+		queued := osdmap.ContainsSnap(m.RemovedSnapsQueue[c.pool], id)
+		if trimmed && told && queued && !c.snaps.known(id) {
 			c.w.fail("snapshot %d was removed and is still in the map's queue\n%s", id, c.status())
 		}
 	}
