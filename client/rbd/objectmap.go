@@ -292,9 +292,10 @@ func (m *objectMap) snapAdd(
 }
 
 // snapRemove removes a snapshot's map. With fast-diff what it says was changed goes to the map of
-// the next snapshot, or the image: later is these. It returns whose map is not right after an
-// error. A client that was killed leaves a snapshot without a map that it had not made yet, whose
-// changes the next one has, or that it had merged into the next one: both are passed over.
+// the next snapshot, or the image, which is the last of later. It returns whose map is not right
+// after an error. A client that was killed leaves a snapshot without a map that it had not made
+// yet, whose changes the next one has, or that it had merged into the next one: both are passed
+// over.
 func (m *objectMap) snapRemove(
 	ctx context.Context, id string, snap ceph.SnapID, later []ceph.SnapID, fastDiff bool,
 ) (wrong ceph.SnapID, err error) {
@@ -304,13 +305,12 @@ func (m *objectMap) snapRemove(
 		return 0, nil
 	}
 	wrong = later[0]
-	for k := 0; err == nil && fastDiff && k < len(later); k++ {
-		wrong = later[k]
-		err = m.mergeInto(ctx, snapMap(id, wrong), raw)
-		if wrong == ceph.NoSnap || !errors.Is(err, ceph.ENOENT) {
-			break
+	if err == nil && fastDiff {
+		for _, wrong = range later {
+			if err = m.mergeInto(ctx, snapMap(id, wrong), raw); !errors.Is(err, ceph.ENOENT) {
+				break
+			}
 		}
-		err = nil
 	}
 	return wrong, errors.Join(err, m.x.Remove(ctx, oid))
 }
