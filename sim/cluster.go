@@ -62,8 +62,7 @@ func newCluster(w *world, osds, users int) *cluster {
 	c.objects = objects{w: w, before: map[string]snapState{}}
 	if w.opt.Snaps {
 		c.snaps = &snapshots{c: c, ofPool: w.opt.PoolSnaps, names: map[ceph.SnapID]string{},
-			withheld: map[ceph.SnapID]time.Duration{},
-			maps:     map[ceph.Epoch]snaps.Context{}}
+			maps: map[ceph.Epoch]snaps.Context{}}
 	}
 	if w.opt.Snaps && w.opt.PoolSnaps {
 		c.maps.seen = c.snaps.heard

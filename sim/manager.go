@@ -98,7 +98,6 @@ func (g *manager) work() {
 	for pool, list := range d.PurgedSnaps {
 		for _, id := range g.c.snaps.gone {
 			if g.c.snaps.known(id) {
-				g.c.snaps.withheld[id] = g.w.now
 				list = osdmap.SubtractSnaps(list, []osdmap.SnapRange{{Start: id, Len: 1}})
 			}
 		}

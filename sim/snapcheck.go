@@ -93,7 +93,7 @@ func (c *cluster) checkSnaps() {
 		}
 	}
 	for _, id := range c.snaps.gone {
-		told := c.w.now-max(c.snaps.withheld[id], c.snaps.trims) >= trimsWithin
+		told := c.w.now-c.snaps.trims >= trimsWithin
 		queued := osdmap.ContainsSnap(m.RemovedSnapsQueue[c.pool], id)
 		if trimmed && told && queued && !c.snaps.known(id) {
 			c.w.fail("snapshot %d was removed and is still in the map's queue\n%s", id, c.status())

@@ -30,9 +30,7 @@ type snapshots struct {
 	context snaps.Context
 	gone    []ceph.SnapID // removed, all that there ever were
 	removed time.Duration // when the last one was
-	// withheld is when the manager last kept it from the monitors that a snapshot is purged.
-	withheld map[ceph.SnapID]time.Duration
-	trims    time.Duration // when it last heard of a PG that had something to trim
+	trims   time.Duration // when the manager last heard of a PG that had something to trim
 }
 
 // begin takes and removes snapshots until the end.

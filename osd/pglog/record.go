@@ -36,14 +36,14 @@ func EncodeEntry(e *Entry, tail ceph.Eversion, s *pginfo.Stats) []byte {
 	return c.Bytes()
 }
 
-// groupDups is how many requests below the tail one record has, or a few more.
-const groupDups = 128
+// GroupDups is how many requests below the tail one record has, or a few more.
+const GroupDups = 128
 
 // EachDups calls f for the records of requests below the tail, which are ascending; their versions
 // are too, and all different, though several requests may have one version after a merge of PGs.
 func EachDups(dups []Dup, f func(v ceph.Eversion, record []byte)) {
 	for len(dups) > 0 {
-		n := min(groupDups, len(dups))
+		n := min(GroupDups, len(dups))
 		for n < len(dups) && dups[n].Version == dups[n-1].Version {
 			n++
 		}

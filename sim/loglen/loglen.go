@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/osd"
+	"glue/osd/pglog"
 )
 
 // Entries is osd_max_pg_log_entries of simulated OSDs.
@@ -18,10 +19,6 @@ const slack = 128
 
 // purges is osd_pg_max_concurrent_snap_trims.
 const purges = 2
-
-// group is how many requests before the log one record of the store has, which is dropped whole: as
-// many as that but one come back with a restart.
-const group = 128
 
 // A Log is what the limits follow from.
 type Log struct {
@@ -37,12 +34,13 @@ type Log struct {
 // write, so one that has had none in this interval may be two: what a copy had when it went away,
 // and behind it what it has missed. What is trimmed, at once by the first write of an interval,
 // comes on top of the requests that are kept, until the next time; who is filled anew is given the
-// requests of the entries that it does not get.
+// requests of the entries that it does not get. A restart brings back what the store has in a record
+// of which only a part was dropped.
 func (l Log) Limits() (entries, dups int) {
 	primary := Entries + slack + l.UnderWay
 	other := primary + slack
 	idle := other + primary
-	dups = l.Dups + group + idle
+	dups = l.Dups + pglog.GroupDups + idle
 	switch {
 	case l.Wrote && l.Primary:
 		return primary, dups

@@ -1,6 +1,10 @@
 package loglen
 
-import "testing"
+import (
+	"testing"
+
+	"glue/osd/pglog"
+)
 
 // TestLimits: what a limit follows from. The first write of an interval trims the longest log that
 // a copy without writes may have, of which all but what is kept becomes requests at once; they come
@@ -14,7 +18,8 @@ func TestLimits(t *testing.T) {
 		if entries < Entries+slack || entries >= idle {
 			t.Errorf("%+v: %d entries, without a write %d", l, entries, idle)
 		}
-		if at := dups + group - 1 + idle - Entries; most < at || most > at+2*(Entries+slack) {
+		at := dups + pglog.GroupDups - 1 + idle - Entries
+		if most < at || most > at+2*(Entries+slack) {
 			t.Errorf("%+v: %d requests, the first write leaves up to %d", l, most, at)
 		}
 	}
