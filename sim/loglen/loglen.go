@@ -34,8 +34,8 @@ type Log struct {
 // write, so one that has had none in this interval may be two: what a copy had when it went away,
 // and behind it what it has missed. What is trimmed, at once by the first write of an interval,
 // comes on top of the requests that are kept, until the next time; who is filled anew is given the
-// requests of the entries that it does not get. A restart brings back what the store has in a record
-// of which only a part was dropped.
+// requests of the entries that it does not get. A restart brings back what the store has in a
+// record of which only a part was dropped.
 func (l Log) Limits() (entries, dups int) {
 	primary := Entries + slack + l.UnderWay
 	other := primary + slack
