@@ -3,6 +3,8 @@ package rbd
 import (
 	"fmt"
 	"strings"
+
+	"glue/client/stripe"
 )
 
 // Features of an image (RBD_FEATURE_*).
@@ -123,21 +125,17 @@ type striping struct {
 
 func (s striping) objectBytes() uint64 { return 1 << s.order }
 
+// layout is the striping as it is computed with.
+func (s striping) layout() stripe.Layout {
+	return stripe.Layout{ObjectBytes: s.objectBytes(), StripeUnit: s.stripeUnit,
+		StripeCount: s.stripeCount}
+}
+
 // plain says that objects follow each other.
-func (s striping) plain() bool { return s.stripeCount <= 1 }
+func (s striping) plain() bool { return s.layout().Plain() }
 
 // objects is how many objects an image of size bytes can have.
-func (s striping) objects(size uint64) uint64 {
-	period := s.objectBytes() * max(s.stripeCount, 1)
-	n := (size + period - 1) / period * max(s.stripeCount, 1)
-	if s.plain() {
-		return n
-	}
-	if rest := size % period; rest > 0 && rest < s.stripeUnit*s.stripeCount {
-		n -= s.stripeCount - (rest+s.stripeUnit-1)/s.stripeUnit
-	}
-	return n
-}
+func (s striping) objects(size uint64) uint64 { return s.layout().Objects(size) }
 
 // A piece is a run of an image's bytes within one object.
 type piece struct {
@@ -150,37 +148,11 @@ type piece struct {
 // split cuts [off, off+length) into pieces in ascending order.
 func (s striping) split(off, length uint64) []piece {
 	var out []piece
-	for done := uint64(0); done < length; {
-		p := s.locate(off + done)
-		p.len, p.at = min(p.len, length-done), done
-		out = append(out, p)
-		done += p.len
+	for p := range s.layout().Split(off, length) {
+		out = append(out, piece{p.Object, p.Off, p.Len, p.At})
 	}
 	return out
 }
 
-// locate is the object of one byte, and how many bytes after it follow there.
-func (s striping) locate(off uint64) piece {
-	size := s.objectBytes()
-	if s.plain() {
-		return piece{object: off >> s.order, off: off & (size - 1), len: size - off&(size-1)}
-	}
-	unit := off / s.stripeUnit
-	stripe, column := unit/s.stripeCount, unit%s.stripeCount
-	perObject := size / s.stripeUnit
-	set, row := stripe/perObject, stripe%perObject
-	in := off % s.stripeUnit
-	return piece{object: set*s.stripeCount + column, off: row*s.stripeUnit + in,
-		len: s.stripeUnit - in}
-}
-
-// offset is where in the image byte off of an object is; the inverse of locate.
-func (s striping) offset(object, off uint64) uint64 {
-	if s.plain() {
-		return object<<s.order + off
-	}
-	perObject := s.objectBytes() / s.stripeUnit
-	set, column := object/s.stripeCount, object%s.stripeCount
-	row := off / s.stripeUnit
-	return ((set*perObject+row)*s.stripeCount+column)*s.stripeUnit + off%s.stripeUnit
-}
+// offset is where in the image byte off of an object is.
+func (s striping) offset(object, off uint64) uint64 { return s.layout().Offset(object, off) }

@@ -10,58 +10,6 @@ import (
 	"glue/client/rbd/blocks"
 )
 
-// Every byte of an image lies in exactly one place, and offset finds it again.
-func TestStripingIsABijection(t *testing.T) {
-	for _, s := range []striping{
-		{order: 12, stripeUnit: 4096, stripeCount: 1},
-		{order: 12, stripeUnit: 1024, stripeCount: 3},
-		{order: 13, stripeUnit: 512, stripeCount: 5},
-		{order: 12, stripeUnit: 4096, stripeCount: 4},
-	} {
-		const size = 200_000
-		type place struct{ object, off uint64 }
-		seen := map[place]bool{}
-		var at, top uint64
-		for _, p := range s.split(0, size) {
-			if p.at != at {
-				t.Fatalf("%+v: piece at %d, want %d", s, p.at, at)
-			}
-			at += p.len
-			top = max(top, p.object+1)
-			for b := range p.len {
-				where := place{p.object, p.off + b}
-				if seen[where] || where.off >= s.objectBytes() {
-					t.Fatalf("%+v: byte %d lies at %+v", s, p.at+b, where)
-				}
-				seen[where] = true
-				if got := s.offset(where.object, where.off); got != p.at+b {
-					t.Fatalf("%+v: offset of %+v is %d, want %d", s, where, got, p.at+b)
-				}
-			}
-		}
-		if at != size {
-			t.Errorf("%+v: pieces cover %d of %d bytes", s, at, size)
-		}
-		if got := s.objects(size); got != top {
-			t.Errorf("%+v: %d objects, %d are used", s, got, top)
-		}
-	}
-}
-
-func TestSplitOfARange(t *testing.T) {
-	s := striping{order: 12, stripeUnit: 4096, stripeCount: 1}
-	got := s.split(4000, 5000)
-	want := []piece{{0, 4000, 96, 0}, {1, 0, 4096, 96}, {2, 0, 808, 4192}}
-	if len(got) != len(want) {
-		t.Fatalf("got %+v", got)
-	}
-	for n := range want {
-		if got[n] != want[n] {
-			t.Errorf("piece %d is %+v, want %+v", n, got[n], want[n])
-		}
-	}
-}
-
 func TestBitVector(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var v bitVector

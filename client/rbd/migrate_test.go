@@ -38,9 +38,9 @@ func TestSpans(t *testing.T) {
 			for _, p := range s.spans(n, size) {
 				for i := range p.len {
 					seen[p.at+i]++
-					if e := s.locate(p.at + i); e.object != n || e.off != p.off+i {
+					if e := s.layout().Locate(p.at + i); e.Object != n || e.Off != p.off+i {
 						t.Fatalf("%+v: byte %d is at %d of object %d, said to be at %d of %d", s,
-							p.at+i, e.off, e.object, p.off+i, n)
+							p.at+i, e.Off, e.Object, p.off+i, n)
 					}
 				}
 			}
