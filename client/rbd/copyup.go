@@ -10,6 +10,7 @@ import (
 	"glue/ceph/denc"
 	"glue/client/rados"
 	"glue/client/rbd/blocks"
+	"glue/client/rbd/objectmap"
 	"glue/wire/message"
 )
 
@@ -87,8 +88,8 @@ func sparseCopyup(op *rados.WriteOp, runs rados.Sparse) *rados.WriteOp {
 type target struct {
 	h    *header
 	data *rados.IOCtx
-	m    *objectMap // nil without
-	id   string     // of the image
+	m    *objectmap.Map // nil without
+	id   string         // of the image
 }
 
 // put changes one object. What the object shows of the parent is copied into it first, unless the
@@ -100,20 +101,20 @@ func (t target) put(
 	covered := h.inParent(object)
 	var state uint8
 	if m != nil {
-		state = m.get(object)
-		if err := m.mark(ctx, object, objectExists, nil); err != nil {
+		state = m.Get(object)
+		if err := m.Mark(ctx, object, objectmap.Exists, nil); err != nil {
 			return err
 		}
 	}
 	if len(covered) == 0 || whole && len(h.snaps) == 0 {
 		op := new(rados.WriteOp)
-		if state != objectExists {
+		if state != objectmap.Exists {
 			op.AllocHint(h.objectBytes(), h.objectBytes(), 0)
 		}
 		change(op)
 		return t.data.Operate(ctx, oid, op)
 	}
-	if m == nil || state != objectNonexistent {
+	if m == nil || state != objectmap.Nonexistent {
 		// Another writer may have marked the object and not made it yet: always ask.
 		op := new(rados.WriteOp).AssertExists()
 		change(op)
@@ -165,7 +166,7 @@ func (t target) markSnaps(ctx context.Context, object uint64) error {
 	if t.m == nil {
 		return nil
 	}
-	state := objectExists
+	state := objectmap.Exists
 	for n := range t.h.snapshots {
 		s := &t.h.snapshots[n]
 		if object >= t.h.objects(s.Size) {
@@ -175,7 +176,7 @@ func (t target) markSnaps(ctx context.Context, object uint64) error {
 			return err
 		}
 		if t.h.features.Has(FastDiff) {
-			state = objectClean // from here on nothing changes it
+			state = objectmap.Clean // from here on nothing changes it
 		}
 	}
 	return nil
@@ -186,11 +187,7 @@ func (t target) markSnap(ctx context.Context, s *Snapshot, object uint64, state 
 	if object >= t.h.objects(s.Size) {
 		return nil
 	}
-	none := objectNonexistent
-	op := new(rados.WriteOp).Exec("rbd", "object_map_update",
-		updateArg(object, object+1, state, &none))
-	err := t.m.x.Operate(ctx, snapMap(t.id, s.ID), op)
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
+	if err := t.m.MarkSnap(ctx, s.ID, object, state); err != nil {
 		return fmt.Errorf("object map of snapshot %s: %w", s.Name, err)
 	}
 	return nil
@@ -203,7 +200,7 @@ func (t target) fill(ctx context.Context, object uint64) error {
 		return nil
 	}
 	// The map may say so of an object whose maker died first: what exists is asked for.
-	if t.m == nil || t.m.mayExist(object) {
+	if t.m == nil || t.m.MayExist(object) {
 		_, err := t.data.Stat(ctx, t.h.objectName(object))
 		if !errors.Is(err, ceph.ENOENT) {
 			return err
@@ -214,11 +211,11 @@ func (t target) fill(ctx context.Context, object uint64) error {
 		return err
 	}
 	if t.m != nil {
-		state := objectExists
+		state := objectmap.Exists
 		if t.deep() && t.h.features.Has(FastDiff) {
-			state = objectClean
+			state = objectmap.Clean
 		}
-		if err := t.m.mark(ctx, object, state, nil); err != nil {
+		if err := t.m.Mark(ctx, object, state, nil); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 )
 
 // A DiffExtent is a run of an image's bytes that changed. Without Exists they read as zero now.
@@ -130,9 +131,9 @@ func (i *Image) fastDiff(
 		}
 	}
 	known := make([]uint8, h.objects(h.size))
-	before := new(bitVector)
+	before := new(objectmap.Vector)
 	for _, id := range append(ids, h.snap) {
-		v, err := readObjectMap(ctx, i.x, i.id, id)
+		v, err := objectmap.Read(ctx, i.x, i.id, id)
 		if errors.Is(err, ceph.ENOENT) {
 			return nil, nil
 		}
@@ -140,11 +141,11 @@ func (i *Image) fastDiff(
 			return nil, err
 		}
 		for n := uint64(0); id != start && n < uint64(len(known)); n++ {
-			switch was, is := before.get(n), v.get(n); {
-			case is == objectNonexistent && was != objectNonexistent:
+			switch was, is := before.Get(n), v.Get(n); {
+			case is == objectmap.Nonexistent && was != objectmap.Nonexistent:
 				known[n] = gone
-			case is == objectExists, is == objectPending,
-				is == objectClean && was == objectNonexistent:
+			case is == objectmap.Exists, is == objectmap.Pending,
+				is == objectmap.Clean && was == objectmap.Nonexistent:
 				known[n] = differs
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 	"glue/wire/message"
 )
 
@@ -85,7 +86,7 @@ func (i *Image) ReadAt(p []byte, off int64) (int, error) {
 // enter is the header, under the lock if the image has one. Call the returned function at the end.
 func (i *Image) enter(
 	ctx context.Context,
-) (*header, *rados.IOCtx, *objectMap, func(), error) {
+) (*header, *rados.IOCtx, *objectmap.Map, func(), error) {
 	h, data, err := i.changeable(ctx)
 	if err != nil || !h.features.Has(ExclusiveLock) {
 		return h, data, nil, func() {}, err
@@ -103,7 +104,7 @@ func (i *Image) enter(
 // writable is enter for a write to [off, off+length).
 func (i *Image) writable(
 	ctx context.Context, off int64, length uint64,
-) (*header, *rados.IOCtx, *objectMap, func(), error) {
+) (*header, *rados.IOCtx, *objectmap.Map, func(), error) {
 	_, _, m, leave, err := i.enter(ctx)
 	if err != nil {
 		return nil, nil, nil, nil, err
@@ -234,7 +235,7 @@ func (t target) discard(ctx context.Context, e piece) error {
 // cut removes, cuts or zeroes one object that the parent does not matter to.
 func (t target) cut(ctx context.Context, e piece) error {
 	h, data, m := t.h, t.data, t.m
-	if m != nil && !m.mayExist(e.object) {
+	if m != nil && !m.MayExist(e.object) {
 		return nil
 	}
 	whole := e.off == 0 && e.len == h.objectBytes()
@@ -242,7 +243,7 @@ func (t target) cut(ctx context.Context, e piece) error {
 	switch {
 	case whole:
 		if m != nil {
-			if err := m.mark(ctx, e.object, objectPending, nil); err != nil {
+			if err := m.Mark(ctx, e.object, objectmap.Pending, nil); err != nil {
 				return err
 			}
 		}
@@ -253,8 +254,8 @@ func (t target) cut(ctx context.Context, e piece) error {
 		op.Zero(e.off, e.len)
 	}
 	if m != nil && !whole { // no longer as the last snapshot has it
-		clean := objectClean
-		if err := m.mark(ctx, e.object, objectExists, &clean); err != nil {
+		clean := objectmap.Clean
+		if err := m.Mark(ctx, e.object, objectmap.Exists, &clean); err != nil {
 			return err
 		}
 	}
@@ -263,8 +264,8 @@ func (t target) cut(ctx context.Context, e piece) error {
 		return fmt.Errorf("discard object %d: %w", e.object, err)
 	}
 	if whole && m != nil {
-		pending := objectPending
-		return m.mark(ctx, e.object, objectNonexistent, &pending)
+		pending := objectmap.Pending
+		return m.Mark(ctx, e.object, objectmap.Nonexistent, &pending)
 	}
 	return nil
 }

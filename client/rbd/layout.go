@@ -104,7 +104,6 @@ const (
 	childrenObject  = "rbd_children" // of the first kind
 	idPrefix        = "rbd_id."
 	headerPrefix    = "rbd_header."
-	objectMapPrefix = "rbd_object_map."
 	dataPrefix      = "rbd_data."
 )
 

@@ -5,73 +5,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rbd/blocks"
 )
-
-func TestBitVector(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	var v bitVector
-	v.resize(1001)
-	model := make([]uint8, 1001)
-	for range 5000 {
-		i := r.IntN(1001)
-		model[i] = uint8(r.IntN(4))
-		v.set(uint64(i), model[i])
-	}
-	b := denc.Marshal(&v, ceph.FeaturesAll)
-	var got bitVector
-	if err := denc.Unmarshal(b, &got, ceph.FeaturesAll); err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range model {
-		if got.get(uint64(i)) != want {
-			t.Fatalf("element %d is %d, want %d", i, got.get(uint64(i)), want)
-		}
-	}
-	got.resize(10)
-	got.resize(20)
-	for i := range uint64(20) {
-		want := uint8(0)
-		if i < 10 {
-			want = model[i]
-		}
-		if got.get(i) != want {
-			t.Errorf("after resizing element %d is %d, want %d", i, got.get(i), want)
-		}
-	}
-	for n := range b {
-		var cut bitVector
-		if err := denc.Unmarshal(b[:n], &cut, ceph.FeaturesAll); err == nil {
-			t.Fatalf("cut at %d of %d bytes: no error", n, len(b))
-		}
-	}
-}
-
-// The first element is in the highest bits of the first byte, as a real cluster stores it.
-func TestBitVectorLayout(t *testing.T) {
-	var v bitVector
-	v.resize(5)
-	v.set(0, objectExists)
-	v.set(1, objectPending)
-	v.set(4, objectClean)
-	if want := []byte{0b01_10_00_00, 0b11_00_00_00}; !bytes.Equal(v.bits, want) {
-		t.Errorf("bits %08b, want %08b", v.bits, want)
-	}
-}
-
-func FuzzBitVector(f *testing.F) {
-	var v bitVector
-	v.resize(9)
-	f.Add(denc.Marshal(&v, 0))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var v bitVector
-		if denc.Unmarshal(b, &v, 0) == nil && v.n > 0 {
-			v.get(v.n - 1)
-		}
-	})
-}
 
 func TestRunsLeavesZerosOut(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))

@@ -11,6 +11,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 )
 
 // The image's lock: its tag, and what cookies begin with that were taken by clients on their own.
@@ -33,7 +34,7 @@ type exclusive struct {
 	changed   chan struct{}
 	poked     chan struct{} // another client released or took the lock
 	cookie    string
-	objects   *objectMap // nil without the feature
+	objects   *objectmap.Map // nil without the feature
 }
 
 func (l *exclusive) init() {
@@ -62,7 +63,7 @@ func (l *exclusive) poke() {
 
 // enter waits for the lock, taking it if need be, and keeps it until leave. It returns the
 // object map, nil if the image has none.
-func (l *exclusive) enter(ctx context.Context, i *Image) (*objectMap, error) {
+func (l *exclusive) enter(ctx context.Context, i *Image) (*objectmap.Map, error) {
 	for {
 		l.mu.Lock()
 		switch {
@@ -142,11 +143,11 @@ func (l *exclusive) release(ctx context.Context, i *Image) error {
 }
 
 // acquire takes the image's lock, asking its holder for it, and opens the object map.
-func (i *Image) acquire(ctx context.Context) (*objectMap, string, error) {
+func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 	cookie := autoCookie + strconv.FormatUint(i.me().handle, 10)
 	for {
 		err := i.x.Lock(ctx, headerPrefix+i.id, rados.Lock{
-			Name: lockName, Cookie: cookie, Tag: lockTag, Kind: rados.LockExclusive,
+			Name: objectmap.LockName, Cookie: cookie, Tag: lockTag, Kind: rados.LockExclusive,
 		})
 		if err == nil || errors.Is(err, ceph.EEXIST) {
 			break
@@ -166,16 +167,16 @@ func (i *Image) acquire(ctx context.Context) (*objectMap, string, error) {
 		return nil, "", err
 	}
 	h := i.head()
-	var m *objectMap
+	var m *objectmap.Map
 	if h.features.Has(ObjectMap) {
 		var err error
-		m, err = loadObjectMap(ctx, i.x, i.id)
+		m, err = objectmap.Open(ctx, i.x, i.id)
 		if m != nil && errors.Is(err, ceph.ENOENT) {
 			err = i.newObjectMap(ctx, m)
 			h = i.head()
 		}
 		if err == nil {
-			m.invalid = h.flags&FlagObjectMapInvalid != 0
+			m.Trust(h.flags&FlagObjectMapInvalid == 0)
 			err = i.repairObjectMap(ctx, h, m)
 		}
 		if err != nil {
@@ -189,7 +190,7 @@ func (i *Image) acquire(ctx context.Context) (*objectMap, string, error) {
 
 // newObjectMap makes a map that is missing, as one that is not to be trusted: whoever made the
 // image died before, or the object was lost.
-func (i *Image) newObjectMap(ctx context.Context, m *objectMap) error {
+func (i *Image) newObjectMap(ctx context.Context, m *objectmap.Map) error {
 	if err := i.invalidate(ctx, new(header), ceph.NoSnap); err != nil {
 		return err
 	}
@@ -197,19 +198,16 @@ func (i *Image) newObjectMap(ctx context.Context, m *objectMap) error {
 		return err
 	}
 	h := i.head()
-	return m.resize(ctx, h.objects(h.size))
+	return m.Resize(ctx, h.objects(h.size))
 }
 
 // repairObjectMap brings a map to the image's size that a crash left at another one.
-func (i *Image) repairObjectMap(ctx context.Context, h *header, m *objectMap) error {
+func (i *Image) repairObjectMap(ctx context.Context, h *header, m *objectmap.Map) error {
 	want := h.objects(h.size)
-	m.mu.Lock()
-	have := m.vector.n
-	m.mu.Unlock()
-	if have >= want {
+	if m.Len() >= want {
 		return nil
 	}
-	return m.resize(ctx, want)
+	return m.Resize(ctx, want)
 }
 
 // tell notifies the other clients and does not care for answers.
@@ -220,13 +218,13 @@ func (i *Image) tell(n notice) {
 }
 
 // unlock gives the locks back, also when ctx is over.
-func (i *Image) unlock(ctx context.Context, m *objectMap, cookie string) {
+func (i *Image) unlock(ctx context.Context, m *objectmap.Map, cookie string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 	defer cancel()
 	if m != nil {
-		_ = m.unlock(ctx) // the next holder breaks it
+		_ = m.Unlock(ctx) // the next holder breaks it
 	}
-	if err := i.x.Unlock(ctx, headerPrefix+i.id, lockName, cookie); err != nil {
+	if err := i.x.Unlock(ctx, headerPrefix+i.id, objectmap.LockName, cookie); err != nil {
 		return // lost already, or the cluster does not answer: the holder's watch will end
 	}
 	go i.tell(notice{op: opReleasedLock, client: i.me()})
@@ -235,7 +233,7 @@ func (i *Image) unlock(ctx context.Context, m *objectMap, cookie string) {
 // requestLock asks the lock's holder to release it, and breaks the lock of one that is dead.
 func (i *Image) requestLock(ctx context.Context) error {
 	oid := headerPrefix + i.id
-	info, err := i.x.LockInfo(ctx, oid, lockName)
+	info, err := i.x.LockInfo(ctx, oid, objectmap.LockName)
 	if err != nil {
 		return fmt.Errorf("look at the lock of image %s: %w", i.name, err)
 	}
@@ -300,7 +298,7 @@ func (i *Image) fence(ctx context.Context, holder rados.Locker) error {
 			return fmt.Errorf("the dead holder of image %s: %w", i.name, err)
 		}
 	}
-	err := i.x.BreakLock(ctx, headerPrefix+i.id, lockName, holder.Cookie, holder.Name)
+	err := i.x.BreakLock(ctx, headerPrefix+i.id, objectmap.LockName, holder.Cookie, holder.Name)
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return fmt.Errorf("break the lock of image %s: %w", i.name, err)
 	}

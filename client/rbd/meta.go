@@ -10,6 +10,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 )
 
 // Metadata is the image's pairs of key and value.
@@ -137,9 +138,7 @@ func (i *Image) EnableFeatures(ctx context.Context, f Features, p Progress) erro
 		i.lock.leave()
 	}
 	if f.Has(ObjectMap) {
-		err := change(ctx, i.x, objectMapPrefix+i.id, "object_map_resize",
-			resizeArg(h.objects(h.size), objectNonexistent))
-		if err != nil {
+		if err := objectmap.Create(ctx, i.x, i.id, h.objects(h.size)); err != nil {
 			return fmt.Errorf("make the object map of image %s: %w", i.name, err)
 		}
 	}
@@ -202,7 +201,7 @@ func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
 	}
 	if f.Has(ObjectMap) {
 		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.snaps...) {
-			err := i.x.Remove(ctx, snapMap(i.id, id))
+			err := i.x.Remove(ctx, objectmap.Name(i.id, id))
 			if err != nil && !errors.Is(err, ceph.ENOENT) {
 				return fmt.Errorf("remove the object map of image %s: %w", i.name, err)
 			}
@@ -225,7 +224,7 @@ func (i *Image) reopenLock(ctx context.Context) error {
 
 // Lockers lists the holders of the image's lock, taken by users or by clients on their own.
 func (i *Image) Lockers(ctx context.Context) (rados.LockInfo, error) {
-	info, err := i.x.LockInfo(ctx, headerPrefix+i.id, lockName)
+	info, err := i.x.LockInfo(ctx, headerPrefix+i.id, objectmap.LockName)
 	if errors.Is(err, ceph.ENOENT) {
 		return rados.LockInfo{}, nil
 	}
@@ -235,7 +234,7 @@ func (i *Image) Lockers(ctx context.Context) (rados.LockInfo, error) {
 // AddLock takes the image's lock for a user, under an id; with a tag it is shared among those
 // who use the same tag.
 func (i *Image) AddLock(ctx context.Context, id, tag string) error {
-	l := rados.Lock{Name: lockName, Cookie: id, Tag: tag, Kind: rados.LockExclusive}
+	l := rados.Lock{Name: objectmap.LockName, Cookie: id, Tag: tag, Kind: rados.LockExclusive}
 	if tag != "" {
 		l.Kind = rados.LockShared
 	}

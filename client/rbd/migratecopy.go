@@ -10,6 +10,7 @@ import (
 	"glue/ceph/denc"
 	"glue/client/rados"
 	"glue/client/rbd/blocks"
+	"glue/client/rbd/objectmap"
 	"glue/cluster/rbdspec"
 )
 
@@ -342,9 +343,9 @@ func (t target) markMoment(ctx context.Context, at moment, object uint64, change
 	if t.m == nil {
 		return nil
 	}
-	state := objectExists
+	state := objectmap.Exists
 	if !changed && t.h.features.Has(FastDiff) {
-		state = objectClean
+		state = objectmap.Clean
 	}
 	for n := range t.h.snapshots {
 		s := &t.h.snapshots[n]
@@ -355,12 +356,12 @@ func (t target) markMoment(ctx context.Context, at moment, object uint64, change
 			return err
 		}
 		if t.h.features.Has(FastDiff) {
-			state = objectClean
+			state = objectmap.Clean
 		}
 	}
 	if at.to != ceph.NoSnap || object >= t.h.objects(t.h.size) {
 		return nil
 	}
-	none := objectNonexistent
-	return t.m.mark(ctx, object, state, &none)
+	none := objectmap.Nonexistent
+	return t.m.Mark(ctx, object, state, &none)
 }

@@ -11,6 +11,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/client/rbd/objectmap"
 )
 
 // mirrorPrimary is the state of a mirror snapshot of which this cluster has the primary copy
@@ -249,7 +250,7 @@ func surplus(snaps []Snapshot, newest ceph.SnapID, peers []string) (*Snapshot, s
 
 // unlinkMirrorSnaps lets go of the mirror snapshots that are too many.
 func (i *Image) unlinkMirrorSnaps(
-	ctx context.Context, m *objectMap, newest ceph.SnapID, peers []string,
+	ctx context.Context, m *objectmap.Map, newest ceph.SnapID, peers []string,
 ) error {
 	for {
 		h, _, err := i.fresh(ctx)

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"glue/ceph"
-	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 )
 
 // RebuildObjectMap makes the object maps of the image and of its snapshots anew by asking for every
@@ -27,13 +27,12 @@ func (i *Image) RebuildObjectMap(ctx context.Context, p Progress) error {
 		return fmt.Errorf("rebuild the object map of image %s: %w", i.name, err)
 	}
 	for n := range h.snapshots {
-		raw := denc.Marshal(&maps[n], ceph.FeaturesAll)
-		err := change(ctx, i.x, snapMap(i.id, h.snapshots[n].ID), "object_map_save", raw)
-		if err != nil {
-			return fmt.Errorf("save the object map of snapshot %s: %w", h.snapshots[n].Name, err)
+		s := &h.snapshots[n]
+		if err := objectmap.SaveSnap(ctx, i.x, i.id, s.ID, &maps[n]); err != nil {
+			return fmt.Errorf("save the object map of snapshot %s: %w", s.Name, err)
 		}
 	}
-	if err := m.save(ctx, &maps[len(h.snapshots)]); err != nil {
+	if err := m.Save(ctx, &maps[len(h.snapshots)]); err != nil {
 		return err
 	}
 	for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.snaps...) {
@@ -42,25 +41,23 @@ func (i *Image) RebuildObjectMap(ctx context.Context, p Progress) error {
 			return err
 		}
 	}
-	m.mu.Lock()
-	m.invalid = false
-	m.mu.Unlock()
+	m.Trust(true)
 	return i.reread(ctx)
 }
 
 // survey is what the object maps of the snapshots, oldest first, and of the image have to be.
 func (h *header) survey(
 	ctx context.Context, data *rados.IOCtx, p Progress,
-) ([]bitVector, error) {
-	maps := make([]bitVector, len(h.snapshots)+1)
+) ([]objectmap.Vector, error) {
+	maps := make([]objectmap.Vector, len(h.snapshots)+1)
 	total := h.objects(h.size)
 	for n := range maps {
 		size := h.size
 		if n < len(h.snapshots) {
 			size = h.snapshots[n].Size
 		}
-		maps[n].resize(h.objects(size))
-		total = max(total, maps[n].n)
+		maps[n].Resize(h.objects(size))
+		total = max(total, maps[n].Len())
 	}
 	const window = 1 << 16
 	s := steps{f: p, total: total}
@@ -98,7 +95,7 @@ func (h *header) states(
 }
 
 // mark sets one object in all maps.
-func (h *header) mark(maps []bitVector, object uint64, set rados.SnapSet) {
+func (h *header) mark(maps []objectmap.Vector, object uint64, set rados.SnapSet) {
 	before := -1
 	for n := range maps {
 		id := ceph.NoSnap
@@ -107,11 +104,11 @@ func (h *header) mark(maps []bitVector, object uint64, set rados.SnapSet) {
 		}
 		at := stateAt(set, id)
 		if at >= 0 {
-			state := objectExists
+			state := objectmap.Exists
 			if at == before && h.features.Has(FastDiff) {
-				state = objectClean
+				state = objectmap.Clean
 			}
-			maps[n].set(object, state)
+			maps[n].Set(object, state)
 		}
 		before = at
 	}

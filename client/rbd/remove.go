@@ -10,6 +10,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd/journal"
+	"glue/client/rbd/objectmap"
 )
 
 // Remove deletes an image with its data, its journal and what it is mirrored by. EBUSY if another
@@ -105,7 +106,7 @@ func (i *Image) destroy(ctx context.Context, p Progress) error {
 	if err := journal.Remove(ctx, i.x, i.id); err != nil {
 		return err
 	}
-	for _, oid := range []string{objectMapPrefix + i.id, headerPrefix + i.id} {
+	for _, oid := range []string{objectmap.Name(i.id, ceph.NoSnap), headerPrefix + i.id} {
 		if err := i.x.Remove(ctx, oid); err != nil && !errors.Is(err, ceph.ENOENT) {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 )
 
 // A Progress is told how far a long operation is; it may be nil and may be called from several
@@ -34,7 +35,7 @@ func (i *Image) guard(h *header) *rados.WriteOp {
 		i.lock.mu.Lock()
 		cookie := i.lock.cookie
 		i.lock.mu.Unlock()
-		op.AssertLocked(lockName, rados.LockExclusive, cookie, lockTag)
+		op.AssertLocked(objectmap.LockName, rados.LockExclusive, cookie, lockTag)
 	}
 	return op
 }
@@ -55,7 +56,7 @@ func (i *Image) Resize(ctx context.Context, size uint64, shrink bool, p Progress
 
 // resize sets the size; no write happens next to it.
 func (i *Image) resize(
-	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, size uint64, p Progress,
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, size uint64, p Progress,
 ) error {
 	if size < h.size {
 		if err := (target{h, data, m, i.id}).trim(ctx, size, p); err != nil {
@@ -63,7 +64,7 @@ func (i *Image) resize(
 		}
 	}
 	if m != nil && size > h.size {
-		if err := m.resize(ctx, h.objects(size)); err != nil {
+		if err := m.Resize(ctx, h.objects(size)); err != nil {
 			return err
 		}
 	}
@@ -72,7 +73,7 @@ func (i *Image) resize(
 		return fmt.Errorf("resize image %s: %w", i.name, err)
 	}
 	if m != nil && size < h.size {
-		if err := m.resize(ctx, h.objects(size)); err != nil {
+		if err := m.Resize(ctx, h.objects(size)); err != nil {
 			return err
 		}
 	}

@@ -7,20 +7,21 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 )
 
 // Rollback makes the image what it was at a snapshot, its size too. Interrupted, it can be run
 // again.
 func (i *Image) Rollback(ctx context.Context, name string, p Progress) error {
 	return i.withSnap(ctx, name, func(
-		h *header, data *rados.IOCtx, m *objectMap, s *Snapshot,
+		h *header, data *rados.IOCtx, m *objectmap.Map, s *Snapshot,
 	) error {
 		return i.rollback(ctx, h, data, m, s, p)
 	})
 }
 
 func (i *Image) rollback(
-	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, s *Snapshot, p Progress,
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, s *Snapshot, p Progress,
 ) (err error) {
 	id, name := s.ID, s.Name
 	if s.Size != h.size {
@@ -46,7 +47,7 @@ func (i *Image) rollback(
 		return fmt.Errorf("roll image %s back to snapshot %s: %w", i.name, name, err)
 	}
 	if m != nil {
-		if err := m.save(ctx, final); err != nil {
+		if err := m.Save(ctx, final); err != nil {
 			return err
 		}
 	}
@@ -56,8 +57,8 @@ func (i *Image) rollback(
 // rollbackMap makes the object map cover what exists before and after, and returns what it is to be
 // at the end.
 func (i *Image) rollbackMap(
-	ctx context.Context, h, past *header, m *objectMap,
-) (*bitVector, error) {
+	ctx context.Context, h, past *header, m *objectmap.Map,
+) (*objectmap.Vector, error) {
 	if m == nil {
 		return nil, nil
 	}
@@ -65,23 +66,23 @@ func (i *Image) rollbackMap(
 	if err != nil {
 		return nil, err
 	}
-	var final, both bitVector
-	final.resize(h.objects(h.size))
-	both.resize(final.n)
-	for n := range final.n {
+	var final, both objectmap.Vector
+	final.Resize(h.objects(h.size))
+	both.Resize(final.Len())
+	for n := range final.Len() {
 		// An object that is rolled back is written, even if it was not changed since: it is not
 		// clean. Without a map of the snapshot every one may be there, as may one that is filled
 		// from the snapshot's parent.
-		state := objectExists
-		if old != nil && old.get(n) == objectNonexistent && !h.lost(past, n) {
-			state = objectNonexistent
+		state := objectmap.Exists
+		if old != nil && old.Get(n) == objectmap.Nonexistent && !h.lost(past, n) {
+			state = objectmap.Nonexistent
 		}
-		final.set(n, state)
-		if state != objectNonexistent || m.get(n) != objectNonexistent {
-			both.set(n, objectExists)
+		final.Set(n, state)
+		if state != objectmap.Nonexistent || m.Get(n) != objectmap.Nonexistent {
+			both.Set(n, objectmap.Exists)
 		}
 	}
-	return &final, m.save(ctx, &both)
+	return &final, m.Save(ctx, &both)
 }
 
 // lost says whether the image sees less of an object in the parent than it did in the past, because

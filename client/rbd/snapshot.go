@@ -9,6 +9,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 )
 
 // What a snapshot is for (SNAPSHOT_NAMESPACE_TYPE_*).
@@ -179,7 +180,7 @@ func (i *Image) Snapshot(ctx context.Context, name string) (Snapshot, error) {
 // keeps others away.
 func (i *Image) alone(
 	ctx context.Context,
-) (*header, *rados.IOCtx, *objectMap, func(), error) {
+) (*header, *rados.IOCtx, *objectmap.Map, func(), error) {
 	h, data, m, leave, err := i.enter(ctx)
 	if err != nil {
 		return nil, nil, nil, nil, err
@@ -202,7 +203,7 @@ func (i *Image) alone(
 // withSnap calls f alone, with a snapshot by its name.
 func (i *Image) withSnap(
 	ctx context.Context, name string,
-	f func(h *header, data *rados.IOCtx, m *objectMap, s *Snapshot) error,
+	f func(h *header, data *rados.IOCtx, m *objectmap.Map, s *Snapshot) error,
 ) error {
 	h, data, m, done, err := i.alone(ctx)
 	if err != nil {
@@ -287,14 +288,14 @@ func (i *Image) noSnapshot(ctx context.Context, name string) error {
 // keepSnap records a snapshot of the image as it is now; space is what it is for. There is one
 // if the number is not 0, also with an error.
 func (i *Image) keepSnap(
-	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, name string,
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, name string,
 	space func(*denc.Coder),
 ) (ceph.SnapID, error) {
 	id, err := i.addSnap(ctx, h, data, name, space)
 	if err != nil || m == nil {
 		return id, err
 	}
-	if e := m.snapAdd(ctx, i.id, id, h.features.Has(FastDiff)); e != nil {
+	if e := m.SnapAdd(ctx, id, h.features.Has(FastDiff)); e != nil {
 		err = errors.Join(e, i.invalidate(ctx, h, id), i.invalidate(ctx, h, ceph.NoSnap))
 	}
 	return id, err
@@ -339,13 +340,13 @@ func (i *Image) invalidate(ctx context.Context, h *header, id ceph.SnapID) error
 // need is kept out of sight until the last of them is gone.
 func (i *Image) RemoveSnapshot(ctx context.Context, name string) error {
 	return i.withSnap(ctx, name, func(
-		h *header, _ *rados.IOCtx, m *objectMap, s *Snapshot,
+		h *header, _ *rados.IOCtx, m *objectmap.Map, s *Snapshot,
 	) error {
 		return i.removeSnap(ctx, h, m, s)
 	})
 }
 
-func (i *Image) removeSnap(ctx context.Context, h *header, m *objectMap, s *Snapshot) error {
+func (i *Image) removeSnap(ctx context.Context, h *header, m *objectmap.Map, s *Snapshot) error {
 	if s.Protected {
 		return fmt.Errorf("snapshot %s of image %s is protected: %w", s.Name, i.name, ceph.EBUSY)
 	}
@@ -375,7 +376,7 @@ func (i *Image) removeSnap(ctx context.Context, h *header, m *objectMap, s *Snap
 
 // dropSnap removes a snapshot that has no clones.
 func (i *Image) dropSnap(
-	ctx context.Context, h *header, data *rados.IOCtx, m *objectMap, s *Snapshot,
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, s *Snapshot,
 ) error {
 	if s.overlap != nil && !h.needsParent(s.ID) {
 		if err := i.detachChild(ctx, h); err != nil {
@@ -389,7 +390,7 @@ func (i *Image) dropSnap(
 				later = append(later, h.snapshots[k].ID)
 			}
 		}
-		wrong, e := m.snapRemove(ctx, i.id, s.ID, append(later, ceph.NoSnap),
+		wrong, e := m.SnapRemove(ctx, s.ID, append(later, ceph.NoSnap),
 			h.features.Has(FastDiff))
 		if e != nil {
 			if err := i.invalidate(ctx, h, wrong); err != nil {
@@ -423,7 +424,7 @@ func (i *Image) RenameSnapshot(ctx context.Context, from, to string) error {
 		return err
 	}
 	return i.withSnap(ctx, from, func(
-		h *header, _ *rados.IOCtx, _ *objectMap, s *Snapshot,
+		h *header, _ *rados.IOCtx, _ *objectmap.Map, s *Snapshot,
 	) error {
 		in := encode(func(c *denc.Coder) {
 			s.ID.Denc(c)
@@ -447,7 +448,7 @@ func (i *Image) setProtection(ctx context.Context, h *header, s *Snapshot, to ui
 // ProtectSnapshot keeps a snapshot from being removed; EBUSY if it is protected already.
 func (i *Image) ProtectSnapshot(ctx context.Context, name string) error {
 	return i.withSnap(ctx, name, func(
-		h *header, _ *rados.IOCtx, _ *objectMap, s *Snapshot,
+		h *header, _ *rados.IOCtx, _ *objectmap.Map, s *Snapshot,
 	) error {
 		if s.Protected {
 			return fmt.Errorf("snapshot %s of image %s is protected already: %w", name, i.name,
@@ -464,7 +465,7 @@ func (i *Image) ProtectSnapshot(ctx context.Context, name string) error {
 // the first kind need it.
 func (i *Image) UnprotectSnapshot(ctx context.Context, name string) error {
 	return i.withSnap(ctx, name, func(
-		h *header, _ *rados.IOCtx, _ *objectMap, s *Snapshot,
+		h *header, _ *rados.IOCtx, _ *objectmap.Map, s *Snapshot,
 	) error {
 		return i.unprotect(ctx, h, s)
 	})

@@ -13,6 +13,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/objectmap"
 )
 
 // A Store is a pool, or a namespace of it, with images.
@@ -307,8 +308,7 @@ func (s *Store) finishHeader(ctx context.Context, id string, o CreateOptions) er
 		return nil
 	}
 	layout := striping{order: o.Order, stripeUnit: o.StripeUnit, stripeCount: o.StripeCount}
-	return change(ctx, s.x, objectMapPrefix+id, "object_map_resize",
-		resizeArg(layout.objects(o.Size), objectNonexistent))
+	return objectmap.Create(ctx, s.x, id, layout.objects(o.Size))
 }
 
 // Rename gives an image another name; EEXIST if that is taken.

@@ -5,15 +5,16 @@ import (
 	"errors"
 
 	"glue/ceph"
+	"glue/client/rbd/objectmap"
 )
 
 // existing is the state of each object from the object map, nil if the image, or the snapshot that
 // is open, has no valid one, or it is missing.
-func (i *Image) existing(ctx context.Context, h *header) (*bitVector, error) {
+func (i *Image) existing(ctx context.Context, h *header) (*objectmap.Vector, error) {
 	if !h.features.Has(ObjectMap) || h.flags&FlagObjectMapInvalid != 0 {
 		return nil, nil
 	}
-	v, err := readObjectMap(ctx, i.x, i.id, h.snap)
+	v, err := objectmap.Read(ctx, i.x, i.id, h.snap)
 	if errors.Is(err, ceph.ENOENT) {
 		return nil, nil
 	}
@@ -32,8 +33,8 @@ func (i *Image) Usage(ctx context.Context) (provisioned, used uint64, err error)
 		return 0, 0, err
 	}
 	if v != nil && h.features.Has(FastDiff) && h.flags&FlagFastDiffInvalid == 0 {
-		for n := range min(v.n, h.objects(h.size)) {
-			if s := v.get(n); s == objectExists || s == objectClean {
+		for n := range min(v.Len(), h.objects(h.size)) {
+			if s := v.Get(n); s == objectmap.Exists || s == objectmap.Clean {
 				used += i.span(h, n)
 			}
 		}
