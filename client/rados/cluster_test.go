@@ -2,81 +2,29 @@ package rados_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
 	"testing"
 	"time"
 
 	"glue/ceph"
+	"glue/client/clienttest"
 	"glue/client/rados"
 )
 
-// connect connects to the cluster that GLUE_TEST_CONF names: Glue's or a real one.
-func connect(t *testing.T) *rados.Cluster {
-	t.Helper()
-	conf := os.Getenv("GLUE_TEST_CONF")
-	if conf == "" {
-		t.Skip("GLUE_TEST_CONF names no ceph.conf of a running cluster to test against")
-	}
-	var log *slog.Logger
-	if os.Getenv("GLUE_TEST_LOG") != "" {
-		log = slog.New(slog.NewTextHandler(os.Stderr,
-			&slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	c, err := rados.Connect(within(t, 20*time.Second), rados.Options{ConfFile: conf, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
+var (
+	connect = clienttest.Connect
+	within  = clienttest.Within
+	poolOf  = clienttest.Pool
+	want    = clienttest.Want
+)
 
 // pool makes a pool for one test and removes it at the end.
 func pool(t *testing.T, c *rados.Cluster) *rados.IOCtx {
 	t.Helper()
 	return poolOf(t, c, fmt.Sprintf("test-%s-%d", t.Name(), time.Now().UnixNano()))
-}
-
-// poolOf makes a pool of a name.
-func poolOf(t *testing.T, c *rados.Cluster, name string) *rados.IOCtx {
-	t.Helper()
-	ctx := within(t, time.Minute)
-	_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "osd pool create", "pool": name,
-		"pg_num": 8}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "osd pool delete", "pool": name,
-			"pool2": name, "yes_i_really_really_mean_it": true}, nil)
-		if err != nil {
-			t.Logf("remove pool %s: %v", name, err)
-		}
-	})
-	x, err := c.OpenPool(ctx, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
-}
-
-func want(t *testing.T, what string, err, wanted error) {
-	t.Helper()
-	if !errors.Is(err, wanted) || (wanted == nil) != (err == nil) {
-		t.Errorf("%s: got error %v, want %v", what, err, wanted)
-	}
 }
 
 func TestObjectData(t *testing.T) {

@@ -2,7 +2,6 @@ package rbd_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,34 +14,17 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/client/clienttest"
 	"glue/client/rados"
 	"glue/client/rbd"
 )
 
-func conf(t testing.TB) string {
-	t.Helper()
-	conf := os.Getenv("GLUE_TEST_CONF")
-	if conf == "" {
-		t.Skip("GLUE_TEST_CONF names no ceph.conf of a running cluster to test against")
-	}
-	return conf
-}
-
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func connect(t *testing.T) *rados.Cluster {
-	t.Helper()
-	c, err := rados.Connect(within(t, 20*time.Second), rados.Options{ConfFile: conf(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
+var (
+	conf    = clienttest.Conf
+	within  = clienttest.Within
+	connect = clienttest.Connect
+	want    = clienttest.Want
+)
 
 // store makes a pool for one test.
 func store(t *testing.T, c *rados.Cluster) *rbd.Store {
@@ -53,23 +35,7 @@ func store(t *testing.T, c *rados.Cluster) *rbd.Store {
 // storeOf makes a pool of a name.
 func storeOf(t testing.TB, c *rados.Cluster, name string) *rbd.Store {
 	t.Helper()
-	ctx := within(t, time.Minute)
-	_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "osd pool create", "pool": name,
-		"pg_num": 8}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_, _, _ = c.MonCommand(ctx, map[string]any{"prefix": "osd pool delete", "pool": name,
-			"pool2": name, "yes_i_really_really_mean_it": true}, nil)
-	})
-	x, err := c.OpenPool(ctx, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rbd.NewStore(x)
+	return rbd.NewStore(clienttest.Pool(t, c, name))
 }
 
 func open(t *testing.T, s *rbd.Store, name string) *rbd.Image {
@@ -79,13 +45,6 @@ func open(t *testing.T, s *rbd.Store, name string) *rbd.Image {
 		t.Fatal(err)
 	}
 	return i
-}
-
-func want(t *testing.T, what string, err, wanted error) {
-	t.Helper()
-	if !errors.Is(err, wanted) || (wanted == nil) != (err == nil) {
-		t.Errorf("%s: got error %v, want %v", what, err, wanted)
-	}
 }
 
 // stock runs the stock rbd tool.
