@@ -59,7 +59,7 @@ func (i *Image) Parent(ctx context.Context) (*Parent, error) {
 		Overlap: h.overlap}
 	if snap := h.from.head().byID(h.parent.Snap); snap != nil {
 		if p.Snapshot = snap.Name; snap.Kind == SnapTrash {
-			p.Snapshot = snap.original
+			p.Snapshot = snap.space.OriginalName
 		}
 	}
 	p.Image, p.Trashed, err = s.nameOf(ctx, h.parent.Image)

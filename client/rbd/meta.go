@@ -15,25 +15,24 @@ import (
 
 // Metadata is the image's pairs of key and value.
 func (i *Image) Metadata(ctx context.Context) (map[string][]byte, error) {
-	out := map[string][]byte{}
-	for start := ""; ; {
-		var page map[string][]byte
-		err := call(ctx, i.x, headerPrefix+i.id, "metadata_list", encode(func(c *denc.Coder) {
-			n := uint64(listPage)
-			c.Str(&start)
-			c.U64(&n)
-		}), func(c *denc.Coder) {
-			denc.MapFunc(c, &page, (*denc.Coder).Str, (*denc.Coder).Blob)
-		})
-		if err != nil {
-			return nil, fmt.Errorf("metadata of image %s: %w", i.name, err)
-		}
-		maps.Copy(out, page)
-		if len(page) < listPage {
-			return out, nil
-		}
-		start = slices.Max(slices.Collect(maps.Keys(page)))
+	type pair struct {
+		key   string
+		value []byte
 	}
+	list, err := pages(ctx, i.x, headerPrefix+i.id, "metadata_list",
+		func(c *denc.Coder, last *pair) { c.Str(&last.key) },
+		func(c *denc.Coder, p *pair) {
+			c.Str(&p.key)
+			c.Blob(&p.value)
+		})
+	if err != nil {
+		return nil, fmt.Errorf("metadata of image %s: %w", i.name, err)
+	}
+	out := map[string][]byte{}
+	for _, p := range list {
+		out[p.key] = p.value
+	}
+	return out, nil
 }
 
 // SetMetadata sets one value.

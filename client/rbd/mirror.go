@@ -62,12 +62,13 @@ func (s *Store) MirrorImage(ctx context.Context, id string) (MirrorImage, error)
 
 // mirrorImages lists the images that are mirrored, by id.
 func (s *Store) mirrorImages(ctx context.Context) ([]string, error) {
-	var out []string
-	err := s.pages(ctx, mirrorObject, "mirror_image_list", func(id, _ string) { // the global one
-		out = append(out, id)
-	})
+	list, err := s.entries(ctx, mirrorObject, "mirror_image_list") // id, and the global one
 	if err != nil {
 		return nil, fmt.Errorf("list mirrored images: %w", err)
+	}
+	var out []string
+	for _, e := range list {
+		out = append(out, e.Name)
 	}
 	return out, nil
 }
@@ -122,7 +123,7 @@ func (s *Store) mirrorState(ctx context.Context, id string) (mirrored, primary b
 		case err != nil:
 			return false, false, err
 		case n.Kind == SnapMirror:
-			return true, n.mirror.State == mirrorPrimary, nil
+			return true, n.space.Mirror.State == mirrorPrimary, nil
 		}
 	}
 	return true, false, nil

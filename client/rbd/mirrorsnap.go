@@ -12,6 +12,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rbd/objectmap"
+	"glue/cluster/rbdspec"
 )
 
 // mirrorPrimary is the state of a mirror snapshot of which this cluster has the primary copy
@@ -24,32 +25,11 @@ const maxMirrorSnaps = 5
 
 const mirrorStatePrefix = "rbd_mirror_snapshot."
 
-// A mirrorSpace is the state of a mirror snapshot (MirrorSnapshotNamespace).
-type mirrorSpace struct {
-	State       uint8
-	Complete    bool
-	Peers       []string // UUIDs of those that need it, sorted
-	PrimaryUUID string   // of a copy
-	PrimarySnap ceph.SnapID
-	LastCopied  uint64
-	SnapSeqs    map[uint64]uint64
-}
-
-func (m *mirrorSpace) denc(c *denc.Coder) {
-	c.U8(&m.State)
-	c.Bool(&m.Complete)
-	denc.ListFunc(c, &m.Peers, (*denc.Coder).Str)
-	c.Str(&m.PrimaryUUID)
-	m.PrimarySnap.Denc(c)
-	c.U64(&m.LastCopied)
-	denc.MapFunc(c, &m.SnapSeqs, (*denc.Coder).U64, (*denc.Coder).U64)
-}
-
 // primary says whether the newest mirror snapshot makes this the primary copy.
 func (h *header) primary() bool {
 	for _, s := range slices.Backward(h.snapshots) {
 		if s.Kind == SnapMirror {
-			return s.mirror.State == mirrorPrimary
+			return s.space.Mirror.State == mirrorPrimary
 		}
 	}
 	return false
@@ -95,9 +75,8 @@ func (i *Image) CreateMirrorSnapshot(ctx context.Context) (ceph.SnapID, error) {
 	if !h.primary() {
 		return 0, fmt.Errorf("image %s is not primary here: %w", i.name, ceph.EINVAL)
 	}
-	id, err := i.keepSnap(ctx, h, data, om, name, func(c *denc.Coder) {
-		c.U32Const(SnapMirror)
-		(&mirrorSpace{State: mirrorPrimary, Peers: peers, PrimarySnap: ceph.NoSnap}).denc(c)
+	id, err := i.keepSnap(ctx, h, data, om, name, rbdspec.SnapSpace{Kind: SnapMirror,
+		Mirror: rbdspec.MirrorSpace{State: mirrorPrimary, Peers: peers, PrimarySnap: ceph.NoSnap},
 	})
 	if id != 0 && err == nil {
 		err = i.completeMirrorSnap(ctx, h, id, name)
@@ -228,7 +207,7 @@ func surplus(snaps []Snapshot, newest ceph.SnapID, peers []string) (*Snapshot, s
 		var kept []*Snapshot // of the peer, since the image was promoted
 		for n := range snaps {
 			s := &snaps[n]
-			m := &s.mirror
+			m := &s.space.Mirror
 			linked := slices.Contains(m.Peers, peer)
 			switch {
 			case s.Kind != SnapMirror:
@@ -261,7 +240,7 @@ func (i *Image) unlinkMirrorSnaps(
 		if s == nil {
 			return nil
 		}
-		if len(s.mirror.Peers) > 1 {
+		if len(s.space.Mirror.Peers) > 1 {
 			err = i.changeSnap(ctx, h, "unlink", s.Name, "mirror_image_snapshot_unlink_peer",
 				encode(func(c *denc.Coder) {
 					s.ID.Denc(c)

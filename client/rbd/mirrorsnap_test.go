@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"glue/ceph"
-	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 )
 
 // What a client of Ceph 16.2 has written: the state of an image, without anything and with a
@@ -46,14 +46,9 @@ func TestMirrorStateAsStock(t *testing.T) {
 }
 
 func TestMirrorSpaceAsStock(t *testing.T) {
-	m := mirrorSpace{Complete: true, Peers: []string{"4ac4ed60-7b50-4c68-abd6-525c97198f9d"},
-		PrimarySnap: ceph.NoSnap}
-	got := hex.EncodeToString(encode(func(c *denc.Coder) {
-		s := c.Begin(1, 1)
-		c.U32Const(SnapMirror)
-		m.denc(c)
-		s.End()
-	}))
+	s := rbdspec.SnapSpace{Kind: SnapMirror, Mirror: rbdspec.MirrorSpace{Complete: true,
+		Peers: []string{"4ac4ed60-7b50-4c68-abd6-525c97198f9d"}, PrimarySnap: ceph.NoSnap}}
+	got := hex.EncodeToString(encode(s.Denc))
 	if got != stockSpace {
 		t.Errorf("\n%s\n%s", got, stockSpace)
 	}
@@ -82,16 +77,16 @@ func TestSurplus(t *testing.T) {
 		var list []Snapshot
 		for n, kind := range c.snaps {
 			s := Snapshot{ID: ceph.SnapID(n + 1), Kind: SnapMirror}
-			s.mirror = mirrorSpace{Complete: true, Peers: []string{"a", "b"}}
+			s.space.Mirror = rbdspec.MirrorSpace{Complete: true, Peers: []string{"a", "b"}}
 			switch kind {
 			case 'a':
-				s.mirror.Peers = []string{"a"}
+				s.space.Mirror.Peers = []string{"a"}
 			case 'o':
-				s.mirror.Peers = nil
+				s.space.Mirror.Peers = nil
 			case 'i':
-				s.mirror.Complete = false
+				s.space.Mirror.Complete = false
 			case 'n':
-				s.mirror.State = 2
+				s.space.Mirror.State = 2
 			case 'u':
 				s.Kind = SnapUser
 			}

@@ -10,14 +10,15 @@ import (
 	"glue/ceph/denc"
 	"glue/client/rados"
 	"glue/client/rbd/objectmap"
+	"glue/cluster/rbdspec"
 )
 
-// What a snapshot is for (SNAPSHOT_NAMESPACE_TYPE_*).
+// What a snapshot is for.
 const (
-	SnapUser   = 0
-	SnapGroup  = 1
-	SnapTrash  = 2 // removed, but clones still need it
-	SnapMirror = 3
+	SnapUser   = rbdspec.SnapUser
+	SnapGroup  = rbdspec.SnapGroup
+	SnapTrash  = rbdspec.SnapTrash // removed, but clones still need it
+	SnapMirror = rbdspec.SnapMirror
 )
 
 // Protection of a snapshot (RBD_PROTECTION_STATUS_*).
@@ -58,10 +59,9 @@ type Snapshot struct {
 	Children  uint32 // clones of the second kind
 	Flags     uint64
 
-	original   string  // name before it went to the trash
 	overlap    *uint64 // of the parent; nil without one
 	protection uint8
-	mirror     mirrorSpace
+	space      rbdspec.SnapSpace
 }
 
 // dencInfo is SnapshotInfo.
@@ -69,21 +69,13 @@ func (s *Snapshot) dencInfo(c *denc.Coder) {
 	var created ceph.Time
 	sec := c.Begin(1, 1)
 	s.ID.Denc(c)
-	space := c.Begin(1, 1)
-	c.U32(&s.Kind)
-	switch s.Kind {
-	case SnapTrash:
-		c.Str(&s.original)
-	case SnapMirror:
-		s.mirror.denc(c)
-	}
-	space.End()
+	s.space.Denc(c)
 	c.Str(&s.Name)
 	c.U64(&s.Size)
 	created.Denc(c)
 	c.U32(&s.Children)
 	sec.End()
-	s.Created = created.Go()
+	s.Kind, s.Created = s.space.Kind, created.Go()
 }
 
 // snapsAtATime is how many snapshots' records are read in one request.
@@ -263,7 +255,7 @@ func (i *Image) CreateQuietSnapshot(ctx context.Context, name string, how Quiesc
 	if err := errors.Join(q.lasts(), i.noSnapshot(ctx, name)); err != nil {
 		return err
 	}
-	id, err := i.keepSnap(ctx, h, data, m, name, func(c *denc.Coder) { c.U32Const(SnapUser) })
+	id, err := i.keepSnap(ctx, h, data, m, name, rbdspec.SnapSpace{})
 	if err != nil {
 		err = fmt.Errorf("create snapshot %s of image %s: %w", name, i.name, err)
 	}
@@ -289,7 +281,7 @@ func (i *Image) noSnapshot(ctx context.Context, name string) error {
 // if the number is not 0, also with an error.
 func (i *Image) keepSnap(
 	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, name string,
-	space func(*denc.Coder),
+	space rbdspec.SnapSpace,
 ) (ceph.SnapID, error) {
 	id, err := i.addSnap(ctx, h, data, name, space)
 	if err != nil || m == nil {
@@ -303,7 +295,7 @@ func (i *Image) keepSnap(
 
 // addSnap allocates a number and records the snapshot under it.
 func (i *Image) addSnap(
-	ctx context.Context, h *header, data *rados.IOCtx, name string, space func(*denc.Coder),
+	ctx context.Context, h *header, data *rados.IOCtx, name string, space rbdspec.SnapSpace,
 ) (ceph.SnapID, error) {
 	for {
 		id, err := data.CreateSnapID(ctx)
@@ -314,9 +306,7 @@ func (i *Image) addSnap(
 			encode(func(c *denc.Coder) {
 				c.Str(&name)
 				id.Denc(c)
-				s := c.Begin(1, 1)
-				space(c)
-				s.End()
+				space.Denc(c)
 			})))
 		if err == nil {
 			return id, nil

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -33,40 +31,41 @@ const listPage = 1024
 
 // List lists the images by name.
 func (s *Store) List(ctx context.Context) ([]Entry, error) {
-	var out []Entry
-	err := s.pages(ctx, directoryObject, "dir_list", func(name, id string) {
-		out = append(out, Entry{Name: name, ID: id})
-	})
+	out, err := s.entries(ctx, directoryObject, "dir_list")
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
 	return out, nil
 }
 
-// pages calls f for what a method lists page by page, in the order of the keys; an object that is
-// not there has nothing.
-func (s *Store) pages(ctx context.Context, object, method string, f func(key, value string)) error {
-	for start := ""; ; {
-		page := map[string]string{}
-		err := call(ctx, s.x, object, method, encode(func(c *denc.Coder) {
-			n := uint64(listPage)
-			c.Str(&start)
-			c.U64(&n)
-		}), func(c *denc.Coder) {
-			denc.MapFunc(c, &page, (*denc.Coder).Str, (*denc.Coder).Str)
+// entries lists what a directory has, which is nothing if it is not there.
+func (s *Store) entries(ctx context.Context, object, method string) ([]Entry, error) {
+	out, err := pages(ctx, s.x, object, method,
+		func(c *denc.Coder, last *Entry) { c.Str(&last.Name) },
+		func(c *denc.Coder, e *Entry) {
+			c.Str(&e.Name)
+			c.Str(&e.ID)
 		})
-		if errors.Is(err, ceph.ENOENT) {
-			return nil
-		}
+	return out, unlessGone(err)
+}
+
+// pages lists what a method gives page by page. It gives elements, or pairs of a map, that come
+// after the last one, of which after encodes what the method wants to know.
+func pages[T any](
+	ctx context.Context, x *rados.IOCtx, oid, method string, after, elem func(*denc.Coder, *T),
+) ([]T, error) {
+	var out []T
+	for last := new(T); ; last = &out[len(out)-1] {
+		var page []T
+		err := call(ctx, x, oid, method, encode(func(c *denc.Coder) {
+			after(c, last)
+			c.U64Const(listPage)
+		}), func(c *denc.Coder) { denc.ListFunc(c, &page, elem) })
 		if err != nil {
-			return err
+			return out, err
 		}
-		for _, key := range slices.Sorted(maps.Keys(page)) {
-			f(key, page[key])
-			start = key
-		}
-		if len(page) < listPage {
-			return nil
+		if out = append(out, page...); len(page) < listPage {
+			return out, nil
 		}
 	}
 }
@@ -200,7 +199,8 @@ func (s *Store) create(ctx context.Context, name string, o CreateOptions) (strin
 
 func checkName(name string) error {
 	if name == "" || strings.ContainsAny(name, "@/") {
-		return fmt.Errorf("%q is not a name for an image: %w", name, ceph.EINVAL)
+		return fmt.Errorf("%q is not a name: it has something, but no @ and no /: %w", name,
+			ceph.EINVAL)
 	}
 	return nil
 }

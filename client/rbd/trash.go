@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"glue/ceph"
@@ -108,27 +106,16 @@ func (s *Store) trashed(
 
 // TrashList lists the images in the trash by id.
 func (s *Store) TrashList(ctx context.Context) ([]TrashEntry, error) {
-	var out []TrashEntry
-	for start := ""; ; {
-		var page map[string]rbdspec.TrashImage
-		err := call(ctx, s.x, trashObject, "trash_list", encode(func(c *denc.Coder) {
-			n := uint64(listPage)
-			c.Str(&start)
-			c.U64(&n)
-		}), func(c *denc.Coder) { denc.Map(c, &page, (*denc.Coder).Str) })
-		if errors.Is(err, ceph.ENOENT) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list the trash: %w", err)
-		}
-		for _, id := range slices.Sorted(maps.Keys(page)) {
-			out, start = append(out, TrashEntry{id, page[id]}), id
-		}
-		if len(page) < listPage {
-			return out, nil
-		}
+	out, err := pages(ctx, s.x, trashObject, "trash_list",
+		func(c *denc.Coder, last *TrashEntry) { c.Str(&last.ID) },
+		func(c *denc.Coder, e *TrashEntry) {
+			c.Str(&e.ID)
+			e.Denc(c)
+		})
+	if err = unlessGone(err); err != nil {
+		return nil, fmt.Errorf("list the trash: %w", err)
 	}
+	return out, nil
 }
 
 func (s *Store) TrashGet(ctx context.Context, id string) (TrashEntry, error) {

@@ -45,20 +45,6 @@ func (h *Child) Denc(c *denc.Coder) {
 	s.End()
 }
 
-// A Group names a group of images (GroupSpec).
-type Group struct {
-	Pool int64 // negative: none
-	ID   string
-}
-
-// Denc is version 1.
-func (g *Group) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.I64(&g.Pool)
-	c.Str(&g.ID)
-	s.End()
-}
-
 // A TrashImage is an image in the trash (TrashImageSpec).
 type TrashImage struct {
 	Name     string

@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 	"glue/osd/class"
 )
 
@@ -104,7 +105,7 @@ func childAttach(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Space.Kind == spaceTrash {
+	if s.Space.Kind == rbdspec.SnapTrash {
 		return nil, ceph.ENOENT
 	}
 	all, err := class.GetOr(ctx, snapChildrenKey(id), class.Of[children], nil)

@@ -19,22 +19,8 @@ const (
 	groupImagePrefix = "image_"
 )
 
-// A groupImage names an image of a group (GroupImageSpec).
-type groupImage struct {
-	Image string
-	Pool  int64
-}
-
-// Denc is GroupImageSpec version 1.
-func (g *groupImage) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.Str(&g.Image)
-	c.I64(&g.Pool)
-	s.End()
-}
-
-// key is the image's key in the group; pool -1 sorts before all.
-func (g *groupImage) key() string {
+// groupImageKey is an image's key in the group; pool -1 sorts before all.
+func groupImageKey(g rbdspec.GroupImage) string {
 	if g.Pool == -1 {
 		return ""
 	}
@@ -42,50 +28,36 @@ func (g *groupImage) key() string {
 }
 
 // groupImageOf reads a key.
-func groupImageOf(key string) (groupImage, error) {
+func groupImageOf(key string) (g rbdspec.GroupImage, err error) {
 	pool, image, ok := strings.Cut(strings.TrimPrefix(key, groupImagePrefix), "_")
 	if !ok {
-		return groupImage{}, ceph.EIO
+		return g, ceph.EIO
 	}
 	n, err := strconv.ParseUint(pool, 16, 64)
 	if err != nil {
-		return groupImage{}, ceph.EIO
+		return g, ceph.EIO
 	}
-	return groupImage{Image: image, Pool: int64(n)}, nil
-}
-
-// A groupMember is an image of a group with the state of the link (GroupImageStatus).
-type groupMember struct {
-	groupImage
-	State uint8
-}
-
-// Denc is GroupImageStatus version 1.
-func (g *groupMember) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	g.groupImage.Denc(c)
-	c.U8(&g.State)
-	s.End()
+	return rbdspec.GroupImage{Image: image, Pool: int64(n)}, nil
 }
 
 func groupImageSet(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := class.Input(in, class.Of[groupMember])
+	g, err := class.Input(in, class.Of[rbdspec.GroupMember])
 	if err != nil {
 		return nil, err
 	}
-	return nil, class.Put(ctx, g.key(), class.U8, g.State)
+	return nil, class.Put(ctx, groupImageKey(g.GroupImage), class.U8, g.State)
 }
 
 func groupImageRemove(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := class.Input(in, class.Of[groupImage])
+	g, err := class.Input(in, class.Of[rbdspec.GroupImage])
 	if err != nil {
 		return nil, err
 	}
-	return nil, ctx.OmapRm(g.key())
+	return nil, ctx.OmapRm(groupImageKey(g))
 }
 
 func groupImageList(ctx class.Context, in []byte) ([]byte, error) {
-	var start groupImage
+	var start rbdspec.GroupImage
 	var max uint64
 	err := class.Decode(in, func(c *denc.Coder) {
 		start.Denc(c)
@@ -94,8 +66,8 @@ func groupImageList(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []groupMember
-	err = class.Scan(ctx, start.key(), groupImagePrefix, func(key string, v []byte) error {
+	var out []rbdspec.GroupMember
+	err = class.Scan(ctx, groupImageKey(start), groupImagePrefix, func(key string, v []byte) error {
 		if uint64(len(out)) >= max {
 			return class.ErrEnough
 		}
@@ -104,7 +76,7 @@ func groupImageList(ctx class.Context, in []byte) ([]byte, error) {
 			return ceph.EIO
 		}
 		image, err := groupImageOf(key)
-		out = append(out, groupMember{image, state})
+		out = append(out, rbdspec.GroupMember{GroupImage: image, State: state})
 		return err
 	})
 	if err != nil {
@@ -171,52 +143,16 @@ func imageGroupGet(ctx class.Context, _ []byte) ([]byte, error) {
 	return class.Encoded(class.Of[rbdspec.Group], g), nil
 }
 
-// A groupSnap is a snapshot of a group (GroupSnapshot).
-type groupSnap struct {
-	ID    string
-	Name  string
-	State uint8
-	Snaps []imageSnap
-}
-
-const groupSnapIncomplete = 0
-
-// Denc is GroupSnapshot version 1.
-func (g *groupSnap) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.Str(&g.ID)
-	c.Str(&g.Name)
-	c.U8(&g.State)
-	denc.List(c, &g.Snaps)
-	s.End()
-}
-
-// An imageSnap names a snapshot of an image (ImageSnapshotSpec).
-type imageSnap struct {
-	Pool  int64
-	Image string
-	Snap  ceph.SnapID
-}
-
-// Denc is ImageSnapshotSpec version 1.
-func (i *imageSnap) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.I64(&i.Pool)
-	c.Str(&i.Image)
-	i.Snap.Denc(c)
-	s.End()
-}
-
 // groupSnapSet records a snapshot; a new one may not reuse an id, nor the name of another.
 func groupSnapSet(ctx class.Context, in []byte) ([]byte, error) {
-	g, err := class.Input(in, class.Of[groupSnap])
+	g, err := class.Input(in, class.Of[rbdspec.GroupSnap])
 	if err != nil {
 		return nil, err
 	}
 	if g.Name == "" || g.ID == "" {
 		return nil, ceph.EINVAL
 	}
-	err = scanGroupSnaps(ctx, "", func(o *groupSnap) error {
+	err = scanGroupSnaps(ctx, "", func(o *rbdspec.GroupSnap) error {
 		if o.Name == g.Name && o.ID != g.ID {
 			return ceph.EEXIST
 		}
@@ -225,20 +161,20 @@ func groupSnapSet(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.State == groupSnapIncomplete {
+	if g.State == rbdspec.GroupSnapIncomplete {
 		if _, err := ctx.OmapVal(snapPrefix + g.ID); err == nil {
 			return nil, ceph.EEXIST
 		} else if !class.IsMissing(err) {
 			return nil, err
 		}
 	}
-	return nil, class.Put(ctx, snapPrefix+g.ID, class.Of[groupSnap], g)
+	return nil, class.Put(ctx, snapPrefix+g.ID, class.Of[rbdspec.GroupSnap], g)
 }
 
 // scanGroupSnaps calls f for the snapshots with ids above start.
-func scanGroupSnaps(ctx class.Context, start string, f func(*groupSnap) error) error {
+func scanGroupSnaps(ctx class.Context, start string, f func(*rbdspec.GroupSnap) error) error {
 	return class.Scan(ctx, snapPrefix+start, snapPrefix, func(_ string, v []byte) error {
-		var g groupSnap
+		var g rbdspec.GroupSnap
 		if err := class.DecodeStored(v, &g); err != nil {
 			return err
 		}
@@ -259,12 +195,12 @@ func groupSnapGet(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return class.Getter(snapPrefix+id, class.Of[groupSnap])(ctx, nil)
+	return class.Getter(snapPrefix+id, class.Of[rbdspec.GroupSnap])(ctx, nil)
 }
 
 // groupSnapList lists snapshots; an error ends the list early and is not told, as in Ceph.
 func groupSnapList(ctx class.Context, in []byte) ([]byte, error) {
-	var start groupSnap
+	var start rbdspec.GroupSnap
 	var max uint64
 	err := class.Decode(in, func(c *denc.Coder) {
 		start.Denc(c)
@@ -273,8 +209,8 @@ func groupSnapList(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []groupSnap
-	_ = scanGroupSnaps(ctx, start.ID, func(g *groupSnap) error {
+	var out []rbdspec.GroupSnap
+	_ = scanGroupSnaps(ctx, start.ID, func(g *rbdspec.GroupSnap) error {
 		if uint64(len(out)) >= max {
 			return class.ErrEnough
 		}

@@ -1,6 +1,8 @@
 package rbd
 
 import (
+	"slices"
+
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/cluster/rbdspec"
@@ -215,7 +217,7 @@ const snapNonPrimary = 2
 // mirrorSnap reads a snapshot that was made for mirroring; EINVAL for another.
 func mirrorSnap(ctx class.Context, id ceph.SnapID) (snap, error) {
 	s, err := class.Get(ctx, snapKey(id), class.Of[snap])
-	if err == nil && s.Space.Kind != spaceMirror {
+	if err == nil && s.Space.Kind != rbdspec.SnapMirror {
 		err = ceph.EINVAL
 	}
 	return s, err
@@ -235,11 +237,12 @@ func mirrorSnapUnlinkPeer(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	peers := s.Space.Mirror.Peers
-	if _, ok := peers[uuid]; !ok {
+	m := &s.Space.Mirror
+	at, ok := slices.BinarySearch(m.Peers, uuid)
+	if !ok {
 		return nil, ceph.ENOENT
 	}
-	delete(peers, uuid)
+	m.Peers = slices.Delete(m.Peers, at, at+1)
 	return nil, class.Put(ctx, snapKey(id), class.Of[snap], s)
 }
 

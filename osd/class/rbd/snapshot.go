@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/rbdspec"
 	"glue/osd/class"
 )
 
@@ -137,7 +138,7 @@ func snapshotAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Space.Kind == spaceUnknown || s.ID > ceph.MaxSnap {
+	if s.Space.Kind == rbdspec.SnapUnknown || s.ID > ceph.MaxSnap {
 		return nil, ceph.EINVAL
 	}
 	seq, err := class.Get(ctx, "snap_seq", class.U64)
@@ -164,7 +165,7 @@ func snapshotAdd(ctx class.Context, in []byte) ([]byte, error) {
 	if p.exists() {
 		s.ParentOverlap = p.Overlap
 	}
-	if s.Space.Kind == spaceTrash {
+	if s.Space.Kind == rbdspec.SnapTrash {
 		if err := setOpFeatures(ctx, opFeatSnapTrash, opFeatSnapTrash); err != nil {
 			return nil, err
 		}
@@ -186,7 +187,7 @@ func checkNewSnap(ctx class.Context, s *snap) error {
 		if n++; n >= limit {
 			return ceph.EDQUOT
 		}
-		if old.ID == s.ID || (old.Name == s.Name && old.Space.equal(&s.Space)) {
+		if old.ID == s.ID || (old.Name == s.Name && old.Space.Equal(&s.Space)) {
 			return ceph.EEXIST
 		}
 		return nil
@@ -204,7 +205,7 @@ func snapshotRename(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	err = scanSnaps(ctx, func(s *snap) error {
-		if s.Space.Kind == spaceUser && s.Name == name {
+		if s.Space.Kind == rbdspec.SnapUser && s.Name == name {
 			return ceph.EEXIST
 		}
 		return nil
@@ -216,7 +217,7 @@ func snapshotRename(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Space.Kind != spaceUser {
+	if s.Space.Kind != rbdspec.SnapUser {
 		return nil, ceph.EINVAL
 	}
 	s.Name = name
@@ -244,7 +245,7 @@ func snapshotRemove(ctx class.Context, in []byte) ([]byte, error) {
 	err = scanSnaps(ctx, func(o *snap) error {
 		if o.ID != id {
 			childSnaps = childSnaps || o.ParentOverlap != nil
-			trashSnaps = trashSnaps || o.Space.Kind == spaceTrash
+			trashSnaps = trashSnaps || o.Space.Kind == rbdspec.SnapTrash
 		}
 		return nil
 	})
@@ -286,13 +287,15 @@ func snapshotTrashAdd(ctx class.Context, in []byte) ([]byte, error) {
 		return nil, err
 	case s.Protection != unprotected:
 		return nil, ceph.EBUSY
-	case s.Space.Kind == spaceTrash:
+	case s.Space.Kind == rbdspec.SnapTrash:
 		return nil, ceph.EEXIST
 	}
 	if err := setOpFeatures(ctx, opFeatSnapTrash, opFeatSnapTrash); err != nil {
 		return nil, err
 	}
-	s.Space = space{Kind: spaceTrash, OriginalKind: s.Space.Kind, OriginalName: s.Name}
+	s.Space = rbdspec.SnapSpace{
+		Kind: rbdspec.SnapTrash, OriginalKind: s.Space.Kind, OriginalName: s.Name,
+	}
 	s.Name = uniqueName(ctx, id)
 	return nil, class.Put(ctx, snapKey(id), class.Of[snap], s)
 }

@@ -2,7 +2,6 @@ package rbd
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"glue/ceph"
@@ -97,7 +96,7 @@ type snap struct {
 	Protection    uint8
 	Flags         uint64
 	Timestamp     ceph.Time
-	Space         space
+	Space         rbdspec.SnapSpace
 	Children      uint32
 	ParentOverlap *uint64
 }
@@ -127,92 +126,6 @@ func (s *snap) dencInfo(c *denc.Coder) {
 	s.Timestamp.Denc(c)
 	c.U32(&s.Children)
 	sec.End()
-}
-
-// Kinds of snapshot namespaces (SNAPSHOT_NAMESPACE_TYPE_*).
-const (
-	spaceUser    uint32 = 0
-	spaceGroup   uint32 = 1
-	spaceTrash   uint32 = 2
-	spaceMirror  uint32 = 3
-	spaceUnknown uint32 = ^uint32(0)
-)
-
-// A space says what a snapshot is for (SnapshotNamespace). Which fields count depends on the kind.
-type space struct {
-	Kind uint32
-
-	GroupPool   int64 // of a group's snapshot
-	GroupID     string
-	GroupSnapID string
-
-	OriginalName string // before it went to the trash
-	OriginalKind uint32
-
-	Mirror mirrorSpace
-}
-
-// A mirrorSpace is the state of a mirror snapshot (MirrorSnapshotNamespace).
-type mirrorSpace struct {
-	State            uint8
-	Complete         bool
-	Peers            map[string]struct{}
-	PrimaryUUID      string
-	PrimarySnap      ceph.SnapID
-	LastCopiedObject uint64
-	SnapSeqs         map[uint64]uint64
-}
-
-// Denc is SnapshotNamespace version 1.
-func (p *space) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.U32(&p.Kind)
-	switch p.Kind {
-	case spaceUser:
-	case spaceGroup:
-		c.I64(&p.GroupPool)
-		c.Str(&p.GroupID)
-		c.Str(&p.GroupSnapID)
-	case spaceTrash:
-		c.Str(&p.OriginalName)
-		c.U32(&p.OriginalKind)
-	case spaceMirror:
-		p.Mirror.denc(c)
-	default:
-		if !c.Encoding() {
-			p.Kind = spaceUnknown
-		}
-	}
-	s.End()
-}
-
-func (m *mirrorSpace) denc(c *denc.Coder) {
-	c.U8(&m.State)
-	c.Bool(&m.Complete)
-	stringSet(c, &m.Peers)
-	c.Str(&m.PrimaryUUID)
-	m.PrimarySnap.Denc(c)
-	c.U64(&m.LastCopiedObject)
-	denc.MapFunc(c, &m.SnapSeqs, (*denc.Coder).U64, (*denc.Coder).U64)
-}
-
-// equal compares as the names of snapshots are held apart: all trash is one namespace.
-func (p *space) equal(q *space) bool {
-	if p.Kind != q.Kind {
-		return false
-	}
-	switch p.Kind {
-	case spaceGroup:
-		return p.GroupPool == q.GroupPool && p.GroupID == q.GroupID &&
-			p.GroupSnapID == q.GroupSnapID
-	case spaceMirror:
-		a, b := &p.Mirror, &q.Mirror
-		return a.State == b.State && a.Complete == b.Complete &&
-			maps.Equal(a.Peers, b.Peers) && a.PrimaryUUID == b.PrimaryUUID &&
-			a.PrimarySnap == b.PrimarySnap && a.LastCopiedObject == b.LastCopiedObject &&
-			maps.Equal(a.SnapSeqs, b.SnapSeqs)
-	}
-	return true
 }
 
 // A child is an image cloned from a snapshot.
