@@ -36,13 +36,13 @@ func (i *Image) DeepCopy(
 		c.steps.total += s.Size
 	}
 	c.steps.f = p
-	h.likeness(&o)
+	o.Like(i.Info())
 	if err := c.create(ctx, o); err != nil {
 		return fmt.Errorf("copy image %s to %s: %w", i.name, name, err)
 	}
 	if err := c.run(ctx); err != nil {
 		return errors.Join(fmt.Errorf("copy image %s to %s: %w", i.name, name, err),
-			to.undo(ctx, name))
+			to.Undo(ctx, name))
 	}
 	return nil
 }
@@ -111,14 +111,14 @@ func (c *deepCopy) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.dst.Close(ctx)) }()
-	if err := c.dst.setAllMetadata(ctx, meta); err != nil {
+	if err := c.dst.SetAllMetadata(ctx, meta); err != nil {
 		return err
 	}
 	from := ""
 	for n, s := range c.states {
 		src := c.src
 		if s.ID != c.h.snap {
-			if src, err = c.src.atSnap(ctx, s); err != nil {
+			if src, err = c.src.OpenAt(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -213,8 +213,8 @@ func (c *deepCopy) extent(ctx context.Context, src *Image, e DiffExtent, fresh b
 // undoPatience is how long the removal of what was made in vain may take.
 const undoPatience = time.Minute
 
-// undo removes an image that could not be completed, with its snapshots.
-func (s *Store) undo(ctx context.Context, name string) error {
+// Undo removes an image that could not be completed, with its snapshots, also when ctx is over.
+func (s *Store) Undo(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
 	defer cancel()
 	i, err := s.Open(ctx, name, false)

@@ -16,6 +16,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/backup"
 	"glue/client/rbd/difffile"
 )
 
@@ -191,8 +192,8 @@ func diffFile(t *testing.T, s *rbd.Store, name, from, to string, ours, v2 bool) 
 	at, err := s.OpenSnapshot(within(t, time.Minute), name, to)
 	want(t, "open", err, nil)
 	var out bytes.Buffer
-	o := rbd.DiffOptions{From: from, Format2: v2}
-	want(t, "export", at.ExportDiff(within(t, time.Minute), &out, o, nil), nil)
+	o := backup.DiffOptions{DiffOptions: rbd.DiffOptions{From: from}, Format2: v2}
+	want(t, "export", backup.ExportDiff(within(t, time.Minute), at, &out, o, nil), nil)
 	return out.Bytes()
 }
 
@@ -215,8 +216,10 @@ func TestDiffBetweenAny(t *testing.T) {
 					from, to := fmt.Sprint("s", a), fmt.Sprint("s", b)
 					first := diffFile(t, s, w.name, "", from, true, b%2 == 0)
 					second := diffFile(t, s, w.name, from, to, true, b%2 == 0)
-					want(t, "from nothing", i.ImportDiff(ctx, bytes.NewReader(first), nil), nil)
-					want(t, "further", i.ImportDiff(ctx, bytes.NewReader(second), nil), nil)
+					for _, file := range [][]byte{first, second} {
+						err := backup.ImportDiff(ctx, i, bytes.NewReader(file), nil)
+						want(t, "import", err, nil)
+					}
 					c := newTester(t, s, target, w.snaps[to], 1)
 					c.snaps = map[string][]byte{from: w.snaps[from], to: w.snaps[to]}
 					c.check()
@@ -278,7 +281,7 @@ func mergedDiffs(t *testing.T, s *rbd.Store, w *tester, files []string) {
 			i := open(t, s, target)
 			f, err := os.Open(all)
 			want(t, "open", err, nil)
-			want(t, "import", errors.Join(i.ImportDiff(ctx, f, nil), i.Close(ctx)), nil)
+			want(t, "import", errors.Join(backup.ImportDiff(ctx, i, f, nil), i.Close(ctx)), nil)
 		}
 		c := newTester(t, s, target, w.snaps["s4"], 1)
 		c.snaps = map[string][]byte{"s4": w.snaps["s4"]}
@@ -296,24 +299,25 @@ func TestImageFile(t *testing.T) {
 			ctx := within(t, 3*time.Minute)
 			w := aged(t, s, name, o, name != "plain")
 			var out bytes.Buffer
-			want(t, "export", w.i.ExportImage(ctx, &out, nil), nil)
+			want(t, "export", backup.ExportImage(ctx, w.i, &out, nil), nil)
 			file := filepath.Join(t.TempDir(), "image")
 			want(t, "write", os.WriteFile(file, out.Bytes(), 0o600), nil)
 			stock(t, s, "import", "--no-progress", "--export-format", "2", file, name+"-stock")
 			sameImage(t, w, s, name+"-stock", false)
 			none := rbd.CreateOptions{}
-			err := s.ImportImage(ctx, name+"-ours", bytes.NewReader(out.Bytes()), none, nil)
+			err := backup.ImportImage(ctx, s, name+"-ours", bytes.NewReader(out.Bytes()), none, nil)
 			want(t, "import", err, nil)
 			sameImage(t, w, s, name+"-ours", true)
 			want(t, "remove", os.Remove(file), nil)
 			stock(t, s, "export", "--no-progress", "--export-format", "2", w.name, file)
 			theirs, err := os.ReadFile(file)
 			want(t, "read", err, nil)
-			err = s.ImportImage(ctx, name+"-theirs", bytes.NewReader(theirs), none, nil)
+			err = backup.ImportImage(ctx, s, name+"-theirs", bytes.NewReader(theirs), none, nil)
 			want(t, "import", err, nil)
 			sameImage(t, w, s, name+"-theirs", false)
 			for _, n := range []int{0, 20, 60, out.Len() / 2, out.Len() - 1} {
-				err := s.ImportImage(ctx, "cut", bytes.NewReader(out.Bytes()[:n]), none, nil)
+				cut := bytes.NewReader(out.Bytes()[:n])
+				err := backup.ImportImage(ctx, s, "cut", cut, none, nil)
 				if n > 20 {
 					want(t, fmt.Sprint("cut at ", n), err, io.ErrUnexpectedEOF)
 				}

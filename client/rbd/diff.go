@@ -24,7 +24,6 @@ type DiffOptions struct {
 	From     string // older snapshot; empty: the beginning, when there was nothing
 	Whole    bool   // list whole objects; with fast-diff by the object maps alone
 	NoParent bool   // leave out what is in the parent only
-	Format2  bool   // of ExportDiff: tells whether the snapshot is protected, too
 
 	overParent bool // from the beginning: compare with the parent, not with nothing
 }

@@ -67,6 +67,13 @@ func (s *Store) OpenSnapshot(ctx context.Context, name, snap string) (*Image, er
 	return i, i.begin(ctx)
 }
 
+// OpenAt opens the image read only as it was at one of its snapshots.
+func (i *Image) OpenAt(ctx context.Context, s Snapshot) (*Image, error) {
+	at := newImage(i.store, i.name, i.id, true)
+	at.snap, at.snapName = s.ID, s.Name
+	return at, at.begin(ctx)
+}
+
 func newImage(s *Store, name, id string, readOnly bool) *Image {
 	i := &Image{store: s, x: s.x, name: name, id: id, readOnly: readOnly,
 		done: make(chan struct{}), snap: ceph.NoSnap}
@@ -180,6 +187,13 @@ func (i *Image) read(ctx context.Context) (*header, *rados.IOCtx, error) {
 		data = data.WithSnap(s.ID)
 	}
 	return h, data, i.openParent(ctx, h)
+}
+
+// Refresh takes in what other clients have changed of the image's size, snapshots and the like, for
+// those who ask without a context. Every operation begins with that.
+func (i *Image) Refresh(ctx context.Context) error {
+	_, _, err := i.fresh(ctx)
+	return err
 }
 
 // head is the header as last read.

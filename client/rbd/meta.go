@@ -51,8 +51,8 @@ func (i *Image) SetMetadata(ctx context.Context, key string, value []byte) error
 	return nil
 }
 
-// setAllMetadata sets several values.
-func (i *Image) setAllMetadata(ctx context.Context, meta map[string][]byte) error {
+// SetAllMetadata sets several values.
+func (i *Image) SetAllMetadata(ctx context.Context, meta map[string][]byte) error {
 	for _, key := range slices.Sorted(maps.Keys(meta)) {
 		if err := i.SetMetadata(ctx, key, meta[key]); err != nil {
 			return err

@@ -155,6 +155,33 @@ func (i *Image) Snapshots(ctx context.Context) ([]Snapshot, error) {
 	return append([]Snapshot(nil), h.snapshots...), nil
 }
 
+// UserSnapshots lists the user's snapshots up to what is open, oldest first.
+func (i *Image) UserSnapshots(ctx context.Context) ([]Snapshot, error) {
+	h, _, err := i.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return h.userSnaps(), nil
+}
+
+func (h *header) userSnaps() (out []Snapshot) {
+	for _, s := range h.snapshots {
+		if s.Kind == SnapUser && s.ID <= h.snap {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// AtSnapshot is the snapshot that is open; false for the image itself.
+func (i *Image) AtSnapshot() (Snapshot, bool) {
+	h := i.head()
+	if s := h.byID(h.snap); s != nil {
+		return *s, true
+	}
+	return Snapshot{}, false
+}
+
 // Snapshot finds a snapshot by name.
 func (i *Image) Snapshot(ctx context.Context, name string) (Snapshot, error) {
 	h, _, err := i.fresh(ctx)

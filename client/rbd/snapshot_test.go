@@ -16,6 +16,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/backup"
 )
 
 // A tester changes an image and knows what it and its snapshots must hold.
@@ -399,7 +400,8 @@ func applyDiff(t *testing.T, s *rbd.Store, name, snap, from, to string) {
 	at, err := s.OpenSnapshot(ctx, name, snap)
 	want(t, "open", err, nil)
 	var ours bytes.Buffer
-	want(t, "export", at.ExportDiff(ctx, &ours, rbd.DiffOptions{From: from}, nil), nil)
+	o := backup.DiffOptions{DiffOptions: rbd.DiffOptions{From: from}}
+	want(t, "export", backup.ExportDiff(ctx, at, &ours, o, nil), nil)
 	file := filepath.Join(t.TempDir(), "diff")
 	if snap == "s1" { // the stock tool imports what we wrote
 		if err := os.WriteFile(file, ours.Bytes(), 0o600); err != nil {
@@ -418,8 +420,8 @@ func applyDiff(t *testing.T, s *rbd.Store, name, snap, from, to string) {
 		t.Fatal(err)
 	}
 	i := open(t, s, to)
-	want(t, "import", i.ImportDiff(ctx, bytes.NewReader(theirs), nil), nil)
-	want(t, "import again", i.ImportDiff(ctx, bytes.NewReader(theirs), nil), ceph.EEXIST)
+	want(t, "import", backup.ImportDiff(ctx, i, bytes.NewReader(theirs), nil), nil)
+	want(t, "import again", backup.ImportDiff(ctx, i, bytes.NewReader(theirs), nil), ceph.EEXIST)
 	want(t, "close", i.Close(ctx), nil)
 }
 

@@ -112,7 +112,7 @@ func (i *Image) Copy(
 		return err
 	}
 	o.Size = h.size
-	h.likeness(&o)
+	o.Like(i.Info())
 	if err := to.Create(ctx, name, o); err != nil {
 		return err
 	}
@@ -132,24 +132,20 @@ func (i *Image) Copy(
 	if err != nil {
 		return err
 	}
-	return dst.setAllMetadata(ctx, meta)
+	return dst.SetAllMetadata(ctx, meta)
 }
 
-// likeness lets a new image be like this one in what the options leave open. Features that come
-// with other images or pools are not taken over.
-func (h *header) likeness(o *CreateOptions) {
-	like(o, uint64(h.order), h.features, h.stripeUnit, h.stripeCount)
-}
-
-func like(o *CreateOptions, order uint64, f Features, stripeUnit, stripeCount uint64) {
+// Like lets a new image be like another one in what the options leave open, but its size. Features
+// that come with other images or pools are not taken over.
+func (o *CreateOptions) Like(i Info) {
 	if o.Features == 0 && !o.NoFeatures {
-		o.Features, o.NoFeatures = f&DefaultFeatures, true
+		o.Features, o.NoFeatures = i.Features&DefaultFeatures, true
 	}
-	if o.StripeUnit == 0 && o.StripeCount == 0 && stripeCount > 1 {
-		o.StripeUnit, o.StripeCount = stripeUnit, stripeCount
+	if o.StripeUnit == 0 && o.StripeCount == 0 && i.StripeCount > 1 {
+		o.StripeUnit, o.StripeCount = i.StripeUnit, i.StripeCount
 	}
 	if o.Order == 0 {
-		o.Order = uint8(min(order, maxOrder))
+		o.Order = min(i.Order, maxOrder)
 	}
 }
 

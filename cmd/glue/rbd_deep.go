@@ -11,6 +11,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/backup"
 	"glue/client/rbd/difffile"
 )
 
@@ -56,11 +57,11 @@ func (r *rbdRun) format2() (bool, error) {
 // export2 writes an image with its snapshots to a file, or stdout.
 func (r *rbdRun) export2(ctx context.Context, i *rbd.Image, path string) error {
 	if path == "-" {
-		return i.ExportImage(ctx, r.out, nil)
+		return backup.ExportImage(ctx, i, r.out, nil)
 	}
 	return newFile(path, func(w io.Writer) error {
 		report, done := r.progress("export")
-		err := i.ExportImage(ctx, w, report)
+		err := backup.ExportImage(ctx, i, w, report)
 		done(err == nil)
 		return err
 	})
@@ -71,7 +72,7 @@ func (r *rbdRun) import2(
 	ctx context.Context, s *rbd.Store, name string, f io.Reader, o rbd.CreateOptions,
 ) error {
 	report, done := r.progress("import")
-	err := s.ImportImage(ctx, name, f, o, report)
+	err := backup.ImportImage(ctx, s, name, f, o, report)
 	done(err == nil)
 	return err
 }

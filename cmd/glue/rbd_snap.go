@@ -12,6 +12,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/backup"
 	"glue/internal/texttable"
 )
 
@@ -332,16 +333,16 @@ func parentOf(ctx context.Context, i *rbd.Image) (*parentJSON, error) {
 
 func (r *rbdRun) exportDiff(ctx context.Context, args []string) error {
 	return r.with(ctx, args[0], true, func(i *rbd.Image) error {
-		o := rbd.DiffOptions{From: r.fromSnap, Whole: r.whole}
+		o := backup.DiffOptions{DiffOptions: rbd.DiffOptions{From: r.fromSnap, Whole: r.whole}}
 		if args[1] == "-" {
-			return i.ExportDiff(ctx, r.out, o, nil)
+			return backup.ExportDiff(ctx, i, r.out, o, nil)
 		}
 		f, err := os.OpenFile(args[1], os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 		if err != nil {
 			return err
 		}
 		report, done := r.progress("export the differences")
-		err = errors.Join(i.ExportDiff(ctx, f, o, report), f.Close())
+		err = errors.Join(backup.ExportDiff(ctx, i, f, o, report), f.Close())
 		done(err == nil)
 		return err
 	})
@@ -355,7 +356,7 @@ func (r *rbdRun) importDiff(ctx context.Context, args []string) error {
 	defer f.Close()
 	return r.with(ctx, args[1], false, func(i *rbd.Image) error {
 		report, done := r.progress("import the differences")
-		err := i.ImportDiff(ctx, f, report)
+		err := backup.ImportDiff(ctx, i, f, report)
 		done(err == nil)
 		return err
 	})

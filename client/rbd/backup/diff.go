@@ -1,4 +1,7 @@
-package rbd
+// Package backup writes images, and what changed in them, to streams and brings them back, in the
+// formats of rbd export --export-format 2 and rbd export-diff of Ceph: the stock client reads what
+// is written here and the other way round.
+package backup
 
 import (
 	"bufio"
@@ -11,51 +14,67 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"glue/ceph"
+	"glue/client/rbd"
 	"glue/client/rbd/blocks"
 	"glue/client/rbd/difffile"
 )
 
+// parallel is how many requests one call has under way (rbd_concurrent_management_ops).
+const parallel = 10
+
 // diffChunk is how many bytes of a file of differences are held at a time.
 const diffChunk = 4 << 20
 
+// DiffOptions say what is written.
+type DiffOptions struct {
+	rbd.DiffOptions
+	Format2 bool // tells whether the snapshot is protected, too
+}
+
+// tell tells how far it is.
+func tell(p rbd.Progress, done, total uint64) {
+	if p != nil {
+		p(done, total)
+	}
+}
+
 // ExportDiff writes what changed between a snapshot and what is open, for ImportDiff or rbd
 // import-diff, which reads format 1 only.
-func (i *Image) ExportDiff(
-	ctx context.Context, w io.Writer, o DiffOptions, p Progress,
+func ExportDiff(
+	ctx context.Context, i *rbd.Image, w io.Writer, o DiffOptions, p rbd.Progress,
 ) error {
-	h, _, err := i.fresh(ctx)
-	if err != nil {
+	if err := i.Refresh(ctx); err != nil {
 		return err
 	}
+	size := i.Size()
 	out := bufio.NewWriterSize(w, 1<<20)
 	d := difffile.Writer{W: out, V2: o.Format2}
-	head := difffile.Head{From: o.From, To: i.snapName, Size: h.size}
-	if s := h.byID(h.snap); s != nil && i.snapName != "" {
-		head.Protected = s.Protected
+	head := difffile.Head{From: o.From, Size: size}
+	if s, ok := i.AtSnapshot(); ok {
+		head.To, head.Protected = s.Name, s.Protected
 	}
 	if err := d.Head(head); err != nil {
 		return fmt.Errorf("write the differences: %w", err)
 	}
-	s := steps{f: p, total: h.size}
-	for e, err := range i.DiffIterate(ctx, o) {
+	for e, err := range i.DiffIterate(ctx, o.DiffOptions) {
 		if err == nil {
-			err = i.exportExtent(ctx, d, e)
+			err = exportExtent(ctx, i, d, e)
 		}
 		if err != nil {
 			return err
 		}
-		s.done.Store(e.Off)
-		s.add(e.Len)
+		tell(p, e.Off+e.Len, size)
 	}
 	if err := errors.Join(d.Record(difffile.End, nil, 0), out.Flush()); err != nil {
 		return fmt.Errorf("write the differences: %w", err)
 	}
-	s.done.Store(h.size)
-	s.add(0)
+	tell(p, size, size)
 	return nil
 }
 
-func (i *Image) exportExtent(ctx context.Context, d difffile.Writer, e DiffExtent) error {
+func exportExtent(
+	ctx context.Context, i *rbd.Image, d difffile.Writer, e rbd.DiffExtent,
+) error {
 	var data []byte
 	if e.Exists {
 		data = make([]byte, e.Len)
@@ -79,16 +98,18 @@ func (i *Image) exportExtent(ctx context.Context, d difffile.Writer, e DiffExten
 // snapshot that the file begins from (ENOENT without that); the snapshot at its end is made
 // (EEXIST if it is there). A file that is cut short or damaged leaves the image in between, and
 // without that snapshot: roll it back to the first one.
-func (i *Image) ImportDiff(ctx context.Context, r io.Reader, p Progress) error {
+func ImportDiff(ctx context.Context, i *rbd.Image, r io.Reader, p rbd.Progress) error {
 	d, err := difffile.NewReader(bufio.NewReaderSize(r, 1<<20))
 	if err != nil {
 		return err
 	}
-	return i.importDiff(ctx, d, p)
+	return importDiff(ctx, i, d, p)
 }
 
-func (i *Image) importDiff(ctx context.Context, d *difffile.Reader, p Progress) error {
-	if err := i.fits(ctx, d.Head); err != nil {
+func importDiff(
+	ctx context.Context, i *rbd.Image, d *difffile.Reader, p rbd.Progress,
+) error {
+	if err := fits(ctx, i, d.Head); err != nil {
 		return err
 	}
 	if d.Head.Sized && d.Head.Size != i.Size() {
@@ -102,7 +123,7 @@ func (i *Image) importDiff(ctx context.Context, d *difffile.Reader, p Progress) 
 			return fmt.Errorf("the differences write beyond the image's end: %w", ceph.EINVAL)
 		}
 	}
-	if err := i.importExtents(ctx, d, p); err != nil {
+	if err := importExtents(ctx, i, d, p); err != nil {
 		return err
 	}
 	if d.Head.To == "" {
@@ -116,7 +137,7 @@ func (i *Image) importDiff(ctx context.Context, d *difffile.Reader, p Progress) 
 }
 
 // fits checks that the differences can be applied to the image as it is.
-func (i *Image) fits(ctx context.Context, head difffile.Head) error {
+func fits(ctx context.Context, i *rbd.Image, head difffile.Head) error {
 	if head.From != "" {
 		_, err := i.Snapshot(ctx, head.From)
 		if errors.Is(err, ceph.ENOENT) {
@@ -133,7 +154,7 @@ func (i *Image) fits(ctx context.Context, head difffile.Head) error {
 	switch {
 	case err == nil:
 		return fmt.Errorf("the differences end in snapshot %s, which image %s has already: %w",
-			head.To, i.name, ceph.EEXIST)
+			head.To, i.Name(), ceph.EEXIST)
 	case errors.Is(err, ceph.ENOENT):
 		return nil
 	}
@@ -141,8 +162,9 @@ func (i *Image) fits(ctx context.Context, head difffile.Head) error {
 }
 
 // importExtents applies the records, several at a time as long as they ascend.
-func (i *Image) importExtents(ctx context.Context, d *difffile.Reader, p Progress) error {
-	s := steps{f: p, total: d.Head.Size}
+func importExtents(
+	ctx context.Context, i *rbd.Image, d *difffile.Reader, p rbd.Progress,
+) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	high := uint64(0)
@@ -169,8 +191,7 @@ func (i *Image) importExtents(ctx context.Context, d *difffile.Reader, p Progres
 				return err
 			})
 		}
-		s.done.Store(high)
-		s.add(0)
+		tell(p, high, d.Head.Size)
 		if gctx.Err() != nil {
 			break
 		}

@@ -1,4 +1,4 @@
-package rbd
+package backup
 
 import (
 	"bufio"
@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 
 	"glue/ceph"
+	"glue/client/rbd"
 	"glue/client/rbd/difffile"
 )
 
@@ -38,28 +40,11 @@ const (
 	maxImageSnaps = 1 << 20
 )
 
-// userSnaps are the user's snapshots up to what is open, oldest first.
-func (h *header) userSnaps() (out []Snapshot) {
-	for _, s := range h.snapshots {
-		if s.Kind == SnapUser && s.ID <= h.snap {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// atSnap opens the image as it was at a snapshot.
-func (i *Image) atSnap(ctx context.Context, s Snapshot) (*Image, error) {
-	at := newImage(i.store, i.name, i.id, true)
-	at.snap, at.snapName = s.ID, s.Name
-	return at, at.begin(ctx)
-}
-
 // ExportImage writes the image with its snapshots, their protection and its metadata to a stream,
 // for ImportImage or rbd import --export-format 2. What a clone has of its parent is written like
 // its own.
-func (i *Image) ExportImage(ctx context.Context, w io.Writer, p Progress) error {
-	h, _, err := i.fresh(ctx)
+func ExportImage(ctx context.Context, i *rbd.Image, w io.Writer, p rbd.Progress) error {
+	snaps, err := i.UserSnapshots(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,12 +53,12 @@ func (i *Image) ExportImage(ctx context.Context, w io.Writer, p Progress) error 
 		return err
 	}
 	d := difffile.Writer{W: w, V2: true}
-	head := []byte(imageBanner)
+	head, info := []byte(imageBanner), i.Info()
 	for _, f := range []struct {
 		tag   byte
 		value uint64
-	}{{imageOrder, uint64(h.order)}, {imageFeatures, uint64(h.features)},
-		{imageStripeUnit, h.stripeUnit}, {imageStripeCount, h.stripeCount}} {
+	}{{imageOrder, uint64(info.Order)}, {imageFeatures, uint64(info.Features)},
+		{imageStripeUnit, info.StripeUnit}, {imageStripeCount, info.StripeCount}} {
 		head = le.AppendUint64(le.AppendUint64(append(head, f.tag), 8), f.value)
 	}
 	for _, key := range slices.Sorted(maps.Keys(meta)) {
@@ -81,81 +66,80 @@ func (i *Image) ExportImage(ctx context.Context, w io.Writer, p Progress) error 
 			le.AppendUint32(nil, uint32(len(meta[key]))), meta[key])
 		head = append(le.AppendUint64(append(head, imageMeta), uint64(len(pair))), pair...)
 	}
-	snaps := h.userSnaps()
 	head = append(append(head, imageEnd), imageDiffsBanner...)
 	if _, err := d.W.Write(le.AppendUint64(head, uint64(len(snaps)+1))); err != nil {
 		return fmt.Errorf("write the image: %w", err)
 	}
 	o := DiffOptions{Format2: true}
-	count := steps{f: p, total: uint64(len(snaps) + 1)}
-	for _, s := range snaps {
-		at, err := i.atSnap(ctx, s)
+	total := uint64(len(snaps) + 1)
+	for n, s := range snaps {
+		at, err := i.OpenAt(ctx, s)
 		if err == nil {
-			err = at.ExportDiff(ctx, w, o, nil)
+			err = ExportDiff(ctx, at, w, o, nil)
 		}
 		if err != nil {
-			return fmt.Errorf("export snapshot %s of image %s: %w", s.Name, i.name, err)
+			return fmt.Errorf("export snapshot %s of image %s: %w", s.Name, i.Name(), err)
 		}
 		o.From = s.Name
-		count.add(1)
+		tell(p, uint64(n+1), total)
 	}
-	if h.snap == ceph.NoSnap {
-		err = i.ExportDiff(ctx, w, o, nil)
+	if _, ok := i.AtSnapshot(); !ok {
+		err = ExportDiff(ctx, i, w, o, nil)
 	} else { // the image is to be as the last snapshot
-		err = d.Head(difffile.Head{From: o.From, Size: h.size})
+		err = d.Head(difffile.Head{From: o.From, Size: info.Size})
 		err = errors.Join(err, d.Record(difffile.End, nil, 0))
 	}
-	count.add(1)
+	tell(p, total, total)
 	return err
 }
 
 // ImportImage makes an image of what ExportImage or rbd export --export-format 2 wrote. What o
 // leaves open is as in the file, but features that come with other images or pools. If it fails
 // there is no image.
-func (s *Store) ImportImage(
-	ctx context.Context, name string, r io.Reader, o CreateOptions, p Progress,
+func ImportImage(
+	ctx context.Context, s *rbd.Store, name string, r io.Reader, o rbd.CreateOptions,
+	p rbd.Progress,
 ) error {
 	in := &imageReader{r: bufio.NewReaderSize(r, 1<<20), meta: map[string][]byte{}}
 	if err := in.head(); err != nil {
 		return err
 	}
 	o.Size = 0 // each of the files of differences says it
-	like(&o, in.order, Features(in.features), in.stripeUnit, in.stripeCount)
+	o.Like(in.info)
 	if err := s.Create(ctx, name, o); err != nil {
 		return err
 	}
-	err := s.importDiffs(ctx, name, in, p)
+	err := importDiffs(ctx, s, name, in, p)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("import image %s: %w", name, err), s.undo(ctx, name))
+		err = errors.Join(fmt.Errorf("import image %s: %w", name, err), s.Undo(ctx, name))
 	}
 	return err
 }
 
 // importDiffs fills a new image.
-func (s *Store) importDiffs(
-	ctx context.Context, name string, in *imageReader, p Progress,
+func importDiffs(
+	ctx context.Context, s *rbd.Store, name string, in *imageReader, p rbd.Progress,
 ) (err error) {
 	i, err := s.Open(ctx, name, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, i.Close(ctx)) }()
-	if err := i.setAllMetadata(ctx, in.meta); err != nil {
+	if err := i.SetAllMetadata(ctx, in.meta); err != nil {
 		return err
 	}
-	count := steps{f: p, total: in.diffs}
-	for range in.diffs {
+	for n := range in.diffs {
 		d, err := difffile.NewReader(in.r)
 		if err == nil && !d.V2 {
 			err = fmt.Errorf("differences of format 1 in a file of format 2: %w", ceph.EINVAL)
 		}
 		if err == nil {
-			err = i.importDiff(ctx, d, nil)
+			err = importDiff(ctx, i, d, nil)
 		}
 		if err != nil {
 			return err
 		}
-		count.add(1)
+		tell(p, n+1, in.diffs)
 	}
 	return nil
 }
@@ -164,9 +148,9 @@ func (s *Store) importDiffs(
 type imageReader struct {
 	r *bufio.Reader
 
-	order, features, stripeUnit, stripeCount uint64
-	meta                                     map[string][]byte
-	diffs                                    uint64
+	info  rbd.Info
+	meta  map[string][]byte
+	diffs uint64
 }
 
 func (in *imageReader) line(want string) error {
@@ -221,9 +205,12 @@ func (in *imageReader) record() (more bool, err error) {
 	if _, err := io.ReadFull(in.r, b); err != nil {
 		return false, err
 	}
-	to := map[byte]*uint64{imageOrder: &in.order, imageFeatures: &in.features,
-		imageStripeUnit: &in.stripeUnit, imageStripeCount: &in.stripeCount}[tag]
+	var order uint64
+	to := map[byte]*uint64{imageOrder: &order, imageFeatures: (*uint64)(&in.info.Features),
+		imageStripeUnit: &in.info.StripeUnit, imageStripeCount: &in.info.StripeCount}[tag]
 	switch {
+	case tag == imageOrder && length == 8:
+		in.info.Order = uint8(min(le.Uint64(b), math.MaxUint8))
 	case to != nil && length == 8:
 		*to = le.Uint64(b)
 	case tag == imageMeta:
