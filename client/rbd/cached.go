@@ -167,10 +167,14 @@ func (d cachedDisk) Keep() bool {
 var cachePolicies = map[string]cache.Policy{"writeback": cache.WriteBack,
 	"writearound": cache.WriteAround, "writethrough": cache.WriteThrough}
 
-// CacheOptions are the cache's defaults as the cluster's configuration changes them (rbd_cache_*,
+// CacheOptions are the cache's defaults as the image's options change them (rbd_cache_*,
 // rbd_readahead_*); on is false if rbd_cache turns caches off.
-func CacheOptions(c *rados.Cluster) (o cache.Options, on bool, err error) {
+func (i *Image) CacheOptions(ctx context.Context) (o cache.Options, on bool, err error) {
 	o, on = cache.Defaults(), true
+	values, err := i.Config().Read(ctx)
+	if err != nil {
+		return o, on, err
+	}
 	bytes := func(to *uint64) func(string) error {
 		return func(s string) (err error) {
 			*to, err = strconv.ParseUint(s, 10, 64)
@@ -211,7 +215,7 @@ func CacheOptions(c *rados.Cluster) (o cache.Options, on bool, err error) {
 		{"rbd_readahead_max_bytes", bytes(&o.ReadAheadBytes)},
 		{"rbd_readahead_disable_after_bytes", bytes(&o.ReadAheadUpTo)},
 	} {
-		if s := c.Option(row.name); s != "" {
+		if s := values.Get(row.name); s != "" {
 			if err := row.set(s); err != nil {
 				return o, on, fmt.Errorf("%s: %w", row.name, err)
 			}

@@ -117,12 +117,14 @@ func TestCachesShareAnImage(t *testing.T) {
 	sameToStock(t, s1, "i", model)
 }
 
-// TestCacheOptions: the options of the configuration are those of the cache.
+// TestCacheOptions: the options of the cluster, the pool and the image are those of the cache, the
+// last that has one.
 func TestCacheOptions(t *testing.T) {
 	c := connect(t)
+	ctx := within(t, time.Minute)
 	for name, value := range map[string]string{"rbd_cache_size": "1048576",
 		"rbd_cache_policy": "writearound", "rbd_cache_max_dirty_age": "2.5"} {
-		_, _, err := c.MonCommand(within(t, time.Minute), map[string]any{"prefix": "config set",
+		_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "config set",
 			"who": "client", "name": name, "value": value}, nil)
 		want(t, "config set", err, nil)
 		t.Cleanup(func() {
@@ -130,12 +132,25 @@ func TestCacheOptions(t *testing.T) {
 				"who": "client", "name": name}, nil)
 		})
 	}
-	o, on, err := rbd.CacheOptions(connect(t))
+	s := store(t, connect(t))
+	want(t, "create", s.Create(ctx, "i", rbd.CreateOptions{Size: 1 << 20}), nil)
+	i := open(t, s, "i")
+	pool := s.IO().PoolName()
+	stockTool(t, "config", "pool", "set", pool, "rbd_cache_max_dirty", "96K")
+	stockTool(t, "config", "pool", "set", pool, "rbd_cache_target_dirty", "64K")
+	stock(t, s, "config", "image", "set", "i", "rbd_cache_target_dirty", "32K")
+	want(t, "policy", i.Config().Set(ctx, "rbd_cache_policy", "writethrough"), nil)
+	want(t, "off", i.Config().Set(ctx, "rbd_cache", "false"), nil)
+	// What no option may have does not count.
+	want(t, "spoil", i.SetMetadata(ctx, "conf_rbd_cache_max_dirty", []byte("much")), nil)
+	o, on, err := i.CacheOptions(ctx)
 	want(t, "options", err, nil)
-	if !on || o.SizeBytes != 1<<20 || o.Policy != cache.WriteAround ||
+	if on || o.SizeBytes != 1<<20 || o.Policy != cache.WriteThrough ||
+		o.MaxDirtyBytes != 96<<10 || o.TargetDirtyBytes != 32<<10 ||
 		o.MaxDirtyAge != 2500*time.Millisecond || o.ReadAheadBytes != 512<<10 {
 		t.Errorf("%v %+v", on, o)
 	}
+	want(t, "close", i.Close(ctx), nil)
 }
 
 // BenchmarkRandom4K writes blocks at random to an image of 1 GiB, 16 at a time, without and with

@@ -167,7 +167,7 @@ func (s *Store) Clone(
 	if err != nil {
 		return err
 	}
-	format, err := s.cloneFormat(o.CloneFormat)
+	format, err := s.cloneFormat(ctx, o.CloneFormat)
 	switch {
 	case err != nil:
 		return err
@@ -212,9 +212,13 @@ func notAcross(parent *Image) error {
 const mimic osdmap.Release = 13
 
 // cloneFormat settles which kind of clone to make.
-func (s *Store) cloneFormat(wanted int) (int, error) {
+func (s *Store) cloneFormat(ctx context.Context, wanted int) (int, error) {
 	if wanted == 0 {
-		switch option := s.x.Cluster().Option("rbd_default_clone_format"); option {
+		values, err := s.Config().Read(ctx)
+		if err != nil {
+			return 0, err
+		}
+		switch option := values.Get("rbd_default_clone_format"); option {
 		case "1", "2":
 			wanted = int(option[0] - '0')
 		case "", "auto":

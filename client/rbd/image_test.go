@@ -47,20 +47,30 @@ func open(t *testing.T, s *rbd.Store, name string) *rbd.Image {
 	return i
 }
 
-// stock runs the stock rbd tool.
+// stock runs the stock rbd tool on the images of a pool.
 func stock(t *testing.T, s *rbd.Store, args ...string) []byte {
+	t.Helper()
+	return stockTool(t, append([]string{"-p", s.IO().PoolName()}, args...)...)
+}
+
+// stockTool runs it.
+func stockTool(t *testing.T, args ...string) []byte {
+	t.Helper()
+	out, err := tryStock(t, args...)
+	if err != nil {
+		t.Fatalf("rbd %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+func tryStock(t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
 	tool, err := exec.LookPath("rbd")
 	if err != nil {
 		t.Skip("the stock rbd tool is not installed")
 	}
-	args = append([]string{"-c", conf(t), "-p", s.IO().PoolName()}, args...)
-	cmd := exec.CommandContext(within(t, time.Minute), tool, args...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("rbd %v: %v\n%s", args, err, out)
-	}
-	return out
+	args = append([]string{"-c", conf(t)}, args...)
+	return exec.CommandContext(within(t, time.Minute), tool, args...).CombinedOutput()
 }
 
 // wrongMap is the stock check's word for an object of which the map says what is not so, anyMap for

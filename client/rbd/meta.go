@@ -10,6 +10,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/config"
 	"glue/client/rbd/objectmap"
 )
 
@@ -80,6 +81,9 @@ func (i *Image) RemoveMetadata(ctx context.Context, key string) error {
 	notifyHeader(ctx, i.x, i.id)
 	return nil
 }
+
+// Config is the options that the image has of its own, over those of its pool.
+func (i *Image) Config() config.Config { return config.OfImage(i.x, headerPrefix+i.id, i) }
 
 // setFlags changes the flags in mask; the lock is held if the image has one.
 func (i *Image) setFlags(ctx context.Context, h *header, flags, mask uint64) error {

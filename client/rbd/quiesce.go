@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/client/rbd/config"
 	"glue/wire/message"
 )
 
@@ -51,12 +52,12 @@ func (q *quiet) lasts() error {
 }
 
 // mode is what a Quiesce comes to.
-func (i *Image) mode(q Quiesce) (Quiesce, error) {
+func mode(q Quiesce, o config.Values) (Quiesce, error) {
 	if q != QuiesceDefault {
 		return q, nil
 	}
 	const option = "rbd_default_snapshot_quiesce_mode"
-	text := i.x.Cluster().Option(option)
+	text := o.Get(option)
 	q, ok := map[string]Quiesce{"": QuiesceRequired, "required": QuiesceRequired,
 		"ignore-error": QuiesceIgnoreError, "skip": QuiesceSkip}[text]
 	if !ok {
@@ -69,7 +70,10 @@ func (i *Image) mode(q Quiesce) (Quiesce, error) {
 // quiesce has the other clients become quiet. The lock must not be held meanwhile by this client
 // for anything: what they bring back may need it. Call end of what it returns.
 func (i *Image) quiesce(ctx context.Context, how Quiesce) (*quiet, error) {
-	how, err := i.mode(how)
+	options, err := i.Config().Read(ctx)
+	if err == nil {
+		how, err = mode(how, options)
+	}
 	if err != nil || how == QuiesceSkip {
 		return &quiet{end: func() {}}, err
 	}
@@ -87,7 +91,7 @@ func (i *Image) quiesce(ctx context.Context, how Quiesce) (*quiet, error) {
 		defer cancel()
 		_, _ = i.x.Notify(ctx, headerPrefix+i.id, ask.encode(), quiesceTimeout)
 	})
-	for left := i.quiesceAttempts(); ; left-- {
+	for left := attempts(options); ; left-- {
 		q.until = time.Now().Add(quietFor)
 		var got message.NotifyResult
 		got, err = i.x.Notify(ctx, headerPrefix+i.id, ask.encode(), quiesceTimeout)
@@ -106,8 +110,8 @@ func (i *Image) quiesce(ctx context.Context, how Quiesce) (*quiet, error) {
 	return q, nil
 }
 
-func (i *Image) quiesceAttempts() int {
-	n, err := strconv.Atoi(i.x.Cluster().Option("rbd_quiesce_notification_attempts"))
+func attempts(o config.Values) int {
+	n, err := strconv.Atoi(o.Get("rbd_quiesce_notification_attempts"))
 	if err != nil || n < 1 {
 		return quiesceAttempts
 	}

@@ -18,8 +18,11 @@ import (
 // copy of a mirrored image, EOPNOTSUPP if it is mirrored by its journal. It goes to the trash
 // instead, as with TrashMove, if rbd_move_to_trash_on_remove is set.
 func (s *Store) Remove(ctx context.Context, name string, p Progress) error {
-	option := s.x.Cluster().Option
-	text := cmp.Or(option("rbd_move_to_trash_on_remove"), "false")
+	options, err := s.Config().Read(ctx)
+	if err != nil {
+		return err
+	}
+	text := cmp.Or(options.Get("rbd_move_to_trash_on_remove"), "false")
 	move, err := strconv.ParseBool(text)
 	if err != nil {
 		return fmt.Errorf("rbd_move_to_trash_on_remove is %q: %w", text, ceph.EINVAL)
@@ -27,7 +30,7 @@ func (s *Store) Remove(ctx context.Context, name string, p Progress) error {
 	if !move {
 		return s.remove(ctx, name, p)
 	}
-	text = cmp.Or(option("rbd_move_to_trash_on_remove_expire_seconds"), "0")
+	text = cmp.Or(options.Get("rbd_move_to_trash_on_remove_expire_seconds"), "0")
 	seconds, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
 		return fmt.Errorf("rbd_move_to_trash_on_remove_expire_seconds is %q: %w", text, ceph.EINVAL)

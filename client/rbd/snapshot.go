@@ -342,7 +342,7 @@ func (i *Image) addSnap(
 			return 0, errors.Join(err, e)
 		}
 		if !errors.Is(err, ceph.ESTALE) { // a client with a newer number was first
-			return 0, err
+			return 0, overLimit(err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/config"
 	"glue/client/rbd/objectmap"
 )
 
@@ -97,17 +98,23 @@ type CreateOptions struct {
 	CloneFormat int    // of Clone: 1 or 2
 }
 
-// defaults are what the cluster's configuration says about new images.
-func (s *Store) defaults(o *CreateOptions) error {
-	c := s.x.Cluster()
-	if text := c.Option("rbd_default_features"); text != "" && o.Features == 0 && !o.NoFeatures {
+// Config is the options of the pool, for the images of all its namespaces.
+func (s *Store) Config() config.Config { return config.OfPool(s.x) }
+
+// defaults are what the pool's options say about new images.
+func (s *Store) defaults(ctx context.Context, o *CreateOptions) error {
+	values, err := s.Config().Read(ctx)
+	if err != nil {
+		return err
+	}
+	if text := values.Get("rbd_default_features"); text != "" && o.Features == 0 && !o.NoFeatures {
 		f, err := ParseFeatures(text)
 		if err != nil {
 			return fmt.Errorf("rbd_default_features: %w", err)
 		}
 		o.Features, o.NoFeatures = f, true
 	}
-	if text := c.Option("rbd_default_order"); text != "" && o.Order == 0 {
+	if text := values.Get("rbd_default_order"); text != "" && o.Order == 0 {
 		n, err := strconv.ParseUint(text, 10, 8)
 		if err != nil {
 			return fmt.Errorf("rbd_default_order: %w", err)
@@ -115,7 +122,10 @@ func (s *Store) defaults(o *CreateOptions) error {
 		o.Order = uint8(n)
 	}
 	if o.DataPool == "" {
-		o.DataPool = c.Option("rbd_default_data_pool")
+		o.DataPool = values.Get("rbd_default_data_pool")
+	}
+	if o.DataPool == s.x.PoolName() {
+		o.DataPool = ""
 	}
 	return nil
 }
@@ -169,7 +179,7 @@ func (s *Store) create(ctx context.Context, name string, o CreateOptions) (strin
 	if err := checkName(name); err != nil {
 		return "", err
 	}
-	if err := s.defaults(&o); err != nil {
+	if err := s.defaults(ctx, &o); err != nil {
 		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	if err := o.complete(); err != nil {

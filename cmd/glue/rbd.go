@@ -24,6 +24,7 @@ type rbdRun struct {
 	all, flat, anyNamespace                        bool
 	skipQuiesce, ignoreQuiesce                     bool
 	cloneFormat, exportFormat                      int
+	limit                                          uint64
 
 	size, objectSize, stripeUnit string
 	stripeCount                  uint64
@@ -45,13 +46,22 @@ func rbdCommand() *cobra.Command {
 	for _, v := range append(r.verbs(), r.cloneVerbs()...) {
 		cmd.AddCommand(r.command(v))
 	}
-	for _, g := range append(r.groups(), r.snapGroup(), r.deepGroup(),
-		r.namespaceGroup()) {
-		sub := group(g.use, g.short)
-		for _, v := range g.verbs {
-			sub.AddCommand(r.command(v))
-		}
-		cmd.AddCommand(sub)
+	for _, g := range append(r.groups(), r.deepGroup(), r.namespaceGroup()) {
+		cmd.AddCommand(r.group(g))
+	}
+	snap := r.group(r.snapGroup())
+	snap.AddCommand(r.group(r.limitGroup()))
+	options := group("config", "options that pools and images have of their own")
+	options.AddCommand(r.group(r.configGroup("pool")), r.group(r.configGroup("image")))
+	cmd.AddCommand(snap, options)
+	return cmd
+}
+
+// group is a word with its commands.
+func (r *rbdRun) group(g verbGroup) *cobra.Command {
+	cmd := group(g.use, g.short)
+	for _, v := range g.verbs {
+		cmd.AddCommand(r.command(v))
 	}
 	return cmd
 }

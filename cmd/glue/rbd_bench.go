@@ -50,7 +50,7 @@ func (r *rbdRun) runBench(ctx context.Context, args []string) error {
 			return fmt.Errorf("image %s is smaller than one operation", i.Name())
 		}
 		if b.cache {
-			o, _, err := rbd.CacheOptions(i.Cluster())
+			o, _, err := i.CacheOptions(ctx)
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/config"
 	"glue/internal/texttable"
 )
 
@@ -74,6 +75,63 @@ func (r *rbdRun) metaRemove(ctx context.Context, args []string) error {
 	return r.with(ctx, args[0], false, func(i *rbd.Image) error {
 		return i.RemoveMetadata(ctx, args[1])
 	})
+}
+
+// configGroup is glue rbd config pool, or image.
+func (r *rbdRun) configGroup(what string) verbGroup {
+	on := func(verb string) func(context.Context, []string) error {
+		return func(ctx context.Context, args []string) error {
+			if what == "image" {
+				return r.with(ctx, args[0], false, func(i *rbd.Image) error {
+					return r.config(ctx, i.Config(), verb, args)
+				})
+			}
+			r.poolSpec(args[0])
+			s, err := r.store(ctx)
+			if err != nil {
+				return err
+			}
+			return r.config(ctx, s.Config(), verb, args)
+		}
+	}
+	also := func(name string) func(*cobra.Command) {
+		return func(cmd *cobra.Command) { cmd.Aliases = []string{name} }
+	}
+	return verbGroup{what, "options of one " + what, []verb{
+		{"get " + what + " NAME", "print what is set", 2, 2, on("get"), nil},
+		{"set " + what + " NAME VALUE", "set an option", 3, 3, on("set"), nil},
+		{"rm " + what + " NAME", "take an option back", 2, 2, on("rm"), also("remove")},
+		{"ls " + what, "list options and their sources", 1, 1, on("ls"), also("list")},
+	}}
+}
+
+func (r *rbdRun) config(ctx context.Context, c config.Config, verb string, args []string) error {
+	switch verb {
+	case "get":
+		value, err := c.Own(ctx, args[1])
+		if err == nil {
+			r.printf("%s\n", value)
+		}
+		return err
+	case "set":
+		return c.Set(ctx, args[1], args[2])
+	case "rm":
+		return c.Remove(ctx, args[1])
+	}
+	list, err := c.List(ctx)
+	switch {
+	case err != nil:
+		return err
+	case r.json():
+		return r.printJSON(list)
+	}
+	table := texttable.New(texttable.Column{Heading: "Name"}, texttable.Column{Heading: "Value"},
+		texttable.Column{Heading: "Source"})
+	for _, s := range list {
+		table.Row(s.Name, s.Value, s.Source)
+	}
+	r.printf("%s", table)
+	return nil
 }
 
 func (r *rbdRun) featureEnable(ctx context.Context, args []string) error {

@@ -33,6 +33,23 @@ func (r *rbdRun) snapGroup() verbGroup {
 	}}
 }
 
+// limitGroup is glue rbd snap limit.
+func (r *rbdRun) limitGroup() verbGroup {
+	set := func(ctx context.Context, args []string) error {
+		return r.with(ctx, args[0], false, func(i *rbd.Image) error {
+			return i.SetSnapshotLimit(ctx, r.limit)
+		})
+	}
+	return verbGroup{"limit", "how many snapshots an image may have", []verb{
+		{"set IMAGE --limit N", "limit the number of snapshots", 1, 1, set,
+			func(cmd *cobra.Command) {
+				cmd.Flags().Uint64Var(&r.limit, "limit", rbd.NoSnapshotLimit, "how many")
+				_ = cmd.MarkFlagRequired("limit")
+			}},
+		{"clear IMAGE", "remove the limit", 1, 1, set, nil},
+	}}
+}
+
 // cloneVerbs are the commands about clones and differences.
 func (r *rbdRun) cloneVerbs() []verb {
 	return []verb{

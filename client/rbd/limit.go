@@ -1,0 +1,50 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+)
+
+// NoSnapshotLimit is the limit of an image that has none.
+const NoSnapshotLimit = math.MaxUint64
+
+// SnapshotLimit is how many snapshots the image may have.
+func (i *Image) SnapshotLimit(ctx context.Context) (limit uint64, err error) {
+	err = call(ctx, i.x, headerPrefix+i.id, "snapshot_get_limit", nil,
+		func(c *denc.Coder) { c.U64(&limit) })
+	if err != nil {
+		return 0, fmt.Errorf("snapshot limit of image %s: %w", i.name, err)
+	}
+	return limit, nil
+}
+
+// SetSnapshotLimit sets how many snapshots the image may have; ERANGE if it has more already.
+func (i *Image) SetSnapshotLimit(ctx context.Context, limit uint64) error {
+	if _, _, err := i.changeable(ctx); err != nil {
+		return err
+	}
+	err := change(ctx, i.x, headerPrefix+i.id, "snapshot_set_limit", u64Arg(limit))
+	if err != nil {
+		return fmt.Errorf("set the snapshot limit of image %s to %d: %w", i.name, limit, err)
+	}
+	return nil
+}
+
+// ClearSnapshotLimit lets the image have any number of snapshots.
+func (i *Image) ClearSnapshotLimit(ctx context.Context) error {
+	return i.SetSnapshotLimit(ctx, NoSnapshotLimit)
+}
+
+// overLimit says what an EDQUOT of a new snapshot means.
+func overLimit(err error) error {
+	if errors.Is(err, ceph.EDQUOT) {
+		return fmt.Errorf("it has as many snapshots as its limit allows (see: glue rbd snap limit): "+
+			"%w", err)
+	}
+	return err
+}
