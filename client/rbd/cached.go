@@ -129,14 +129,6 @@ func (t target) writeParts(ctx context.Context, parts []cache.Part) error {
 	})
 }
 
-func (d cachedDisk) Discard(ctx context.Context, off, length uint64) error {
-	t, err := d.target(ctx)
-	if err != nil {
-		return err
-	}
-	return t.discardAll(ctx, off, length)
-}
-
 func (d cachedDisk) Hold(ctx context.Context, off int64, length uint64) (func(), error) {
 	_, _, _, leave, err := d.i.writable(ctx, off, length)
 	return leave, err

@@ -50,6 +50,8 @@ func TestCachedImageAgainstAModel(t *testing.T) {
 			name := string(rune('a' + n/100))
 			want(t, "snapshot", i.CreateSnapshot(ctx, name), nil)
 			past[name] = bytes.Clone(model)
+		case n%10 == 5:
+			rareChange(t, ctx, i, r, model, off, length)
 		case n%10 == 3:
 			want(t, "discard", i.Discard(ctx, uint64(off), uint64(length)), nil)
 			clear(model[off : off+length])

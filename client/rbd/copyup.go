@@ -92,35 +92,49 @@ type target struct {
 	id   string         // of the image
 }
 
+// announce notes in the object map that an object is about to exist, and returns what the map said
+// before, objectmap.Nonexistent or something else.
+func (t target) announce(ctx context.Context, object uint64) (state uint8, err error) {
+	if t.m == nil {
+		return objectmap.Pending, nil // not known
+	}
+	state = t.m.Get(object)
+	return state, t.m.Mark(ctx, object, objectmap.Exists, nil)
+}
+
+// ifThere changes one object of which the map said state, ENOENT without it.
+func (t target) ifThere(
+	ctx context.Context, object uint64, state uint8, change func(*rados.WriteOp),
+) error {
+	if state == objectmap.Nonexistent {
+		return ceph.ENOENT
+	}
+	// Another writer may have marked the object and not made it yet: always ask.
+	op := new(rados.WriteOp).AssertExists()
+	change(op)
+	return t.data.Operate(ctx, t.h.objectName(object), op)
+}
+
 // put changes one object. What the object shows of the parent is copied into it first, unless the
 // change leaves nothing of that; with snapshots they have to keep it nevertheless.
 func (t target) put(
 	ctx context.Context, object uint64, whole bool, change func(*rados.WriteOp),
 ) error {
-	h, m, oid := t.h, t.m, t.h.objectName(object)
-	covered := h.inParent(object)
-	var state uint8
-	if m != nil {
-		state = m.Get(object)
-		if err := m.Mark(ctx, object, objectmap.Exists, nil); err != nil {
-			return err
-		}
+	state, err := t.announce(ctx, object)
+	if err != nil {
+		return err
 	}
-	if len(covered) == 0 || whole && len(h.snaps) == 0 {
+	covered := t.h.inParent(object)
+	if len(covered) == 0 || whole && len(t.h.snaps) == 0 {
 		op := new(rados.WriteOp)
 		if state != objectmap.Exists {
-			op.AllocHint(h.objectBytes(), h.objectBytes(), 0)
+			op.AllocHint(t.h.objectBytes(), t.h.objectBytes(), 0)
 		}
 		change(op)
-		return t.data.Operate(ctx, oid, op)
+		return t.data.Operate(ctx, t.h.objectName(object), op)
 	}
-	if m == nil || state != objectmap.Nonexistent {
-		// Another writer may have marked the object and not made it yet: always ask.
-		op := new(rados.WriteOp).AssertExists()
-		change(op)
-		if err := t.data.Operate(ctx, oid, op); !errors.Is(err, ceph.ENOENT) {
-			return err
-		}
+	if err := t.ifThere(ctx, object, state, change); !errors.Is(err, ceph.ENOENT) {
+		return err
 	}
 	return t.copyUp(ctx, object, covered, change)
 }

@@ -21,6 +21,7 @@
 // of them can't, unless the caller says otherwise. What is removed, or goes to the trash, takes its
 // journal and its mirroring by snapshots with it, and is refused while it is in a group.
 //
+// CompareAndWrite, WriteSame and WriteZeroes are durable when they return, with a cache too.
 // Options are those of the image, else of its pool, else of the cluster (package config).
 //
 // The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling (such an image

@@ -135,6 +135,8 @@ func TestImageAgainstAModel(t *testing.T) {
 				off := r.IntN(len(model))
 				n := min(1+r.IntN(200_000), len(model)-off)
 				switch k := r.IntN(10); {
+				case k < 2:
+					rareChange(t, ctx, i, r, model, off, n)
 				case k < 6:
 					p := make([]byte, n)
 					for b := range p {

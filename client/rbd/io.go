@@ -190,20 +190,39 @@ func (i *Image) WriteAt(p []byte, off int64) (int, error) {
 	return i.Write(context.Background(), p, off)
 }
 
-// Discard makes length bytes at off read as zero and frees their space.
-func (i *Image) Discard(ctx context.Context, off, length uint64) error {
+// changeRange lets do change a range that is within the image. A cache has fill do the same to what
+// it holds; see cache.Change.
+func (i *Image) changeRange(
+	ctx context.Context, off, length uint64, do func(target) error, fill func(p []byte, at uint64),
+) error {
 	if c := i.cache.Load(); c != nil {
-		return c.Discard(ctx, off, length)
-	}
-	if length == 0 {
-		return nil
+		return c.Change(ctx, off, length, func() error {
+			t, err := cachedDisk{i}.target(ctx)
+			if err != nil {
+				return err
+			}
+			return do(t)
+		}, fill)
 	}
 	h, data, m, leave, err := i.writable(ctx, int64(off), length)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return target{h, data, m, i.id}.discardAll(ctx, off, length)
+	return do(target{h, data, m, i.id})
+}
+
+// zero is what Discard and WriteZeroes do to memory.
+func zero(p []byte, _ uint64) { clear(p) }
+
+// Discard makes length bytes at off read as zero and frees their space.
+func (i *Image) Discard(ctx context.Context, off, length uint64) error {
+	if length == 0 {
+		return nil
+	}
+	return i.changeRange(ctx, off, length, func(t target) error {
+		return t.discardAll(ctx, off, length)
+	}, zero)
 }
 
 func (t target) discardAll(ctx context.Context, off, length uint64) error {

@@ -43,8 +43,8 @@ func (i *Image) ClearSnapshotLimit(ctx context.Context) error {
 // overLimit says what an EDQUOT of a new snapshot means.
 func overLimit(err error) error {
 	if errors.Is(err, ceph.EDQUOT) {
-		return fmt.Errorf("it has as many snapshots as its limit allows (see: glue rbd snap limit): "+
-			"%w", err)
+		return fmt.Errorf("it has as many snapshots as its limit allows (glue rbd snap limit): %w",
+			err)
 	}
 	return err
 }

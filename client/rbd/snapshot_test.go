@@ -44,6 +44,8 @@ func (w *tester) churn(steps int, resizes bool) {
 		off := w.r.IntN(len(w.model))
 		n := min(1+w.r.IntN(150_000), len(w.model)-off)
 		switch k := w.r.IntN(20); {
+		case k < 5:
+			rareChange(w.t, w.ctx, w.i, w.r, w.model, off, n)
 		case k < 12:
 			p := make([]byte, n)
 			for b := range p {

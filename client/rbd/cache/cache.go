@@ -18,8 +18,6 @@ type Disk interface {
 	// WriteParts is Write of several ranges within one span, ascending. If it fails any of them may
 	// have been written.
 	WriteParts(ctx context.Context, parts []Part) error
-	// Discard makes a range read as zero. The cache holds the disk.
-	Discard(ctx context.Context, off, length uint64) error
 	// Hold makes sure that the range may be written until release is called: that it is within the
 	// disk, and that nobody else writes or takes a snapshot.
 	Hold(ctx context.Context, off int64, length uint64) (release func(), err error)
@@ -275,8 +273,12 @@ func (c *Cache) writeThrough(ctx context.Context, p []byte, r extent) (int, erro
 	return n, nil
 }
 
-// Discard makes length bytes at off read as zero, durably.
-func (c *Cache) Discard(ctx context.Context, off, length uint64) error {
+// Change lets do change a range on the disk, durably, while nobody else touches it. fill does the
+// same to bytes in memory that begin at some place of the range. Without fill what do does depends
+// on what is there: what is dirty is written back before, and nothing is kept.
+func (c *Cache) Change(
+	ctx context.Context, off, length uint64, do func() error, fill func(p []byte, at uint64),
+) error {
 	if length == 0 {
 		return nil
 	}
@@ -291,20 +293,24 @@ func (c *Cache) Discard(ctx context.Context, off, length uint64) error {
 	if err := c.usable(); err != nil {
 		return err
 	}
-	s, err := c.bar(ctx, r)
+	bar := c.bar
+	if fill == nil {
+		bar = c.settle
+	}
+	s, err := bar(ctx, r)
 	if err != nil {
 		return err
 	}
 	c.mu.Unlock()
-	err = c.disk.Discard(ctx, off, length)
+	err = do()
 	c.mu.Lock()
 	defer c.unbar(s)
-	if err != nil {
+	if err != nil || fill == nil {
 		c.forget(r)
 		return err
 	}
 	c.each(r, func(q *page, in extent) {
-		clear(q.data[in.begin:in.end])
+		fill(q.data[in.begin:in.end], q.n*pageBytes+in.begin-off)
 		c.cleaned(q, whole(in))
 	})
 	return nil

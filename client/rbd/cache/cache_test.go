@@ -102,10 +102,6 @@ func (f *fake) Write(_ context.Context, p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-func (f *fake) Discard(_ context.Context, off, n uint64) error {
-	return f.change(int64(off), int(n), func(to []byte) { clear(to) })
-}
-
 func (f *fake) Hold(_ context.Context, off int64, n uint64) (func(), error) {
 	if uint64(off)+n > f.Size() {
 		return nil, errDisk
@@ -161,7 +157,7 @@ func model(t *testing.T, policy Policy, seed uint64) {
 			n += 100 // the last sector is short
 		}
 		want[w] = make([]byte, n)
-		g.Go(func() { work(t, c, w*part, want[w], rand.New(rand.NewPCG(seed, uint64(w)+2))) })
+		g.Go(func() { work(t, f, c, w*part, want[w], rand.New(rand.NewPCG(seed, uint64(w)+2))) })
 	}
 	done := make(chan struct{})
 	go func() {
@@ -205,9 +201,16 @@ func model(t *testing.T, policy Policy, seed uint64) {
 	}
 }
 
+// fill is a pattern that begins somewhere.
+func fill(p []byte, at uint64) {
+	for i := range p {
+		p[i] = byte(at+uint64(i)) % 251
+	}
+}
+
 // work does a mix of calls within a part of the disk, and knows what it has to hold. A write that
 // failed may have happened or not: it is done again until it has.
-func work(t *testing.T, c *Cache, base int, want []byte, r *rand.Rand) {
+func work(t *testing.T, f *fake, c *Cache, base int, want []byte, r *rand.Rand) {
 	ctx := t.Context()
 	again := func(f func() error) {
 		for f() != nil {
@@ -238,9 +241,25 @@ func work(t *testing.T, c *Cache, base int, want []byte, r *rand.Rand) {
 			})
 			copy(want[off:], p)
 		case k == 9:
-			again(func() error { return c.Discard(ctx, uint64(at), uint64(n)) })
-			clear(want[off : off+n])
+			again(func() error {
+				return c.Change(ctx, uint64(at), uint64(n), func() error {
+					return f.change(at, n, func(p []byte) { fill(p, 0) })
+				}, fill)
+			})
+			fill(want[off:off+n], 0)
 		case k == 10:
+			again(func() error { // what is there is on the disk
+				return c.Change(ctx, uint64(at), uint64(n), func() error {
+					return f.change(at, n, func(p []byte) {
+						if !bytes.Equal(p, want[off:off+n]) {
+							t.Errorf("the disk has something else of %d bytes at %d", n, at)
+						}
+						fill(p, uint64(off))
+						fill(want[off:off+n], uint64(off))
+					})
+				}, nil)
+			})
+		case k == 11:
 			again(func() error { return c.Flush(ctx) })
 		default:
 			p := make([]byte, n)

@@ -31,12 +31,44 @@ func (c *Cache) kick() {
 		if w == nil {
 			return
 		}
-		c.runs[w] = struct{}{}
-		c.stats.WriteBacks++
-		for _, p := range w.parts {
-			c.stats.WrittenBack += uint64(len(p.P))
+		c.start(w)
+	}
+}
+
+func (c *Cache) start(w *run) {
+	c.runs[w] = struct{}{}
+	c.stats.WriteBacks++
+	for _, p := range w.parts {
+		c.stats.WrittenBack += uint64(len(p.P))
+	}
+	go c.writeRun(w)
+}
+
+// settle is bar of a range of which nothing is dirty.
+func (c *Cache) settle(ctx context.Context, r extent) (*span, error) {
+	c.failed, c.pause = nil, time.Time{}
+	for {
+		dirty := false
+		r.rounded().pages(func(n uint64, _ extent, _ uint64) {
+			const per = pageBytes / sectorBytes
+			for at := n * per; at < (n+1)*per; at++ {
+				if c.ready(at) {
+					c.start(c.take(at))
+				}
+			}
+		})
+		s, err := c.bar(ctx, r)
+		if err != nil {
+			return nil, err
 		}
-		go c.writeRun(w)
+		c.each(s.extent, func(q *page, _ extent) { dirty = dirty || q.dirty != 0 })
+		if !dirty {
+			return s, nil
+		}
+		c.leave(s)
+		if err := cmp.Or(c.usable(), c.failed); err != nil {
+			return nil, err
+		}
 	}
 }
 

@@ -118,7 +118,8 @@ func (v Values) find(name string) Setting {
 	if !ok {
 		return s
 	}
-	for _, level := range []Setting{s, {name, v.pool[name], "pool"}, {name, v.image[name], "image"}} {
+	levels := []Setting{s, {name, v.pool[name], "pool"}, {name, v.image[name], "image"}}
+	for _, level := range levels {
 		if value, err := o.Check(level.Value); err == nil && level.Value != "" {
 			s = Setting{name, value, level.Source}
 		}

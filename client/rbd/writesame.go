@@ -1,0 +1,69 @@
+package rbd
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"glue/ceph"
+	"glue/client/rados"
+	"glue/client/rbd/blocks"
+)
+
+// zeroPattern is what thick zeros are repeated from.
+var zeroPattern = make([]byte, 512)
+
+// WriteSame repeats pattern over length bytes at off, durably. Where whole patterns lie within an
+// object the OSDs repeat it. EINVAL unless length is a multiple of the pattern's. Zeros are as of
+// WriteZeroes, thick if rbd_discard_on_zeroed_write_same is false.
+func (i *Image) WriteSame(ctx context.Context, off, length uint64, pattern []byte) error {
+	n := uint64(len(pattern))
+	if n == 0 || length%n != 0 {
+		return fmt.Errorf("repeat %d bytes over %d: %w", n, length, ceph.EINVAL)
+	}
+	if blocks.IsZero(pattern) {
+		thin, err := strconv.ParseBool(i.x.Cluster().Option("rbd_discard_on_zeroed_write_same"))
+		return i.WriteZeroes(ctx, off, length, err == nil && !thin)
+	}
+	return i.writeSame(ctx, off, length, pattern, func(p []byte, at uint64) {
+		for k := range p {
+			p[k] = pattern[(at+uint64(k))%n]
+		}
+	})
+}
+
+// WriteZeroes makes length bytes at off read as zero, durably: as Discard does, or thick, so that
+// they take space.
+func (i *Image) WriteZeroes(ctx context.Context, off, length uint64, thick bool) error {
+	if !thick {
+		return i.Discard(ctx, off, length)
+	}
+	return i.writeSame(ctx, off, length, zeroPattern, zero)
+}
+
+// writeSame writes what fill makes of memory, which is a pattern over and over.
+func (i *Image) writeSame(
+	ctx context.Context, off, length uint64, pattern []byte, fill func(p []byte, at uint64),
+) error {
+	if length == 0 {
+		return nil
+	}
+	n := uint64(len(pattern))
+	return i.changeRange(ctx, off, length, func(t target) error {
+		return each(ctx, t.h.split(off, length), func(ctx context.Context, e piece) error {
+			if e.at%n != 0 || e.len%n != 0 {
+				p := make([]byte, e.len)
+				fill(p, e.at)
+				return t.write(ctx, e.object, []chunk{{e.off, p}})
+			}
+			whole := e.len == t.h.objectBytes()
+			err := t.put(ctx, e.object, whole, func(op *rados.WriteOp) {
+				op.WriteSame(pattern, e.off, e.len)
+			})
+			if err != nil {
+				return fmt.Errorf("write object %d: %w", e.object, err)
+			}
+			return nil
+		})
+	}, fill)
+}
