@@ -72,15 +72,15 @@ func TestOurRBD(t *testing.T) {
 	}
 }
 
-// TestOurClientLibraries runs the tests of client/rados and client/rbd, which are skipped without a
-// cluster, on the one under test.
+// TestOurClientLibraries runs the tests of client/rados, client/rbd and client/striper, which are
+// skipped without a cluster, on the one under test.
 func TestOurClientLibraries(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
 	cmd := exec.Command("go", "test", "-count=1", "-timeout", "30m", "./client/rados",
-		"./client/rbd")
+		"./client/rbd", "./client/striper")
 	cmd.Dir = root()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GLUE_TEST_CONF="+shared.conf)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -286,7 +286,7 @@ func (x *IOCtx) SetXattr(ctx context.Context, oid, name string, value []byte) er
 	return x.Operate(ctx, oid, new(WriteOp).SetXattr(name, value))
 }
 
-// RmXattr removes an attribute; ENODATA if the object lacks it.
+// RmXattr removes an attribute, if the object has it.
 func (x *IOCtx) RmXattr(ctx context.Context, oid, name string) error {
 	return x.Operate(ctx, oid, new(WriteOp).RmXattr(name))
 }

@@ -82,3 +82,20 @@ func (l Layout) Offset(object, off uint64) uint64 {
 	row := off / l.StripeUnit
 	return ((set*perObject+row)*l.StripeCount+column)*l.StripeUnit + off%l.StripeUnit
 }
+
+// Part is how much of an object is among the first size bytes: its length if all of them are there.
+func (l Layout) Part(object, size uint64) uint64 {
+	p := l.Locate(size)
+	count := max(l.StripeCount, 1)
+	switch set, at := object/count, p.Object/count; {
+	case set < at:
+		return l.full()
+	case set > at:
+		return 0
+	case object == p.Object:
+		return p.Off
+	case object > p.Object: // its unit of this round is not begun, nor of a round before p's full
+		return p.Off - p.Off%l.StripeUnit
+	}
+	return p.Off - p.Off%l.StripeUnit + l.StripeUnit
+}

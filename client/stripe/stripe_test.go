@@ -55,3 +55,25 @@ func TestSplitOfARange(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// Part is what the pieces of the first bytes add up to.
+func TestPart(t *testing.T) {
+	for _, l := range []stripe.Layout{
+		{ObjectBytes: 12, StripeUnit: 12, StripeCount: 1},
+		{ObjectBytes: 12, StripeUnit: 4, StripeCount: 3},
+		{ObjectBytes: 12, StripeUnit: 5, StripeCount: 2},
+		{ObjectBytes: 4, StripeUnit: 4, StripeCount: 4},
+	} {
+		for size := range uint64(100) {
+			has := map[uint64]uint64{}
+			for p := range l.Split(0, size) {
+				has[p.Object] += p.Len
+			}
+			for n := range uint64(30) {
+				if got := l.Part(n, size); got != has[n] {
+					t.Fatalf("%+v: %d bytes: object %d has %d, want %d", l, size, n, got, has[n])
+				}
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -25,6 +26,7 @@ type radosRun struct {
 	inputFile string
 	offset    byteSize
 	forceFull bool
+	striper   bool
 }
 
 func radosCommand() *cobra.Command {
@@ -35,6 +37,7 @@ func radosCommand() *cobra.Command {
 	f.StringVarP(&r.namespace, "namespace", "N", "", "namespace of the objects")
 	f.StringVar(&r.locator, "object-locator", "", "key that places the object")
 	f.VarP(&r.opBytes, "block-size", "b", "size of reads and writes")
+	f.BoolVar(&r.striper, "striper", false, "the objects are those of libradosstriper")
 	r.snapFlags(cmd)
 	for _, v := range append(r.verbs(), r.snapVerbs()...) {
 		cmd.AddCommand(r.command(v))
@@ -83,6 +86,13 @@ func (r *radosRun) verbs() []verb {
 }
 
 func (r *radosRun) openIO(ctx context.Context) (*rados.IOCtx, error) {
+	if r.striper {
+		return nil, errors.New("this command can't be used with --striper")
+	}
+	return r.openRaw(ctx)
+}
+
+func (r *radosRun) openRaw(ctx context.Context) (*rados.IOCtx, error) {
 	x, err := r.openPool(ctx)
 	if err != nil {
 		return nil, err
@@ -231,14 +241,11 @@ func (r *radosRun) lsFlags(cmd *cobra.Command) {
 }
 
 func (r *radosRun) ls(ctx context.Context, _ []string) error {
-	x, err := r.openPool(ctx)
-	if err != nil {
-		return err
-	}
 	if r.all {
-		x = x.WithNamespace(rados.AllNamespaces)
+		r.namespace = rados.AllNamespaces
 	}
-	if x, err = r.atSnap(ctx, x); err != nil {
+	x, err := r.objects(ctx)
+	if err != nil {
 		return err
 	}
 	sep := "["

@@ -17,14 +17,44 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/striper"
 )
+
+// objects opens the pool for its objects, with --striper for its striped ones.
+func (r *radosRun) objects(ctx context.Context) (striper.Objects, error) {
+	x, err := r.openRaw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.forceFull {
+		x = x.WithFullTry()
+	}
+	if r.striper {
+		return striper.New(x, striper.Layout{})
+	}
+	return x, nil
+}
+
+// onObject changes one object, or one that is striped.
+func (r *radosRun) onObject(
+	ctx context.Context, what, oid string, f func(striper.Objects) error,
+) error {
+	x, err := r.objects(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f(x); err != nil {
+		return fmt.Errorf("error %s %s/%s: %w", what, r.pool, oid, err)
+	}
+	return nil
+}
 
 func (r *radosRun) offsetFlag(cmd *cobra.Command) {
 	cmd.Flags().Var(&r.offset, "offset", "where in the object to begin")
 }
 
 func (r *radosRun) put(ctx context.Context, args []string) error {
-	x, err := r.openIO(ctx)
+	x, err := r.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,7 +88,7 @@ func (r *radosRun) put(ctx context.Context, args []string) error {
 }
 
 func (r *radosRun) get(ctx context.Context, args []string) error {
-	x, err := r.openIO(ctx)
+	x, err := r.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,7 +118,7 @@ func (r *radosRun) get(ctx context.Context, args []string) error {
 }
 
 func (r *radosRun) append(ctx context.Context, args []string) error {
-	x, err := r.openIO(ctx)
+	x, err := r.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,7 +150,9 @@ func (r *radosRun) truncate(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return r.change(ctx, "truncating", args[0], new(rados.WriteOp).Truncate(size))
+	return r.onObject(ctx, "truncating", args[0], func(x striper.Objects) error {
+		return x.Truncate(ctx, args[0], size)
+	})
 }
 
 func (r *radosRun) create(ctx context.Context, args []string) error {
@@ -148,12 +180,9 @@ func (r *radosRun) rmFlags(cmd *cobra.Command) {
 }
 
 func (r *radosRun) rm(ctx context.Context, args []string) error {
-	x, err := r.openIO(ctx)
+	x, err := r.objects(ctx)
 	if err != nil {
 		return err
-	}
-	if r.forceFull {
-		x = x.WithFullTry()
 	}
 	for _, oid := range args {
 		if err := x.Remove(ctx, oid); err != nil {
@@ -164,7 +193,7 @@ func (r *radosRun) rm(ctx context.Context, args []string) error {
 }
 
 func (r *radosRun) stat(ctx context.Context, args []string) error {
-	x, err := r.openIO(ctx)
+	x, err := r.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -197,12 +226,13 @@ func (r *radosRun) setxattr(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return r.change(ctx, "setting an attribute of", args[0],
-		new(rados.WriteOp).SetXattr(args[1], v))
+	return r.onObject(ctx, "setting an attribute of", args[0], func(x striper.Objects) error {
+		return x.SetXattr(ctx, args[0], args[1], v)
+	})
 }
 
 func (r *radosRun) getxattr(ctx context.Context, args []string) error {
-	x, err := r.openIO(ctx)
+	x, err := r.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -215,12 +245,13 @@ func (r *radosRun) getxattr(ctx context.Context, args []string) error {
 }
 
 func (r *radosRun) rmxattr(ctx context.Context, args []string) error {
-	return r.change(ctx, "removing an attribute of", args[0],
-		new(rados.WriteOp).RmXattr(args[1]))
+	return r.onObject(ctx, "removing an attribute of", args[0], func(x striper.Objects) error {
+		return x.RmXattr(ctx, args[0], args[1])
+	})
 }
 
 func (r *radosRun) listxattr(ctx context.Context, args []string) error {
-	x, err := r.openIO(ctx)
+	x, err := r.objects(ctx)
 	if err != nil {
 		return err
 	}
