@@ -65,6 +65,32 @@ func TestLifeOfAnOSD(t *testing.T) {
 	answer(0, "HEALTH_OK", "health", "detail")
 }
 
+// TestAllMarkedDown: OSDs that are all marked down while they run come back by themselves, as soon
+// as they may, and a request that came meanwhile waits for them.
+func TestAllMarkedDown(t *testing.T) {
+	t.Parallel()
+	c := startFor(t, "--set", "mon_tick_interval=1")
+	c.fill(t)
+	before := c.checksum(t)
+	c.must(t, "ceph", "osd", "set", "noup")
+	c.must(t, "ceph", "osd", "down", "0", "1", "2")
+	waitFor(t, "all are down", func() bool {
+		out, err := c.run("ceph", "osd", "stat")
+		return err == nil && strings.Contains(out, "0 up")
+	})
+	r, err := c.exec("", "timeout", "3", "rados", "-p", "rbd", "ls")
+	if err != nil || r.code != 124 {
+		t.Errorf("a listing without OSDs: %+v %v", r, err)
+	}
+	c.must(t, "ceph", "osd", "unset", "noup")
+	if err := c.waitClean(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if after := c.checksum(t); after != before {
+		t.Errorf("data before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
 // TestFullPools: a pool at its quota, and a pool on full OSDs, take no writes until there is room;
 // deletes that say so go on.
 func TestFullPools(t *testing.T) {

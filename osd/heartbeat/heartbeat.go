@@ -61,9 +61,10 @@ const (
 	slept = 5 * time.Second
 )
 
-// Ring are the OSDs to ping: neighbours by number, which makes a ring that covers all.
+// Ring are the OSDs to ping: neighbours by number, which makes a ring that covers all. It is never
+// nil, also when no other OSD is up.
 func Ring(m *osdmap.Map, self int32) []int32 {
-	var up []int32
+	up := []int32{}
 	for o := range m.MaxOSD {
 		if o != self && m.IsUp(o) {
 			up = append(up, o)
@@ -100,7 +101,8 @@ type Task struct {
 	Over Net
 }
 
-// Tick says what is to be done now. ring has the OSDs to ping, when that may have changed.
+// Tick says what is to be done now. ring has the OSDs to ping when that may have changed; it is nil
+// else.
 func (h *Peers) Tick(m *osdmap.Map, self int32, now time.Time, r Rules,
 	refused func(osd int32) bool,
 ) (tasks []Task, ring []int32) {

@@ -258,3 +258,27 @@ func TestAway(t *testing.T) {
 		t.Errorf("%d connections were made", l.count)
 	}
 }
+
+// TestAllAway: OSDs that were all marked down while they ran have nobody to ping, which must not
+// keep them down for ever.
+func TestAllAway(t *testing.T) {
+	l := newLab(t, 3)
+	l.run(time.Minute)
+	for o, s := range l.list {
+		s.booted = false
+		l.m.State[o] = osdmap.OSDExists
+	}
+	l.m.Epoch++
+	for o, s := range l.list {
+		s.Leave()
+		if s.Unfit() == "" {
+			t.Errorf("osd.%d may boot before it has looked for peers", o)
+		}
+	}
+	l.run(3 * time.Second)
+	for o, s := range l.list {
+		if why := s.Unfit(); why != "" {
+			t.Errorf("osd.%d: %s", o, why)
+		}
+	}
+}
