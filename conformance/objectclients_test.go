@@ -239,7 +239,13 @@ type stockAnswer struct {
 
 func stockObjects(t *testing.T) objects {
 	t.Helper()
-	script := filepath.Join(root(), "conformance", "python", "rados_client.py")
+	return stockPool{p: stockLibrary(t, "rados_client.py")}
+}
+
+// stockLibrary starts a script that has loaded a stock library.
+func stockLibrary(t *testing.T, name string) *stockProcess {
+	t.Helper()
+	script := filepath.Join(root(), "conformance", "python", name)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	cmd := shared.command(ctx, "/usr/bin/python3", script, pool)
 	cmd.Stderr = os.Stderr
@@ -265,7 +271,7 @@ func stockObjects(t *testing.T) objects {
 		t.Fatal(err)
 	}
 	p.gid = a.N
-	return stockPool{p: p}
+	return p
 }
 
 func (p *stockProcess) answer() (a stockAnswer, err error) {
