@@ -74,6 +74,21 @@ func (s *Service) cmdPoolCreate(r *service.Request) service.Answer {
 	return service.OK("pool '%s' created", name)
 }
 
+// badPoolName says what is wrong with the name of a pool, "" for nothing. Ceph knows no longest
+// one, and names of 500 bytes are used.
+func badPoolName(name string) string {
+	const longest = 4096
+	switch {
+	case name == "":
+		return "(22) Invalid argument"
+	case len(name) > longest:
+		return fmt.Sprintf("the pool's name has %d bytes, more than %d", len(name), longest)
+	case strings.ContainsAny(name, "\x00\n"):
+		return "a pool's name can't have a line break or a zero byte in it"
+	}
+	return ""
+}
+
 // planPool checks the arguments of a new pool. rule is the number of its rule; -1: they name it.
 func (s *Service) planPool(r *service.Request, name string, rule int) (*poolPlan, *service.Answer) {
 	set := s.opt.Options()
@@ -81,8 +96,8 @@ func (s *Service) planPool(r *service.Request, name string, rule int) (*poolPlan
 		a := service.Fail(e, format, args...)
 		return nil, &a
 	}
-	if name == "" || len(name) > 255 || strings.ContainsAny(name, "\x00\n") {
-		return fail(ceph.EINVAL, "(22) Invalid argument")
+	if why := badPoolName(name); why != "" {
+		return fail(ceph.EINVAL, "%s", why)
 	}
 	p := &poolPlan{
 		name: name, pgs: r.Int("pg_num", 0), pgps: r.Int("pgp_num", 0), size: r.Int("size", 0),
@@ -336,8 +351,8 @@ func (s *Service) cmdPoolRename(r *service.Request) service.Answer {
 		return service.Fail(ceph.ENOENT, "unrecognized pool '%s'", src)
 	case taken:
 		return service.Fail(ceph.EEXIST, "pool '%s' already exists", dst)
-	case dst == "" || len(dst) > 255:
-		return service.Fail(ceph.EINVAL, "invalid pool name '%s'", dst)
+	case badPoolName(dst) != "":
+		return service.Fail(ceph.EINVAL, "%s", badPoolName(dst))
 	}
 	put(&s.inc(r.Now).NewPoolNames, id, dst)
 	return service.OK("pool '%s' renamed to '%s'", src, dst)

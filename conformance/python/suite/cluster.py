@@ -122,6 +122,15 @@ def _(t):
     t.eq(word(x('pool_lookup', t.cluster.h, name)), 'ENOENT')
 
 
+@case('pool/a long name', slow=True)
+def _(t):
+    name = 'n' * 500
+    t.ok(x('pool_create', t.cluster.h, name))
+    id = x('pool_lookup', t.cluster.h, name)
+    t.eq(text(lambda *a: x('pool_reverse_lookup', t.cluster.h, id, *a)), name.encode())
+    t.ok(x('pool_delete', t.cluster.h, name))
+
+
 @case('pool/with a rule', slow=True)
 def _(t):
     t.cluster.ask(prefix='osd crush rule create-simple', name='suite-rule', root='default',
