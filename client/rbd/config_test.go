@@ -2,11 +2,14 @@ package rbd_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"glue/ceph"
+	"glue/client/rados"
 	"glue/client/rbd"
 	"glue/client/rbd/config"
 )
@@ -70,6 +73,38 @@ func TestPoolOptions(t *testing.T) {
 	want(t, "a bad value", s.Config().Set(ctx, "rbd_cache", "maybe"), ceph.EINVAL)
 	want(t, "close", i.Close(ctx), nil)
 	want(t, "remove", s.Remove(ctx, "c", nil), nil)
+}
+
+// TestOptionsOutOfSight: a client that may only use a namespace makes and removes images as if its
+// pool had no options.
+func TestOptionsOutOfSight(t *testing.T) {
+	c := connect(t)
+	s := store(t, c)
+	ctx := within(t, time.Minute)
+	want(t, "namespace", s.CreateNamespace(ctx, "n"), nil)
+	want(t, "set", s.Config().Set(ctx, "rbd_default_order", "20"), nil)
+	name := ceph.AuthName{Type: ceph.TypeClient, ID: s.IO().PoolName()}
+	out, _, err := c.MonCommand(ctx, map[string]any{"prefix": "auth get-or-create",
+		"entity": name.String(), "caps": []string{"mon", "profile rbd", "osd",
+			"allow rwx pool=" + name.ID + " namespace=n, allow rwx object_prefix rbd_namespace"},
+	}, nil)
+	want(t, "auth", err, nil)
+	t.Cleanup(func() {
+		_, _, _ = c.MonCommand(within(t, time.Minute), map[string]any{"prefix": "auth rm",
+			"entity": name.String()}, nil)
+	})
+	ring := filepath.Join(t.TempDir(), "keyring")
+	want(t, "keyring", os.WriteFile(ring, out, 0o600), nil)
+	guest, err := rados.Connect(ctx, rados.Options{ConfFile: conf(t), Name: name, Keyring: ring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guest.Close()
+	x, err := guest.OpenPool(ctx, name.ID)
+	want(t, "pool", err, nil)
+	in := rbd.NewStore(x.WithNamespace("n"))
+	want(t, "create", in.Create(ctx, "i", rbd.CreateOptions{Size: 1 << 20}), nil)
+	want(t, "remove", in.Remove(ctx, "i", nil), nil)
 }
 
 // TestImageOptions: an image's snapshots are taken as its own options say, else its pool's; what is
