@@ -317,3 +317,37 @@ func TestOurFeaturesNamespaces(t *testing.T) {
 		})
 	}
 }
+
+// TestOurFeaturesOptions: the options of pools and images and the limits of snapshots that one
+// command line sets, the other shows, keeps to and takes back.
+func TestOurFeaturesOptions(t *testing.T) {
+	glue, stock, _ := inNamespace("")
+	tool := func(t *testing.T, args ...string) string {
+		t.Helper()
+		if args[0] == "config" { // names its pool
+			return must(t, "rbd", args...)
+		}
+		return stock(t, args...)
+	}
+	for name, pair := range map[string][2]client{"ours": {glue, tool}, "stock": {tool, glue}} {
+		t.Run(name, func(t *testing.T) {
+			one, other, path := pair[0], pair[1], pool+"/limited"
+			one(t, "create", "--size", "1M", "limited")
+			for _, of := range [][2]string{{"pool", pool}, {"image", path}} {
+				one(t, "config", of[0], "set", of[1], "rbd_readahead_max_bytes", "65536")
+				has(t, other(t, "config", of[0], "get", of[1], "rbd_readahead_max_bytes"), "65536")
+				has(t, other(t, "config", of[0], "ls", of[1]), "65536", of[0])
+			}
+			other(t, "config", "image", "rm", path, "rbd_readahead_max_bytes")
+			has(t, one(t, "config", "image", "list", path), "rbd_readahead_max_bytes", "pool")
+			other(t, "config", "pool", "remove", pool, "rbd_readahead_max_bytes")
+			one(t, "snap", "limit", "set", "--limit", "1", "limited")
+			other(t, "snap", "create", "limited@a")
+			refuses(t, "limit", "snap", "create", pool+"/limited@b")
+			other(t, "snap", "limit", "clear", "limited")
+			one(t, "snap", "create", "limited@b")
+			other(t, "snap", "purge", "limited")
+			one(t, "rm", "limited")
+		})
+	}
+}
