@@ -27,6 +27,6 @@
 // The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling (such an image
 // can be read and removed; other changes fail with EOPNOTSUPP, also when another client switches
 // the journal on while it is open), mirroring beyond the snapshots that a primary image keeps for
-// its peers and its end by snapshots, changing groups, preparing a live migration (what a stock
-// client has prepared is carried on), encryption.
+// its peers and its end by snapshots, preparing a live migration (what a stock client has prepared
+// is carried on), encryption.
 package rbd

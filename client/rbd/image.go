@@ -20,13 +20,14 @@ type Image struct {
 	name, id string
 	readOnly bool
 	// Opened to carry on its migration: only what does so knows where its data are.
-	migrating bool
-	removing  bool // opened to be taken apart, or moved to the trash
-	remote    remote
-	stale     atomic.Bool // another client has changed the header
-	lock      exclusive
-	cache     atomic.Pointer[cache.Cache] // nil without
-	done      chan struct{}
+	migrating   bool
+	removing    bool // opened to be taken apart, or moved to the trash
+	holdsOthers bool // of its group: a holder of the lock that is busy may wait for them
+	remote      remote
+	stale       atomic.Bool // another client has changed the header
+	lock        exclusive
+	cache       atomic.Pointer[cache.Cache] // nil without
+	done        chan struct{}
 
 	snapName string      // of the snapshot that is open
 	snap     ceph.SnapID // NoSnap: the image itself
@@ -232,7 +233,7 @@ func (i *Image) Close(ctx context.Context) error {
 	default:
 		close(i.done)
 	}
-	_ = i.lock.release(ctx, i) // there is nothing to be written any more
+	_ = i.lock.release(ctx, i, false) // there is nothing to be written any more
 	i.mu.Lock()
 	w := i.watch
 	i.watch = nil

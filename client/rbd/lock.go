@@ -109,8 +109,18 @@ func (l *exclusive) leave() {
 
 // release gives the lock back once nobody is inside and the image's cache has nothing to be
 // written. It is kept if that fails: the data would be lost.
-func (l *exclusive) release(ctx context.Context, i *Image) error {
+func (l *exclusive) release(ctx context.Context, i *Image, asked bool) error {
 	l.mu.Lock()
+	for l.releasing && !asked { // the watch has to outlast the lock
+		wait := l.changed
+		l.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		l.mu.Lock()
+	}
 	if !l.locked || l.releasing {
 		l.mu.Unlock()
 		return nil
@@ -134,7 +144,13 @@ func (l *exclusive) release(ctx context.Context, i *Image) error {
 	l.busy = true
 	m, cookie := l.objects, l.cookie
 	l.mu.Unlock()
-	i.unlock(ctx, m, cookie)
+	told := i.unlock(ctx, m, cookie)
+	if asked && told != nil { // who asked is to have it before this client takes it back
+		select {
+		case <-told:
+		case <-time.After(waitForLock):
+		}
+	}
 	l.mu.Lock()
 	l.locked, l.busy, l.releasing, l.objects = false, false, false, nil
 	l.notify()
@@ -217,17 +233,25 @@ func (i *Image) tell(n notice) {
 	_, _ = i.x.Notify(ctx, headerPrefix+i.id, n.encode(), notifyTimeout)
 }
 
-// unlock gives the locks back, also when ctx is over.
-func (i *Image) unlock(ctx context.Context, m *objectmap.Map, cookie string) {
+// unlock gives the locks back, also when ctx is over. The other clients have heard of it when told
+// is closed.
+func (i *Image) unlock(
+	ctx context.Context, m *objectmap.Map, cookie string,
+) (told chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 	defer cancel()
 	if m != nil {
 		_ = m.Unlock(ctx) // the next holder breaks it
 	}
 	if err := i.x.Unlock(ctx, headerPrefix+i.id, objectmap.LockName, cookie); err != nil {
-		return // lost already, or the cluster does not answer: the holder's watch will end
+		return nil // lost already, or the cluster does not answer: the holder's watch will end
 	}
-	go i.tell(notice{op: opReleasedLock, client: i.me()})
+	told = make(chan struct{})
+	go func() {
+		defer close(told)
+		i.tell(notice{op: opReleasedLock, client: i.me()})
+	}()
+	return told
 }
 
 // requestLock asks the lock's holder to release it, and breaks the lock of one that is dead.
@@ -255,6 +279,15 @@ func (i *Image) requestLock(ctx context.Context) error {
 			return i.askHolder(ctx, holder)
 		}
 	}
+	// It may have released the lock and gone, between the two looks.
+	again, err := i.x.LockInfo(ctx, oid, objectmap.LockName)
+	if err != nil {
+		return fmt.Errorf("look at the lock of image %s: %w", i.name, err)
+	}
+	if len(again.Lockers) == 0 || again.Lockers[0].Name != holder.Name ||
+		again.Lockers[0].Cookie != holder.Cookie {
+		return nil
+	}
 	return i.fence(ctx, holder)
 }
 
@@ -272,11 +305,15 @@ func (i *Image) askHolder(ctx context.Context, holder rados.Locker) error {
 	if err != nil && !errors.Is(err, ceph.ETIMEDOUT) {
 		return fmt.Errorf("ask for the lock of image %s: %w", i.name, err)
 	}
+	var refused error
 	for _, a := range r.Acks {
 		if result, ok := parseResponse(a.Reply); ok && result < 0 {
-			return fmt.Errorf("%v does not give the lock of image %s away: %w", holder.Name,
+			refused = fmt.Errorf("%v does not give the lock of image %s away: %w", holder.Name,
 				i.name, ceph.Errno(-result))
 		}
+	}
+	if refused != nil && (i.holdsOthers || !errors.Is(refused, ceph.EBUSY)) {
+		return refused
 	}
 	t := time.NewTimer(waitForLock)
 	defer t.Stop()
@@ -286,7 +323,7 @@ func (i *Image) askHolder(ctx context.Context, holder rados.Locker) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for %v to release image %s: %w", holder.Name, i.name, ctx.Err())
 	}
-	return nil
+	return nil // asked again, also one that is busy for now
 }
 
 // fence makes sure that a dead holder cannot write any more, then breaks its lock. A lock of this

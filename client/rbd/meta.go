@@ -215,7 +215,7 @@ func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
 
 // reopenLock releases the lock, reads the features anew and tells the other clients.
 func (i *Image) reopenLock(ctx context.Context) error {
-	if err := i.lock.release(ctx, i); err != nil {
+	if err := i.lock.release(ctx, i, false); err != nil {
 		return err
 	}
 	if err := i.refresh(ctx); err != nil {

@@ -2,7 +2,6 @@ package rbd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -107,7 +106,7 @@ func (i *Image) removeOwnSnaps(ctx context.Context) error {
 	}
 	defer done()
 	for {
-		h, data, err := i.fresh(ctx)
+		h, _, err := i.fresh(ctx)
 		if err != nil {
 			return err
 		}
@@ -115,12 +114,7 @@ func (i *Image) removeOwnSnaps(ctx context.Context) error {
 		if at < 0 {
 			return nil
 		}
-		if s := &h.snapshots[at]; s.Kind == SnapMirror {
-			err = i.removeSnap(ctx, h, m, s)
-		} else {
-			err = errors.Join(i.dropSnap(ctx, h, data, m, s), i.reread(ctx))
-		}
-		if err != nil {
+		if err := i.removeSnap(ctx, h, m, &h.snapshots[at]); err != nil {
 			return err
 		}
 	}

@@ -146,9 +146,7 @@ func (i *Image) mirrorState(ctx context.Context, h *header) ([]byte, error) {
 		return nil, fmt.Errorf("limit of snapshots of image %s: %w", i.name, err)
 	}
 	// A name that it was opened by, such as an id, is not what the peers are to call it.
-	var name string
-	err = call(ctx, i.x, directoryObject, "dir_get_name", strArg(i.id),
-		func(c *denc.Coder) { c.Str(&name) })
+	name, _, err := i.store.nameOf(ctx, i.id)
 	if err != nil {
 		return nil, fmt.Errorf("name of image %s: %w", i.name, err)
 	}

@@ -177,7 +177,7 @@ func (i *Image) watchLost(error) {
 			}
 			return true
 		}
-		again(func() error { return i.lock.release(ctx, i) })
+		again(func() error { return i.lock.release(ctx, i, false) })
 		if again(func() error { return i.register(ctx) }) {
 			i.stale.Store(true)
 		}
@@ -189,5 +189,5 @@ func (i *Image) watchLost(error) {
 func (i *Image) handOver() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	_ = i.lock.release(ctx, i)
+	_ = i.lock.release(ctx, i, true)
 }

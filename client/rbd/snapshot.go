@@ -363,15 +363,18 @@ func (i *Image) RemoveSnapshot(ctx context.Context, name string) error {
 	})
 }
 
+// removeSnap removes a snapshot, or what an interrupted removal has left of it.
 func (i *Image) removeSnap(ctx context.Context, h *header, m *objectmap.Map, s *Snapshot) error {
 	if s.Protected {
 		return fmt.Errorf("snapshot %s of image %s is protected: %w", s.Name, i.name, ceph.EBUSY)
 	}
 	// In the trash it cannot get clones while it is taken apart.
 	id, mirror := s.ID, s.Kind == SnapMirror
-	err := i.changeSnap(ctx, h, "remove", s.Name, "snapshot_trash_add", u64Arg(uint64(id)))
-	if err != nil {
-		return err
+	if s.Kind != SnapTrash {
+		err := i.changeSnap(ctx, h, "remove", s.Name, "snapshot_trash_add", u64Arg(uint64(id)))
+		if err != nil {
+			return err
+		}
 	}
 	if err := i.refresh(ctx); err != nil {
 		return err
