@@ -49,28 +49,16 @@ func (c *core) mayPoolOp(s *session, b *message.MPoolOp) bool {
 	pool := c.osd.Map().PoolName(int64(b.Pool))
 	q := caps.MonQuery{Service: "osd", Command: "osd pool op unmanaged-snap",
 		Args: map[string]string{"poolname": pool}, Need: caps.W}
-	if s.permits(q) || s.allowed("osd", caps.W) {
-		return true
-	}
-	return c.mayWritePool(s, pool)
+	return s.permits(q) || s.allowed("osd", caps.W) || c.mayWritePool(s, pool)
 }
 
-// mayWritePool says whether the entity's OSD caps let it write to the pool and call class methods:
-// then it may take snapshots there too.
+// mayWritePool says whether the entity's OSD caps let it write to the pool: then it may take
+// snapshots there too.
 func (c *core) mayWritePool(s *session, pool string) bool {
 	entry, ok := c.auth.Keys().Entity(s.peer.AuthName)
 	if !ok {
 		return false
 	}
 	parsed, err := caps.ParseOSD(entry.Caps["osd"])
-	if err != nil {
-		return false
-	}
-	q := &caps.OSDQuery{Pool: pool, Read: true, Write: true, Peer: s.ip(),
-		Classes: []caps.ClassCall{{Class: "rbd", Method: "create", Read: true, Write: true,
-			Allowed: true}}}
-	if id, ok := c.osd.Map().PoolByName(pool); ok {
-		q.Application = c.osd.Map().Pool(id).Applications
-	}
-	return parsed.Allowed(q)
+	return err == nil && parsed.WritesPool(pool, s.ip())
 }

@@ -23,9 +23,7 @@ var osdFaults = []fault{
 	{"OSDs are cut off", 15, (*faults).cutOSDs},
 	{"an OSD and a user are alone", 10, (*faults).island},
 	{"OSD's connections break", 6, func(f *faults) { f.w.net.Reset(f.someOSD().end) }},
-	{"OSD marked down", 8, func(f *faults) {
-		f.w.cluster.operator.do(cmd(`{"prefix":"osd down","ids":["%d"]}`, f.someOSD().id), nil)
-	}},
+	{"OSD marked down", 8, (*faults).markDown},
 	{"OSD out or in", 8, (*faults).weigh},
 	{"flag", 5, (*faults).flagMap},
 	{"pool changes", 6, (*faults).changePool},
@@ -33,6 +31,17 @@ var osdFaults = []fault{
 	{"user restarts", 6, func(f *faults) {
 		f.w.cluster.users[f.w.rng.IntN(len(f.w.cluster.users))].restart()
 	}},
+}
+
+// markDown marks an OSD down, and one time in eight all of them. The clock decides that instead of
+// a draw, so that seeds in which it never does are what they were.
+func (f *faults) markDown() {
+	id := f.someOSD().id
+	for _, o := range f.w.cluster.osds {
+		if o.id == id || f.w.now%8 == 0 {
+			f.w.cluster.operator.do(cmd(`{"prefix":"osd down","ids":["%d"]}`, o.id), nil)
+		}
+	}
 }
 
 func (f *faults) someOSD() *osdHost {

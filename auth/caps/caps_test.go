@@ -368,3 +368,38 @@ func TestStockParse(t *testing.T) {
 		}
 	}
 }
+
+func TestWritesPool(t *testing.T) {
+	here := netip.MustParseAddr("10.0.0.7")
+	for text, want := range map[string]string{
+		"":                                     "",
+		"allow r":                              "",
+		"allow w":                              "images volumes",
+		"allow *":                              "images volumes",
+		"allow w pool=images":                  "images",
+		"allow rw pool=images namespace=one":   "images",
+		"allow rw namespace=one":               "",
+		"allow rw tag rbd *=*":                 "",
+		"allow rw network 10.1.0.0/16":         "",
+		"allow rw network 10.0.0.0/16":         "images volumes",
+		"profile rbd":                          "images volumes",
+		"profile rbd pool=images":              "images",
+		"profile rbd pool=images namespace=on": "images",
+		"profile rbd-read-only pool=images":    "",
+		"allow r, allow x, profile rbd pool=volumes": "volumes",
+	} {
+		o, err := ParseOSD(text)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		var got []string
+		for _, pool := range []string{"images", "volumes", ""} {
+			if o.WritesPool(pool, here) {
+				got = append(got, pool)
+			}
+		}
+		if s := strings.TrimSpace(strings.Join(got, " ")); s != want {
+			t.Errorf("%q writes %q, want %q", text, s, want)
+		}
+	}
+}

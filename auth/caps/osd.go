@@ -2,6 +2,7 @@ package caps
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -288,6 +289,23 @@ func (o *OSD) AllowAll() bool {
 		}
 	}
 	return false
+}
+
+// WritesPool says whether a grant lets the entity write something of a pool, which it names, or of
+// every pool: then it may make snapshots of its own there (is_osd_writable). Pools that grants
+// select by a tag do not count.
+func (o *OSD) WritesPool(pool string, peer netip.Addr) bool {
+	return writesPool(o.grants, pool, peer)
+}
+
+func writesPool(list []osdGrant, pool string, peer netip.Addr) bool {
+	return slices.ContainsFunc(list, func(g osdGrant) bool {
+		if !g.network.admits(peer) {
+			return false
+		}
+		all := g.match == osdMatch{} || g.match.pool == pool && pool != ""
+		return all && g.allow&W != 0 || writesPool(g.expand, pool, peer)
+	})
 }
 
 // String is the text that was parsed.
