@@ -53,7 +53,7 @@ func rbdCommand() *cobra.Command {
 	snap.AddCommand(r.group(r.limitGroup()))
 	options := group("config", "options that pools and images have of their own")
 	options.AddCommand(r.group(r.configGroup("pool")), r.group(r.configGroup("image")))
-	cmd.AddCommand(snap, options)
+	cmd.AddCommand(snap, options, r.groupCommand())
 	return cmd
 }
 
@@ -123,8 +123,11 @@ func (r *rbdRun) groups() []verbGroup {
 	}
 }
 
-// store opens the pool of the flags, or pool rbd.
-func (r *rbdRun) store(ctx context.Context) (*rbd.Store, error) {
+// store opens the pool of POOL[/NAMESPACE], else that of the flags, or pool rbd.
+func (r *rbdRun) store(ctx context.Context, spec ...string) (*rbd.Store, error) {
+	if len(spec) > 0 {
+		r.poolSpec(spec[0])
+	}
 	if r.pool == "" {
 		r.pool = "rbd"
 	}
@@ -157,13 +160,19 @@ func (r *rbdRun) poolSpec(spec string) {
 
 // spec opens the pool of [POOL/[NAMESPACE/]]IMAGE and gives the image's name.
 func (r *rbdRun) spec(ctx context.Context, spec string) (*rbd.Store, string, error) {
+	return r.named(ctx, "image", spec)
+}
+
+// named is spec of what may be something else.
+func (r *rbdRun) named(ctx context.Context, what, spec string) (*rbd.Store, string, error) {
 	parts := strings.Split(spec, "/")
 	name := parts[len(parts)-1]
 	switch {
 	case len(parts) > 3 || name == "":
-		return nil, "", fmt.Errorf("%q is not an image of the form [POOL/[NAMESPACE/]]IMAGE", spec)
+		return nil, "", fmt.Errorf("%q is not of the form [POOL/[NAMESPACE/]]%s", spec,
+			strings.ToUpper(what))
 	case strings.Contains(name, "@"):
-		return nil, "", fmt.Errorf("%q names a snapshot; this command wants an image", spec)
+		return nil, "", fmt.Errorf("%q names a snapshot; this command wants: %s", spec, what)
 	}
 	if len(parts) > 1 {
 		r.pool = parts[0]
@@ -282,10 +291,7 @@ type longImage struct {
 }
 
 func (r *rbdRun) ls(ctx context.Context, args []string) error {
-	if len(args) > 0 {
-		r.poolSpec(args[0])
-	}
-	s, err := r.store(ctx)
+	s, err := r.store(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -294,18 +300,22 @@ func (r *rbdRun) ls(ctx context.Context, args []string) error {
 		return err
 	}
 	if !r.long {
-		names := []string{}
-		for _, e := range list {
-			if names = append(names, e.Name); !r.json() {
-				r.printf("%s\n", e.Name)
-			}
-		}
-		if r.json() {
-			return r.printJSON(names)
-		}
-		return nil
+		return r.printNames(list)
 	}
 	return r.lsLong(ctx, s, list)
+}
+
+func (r *rbdRun) printNames(list []rbd.Entry) error {
+	names := []string{}
+	for _, e := range list {
+		if names = append(names, e.Name); !r.json() {
+			r.printf("%s\n", e.Name)
+		}
+	}
+	if r.json() {
+		return r.printJSON(names)
+	}
+	return nil
 }
 
 func (r *rbdRun) lsLong(ctx context.Context, s *rbd.Store, list []rbd.Entry) error {

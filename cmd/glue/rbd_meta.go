@@ -86,8 +86,7 @@ func (r *rbdRun) configGroup(what string) verbGroup {
 					return r.config(ctx, i.Config(), verb, args)
 				})
 			}
-			r.poolSpec(args[0])
-			s, err := r.store(ctx)
+			s, err := r.store(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -265,10 +264,7 @@ type trashJSON struct {
 }
 
 func (r *rbdRun) trashLs(ctx context.Context, args []string) error {
-	if len(args) > 0 {
-		r.poolSpec(args[0])
-	}
-	s, err := r.store(ctx)
+	s, err := r.store(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -320,10 +316,7 @@ func (r *rbdRun) trashRm(ctx context.Context, args []string) error {
 }
 
 func (r *rbdRun) trashPurge(ctx context.Context, args []string) error {
-	if len(args) > 0 {
-		r.poolSpec(args[0])
-	}
-	s, err := r.store(ctx)
+	s, err := r.store(ctx, args...)
 	if err != nil {
 		return err
 	}

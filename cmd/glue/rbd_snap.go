@@ -106,15 +106,19 @@ func (r *rbdRun) quiesceFlags(cmd *cobra.Command) {
 		"make the snapshot although one of them could not")
 }
 
-func (r *rbdRun) createSnap(i *rbd.Image, ctx context.Context, snap string) error {
-	how := rbd.QuiesceDefault
+// quiesce is what the flags say.
+func (r *rbdRun) quiesce() rbd.Quiesce {
 	switch {
 	case r.skipQuiesce:
-		how = rbd.QuiesceSkip
+		return rbd.QuiesceSkip
 	case r.ignoreQuiesce:
-		how = rbd.QuiesceIgnoreError
+		return rbd.QuiesceIgnoreError
 	}
-	if err := i.CreateQuietSnapshot(ctx, snap, how); err != nil {
+	return rbd.QuiesceDefault
+}
+
+func (r *rbdRun) createSnap(i *rbd.Image, ctx context.Context, snap string) error {
+	if err := i.CreateQuietSnapshot(ctx, snap, r.quiesce()); err != nil {
 		return fmt.Errorf("failed to create snapshot: %w", err)
 	}
 	return nil
