@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,14 +111,21 @@ func TestOurGroupMoment(t *testing.T) {
 	glue, stock := bare()
 	group := pool + "/grm"
 	stock(t, "group", "create", group)
-	for _, image := range []string{"grma", "grmb"} {
+	// The writer's are the first and the last one, as a snapshot takes them: one after the other,
+	// there would be time to write between.
+	byID := map[string]string{}
+	for n := range 8 {
+		image := fmt.Sprint("grm", n)
 		stock(t, "create", "--size", "4M", pool+"/"+image)
 		glue(t, "group", "image", "add", group, pool+"/"+image)
+		byID[imageID(t, pool, image)] = image
 	}
+	ids := slices.Sorted(maps.Keys(byID))
+	images := []string{byID[ids[0]], byID[ids[len(ids)-1]]}
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
 	writer := shared.command(ctx, "/usr/bin/python3",
-		filepath.Join(root(), "conformance", "python", "in_order.py"), pool, "grma", "grmb")
+		filepath.Join(root(), "conformance", "python", "in_order.py"), pool, images[0], images[1])
 	in, _ := writer.StdinPipe()
 	out, _ := writer.StdoutPipe()
 	if err := writer.Start(); err != nil {
@@ -141,7 +150,7 @@ func TestOurGroupMoment(t *testing.T) {
 	for n := range snaps {
 		glue(t, "group", "snap", "rollback", fmt.Sprint(group, "@", n))
 		var got [2]int
-		for k, image := range []string{"grma", "grmb"} {
+		for k, image := range images {
 			os.Remove(file)
 			stock(t, "export", pool+"/"+image, file)
 			got[k], _ = strconv.Atoi(string(read(t, file)[:8]))
@@ -155,7 +164,7 @@ func TestOurGroupMoment(t *testing.T) {
 		t.Errorf("%d numbers were written, %d before the last snapshot", written, last)
 	}
 	stock(t, "group", "rm", group)
-	for _, image := range []string{"grma", "grmb"} {
+	for _, image := range byID {
 		glue(t, "rm", pool+"/"+image)
 	}
 }

@@ -352,38 +352,46 @@ func TestGroupSnapshotLeft(t *testing.T) {
 	}
 }
 
-// writeInOrder writes a number to image a, then to b, then the next one, until the test ends or it
-// is stopped.
-func writeInOrder(t *testing.T, s *rbd.Store) (stop func() uint64) {
+// writeInOrder writes a number to one image, then to another, then the next one, until the test
+// ends or it is stopped. more waits until both have a new one.
+func writeInOrder(t *testing.T, s *rbd.Store, a, b string) (more, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	i := []*rbd.Image{open(t, s, "a"), open(t, s, "b")}
-	var n uint64
-	done := make(chan struct{})
+	i := []*rbd.Image{open(t, s, a), open(t, s, b)}
+	done, both := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for n = 1; ctx.Err() == nil; n++ {
+		for n := uint64(1); ctx.Err() == nil; n++ {
 			for _, i := range i {
 				_, err := i.Write(ctx, binary.LittleEndian.AppendUint64(nil, n), 0)
 				if err != nil && ctx.Err() == nil {
 					t.Errorf("write %d to image %s: %v", n, i.Name(), err)
 				}
 			}
+			select {
+			case both <- struct{}{}:
+			default:
+			}
 		}
 	}()
-	stop = sync.OnceValue(func() uint64 {
+	more = func() {
+		select {
+		case <-both:
+		case <-done:
+		}
+	}
+	stop = sync.OnceFunc(func() {
 		cancel()
 		<-done
 		for _, i := range i {
 			_ = i.Close(within(t, time.Minute))
 		}
-		return n
 	})
-	t.Cleanup(func() { stop() })
-	return stop
+	t.Cleanup(stop)
+	return more, stop
 }
 
-// numberAt is what writeInOrder had written to an image at each of its snapshots.
+// numbersAt is what writeInOrder had written to an image at each of its snapshots.
 func numbersAt(t *testing.T, s *rbd.Store, image string) (out []uint64) {
 	t.Helper()
 	ctx := within(t, time.Minute)
@@ -402,19 +410,24 @@ func numbersAt(t *testing.T, s *rbd.Store, image string) (out []uint64) {
 }
 
 // TestGroupSnapshotMoment: a snapshot is one moment of the whole group: what was written in order
-// to two images is there in order, whoever makes it.
+// to two images is there in order, whoever makes it. They are the first and the last one of many,
+// as a snapshot takes them: one after the other, there would be time to write between.
 func TestGroupSnapshotMoment(t *testing.T) {
 	for _, who := range []string{"ours", "stock"} {
 		t.Run(who, func(t *testing.T) {
 			c := connect(t)
 			s := store(t, c)
 			ctx := within(t, 2*time.Minute)
-			g := groupOf(t, s, "g", "a", "b")
+			g := groupOf(t, s, "g", "a", "b", "c", "d", "e", "f", "g", "h")
+			list, err := s.List(ctx)
+			want(t, "list", err, nil)
+			byID := func(a, b rbd.Entry) int { return strings.Compare(a.ID, b.ID) }
+			first, last := slices.MinFunc(list, byID).Name, slices.MaxFunc(list, byID).Name
 			writer := rbd.NewStore(connect(t).OpenPoolID(s.IO().PoolID()))
-			stop := writeInOrder(t, writer)
+			more, stop := writeInOrder(t, writer, first, last)
 			const snaps = 15
 			for n := range snaps {
-				time.Sleep(20 * time.Millisecond) // the writer gets to both
+				more()
 				if who == "ours" {
 					want(t, "create", g.CreateSnapshot(ctx, fmt.Sprint(n), rbd.QuiesceSkip), nil)
 				} else {
@@ -422,9 +435,10 @@ func TestGroupSnapshotMoment(t *testing.T) {
 						s.IO().PoolName()+"/g@"+fmt.Sprint(n))
 				}
 			}
-			a, b := numbersAt(t, s, "a"), numbersAt(t, s, "b")
-			if n := stop(); n < snaps || len(a) != snaps || len(b) != snaps || a[snaps-1] < snaps {
-				t.Fatalf("%d numbers were written; there are %v and %v", n, a, b)
+			stop()
+			a, b := numbersAt(t, s, first), numbersAt(t, s, last)
+			if len(a) != snaps || len(b) != snaps || a[snaps-1] < snaps {
+				t.Fatalf("there are %v and %v", a, b)
 			}
 			for n := range a {
 				if a[n] != b[n] && a[n] != b[n]+1 {
@@ -432,7 +446,7 @@ func TestGroupSnapshotMoment(t *testing.T) {
 				}
 			}
 			want(t, "remove", s.RemoveGroup(ctx, "g"), nil)
-			noSnaps(t, s, "a", "b")
+			noSnaps(t, s, first, last)
 		})
 	}
 }
