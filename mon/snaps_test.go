@@ -3,10 +3,12 @@ package mon
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"glue/ceph"
+	"glue/ceph/denc"
 	"glue/cluster/osdmap"
 	"glue/cluster/pgstat"
 	"glue/wire/message"
@@ -107,6 +109,35 @@ func TestPoolOfRule(t *testing.T) {
 			t.Errorf("rule %d: pool %v %+v", c.rule, ok, w.c.osd.Map().Pools[id])
 		}
 	}
+}
+
+// TestRuleLimitsSize: a pool can't have more copies than its rule is for, from the start, by a new
+// size or by another rule.
+func TestRuleLimitsSize(t *testing.T) {
+	w := newWorld(t)
+	s, l := w.session("client.admin", "allow *")
+	w.boot(0, 1)
+	w.boot(1, 1)
+	run := func(want ceph.Errno, cmd string, input []byte) {
+		t.Helper()
+		r, text, _ := w.command(s, l, cmd, input)
+		if r != want.Result() || want != 0 && !strings.Contains(text, "crush rule max size") {
+			t.Errorf("%s: %d %s", cmd, r, text)
+		}
+		w.pass(time.Minute)
+	}
+	run(0, `{"prefix":"osd crush rule create-simple","name":"two","root":"default",`+
+		`"type":"osd"}`, nil)
+	m := w.c.osd.Map().Crush.Clone()
+	id, _ := m.RuleID("two")
+	m.Rule(id).MaxSize = 2
+	run(0, `{"prefix":"osd setcrushmap"}`, denc.Marshal(m, ceph.FeaturesAll))
+	run(0, `{"prefix":"osd pool create","pool":"p","pg_num":4,"size":2,"rule":"two"}`, nil)
+	run(0, `{"prefix":"osd pool create","pool":"q","pg_num":4,"size":3}`, nil)
+	run(ceph.EINVAL,
+		`{"prefix":"osd pool create","pool":"r","pg_num":4,"size":3,"rule":"two"}`, nil)
+	run(ceph.EINVAL, `{"prefix":"osd pool set","pool":"p","var":"size","val":"3"}`, nil)
+	run(ceph.EINVAL, `{"prefix":"osd pool set","pool":"q","var":"crush_rule","val":"two"}`, nil)
 }
 
 // queued lets time pass and checks which snapshots of a pool are queued for removal.

@@ -135,6 +135,9 @@ func (s *Service) planPool(r *service.Request, name string, rule int) (*poolPlan
 	if p.rule, bad = s.pickRule(rule, ruleArg(r), set); bad != nil {
 		return nil, bad
 	}
+	if why := s.ruleRefuses(p.rule, p.size); why != "" {
+		return fail(ceph.EINVAL, "%s", why)
+	}
 	if bad := s.checkPGsPerOSD(0, p.pgs, p.size); bad != nil {
 		return nil, bad
 	}
@@ -194,6 +197,19 @@ func (s *Service) pickRule(id int, name string, set options.Set) (int, *service.
 		return 0, &a
 	}
 	return id, nil
+}
+
+// ruleRefuses says why a rule is not for pools of a size, "" if it is.
+func (s *Service) ruleRefuses(id int, size int64) string {
+	switch r := s.m.Crush.Rule(id); {
+	case r == nil:
+		return fmt.Sprintf("there is no crush rule %d", id)
+	case size < int64(r.MinSize):
+		return "pool size is smaller than the crush rule min size"
+	case size > int64(r.MaxSize):
+		return "pool size is bigger than the crush rule max size"
+	}
+	return ""
 }
 
 // checkPGsPerOSD refuses a pool that would put too many copies on each OSD. except is a pool that

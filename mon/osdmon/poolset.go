@@ -205,6 +205,9 @@ func (s *Service) setSize(x *poolSetting) *service.Answer {
 			"recovery. If you are *ABSOLUTELY CERTAIN* that is what you want, pass the flag "+
 			"--yes-i-really-mean-it.")
 	}
+	if why := s.ruleRefuses(int(x.p.CrushRule), n); why != "" {
+		return x.fail(ceph.EINVAL, "%s", why)
+	}
 	if bad := s.checkPGsPerOSD(x.id, int64(x.p.PGNum), n); bad != nil {
 		return bad
 	}
@@ -236,6 +239,9 @@ func (s *Service) setCrushRule(x *poolSetting) *service.Answer {
 	}
 	if s.m.Crush.Rule(id).Type != uint8(x.p.Type) {
 		return x.fail(ceph.EINVAL, "crush rule %d type does not match pool", id)
+	}
+	if why := s.ruleRefuses(id, int64(x.p.Size)); why != "" {
+		return x.fail(ceph.EINVAL, "%s", why)
 	}
 	x.p.CrushRule = uint8(id)
 	return nil
