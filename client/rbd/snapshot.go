@@ -206,6 +206,7 @@ func (i *Image) alone(
 	}
 	i.io.Lock()
 	done := func() {
+		i.stale.Store(true) // a change whose answer did not come may have been made
 		i.io.Unlock()
 		leave()
 	}
@@ -320,7 +321,9 @@ func (i *Image) keepSnap(
 	return id, err
 }
 
-// addSnap allocates a number and records the snapshot under it.
+// addSnap allocates a number and records the snapshot under it. The number is given back only if
+// it is certain that there is no record of it, which would lose its data: not if the answer did not
+// come.
 func (i *Image) addSnap(
 	ctx context.Context, h *header, data *rados.IOCtx, name string, space rbdspec.SnapSpace,
 ) (ceph.SnapID, error) {
@@ -337,6 +340,10 @@ func (i *Image) addSnap(
 			})))
 		if err == nil {
 			return id, nil
+		}
+		if !errors.Is(err, ceph.ESTALE) && !errors.Is(err, ceph.EEXIST) &&
+			!errors.Is(err, ceph.EDQUOT) {
+			return 0, err
 		}
 		if e := data.DeleteSnapID(context.WithoutCancel(ctx), id); e != nil {
 			return 0, errors.Join(err, e)

@@ -11,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"glue/ceph"
+	"glue/client/rados"
 	"glue/client/rbd"
 	"glue/client/rbd/backup"
 )
@@ -524,4 +526,71 @@ func TestSnapshotWithoutMap(t *testing.T) {
 	}
 	w.checkStock()
 	want(t, "close", w.i.Close(ctx), nil)
+}
+
+// TestSnapshotGivenUp: of a snapshot whose maker did not wait for its end there may be a record or
+// none, but what has one keeps its data.
+func TestSnapshotGivenUp(t *testing.T) {
+	s := store(t, connect(t))
+	ctx := within(t, 2*time.Minute)
+	want(t, "create", s.Create(ctx, "i", rbd.CreateOptions{Size: 1 << 20}), nil)
+	i := open(t, s, "i")
+	content := func(n int) []byte { return bytes.Repeat([]byte{byte(n + 1)}, 4096) }
+	var took time.Duration
+	for n := range 80 {
+		_, err := i.WriteAt(content(n), 0)
+		want(t, "write", err, nil)
+		limited, cancel := ctx, context.CancelFunc(func() {})
+		if n > 0 {
+			limited, cancel = context.WithTimeout(ctx, took*time.Duration(n)/80)
+		}
+		begin := time.Now()
+		err = i.CreateQuietSnapshot(limited, fmt.Sprint(n), rbd.QuiesceSkip)
+		took = max(took, time.Since(begin))
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("snapshot %d: %v", n, err)
+		}
+	}
+	_, err := i.WriteAt(content(80), 0)
+	want(t, "write", err, nil)
+	list, err := i.Snapshots(ctx)
+	want(t, "list", err, nil)
+	t.Logf("%d of 80 snapshots were made", len(list))
+	for range 2 { // the second time after what may go has had time to
+		for _, snap := range list {
+			n, err := strconv.Atoi(snap.Name)
+			want(t, "a snapshot's name", err, nil)
+			at, err := s.OpenSnapshot(ctx, "i", snap.Name)
+			want(t, "open", err, nil)
+			got := make([]byte, 4096)
+			_, err = at.ReadAt(got, 0)
+			want(t, "read", err, nil)
+			if !bytes.Equal(got, content(n)) {
+				t.Errorf("snapshot %d has %d, want %d", n, got[0], byte(n+1))
+			}
+		}
+		trimmed(t, s)
+	}
+}
+
+// trimmed waits until a snapshot that is removed now is trimmed, as those that were removed before
+// it are then.
+func trimmed(t *testing.T, s *rbd.Store) {
+	t.Helper()
+	ctx := within(t, time.Minute)
+	want(t, "write", s.IO().WriteFull(ctx, "mark", []byte("old")), nil)
+	id, err := s.IO().CreateSnapID(ctx)
+	want(t, "number", err, nil)
+	x := s.IO().WithSnapContext(id, []ceph.SnapID{id})
+	want(t, "write", x.WriteFull(ctx, "mark", []byte("new")), nil)
+	want(t, "remove", s.IO().DeleteSnapID(ctx, id), nil)
+	for {
+		set, err := s.IO().ListSnaps(ctx, "mark")
+		want(t, "look", err, nil)
+		if !slices.ContainsFunc(set.Clones, func(c rados.Clone) bool { return c.ID == id }) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
