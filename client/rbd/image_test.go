@@ -17,6 +17,7 @@ import (
 	"glue/client/clienttest"
 	"glue/client/rados"
 	"glue/client/rbd"
+	"glue/client/rbd/backup"
 )
 
 var (
@@ -188,12 +189,12 @@ func TestImportExportCopy(t *testing.T) {
 	want(t, "create", s.Create(ctx, "a", rbd.CreateOptions{Size: uint64(len(data))}), nil)
 	want(t, "create again", s.Create(ctx, "a", rbd.CreateOptions{Size: 1}), ceph.EEXIST)
 	i := open(t, s, "a")
-	n, err := i.Import(ctx, bytes.NewReader(data), nil)
+	n, err := backup.Import(ctx, i, bytes.NewReader(data), nil)
 	if err != nil || n != uint64(len(data)) {
 		t.Fatalf("import %d, %v", n, err)
 	}
 	var out bytes.Buffer
-	want(t, "export", i.Export(ctx, &out, nil), nil)
+	want(t, "export", backup.Export(ctx, i, &out, nil), nil)
 	if !bytes.Equal(out.Bytes(), data) {
 		t.Error("what was exported is not what was imported")
 	}

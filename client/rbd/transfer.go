@@ -1,6 +1,7 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,38 +11,6 @@ import (
 
 	"glue/client/rbd/blocks"
 )
-
-// Import writes what r has from the beginning on, leaving blocks of zeros out, and returns how
-// many bytes it read. The image must be empty there and at least as large.
-func (i *Image) Import(ctx context.Context, r io.Reader, p Progress) (uint64, error) {
-	h, _, err := i.fresh(ctx)
-	if err != nil {
-		return 0, err
-	}
-	s := steps{f: p, total: h.size}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	var off uint64
-	for gctx.Err() == nil {
-		buf := make([]byte, h.objectBytes())
-		n, err := io.ReadFull(r, buf)
-		if n > 0 {
-			at := off
-			g.Go(func() error {
-				defer s.add(uint64(n))
-				return i.WriteSparse(gctx, buf[:n], at)
-			})
-			off += uint64(n)
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			break
-		}
-		if err != nil {
-			return off, errors.Join(fmt.Errorf("read the source: %w", err), g.Wait())
-		}
-	}
-	return off, g.Wait()
-}
 
 // WriteSparse writes the parts of p that are not zero; the rest must read as zero already.
 func (i *Image) WriteSparse(ctx context.Context, p []byte, off uint64) error {
@@ -75,32 +44,7 @@ func (i *Image) ExportSparse(ctx context.Context, w io.WriterAt, p Progress) err
 			})
 		})
 	}
-	return g.Wait()
-}
-
-// Export writes the whole image to a stream, zeros included.
-func (i *Image) Export(ctx context.Context, w io.Writer, p Progress) error {
-	h, _, err := i.fresh(ctx)
-	if err != nil {
-		return err
-	}
-	s := steps{f: p, total: h.size}
-	buf := make([]byte, min(h.size, parallel*h.objectBytes()))
-	for off := uint64(0); off < h.size; {
-		n, err := i.Read(ctx, buf[:min(uint64(len(buf)), h.size-off)], int64(off))
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if n == 0 {
-			return io.ErrUnexpectedEOF
-		}
-		if _, err := w.Write(buf[:n]); err != nil {
-			return fmt.Errorf("write the export: %w", err)
-		}
-		off += uint64(n)
-		s.add(uint64(n))
-	}
-	return nil
+	return cmp.Or(g.Wait(), ctx.Err())
 }
 
 // Copy makes a new image with the data of this one. Zero fields of o are taken from this image.

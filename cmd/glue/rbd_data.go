@@ -13,6 +13,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/backup"
 	"glue/internal/texttable"
 )
 
@@ -199,7 +200,7 @@ func (r *rbdRun) fill(
 	}
 	report, done := r.progress("import")
 	if known {
-		_, err = i.Import(ctx, f, report)
+		_, err = backup.Import(ctx, i, f, report)
 	} else {
 		err = r.fillStream(ctx, i, f)
 	}
@@ -243,7 +244,7 @@ func (r *rbdRun) exportImage(ctx context.Context, args []string) error {
 			return err
 		}
 		if path == "-" {
-			return i.Export(ctx, r.out, nil)
+			return backup.Export(ctx, i, r.out, nil)
 		}
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 		if err != nil {
@@ -254,7 +255,7 @@ func (r *rbdRun) exportImage(ctx context.Context, args []string) error {
 		if err == nil {
 			err = i.ExportSparse(ctx, f, report)
 		} else if st, e := f.Stat(); e == nil && !st.Mode().IsRegular() {
-			err = i.Export(ctx, f, report) // a device: every byte, zeros as well
+			err = backup.Export(ctx, i, f, report) // a device: every byte, zeros as well
 		}
 		done(err == nil)
 		return errors.Join(err, f.Close())
