@@ -433,6 +433,18 @@ var table = []Option{
 		Services: "client", Help: "features of a new image"},
 	{Name: "rbd_default_order", Kind: Uint, Level: "advanced", Default: "22",
 		Services: "client", Help: "object size of a new image, as a power of two"},
+	{Name: "rbd_default_clone_format", Kind: Str, Level: "advanced", Default: "auto",
+		Enum: []string{"1", "2", "auto"}, Services: "client", Help: "format of new clones; " +
+			"auto: 2 if the cluster's oldest clients know it"},
+	{Name: "rbd_default_data_pool", Kind: Str, Level: "advanced", Services: "client",
+		Help: "pool of the data of new images; empty: their own"},
+	{Name: "rbd_move_to_trash_on_remove", Kind: Bool, Level: "basic", Default: "false",
+		Services: "client", Help: "images that are removed go to the trash"},
+	{Name: "rbd_move_to_trash_on_remove_expire_seconds", Kind: Uint, Level: "basic",
+		Default: "0", Services: "client", Help: "for how long they can't be removed from there"},
+	{Name: "rbd_quiesce_notification_attempts", Kind: Uint, Level: "dev", Default: "10",
+		Min: "1", Services: "client",
+		Help: "how often other clients are asked to become quiet for a snapshot"},
 	{Name: "rbd_default_pool", Kind: Str, Level: "advanced", Default: "rbd", Services: "client",
 		Unused: true, Help: "pool used when none is named"},
 }
