@@ -180,7 +180,11 @@ func (d *differ) object(ctx context.Context, n uint64) ([]DiffExtent, error) {
 	}
 	var out []DiffExtent
 	list := d.uncovered(set, changes(set, d.start, h.snap), before, now)
-	if d.o.Whole && len(list) > 0 {
+	switch {
+	case !d.o.Whole || len(list) == 0:
+	case len(now) == 0 && stateAt(set, h.snap) < 0: // it is gone, however short it was
+		list = []DiffExtent{{Extent{Len: h.objectBytes()}, false}}
+	default:
 		list = wholeObject(list, h.objectBytes())
 	}
 	for _, e := range list {
