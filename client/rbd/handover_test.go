@@ -65,8 +65,9 @@ func TestLockChangesHands(t *testing.T) {
 	}, nil)
 	want(t, "watch", err, nil)
 	var busy sync.WaitGroup
-	stop := make(chan struct{})
+	stop, wrote := make(chan struct{}), make(chan struct{})
 	busy.Go(func() {
+		defer close(wrote)
 		for {
 			select {
 			case <-stop:
@@ -77,13 +78,18 @@ func TestLockChangesHands(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			select {
+			case wrote <- struct{}{}: // somebody waits for it
+			default:
+			}
 		}
 	})
 	const turns = 20
 	for n := range turns {
 		_, err := other.Write(ctx, fmt.Append(nil, n), 0)
 		want(t, "write", err, nil)
-		time.Sleep(20 * time.Millisecond) // the first one takes it back
+		<-wrote // this write may have come before,
+		<-wrote // for this one the first client took the lock back
 	}
 	close(stop)
 	busy.Wait()
