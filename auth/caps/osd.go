@@ -303,8 +303,8 @@ func writesPool(list []osdGrant, pool string, peer netip.Addr) bool {
 		if !g.network.admits(peer) {
 			return false
 		}
-		all := g.match == osdMatch{} || g.match.pool == pool && pool != ""
-		return all && g.allow&W != 0 || writesPool(g.expand, pool, peer)
+		here := g.match == (osdMatch{}) || pool != "" && g.match.pool == pool
+		return here && g.allow&W != 0 || writesPool(g.expand, pool, peer)
 	})
 }
 

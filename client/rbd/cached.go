@@ -93,7 +93,7 @@ func (d cachedDisk) target(ctx context.Context) (target, error) {
 	d.i.lock.mu.Lock()
 	m := d.i.lock.objects
 	d.i.lock.mu.Unlock()
-	return target{h, data, m, d.i.id}, err
+	return target{h, data, m}, err
 }
 
 func (d cachedDisk) Write(ctx context.Context, p []byte, off int64) (int, error) {

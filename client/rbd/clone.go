@@ -377,7 +377,7 @@ func (i *Image) flattenFrom(ctx context.Context, first uint64, s *steps) (uint64
 	case h.from == nil:
 		return 0, fmt.Errorf("it has no parent: %w", ceph.EINVAL)
 	}
-	t := target{h: h, data: data, m: m, id: i.id}
+	t := target{h, data, m}
 	s.total = h.objects(min(h.size, h.overlap))
 	var pieces []piece
 	for n := first; n < min(first+flattenAtOnce, s.total); n++ {

@@ -89,7 +89,6 @@ type target struct {
 	h    *header
 	data *rados.IOCtx
 	m    *objectmap.Map // nil without
-	id   string         // of the image
 }
 
 // announce notes in the object map that an object is about to exist, and returns what the map said

@@ -152,7 +152,7 @@ func (i *Image) writeDirect(ctx context.Context, p []byte, off int64) (int, erro
 		return 0, err
 	}
 	defer leave()
-	return i.write(ctx, target{h, data, m, i.id}, p, off)
+	return i.write(ctx, target{h, data, m}, p, off)
 }
 
 // write writes what was found to be within the image.
@@ -209,7 +209,7 @@ func (i *Image) changeRange(
 		return err
 	}
 	defer leave()
-	return do(target{h, data, m, i.id})
+	return do(target{h, data, m})
 }
 
 // zero is what Discard and WriteZeroes do to memory.

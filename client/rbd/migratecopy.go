@@ -156,7 +156,7 @@ func (c *migrator) copyFrom(ctx context.Context, first uint64, s *steps) (uint64
 		return 0, err
 	}
 	defer leave()
-	t := target{h, data, m, c.to.id}
+	t := target{h, data, m}
 	list := c.moments(h)
 	s.total = 0
 	for _, at := range list {

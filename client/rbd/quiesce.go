@@ -70,12 +70,16 @@ func mode(q Quiesce, o config.Values) (Quiesce, error) {
 // quiesce has the other clients become quiet. The lock must not be held meanwhile by this client
 // for anything: what they bring back may need it. Call end of what it returns.
 func (i *Image) quiesce(ctx context.Context, how Quiesce) (*quiet, error) {
+	none := &quiet{end: func() {}}
+	if how == QuiesceSkip {
+		return none, nil
+	}
 	options, err := i.Config().Read(ctx)
 	if err == nil {
 		how, err = mode(how, options)
 	}
 	if err != nil || how == QuiesceSkip {
-		return &quiet{end: func() {}}, err
+		return none, err
 	}
 	if err := i.drain(ctx); err != nil { // while nobody waits for it
 		return nil, err

@@ -94,7 +94,7 @@ func (i *Image) destroy(ctx context.Context, p Progress) error {
 		return i.snapshotsLeft(len(h.snaps))
 	}
 	if h.size > 0 {
-		err = target{h, data, m, i.id}.trim(ctx, 0, p)
+		err = target{h, data, m}.trim(ctx, 0, p)
 	}
 	if err == nil && h.headOverlap > 0 {
 		err = i.detachChild(ctx, h)

@@ -59,7 +59,7 @@ func (i *Image) resize(
 	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, size uint64, p Progress,
 ) error {
 	if size < h.size {
-		if err := (target{h, data, m, i.id}).trim(ctx, size, p); err != nil {
+		if err := (target{h, data, m}).trim(ctx, size, p); err != nil {
 			return err
 		}
 	}

@@ -359,6 +359,7 @@ func (s *Service) cmdPoolRename(r *service.Request) service.Answer {
 	src, dst := r.Need("srcpool"), r.Need("destpool")
 	id, ok := s.m.PoolByName(src)
 	_, taken := s.m.PoolByName(dst)
+	why := badPoolName(dst)
 	switch {
 	case !ok && taken:
 		return service.OK("pool '%s' does not exist; pool '%s' does -- assuming successful rename",
@@ -367,8 +368,8 @@ func (s *Service) cmdPoolRename(r *service.Request) service.Answer {
 		return service.Fail(ceph.ENOENT, "unrecognized pool '%s'", src)
 	case taken:
 		return service.Fail(ceph.EEXIST, "pool '%s' already exists", dst)
-	case badPoolName(dst) != "":
-		return service.Fail(ceph.EINVAL, "%s", badPoolName(dst))
+	case why != "":
+		return service.Fail(ceph.EINVAL, "%s", why)
 	}
 	put(&s.inc(r.Now).NewPoolNames, id, dst)
 	return service.OK("pool '%s' renamed to '%s'", src, dst)

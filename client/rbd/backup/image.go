@@ -105,6 +105,7 @@ func ImportImage(
 		return err
 	}
 	o.Size = 0 // each of the files of differences says it
+	in.info.Order = uint8(min(in.order, math.MaxUint8))
 	o.Like(in.info)
 	if err := s.Create(ctx, name, o); err != nil {
 		return err
@@ -148,7 +149,8 @@ func importDiffs(
 type imageReader struct {
 	r *bufio.Reader
 
-	info  rbd.Info
+	info  rbd.Info // but the order, which is a wider number in the file:
+	order uint64
 	meta  map[string][]byte
 	diffs uint64
 }
@@ -205,12 +207,9 @@ func (in *imageReader) record() (more bool, err error) {
 	if _, err := io.ReadFull(in.r, b); err != nil {
 		return false, err
 	}
-	var order uint64
-	to := map[byte]*uint64{imageOrder: &order, imageFeatures: (*uint64)(&in.info.Features),
+	to := map[byte]*uint64{imageOrder: &in.order, imageFeatures: (*uint64)(&in.info.Features),
 		imageStripeUnit: &in.info.StripeUnit, imageStripeCount: &in.info.StripeCount}[tag]
 	switch {
-	case tag == imageOrder && length == 8:
-		in.info.Order = uint8(min(le.Uint64(b), math.MaxUint8))
 	case to != nil && length == 8:
 		*to = le.Uint64(b)
 	case tag == imageMeta:
