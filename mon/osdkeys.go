@@ -24,7 +24,11 @@ func lockboxEntity(disk ceph.UUID) ceph.AuthName {
 func diskKeys(disk ceph.UUID) string { return "dm-crypt/osd/" + disk.String() + "/" }
 
 // Enroll prepares an OSD's secrets; the same ones again are fine.
-func (v vault) Enroll(id int32, disk ceph.UUID, s osdmon.Secrets) *service.Answer {
+func (v vault) Enroll(id int32, disk ceph.UUID, s osdmon.Secrets, fresh bool) *service.Answer {
+	if !fresh && !v.holds(id, disk, s) {
+		a := service.Fail(ceph.EEXIST, "osd.%d exists but secrets do not match", id)
+		return &a
+	}
 	bad := v.adopt(keyring.Entry{Name: osdEntity(id), Key: s.Cephx, Caps: map[string]string{
 		"mon": "allow profile osd", "mgr": "allow profile osd", "osd": "allow *"}})
 	if bad != nil || s.Lockbox.IsZero() {
@@ -44,6 +48,17 @@ func (v vault) Enroll(id int32, disk ceph.UUID, s osdmon.Secrets) *service.Answe
 		v.c.kv.Put(where, []byte(s.DMCrypt))
 	}
 	return nil
+}
+
+// holds reports whether there are secrets of each kind that s has, be they the same or not.
+func (v vault) holds(id int32, disk ceph.UUID, s osdmon.Secrets) bool {
+	_, known := v.c.auth.Keys().Entity(osdEntity(id))
+	if s.Lockbox.IsZero() {
+		return known
+	}
+	_, box := v.c.auth.Keys().Entity(lockboxEntity(disk))
+	_, luks := v.c.kv.Get(diskKeys(disk) + "luks")
+	return known && box && luks
 }
 
 // adopt prepares an entry that is not there yet.

@@ -140,6 +140,29 @@ func TestRuleLimitsSize(t *testing.T) {
 	run(ceph.EINVAL, `{"prefix":"osd pool set","pool":"q","var":"crush_rule","val":"two"}`, nil)
 }
 
+// TestCrushMapResent sends a CRUSH map again that was taken, as a client does that got no answer.
+func TestCrushMapResent(t *testing.T) {
+	w := newWorld(t)
+	s, l := w.session("client.admin", "allow *")
+	w.boot(0, 1)
+	version := w.c.osd.Map().CrushVersion
+	next := fmt.Sprint(version + 1)
+	cmd := fmt.Sprintf(`{"prefix":"osd setcrushmap","prior_version":%d}`, version)
+	m := w.c.osd.Map().Crush.Clone()
+	m.Names[m.Roots(false)[0]] = "other"
+	for range 2 {
+		r, text, _ := w.command(s, l, cmd, denc.Marshal(m, ceph.FeaturesAll))
+		if r != 0 || text != next {
+			t.Errorf("%d %s, want %s", r, text, next)
+		}
+	}
+	m.Names[m.Roots(false)[0]] = "a third"
+	r, text, _ := w.command(s, l, cmd, denc.Marshal(m, ceph.FeaturesAll))
+	if r != ceph.EPERM.Result() {
+		t.Errorf("another map for the same version: %d %s", r, text)
+	}
+}
+
 // queued lets time pass and checks which snapshots of a pool are queued for removal.
 func (w *world) queued(pool int64, want ...osdmap.SnapRange) {
 	w.t.Helper()

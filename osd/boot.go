@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"time"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
-	"glue/internal/version"
 	"glue/osd/heartbeat"
 	"glue/wire/message"
 )
@@ -77,24 +75,18 @@ func (d *Daemon) tryBoot() {
 func (d *Daemon) bootMessage(m *osdmap.Map) *message.MOSDBoot {
 	addrs := d.addrs
 	usage, _ := d.store.Usage()
-	host := d.opt.Hostname
-	if host == "" {
-		host, _ = os.Hostname()
-	}
+	host, _ := os.Hostname()
+	said := map[string]string{"hostname": host, "osd_objectstore": "glue",
+		"front_addr": addrs.Public.String(), "back_addr": addrs.Cluster.String(),
+		"hb_front_addr": addrs.Front.String(), "hb_back_addr": addrs.Back.String()}
+	maps.Copy(said, d.opt.Metadata)
 	return &message.MOSDBoot{
 		Paxos: message.Paxos{Version: uint64(m.Epoch)}, FSID: m.FSID, OSD: d.opt.ID,
 		UUID: d.super.UUID, BootEpoch: d.boot.first, Oldest: d.super.Oldest,
 		Newest: d.super.Newest, CleanFrom: m.Epoch, CleanTo: m.Epoch,
 		Public: addrs.Public, Cluster: addrs.Cluster, HBBack: addrs.Back, HBFront: addrs.Front,
 		Features: ceph.FeaturesAll, Bytes: usage.Total,
-		Metadata: map[string]string{
-			"hostname": host, "arch": runtime.GOARCH, "os": runtime.GOOS,
-			"osd_objectstore": "glue", "ceph_release": "pacific",
-			"ceph_version":       version.Long,
-			"ceph_version_short": version.Ceph,
-			"front_addr":         addrs.Public.String(), "back_addr": addrs.Cluster.String(),
-			"hb_front_addr": addrs.Front.String(), "hb_back_addr": addrs.Back.String(),
-		},
+		Metadata: said,
 	}
 }
 

@@ -56,8 +56,9 @@ type Options struct {
 	Rotational bool
 	// LogFile is where Log writes, for the commands about it; it may be nil.
 	LogFile *daemon.Log
-	// Hostname is where the OSD is in the CRUSH map; empty is what the system says.
-	Hostname string
+	// Metadata is what "ceph osd metadata" says of the machine and the disk; its hostname is where
+	// the OSD is in the CRUSH map.
+	Metadata map[string]string
 	// Classes are the object classes; nil has those of osd/class/all.
 	Classes *class.Registry
 	// ReadMap makes a map of its encoding, or of the map before it and that of the incremental, as

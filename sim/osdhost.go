@@ -113,7 +113,8 @@ func (o *osdHost) start() {
 	o.held, o.tickDue, o.stopped, o.disking, o.deaf = nil, false, 0, false, false
 	o.mon = newMonEdge(o)
 	m, err := osd.OpenMember(osd.Options{ID: o.id, FSID: o.w.fsid, UUID: o.uuid, Store: o.dsk,
-		Log: o.log, Config: o.c.osdConfig, Hostname: o.c.hostname(o.id),
+		Log: o.log, Config: o.c.osdConfig,
+		Metadata: map[string]string{"hostname": o.c.hostname(o.id)},
 		ReadMap: func(before *osdmap.Map, raw []byte) (*osdmap.Map, error) {
 			return o.c.maps.readFor(o, before, raw)
 		}},

@@ -178,9 +178,9 @@ func (c *Command) OSD(name string) int32 {
 // ErrNotOSD says that a text does not name an OSD.
 var ErrNotOSD = errors.New("not an osd id")
 
-// ParseOSD reads N or osd.N.
+// ParseOSD reads N or osd.N; as with stock, no number has more than 16 bits.
 func ParseOSD(s string) (int32, error) {
-	n, err := strconv.ParseUint(strings.TrimPrefix(s, "osd."), 10, 31)
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "osd."), 10, 16)
 	if err != nil {
 		return -1, fmt.Errorf("%w: %q", ErrNotOSD, s)
 	}

@@ -9,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"glue/ceph"
+	"glue/internal/host"
 	"glue/internal/version"
 )
 
@@ -90,8 +90,8 @@ var (
 // crashMeta is what a report says besides when it was and who. The backtrace is that of the
 // goroutine that has crashed, the first one: "(function+offset) [file:line]".
 func crashMeta(text string) map[string]any {
-	host, _ := os.Hostname()
-	md := hostMetadata(host)
+	name, _ := os.Hostname()
+	md := host.Metadata(name)
 	message, trace, _ := strings.Cut(text, "\n\n")
 	frames, name := []string{}, ""
 	for _, line := range strings.Split(trace, "\n") {
@@ -107,19 +107,11 @@ func crashMeta(text string) map[string]any {
 	return map[string]any{
 		"backtrace": frames, "ceph_version": version.Ceph, "glue_version": version.Glue,
 		"process_name": "glue", "go_message": message[:min(len(message), 4096)],
-		"utsname_hostname": host, "utsname_machine": machine(), "utsname_sysname": "Linux",
+		"utsname_hostname": name, "utsname_machine": md["arch"], "utsname_sysname": "Linux",
 		"utsname_release": md["kernel_version"], "utsname_version": md["kernel_description"],
 		"os_id": md["distro"], "os_name": md["distro_description"],
 		"os_version_id": md["distro_version"],
 	}
-}
-
-// machine is what uname calls this architecture.
-func machine() string {
-	if m, ok := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]; ok {
-		return m
-	}
-	return runtime.GOARCH
 }
 
 // crashReports calls post for the reports in dir that are whole, and puts those that were taken

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"glue/internal/admin"
 	"glue/internal/conffile"
 	"glue/internal/daemon"
+	"glue/internal/host"
 	"glue/internal/options"
 	"glue/internal/version"
 	"glue/mgr"
@@ -255,7 +257,7 @@ func startMgr(ctx context.Context, c *daemonConf) (*runner, error) {
 	if o.Hostname, err = os.Hostname(); err != nil {
 		return nil, err
 	}
-	o.Metadata = hostMetadata(o.Hostname)
+	o.Metadata = host.Metadata(o.Hostname)
 	o.Crashes = func(post func(meta []byte) error) error {
 		return crashReports(c.set.Str("crash_dir"), post)
 	}
@@ -266,6 +268,17 @@ func startMgr(ctx context.Context, c *daemonConf) (*runner, error) {
 	d := &runner{name: c.name.String(), close: m.Close}
 	d.listenAdmin(c, m.Commands())
 	return d, nil
+}
+
+// osdMetadata is what "ceph osd metadata" says of this machine and an OSD's disk.
+func osdMetadata(path string, rotational bool) map[string]string {
+	name, _ := os.Hostname()
+	m := host.Metadata(name)
+	m["osd_data"], m["rotational"], m["default_device_class"] = path, "0", "ssd"
+	if rotational {
+		m["rotational"], m["default_device_class"] = "1", "hdd"
+	}
+	return m
 }
 
 func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
@@ -302,6 +315,7 @@ func startOSD(ctx context.Context, c *daemonConf) (*runner, error) {
 		return nil, err
 	}
 	o.Store, o.Rotational = store, rotates(c.osdData()) == "hdd"
+	o.Metadata = osdMetadata(c.osdData(), o.Rotational)
 	d, err := osd.Start(ctx, o)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -387,3 +401,11 @@ func daemonCommand(typ, short string) *cobra.Command {
 }
 
 func mgrCommand() *cobra.Command { return daemonCommand("mgr", "Run one manager") }
+
+// tuneRuntime trades a little memory for fewer collections: a daemon's live heap is small, so
+// doubling it before each collection would collect many times a second under load.
+func tuneRuntime() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"glue/auth/keyring"
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/internal/host"
 	"glue/mon"
 )
 
@@ -144,12 +145,12 @@ func startMon(ctx context.Context, c *daemonConf) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := os.Hostname()
+	name, err := os.Hostname()
 	if err != nil {
 		return nil, err
 	}
 	o := mon.Options{Dir: c.set.Str("mon_data"), Name: c.id, Listen: at, Log: c.log,
-		LogFile: c.logFile, Config: c.values, Hostname: host, Metadata: hostMetadata(host)}
+		LogFile: c.logFile, Config: c.values, Hostname: name, Metadata: host.Metadata(name)}
 	r := &monRun{}
 	if r.m, err = mon.Start(ctx, o); errors.Is(err, mon.ErrRemoved) {
 		return nil, errors.Join(err, markRemoved(o.Dir, err))

@@ -1,6 +1,7 @@
 package osdmon
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -126,15 +127,19 @@ func (s *Service) cmdGetTunable(r *service.Request) service.Answer {
 
 // cmdSetCrush replaces the whole map by one in binary form.
 func (s *Service) cmdSetCrush(r *service.Request) service.Answer {
-	if want := r.Int("prior_version", -1); want >= 0 && want != int64(s.m.CrushVersion) {
-		return service.Fail(ceph.EPERM, "prior_version %d != crush version %d", want,
-			s.m.CrushVersion)
-	}
 	m := crush.New()
 	if err := denc.Unmarshal(r.Input, m, ceph.FeaturesAll); errors.Is(err, denc.ErrShort) {
 		return service.Fail(ceph.EINVAL, "Failed to parse crushmap: End of buffer")
 	} else if err != nil {
 		return service.Fail(ceph.EINVAL, "Failed to parse crushmap: %v", err)
+	}
+	want, is := r.Int("prior_version", -1), int64(s.m.CrushVersion)
+	if want == is-1 && bytes.Equal(denc.Marshal(m, ceph.FeaturesAll),
+		denc.Marshal(s.m.Crush, ceph.FeaturesAll)) {
+		return service.OK("%d", is) // it was sent again
+	}
+	if want >= 0 && want != is {
+		return service.Fail(ceph.EPERM, "prior_version %d != crush version %d", want, is)
 	}
 	if err := m.Validate(); err != nil {
 		return service.Fail(ceph.EINVAL, "Failed crushmap test: %v", err)

@@ -55,8 +55,8 @@ func (s *Service) Boot(now time.Time, b *message.MOSDBoot) error {
 	return nil
 }
 
-// maxOSDNumber bounds the numbers of OSDs, as max_osd allocates.
-const maxOSDNumber = 100_000
+// maxOSDNumber bounds the numbers of OSDs, as max_osd allocates, and commands take no more.
+const maxOSDNumber = 1<<16 - 1
 
 // refused says whether an OSD must not come up at all: it is destroyed, or another disk has its
 // number.

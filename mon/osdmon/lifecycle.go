@@ -15,8 +15,8 @@ import (
 // disk, the key of the disk and the "lockbox" key that may fetch it.
 type Vault interface {
 	// Enroll prepares the secrets of an OSD and its disk; nil is success. It answers EEXIST when
-	// there are others.
-	Enroll(id int32, disk ceph.UUID, s Secrets) *service.Answer
+	// there are others, or none and the OSD is not fresh.
+	Enroll(id int32, disk ceph.UUID, s Secrets, fresh bool) *service.Answer
 	// Forget prepares to delete everything of an OSD and its disk.
 	Forget(id int32, disk ceph.UUID)
 }
@@ -91,7 +91,7 @@ func (s *Service) cmdNew(r *service.Request) service.Answer {
 		return *bad
 	}
 	if secrets != (Secrets{}) {
-		if bad := s.opt.Vault.Enroll(id, disk, secrets); bad != nil {
+		if bad := s.opt.Vault.Enroll(id, disk, secrets, fresh); bad != nil {
 			return *bad
 		}
 	}

@@ -1,31 +1,25 @@
-package main
+// Package host reads what the kernel and the distribution say of this machine. Anybody may call
+// it, from any goroutine.
+package host
 
 import (
 	"os"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"glue/internal/version"
 )
 
-// tuneRuntime trades a little memory for fewer collections: a daemon's live heap is small, so
-// doubling it before each collection would collect many times a second under load.
-func tuneRuntime() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
-	}
-}
-
-// hostMetadata is what "ceph mon metadata" and its kin say of this machine.
-func hostMetadata(host string) map[string]string {
+// Metadata is what "ceph mon metadata" and its kin say of this machine (collect_sys_info).
+func Metadata(name string) map[string]string {
 	m := map[string]string{
-		"arch": runtime.GOARCH, "hostname": host, "os": "Linux",
+		"arch": machine(), "hostname": name, "os": "Linux",
 		"ceph_version": version.Long, "ceph_version_short": version.Ceph,
 		"ceph_release": version.Release, "glue_version": version.Glue,
 		"cpu": firstValue("/proc/cpuinfo", "model name"), "distro": "", "distro_description": "",
 		"mem_total_kb": strings.TrimSuffix(firstValue("/proc/meminfo", "MemTotal"), " kB"),
+		"mem_swap_kb":  strings.TrimSuffix(firstValue("/proc/meminfo", "SwapTotal"), " kB"),
 	}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m["kernel_version"] = strings.TrimSpace(string(b))
@@ -50,6 +44,22 @@ func hostMetadata(host string) map[string]string {
 		}
 	}
 	return m
+}
+
+// machine is what uname calls this architecture.
+func machine() string {
+	var u syscall.Utsname
+	if syscall.Uname(&u) != nil {
+		return ""
+	}
+	var b []byte
+	for _, c := range u.Machine {
+		if c == 0 {
+			break
+		}
+		b = append(b, byte(c))
+	}
+	return string(b)
 }
 
 // firstValue is the first "key : value" of a /proc file.
