@@ -22,6 +22,7 @@ import (
 	"glue/osd/counters"
 	"glue/osd/endpoints"
 	"glue/osd/heartbeat"
+	"glue/osd/mapcache"
 	"glue/osd/ops"
 	"glue/osd/optrack"
 	"glue/osd/pinger"
@@ -98,7 +99,7 @@ type Daemon struct {
 	shards  []*shard
 	meeting meeting
 	merges  resize.Merges // of the control goroutine
-	maps    mapStore
+	maps    mapcache.Cache
 	osdmap  atomic.Pointer[osdmap.Map]
 
 	super    superblock // owned by the control goroutine once it runs

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"glue/ceph"
 	"glue/cluster/osdmap"
@@ -13,51 +12,26 @@ import (
 	"glue/wire/message"
 )
 
-// cachedMaps is how many decoded maps stay in memory.
-const cachedMaps = 64
-
-// A mapStore gives the maps of past epochs. Any goroutine may use it.
-type mapStore struct {
-	mu    sync.Mutex
-	cache map[ceph.Epoch]*osdmap.Map
-	incs  map[ceph.Epoch][]byte // encoded increments, for sharing
-}
-
-func (ms *mapStore) add(m *osdmap.Map, inc []byte) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if ms.cache == nil {
-		ms.cache, ms.incs = map[ceph.Epoch]*osdmap.Map{}, map[ceph.Epoch][]byte{}
-	}
-	ms.cache[m.Epoch] = m
-	if inc != nil {
-		ms.incs[m.Epoch] = inc
-	}
-	for len(ms.cache) > cachedMaps {
-		oldest := slices.Min(slices.Collect(maps.Keys(ms.cache)))
-		delete(ms.cache, oldest)
-		delete(ms.incs, oldest)
-	}
-}
-
 // mapAt is the map of an epoch, from memory or the store.
 func (d *Daemon) mapAt(e ceph.Epoch) (*osdmap.Map, error) {
-	d.maps.mu.Lock()
-	m := d.maps.cache[e]
-	d.maps.mu.Unlock()
-	if m != nil {
+	if m := d.maps.Map(e); m != nil {
 		return m, nil
 	}
 	raw, err := d.store.Meta(records.MapKey(e))
 	if err != nil {
 		return nil, fmt.Errorf("read osdmap %d: %w", e, err)
 	}
-	if m, err = d.opt.ReadMap(nil, raw); err != nil {
+	m, err := d.opt.ReadMap(nil, raw)
+	if err != nil {
 		return nil, fmt.Errorf("osdmap %d: %w", e, err)
 	}
-	d.maps.add(m, nil)
+	d.maps.Add(m, nil)
 	return m, nil
 }
+
+// mapsTogether bounds the maps that one transaction stores, in bytes: a small store's journal takes
+// no more than twice as much at once, and an OSD that was away gets many maps in a message.
+const mapsTogether = 128 << 10
 
 // handleMaps takes new maps in order, stores them, and hands them to the shards.
 func (d *Daemon) handleMaps(b *message.MOSDMap) {
@@ -68,6 +42,7 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 	}
 	var t objectstore.Transaction
 	var taken []*osdmap.Map
+	size := 0
 	for e := have + 1; e <= b.Newest; e++ {
 		m, inc, err := osdmap.Step(d.opt.ReadMap, cur, e, b.Maps, b.Incrementals)
 		if err != nil {
@@ -81,12 +56,19 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 			e-- // the loop adds one
 			continue
 		}
-		t.PutMeta(records.MapKey(e), m.Encode())
+		full := m.Encode()
+		if size += len(full) + len(inc); size > mapsTogether && len(t.Ops) > 0 {
+			if !d.storeMaps(&t) {
+				return
+			}
+			t, size = objectstore.Transaction{}, len(full)+len(inc)
+		}
+		t.PutMeta(records.MapKey(e), full)
 		if inc != nil {
 			t.PutMeta(records.IncrementalKey(e), inc)
 		}
 		d.notePools(cur, m)
-		d.maps.add(m, inc)
+		d.maps.Add(m, inc)
 		cur = m
 		taken = append(taken, m)
 	}
@@ -132,8 +114,10 @@ func (d *Daemon) notePools(old, m *osdmap.Map) {
 	}
 }
 
-// keptMaps is how many epochs are kept in any case.
-const keptMaps = 500
+const (
+	keptMaps    = 500 // epochs that are kept in any case
+	droppedMaps = 500 // that are dropped at a time, at most
+)
 
 // takeMaps stores new maps and publishes them.
 func (d *Daemon) takeMaps(t *objectstore.Transaction, taken []*osdmap.Map, oldest ceph.Epoch) {
@@ -142,14 +126,14 @@ func (d *Daemon) takeMaps(t *objectstore.Transaction, taken []*osdmap.Map, oldes
 	if s.Oldest == 0 {
 		s.Oldest = taken[0].Epoch
 	}
-	for keep := min(oldest, max(newest.Epoch, keptMaps)-keptMaps); s.Oldest < keep; s.Oldest++ {
+	keep := min(oldest, max(newest.Epoch, keptMaps)-keptMaps, s.Oldest+droppedMaps)
+	for ; s.Oldest < keep; s.Oldest++ {
 		t.RmMeta(records.MapKey(s.Oldest))
 		t.RmMeta(records.IncrementalKey(s.Oldest))
 	}
 	s.Newest = newest.Epoch
 	d.putSuper(t)
-	if err := d.store.Submit(t, d.storeDone); err != nil {
-		d.fail(fmt.Errorf("store osdmaps: %w", err))
+	if !d.storeMaps(t) {
 		return
 	}
 	d.osdmap.Store(newest)
@@ -163,6 +147,15 @@ func (d *Daemon) takeMaps(t *objectstore.Transaction, taken []*osdmap.Map, oldes
 		sh.post(event{kind: evMaps, maps: taken, pools: pools})
 	}
 	d.mapTaken(newest)
+}
+
+// storeMaps submits a transaction with maps. Those above the newest of the superblock don't count.
+func (d *Daemon) storeMaps(t *objectstore.Transaction) bool {
+	err := d.store.Submit(t, d.storeDone)
+	if err != nil {
+		d.fail(fmt.Errorf("store osdmaps: %w", err))
+	}
+	return err == nil
 }
 
 // storeDone is the completion of what nobody waits for.
@@ -200,9 +193,7 @@ func (d *Daemon) shareMaps(c link, have, newest ceph.Epoch) {
 }
 
 func (d *Daemon) incAt(e ceph.Epoch) []byte {
-	d.maps.mu.Lock()
-	raw := d.maps.incs[e]
-	d.maps.mu.Unlock()
+	raw := d.maps.Increment(e)
 	if raw == nil {
 		raw, _ = d.store.Meta(records.IncrementalKey(e))
 	}
