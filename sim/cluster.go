@@ -38,7 +38,6 @@ type cluster struct {
 	count     int
 	pool      int64
 	size      int
-	diskBytes uint64
 	perHost   int
 	thin      map[thinPG]ceph.Epoch // PGs that served with too few copies when last looked at
 	calm      bool                  // nothing is changed by itself

@@ -7,8 +7,8 @@
 // over links (net.go, conn.go); clients (client.go) run commands of a table (workload.go); faults
 // are drawn from a table (faults.go); what must never happen is checked while it runs (check.go)
 // and on the recorded history (history.go). A cluster (cluster.go) adds OSDs (osdhost.go), their
-// connections (line.go), users of objects (user.go, objects.go), faults of theirs (osdfaults.go)
-// and what must hold at rest (copies.go).
+// stores (osdstore), connections (line.go), users of objects (user.go, objects.go), faults of
+// theirs (osdfaults.go) and what must hold at rest (copies.go).
 //
 // Invariant: only legal faults are injected, ones that a daemon has to live with, so whatever a
 // check finds is a bug of the daemons; and nothing but the seed decides, neither the time of day

@@ -17,7 +17,8 @@ import (
 	"glue/osd/endpoints"
 	"glue/osd/pinger"
 	"glue/sim/memdisk"
-	"glue/store/memstore"
+	"glue/sim/osdstore"
+	"glue/sim/plant"
 	"glue/store/objectstore"
 	"glue/wire/msgr"
 )
@@ -36,7 +37,7 @@ type osdHost struct {
 	rng   *rand.Rand
 	clock *clock
 	uuid  ceph.UUID
-	store *memstore.Store
+	store osdstore.Store
 	ail   ailment // of its disk
 	lost  bool    // the disk is, and the number is not given to the new one yet
 	// replacing: the monitors are being asked to
@@ -71,7 +72,15 @@ func newOSDHost(c *cluster, id int32, end int) *osdHost {
 // wipe gives the OSD an empty disk.
 func (o *osdHost) wipe() {
 	o.uuid = ceph.UUID{2, byte(o.id), byte(o.rng.IntN(256)), byte(o.rng.IntN(256))}
-	o.store = memstore.New(memstore.Options{Manual: true, TotalBytes: o.c.diskBytes})
+	var err error
+	if o.store = osdstore.NewModel(); o.w.opt.Blocks {
+		o.store, err = osdstore.NewBlocks(osdstore.Lies{
+			Blocks:   o.w.opt.Bug == plant.NoBarrier,
+			Database: o.w.opt.Bug == plant.NoTableSynced})
+	}
+	if err != nil {
+		o.w.fail("new store of osd.%d: %v", o.id, err)
+	}
 	o.ail.rot = map[ceph.HObject]bool{}
 }
 
@@ -259,8 +268,9 @@ func (o *osdHost) write() {
 	o.w.after(d, func() {
 		if o.life == life {
 			o.do(func(*osd.Member) {
-				if o.disking = false; !o.hung && o.dsk.touch(memdisk.NoWrites) == nil {
-					o.store.Complete(1 + o.rng.IntN(o.store.Pending()))
+				n := o.store.Pending() // none, if a disk was damaged meanwhile
+				if o.disking = false; n > 0 && !o.hung && o.dsk.touch(memdisk.NoWrites) == nil {
+					o.store.Complete(1 + o.rng.IntN(n))
 				}
 			})
 		}
@@ -321,10 +331,10 @@ func (o *osdHost) crash(deaf bool) {
 	}
 	o.w.trace("crash", "osd", o.id, "deaf", deaf)
 	o.w.result.OSDCrashes++
-	if o.rng.IntN(3) == 0 {
-		o.store.Complete(o.rng.IntN(o.store.Pending() + 1))
+	var err error
+	if o.store, err = o.store.Crash(o.rng, deaf); err != nil {
+		o.w.fail("the store of osd.%d after a crash: %v", o.id, err)
 	}
-	o.store = o.store.Crash()
 	o.m, o.slow, o.deaf = nil, 0, deaf
 	o.life++
 	o.mon.gone()

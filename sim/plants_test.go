@@ -60,6 +60,14 @@ func TestPlantedOSDBugs(t *testing.T) {
 	}
 }
 
+// TestPlantedDiskBugs: so do those of OSDs that have the store of real disks.
+func TestPlantedDiskBugs(t *testing.T) {
+	for _, bug := range []Bug{plant.NoBarrier, plant.NoTableSynced, plant.OSDNotDurable,
+		plant.MetaNotDurable} {
+		found(t, Options{For: 5 * time.Minute, OSDs: true, Blocks: true, Bug: bug}, 1, 10)
+	}
+}
+
 // TestPlantedWatchBugs: the checks of watches and notifies find what they are there to find.
 func TestPlantedWatchBugs(t *testing.T) {
 	for _, x := range []struct {

@@ -5,7 +5,6 @@ import (
 
 	"glue/ceph"
 	"glue/osd"
-	"glue/store/memstore"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -30,7 +29,7 @@ func farBackfill(from, to *osdHost, b message.Body) bool {
 
 // A spoiledStore changes what an OSD stores.
 type spoiledStore struct {
-	*memstore.Store
+	objectstore.Store
 	spoil func(t *objectstore.Transaction)
 }
 
@@ -50,7 +49,7 @@ func (s spoiledStore) SubmitAll(batch []objectstore.Submission) []error {
 
 // A hastyStore says that transactions are durable at once, and forgets it when the power fails.
 type hastyStore struct {
-	*memstore.Store
+	objectstore.Store
 	o    *osdHost
 	life int
 	at   func(t *objectstore.Transaction) bool

@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	randv2 "math/rand/v2"
+	"reflect"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"glue/ceph"
@@ -26,6 +28,8 @@ type Options struct {
 	Snaps bool
 	// PoolSnaps is whether these are the pool's, instead of the users' own.
 	PoolSnaps bool
+	// Blocks is whether OSDs have the store that they have on real disks, instead of a model.
+	Blocks bool
 	// Watches is whether users watch objects and notify, too.
 	Watches bool
 	// Users is how many use objects, 0: the seed chooses; Dups osd_pg_log_dups_tracked, 0: its
@@ -65,35 +69,18 @@ type Result struct {
 	Hash                           uint64        // of the trace: the same for the same seed
 }
 
-// Add sums results up.
+// Add sums results up; of how slow something was the slowest counts.
 func (r *Result) Add(o Result) {
-	r.Simulated += o.Simulated
-	r.Events, r.Commands, r.Unanswered = r.Events+o.Events, r.Commands+o.Commands,
-		r.Unanswered+o.Unanswered
-	r.DiskErrors += o.DiskErrors
-	r.Forwarded, r.Resent = r.Forwarded+o.Forwarded, r.Resent+o.Resent
-	r.Elections, r.Crashes = r.Elections+o.Elections, r.Crashes+o.Crashes
-	r.Partitions, r.Snapshots = r.Partitions+o.Partitions, r.Snapshots+o.Snapshots
-	r.Heals, r.Epochs = r.Heals+o.Heals, r.Epochs+o.Epochs
-	r.Joined, r.Removed = r.Joined+o.Joined, r.Removed+o.Removed
-	r.DisksLost += o.DisksLost
-	r.Registers, r.Unchecked = r.Registers+o.Registers, r.Unchecked+o.Unchecked
-	r.SlowestHeal = max(r.SlowestHeal, o.SlowestHeal)
-	r.Requests, r.GivenUp = r.Requests+o.Requests, r.GivenUp+o.GivenUp
-	r.Fenced, r.Resized = r.Fenced+o.Fenced, r.Resized+o.Resized
-	r.Snaps, r.Clones = r.Snaps+o.Snaps, r.Clones+o.Clones
-	r.OSDCrashes, r.Objects = r.OSDCrashes+o.OSDCrashes, r.Objects+o.Objects
-	r.OSDsGaveUp += o.OSDsGaveUp
-	r.OSDDiskErrors, r.OSDDisksLost = r.OSDDiskErrors+o.OSDDiskErrors, r.OSDDisksLost+o.OSDDisksLost
-	r.Filled, r.Refused = r.Filled+o.Filled, r.Refused+o.Refused
-	r.Rotted, r.RotHealed = r.Rotted+o.Rotted, r.RotHealed+o.RotHealed
-	r.Unread, r.OnlyCopies = r.Unread+o.Unread, r.OnlyCopies+o.OnlyCopies
-	r.Watches, r.WatchesLost = r.Watches+o.Watches, r.WatchesLost+o.WatchesLost
-	r.Notifies, r.NotifiesLate = r.Notifies+o.Notifies, r.NotifiesLate+o.NotifiesLate
-	r.Notified += o.Notified
-	r.Scrubs, r.Damaged = r.Scrubs+o.Scrubs, r.Damaged+o.Damaged
-	r.Scrubbed, r.Repaired = r.Scrubbed+o.Scrubbed, r.Repaired+o.Repaired
-	r.SlowestClean = max(r.SlowestClean, o.SlowestClean)
+	sum, more := reflect.ValueOf(r).Elem(), reflect.ValueOf(o)
+	for i := range sum.NumField() {
+		f, x, name := sum.Field(i), more.Field(i), sum.Type().Field(i).Name
+		switch {
+		case strings.HasPrefix(name, "Slowest"):
+			f.SetInt(max(f.Int(), x.Int()))
+		case f.CanInt():
+			f.SetInt(f.Int() + x.Int())
+		}
+	}
 }
 
 // A Violation is something that must never happen.

@@ -17,6 +17,8 @@ var (
 	simWatch = flag.Bool("sim.watches", true, "users of clusters watch and notify")
 	simPool  = flag.String("sim.poolsnaps", "", "true, false; else if 3 divides the seed: "+
 		"snapshots are the pool's")
+	simBlock = flag.String("sim.blocks", "", "true, false; else if 4 divides the seed: OSDs have "+
+		"the store of real disks")
 	simTrace = flag.Bool("sim.trace", false, "write what happens")
 	budget   = flag.Duration("sim.budget", usualBudget(), "how long new seeds are tried by each "+
 		"of TestMonitors and TestClusters when nothing else is asked for; $SIM_BUDGET, or 25s")
@@ -46,6 +48,7 @@ type suite struct {
 	snaps   []kept        // with users that take snapshots
 	watches []kept        // with users that watch and notify, too
 	pools   []kept        // with snapshots of the pool, and watches
+	blocks  []kept        // with watches and the store of real disks
 	until   time.Duration // of each seed besides these
 }
 
@@ -59,8 +62,8 @@ func (x *suite) one(t *testing.T, k kept, o Options) Result {
 	r, err := Run(o)
 	if err != nil {
 		t.Fatalf("%.20000v\nreplay: go test ./sim -run %s -sim.seed %d -sim.for %v -sim.mons %d"+
-			" -sim.snaps=%v -sim.poolsnaps=%v -sim.watches=%v -sim.trace", err, x.test, k.seed,
-			k.until, k.mons, o.Snaps, o.PoolSnaps, o.Watches)
+			" -sim.snaps=%v -sim.poolsnaps=%v -sim.watches=%v -sim.blocks=%v -sim.trace", err,
+			x.test, k.seed, k.until, k.mons, o.Snaps, o.PoolSnaps, o.Watches, o.Blocks)
 	}
 	return r
 }
@@ -81,7 +84,8 @@ func (x *suite) run(t *testing.T) {
 			o    Options
 		}{{x.kept, Options{}}, {x.snaps, Options{Snaps: true}},
 			{x.watches, Options{Snaps: true, Watches: true}},
-			{x.pools, Options{Snaps: true, PoolSnaps: true, Watches: true}}} {
+			{x.pools, Options{Snaps: true, PoolSnaps: true, Watches: true}},
+			{x.blocks, Options{Snaps: true, Watches: true, Blocks: true}}} {
 			for _, k := range l.list {
 				sum.Add(x.one(t, k, l.o))
 			}
@@ -94,6 +98,7 @@ func (x *suite) run(t *testing.T) {
 	for ok := true; ok; ok = more() {
 		o := Options{Snaps: x.osds && *simSnaps, Watches: x.osds && *simWatch}
 		o.PoolSnaps = o.Snaps && (*simPool == "true" || *simPool == "" && seed%3 == 0)
+		o.Blocks = x.osds && (*simBlock == "true" || *simBlock == "" && seed%4 == 0)
 		sum.Add(x.one(t, kept{seed, *simMons, until, ""}, o))
 		if *simHours > 0 {
 			t.Logf("seed %d is well, %.1f hours so far", seed, sum.Simulated.Hours())
@@ -145,6 +150,8 @@ func TestClusters(t *testing.T) {
 		{5007004, 0, 35 * time.Minute, "one OSD trimmed until just before the check"},
 	}, pools: []kept{
 		{117036, 0, 6 * time.Minute, "OSDs knew a snapshot before its maker had the answer"},
+	}, blocks: []kept{
+		{9001, 0, 10 * time.Minute, "an OSD stored more maps at once than a small journal takes"},
 	}}
 	x.run(t)
 }
@@ -183,7 +190,8 @@ func TestClock(t *testing.T) {
 func TestSameSeedSameRun(t *testing.T) {
 	for _, o := range []Options{{For: *simFor / 5}, {For: *simFor / 12, OSDs: true},
 		{For: *simFor / 12, OSDs: true, Snaps: true, Watches: true},
-		{For: *simFor / 12, OSDs: true, Snaps: true, PoolSnaps: true}} {
+		{For: *simFor / 12, OSDs: true, Snaps: true, PoolSnaps: true},
+		{For: *simFor / 12, OSDs: true, Snaps: true, Blocks: true}} {
 		o.Seed = max(*simSeed, 17)
 		a, errA := Run(o)
 		b, errB := Run(o)

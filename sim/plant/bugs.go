@@ -33,6 +33,9 @@ const (
 	SaysUnreadable Bug = "a copy says that it can't read what it has"
 	AllRot         Bug = "all copies of an object rot"
 	OtherID        Bug = "a request has another id when it comes again"
+	// Of disks of OSDs that have the store of real ones.
+	NoBarrier     Bug = "a sync of an OSD's disk does nothing"
+	NoTableSynced Bug = "a sync of an OSD's database does nothing"
 )
 
 // Planted bugs of what OSDs store, of what they take the map for, and of what they say they have.

@@ -71,12 +71,17 @@ func (s *Store) checkpointLoop() {
 		case <-s.checkpoint.note:
 			work = s.noteDurable
 		}
-		if s.failure() != nil {
-			continue
-		}
-		if err := work(); err != nil && s.failure() == nil {
-			s.opts.Log.Warn("checkpoint failed", "err", err)
-		}
+		s.doBack(work)
+	}
+}
+
+// doBack does one piece of the checkpointer's work.
+func (s *Store) doBack(work func() error) {
+	if s.failure() != nil {
+		return
+	}
+	if err := work(); err != nil && s.failure() == nil {
+		s.opts.Log.Warn("checkpoint failed", "err", err)
 	}
 }
 
@@ -85,6 +90,9 @@ func (s *Store) Checkpoint() error {
 	c := &s.checkpoint
 	c.run.Lock()
 	defer c.run.Unlock()
+	if s.opts.Manual {
+		s.commitAll()
+	}
 	if err := s.failure(); err != nil {
 		return err
 	}

@@ -15,35 +15,39 @@ func update(crc uint32, b []byte) uint32 { return crc32.Update(crc, castagnoli, 
 // arrives meanwhile forms the next group.
 func (s *Store) commitLoop() {
 	defer close(s.committer)
-	spare := newGroup(0)
-	for {
-		g, info, pad := s.seal(spare)
-		if g == nil {
-			return
-		}
-		if s.opts.sabotage.earlyAck {
-			s.acknowledge(g, nil)
-		}
-		err := s.failure()
-		if err == nil {
-			err = s.commit(g, info, pad)
-		}
-		if err != nil {
-			s.fail(err)
-		}
-		s.finish(g, info, err)
-		spare = g
+	for s.commitNext() {
 	}
 }
 
-// seal waits for work, takes the open group and gives its record a place; nil when the store is
-// closed and nothing is left.
+// commitNext commits one group; false if there is none.
+func (s *Store) commitNext() bool {
+	g, info, pad := s.seal(s.spare)
+	if g == nil {
+		return false
+	}
+	if s.opts.sabotage.earlyAck {
+		s.acknowledge(g, nil)
+	}
+	err := s.failure()
+	if err == nil {
+		err = s.commit(g, info, pad)
+	}
+	if err != nil {
+		s.fail(err)
+	}
+	s.finish(g, info, err)
+	s.spare = g
+	return true
+}
+
+// seal waits for work (but for Options.Manual), takes the open group and gives its record a place;
+// nil when there is none and none will come.
 func (s *Store) seal(spare *group) (*group, recordInfo, uint64) {
 	q := &s.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.open.count == 0 && !q.mark || q.corked && q.urgent == 0 {
-		if q.ended && q.open.count == 0 {
+		if q.ended && q.open.count == 0 || s.opts.Manual {
 			return nil, recordInfo{}, 0
 		}
 		q.work.Wait()

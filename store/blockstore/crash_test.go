@@ -269,7 +269,7 @@ func crashOptions(rng *rand.Rand) Options {
 		KVCacheBytes: 1 << 20, MemTableBytes: []uint64{64 << 10, 1 << 20}[rng.IntN(2)],
 		DeferBytes:     []int64{1, 64 << 10}[rng.IntN(2)],
 		LogWriteBlocks: []int{1, 4, 16}[rng.IntN(3)],
-		zoneBlocks:     []uint64{16, 50, 128, 2048}[rng.IntN(4)],
+		ZoneBlocks:     []uint64{16, 50, 128, 2048}[rng.IntN(4)],
 		idlePause:      []time.Duration{50 * time.Microsecond, time.Hour}[rng.IntN(2)],
 	}
 }

@@ -61,7 +61,7 @@ func fillOf(seed, n int) []byte {
 // knownOptions make a store whose journal holds a whole story unless the test trims it.
 func knownOptions() Options {
 	return Options{Size: 4 << 20, JournalBytes: 2560 << 10, KVCacheBytes: 1 << 20,
-		MemTableBytes: 1 << 20, DeferBytes: 1 << 20, LogWriteBlocks: 4, zoneBlocks: 16,
+		MemTableBytes: 1 << 20, DeferBytes: 1 << 20, LogWriteBlocks: 4, ZoneBlocks: 16,
 		idlePause: time.Hour}
 }
 

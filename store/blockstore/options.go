@@ -2,6 +2,7 @@ package blockstore
 
 import (
 	"log/slog"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -24,6 +25,7 @@ type Options struct {
 	MemTableBytes   uint64 // each of up to three Pebble memtables, 8 MiB
 	DeferBytes      int64  // small writes waiting to be written back, 4 MiB
 	LogWriteBlocks  int    // groups of at most so many blocks go to the journal first, 4
+	ZoneBlocks      uint64 // of the zones that are filled ahead of small writes, 2048
 
 	// OnFail is called once, on a goroutine of the store, when it stops for good.
 	OnFail func(error)
@@ -32,10 +34,11 @@ type Options struct {
 	// Disk and KVFS replace the operating system in tests.
 	Disk func() (disk.File, error)
 	KVFS vfs.FS
+	// Manual leaves what is submitted to Work: no goroutines, no timers.
+	Manual bool
 
-	zoneBlocks uint64
-	idlePause  time.Duration // without work, until a mark is written
-	sabotage   sabotage
+	idlePause time.Duration // without work, until a mark is written
+	sabotage  sabotage
 }
 
 // sabotage breaks one rule each, so that tests can show that they would notice.
@@ -69,8 +72,11 @@ func (o Options) withDefaults() Options {
 	if o.LogWriteBlocks == 0 {
 		o.LogWriteBlocks = 4
 	}
-	if o.zoneBlocks == 0 {
-		o.zoneBlocks = defaultZoneBlocks
+	if o.ZoneBlocks == 0 {
+		o.ZoneBlocks = defaultZoneBlocks
+	}
+	if o.Manual {
+		o.idlePause = math.MaxInt64
 	}
 	if o.idlePause == 0 {
 		o.idlePause = time.Second

@@ -243,6 +243,12 @@ func (s *Store) waitRoom() {
 	if !q.full() {
 		return
 	}
+	if s.opts.Manual {
+		q.mu.Unlock()
+		s.commitAll()
+		q.mu.Lock()
+		return
+	}
 	q.hurry()
 	defer q.relax()
 	for q.full() && s.failed.Load() == nil {

@@ -25,11 +25,11 @@ func open(dir string, o Options, file disk.File) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		opts: o, dir: dir, file: file, sb: sb, alloc: newAllocator(sb.blocks(), o.zoneBlocks),
+		opts: o, dir: dir, file: file, sb: sb, alloc: newAllocator(sb.blocks(), o.ZoneBlocks),
 		cache: newOnodeCache(o.OnodeCacheBytes), refs: map[uint64]*refChunk{},
 		colls: map[ceph.SPG]*collection{}, nextCID: 1, uses: newUses(),
 		checkpoint: newCheckpointer(), committer: make(chan struct{}),
-		stopped: make(chan struct{}),
+		stopped: make(chan struct{}), spare: newGroup(0),
 	}
 	s.alloc.zones.wanted = s.checkpoint.requestFill
 	s.reserve = min(max(s.alloc.total/100, 16), 4096)

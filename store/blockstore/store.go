@@ -67,6 +67,7 @@ type Store struct {
 	stopped    chan struct{} // closed when the store has failed
 	checkpoint checkpointer
 	committer  chan struct{} // closed when the committer has ended
+	spare      *group        // of the committer, for what comes next
 	stats      counters
 }
 
@@ -127,6 +128,11 @@ func Open(dir string, o Options) (*Store, error) {
 	s.q.note = time.AfterFunc(o.idlePause, s.checkpoint.requestNote)
 	s.q.marked = true
 	s.q.mu.Unlock()
+	if o.Manual {
+		close(s.committer)
+		close(s.checkpoint.gone)
+		return s, nil
+	}
 	go s.commitLoop()
 	go s.checkpointLoop()
 	return s, nil

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,21 +25,26 @@ type Call struct {
 // it takes effect and may fail it.
 type Sim struct {
 	mu       sync.Mutex
-	now      []byte // what reads see
-	stable   []byte // what was synced
+	size     int64
+	now      []*block // what reads see
+	stable   []*block // what was synced
 	unsynced []simWrite
 	hook     func(Call) error
 	open     bool
 }
 
+// A block is never changed, so that disks share it; nil is zeros.
+type block [BlockBytes]byte
+
 type simWrite struct {
-	off  int64
-	data []byte
+	at   int64 // block
+	data []*block
 }
 
 // NewSim returns a disk of zero bytes.
 func NewSim(size int64) *Sim {
-	return &Sim{now: make([]byte, size), stable: make([]byte, size)}
+	n := (size + BlockBytes - 1) / BlockBytes
+	return &Sim{size: size, now: make([]*block, n), stable: make([]*block, n)}
 }
 
 // SetHook has every later call pass through h, which runs without the disk's lock.
@@ -78,28 +82,60 @@ func (d *Sim) ReadAt(p []byte, off int64) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if off < 0 || off+int64(len(p)) > int64(len(d.now)) {
-		return fmt.Errorf("read %d bytes at %d of %d", len(p), off, len(d.now))
+	if off < 0 || off+int64(len(p)) > d.size {
+		return fmt.Errorf("read %d bytes at %d of %d", len(p), off, d.size)
 	}
-	copy(p, d.now[off:])
+	for len(p) > 0 {
+		n := min(len(p), int(BlockBytes-off%BlockBytes))
+		if b := d.now[off/BlockBytes]; b != nil {
+			copy(p[:n], b[off%BlockBytes:])
+		} else {
+			clear(p[:n])
+		}
+		p, off = p[n:], off+int64(n)
+	}
 	return nil
 }
 
 // WriteVec takes effect for readers at once.
 func (d *Sim) WriteVec(bufs [][]byte, off int64) error {
-	data := bytes.Join(bufs, nil)
-	if err := d.call("write", off, len(data)); err != nil {
+	n := 0
+	for _, b := range bufs {
+		n += len(b)
+	}
+	if err := d.call("write", off, n); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if off < 0 || off+int64(len(data)) > int64(len(d.now)) ||
-		off%BlockBytes != 0 || len(data)%BlockBytes != 0 {
-		return fmt.Errorf("write %d bytes at %d of %d", len(data), off, len(d.now))
+	if off < 0 || off+int64(n) > d.size || off%BlockBytes != 0 || n%BlockBytes != 0 {
+		return fmt.Errorf("write %d bytes at %d of %d", n, off, d.size)
 	}
-	copy(d.now[off:], data)
-	d.unsynced = append(d.unsynced, simWrite{off, data})
+	w := simWrite{off / BlockBytes, blocks(bufs, n)}
+	copy(d.now[w.at:], w.data)
+	d.unsynced = append(d.unsynced, w)
 	return nil
+}
+
+// blocks copies n bytes of buffers.
+func blocks(bufs [][]byte, n int) []*block {
+	list := make([]*block, 0, n/BlockBytes)
+	fill := BlockBytes // of the last block
+	for _, b := range bufs {
+		for len(b) > 0 {
+			if fill == BlockBytes {
+				list, fill = append(list, new(block)), 0
+			}
+			m := copy(list[len(list)-1][fill:], b)
+			b, fill = b[m:], fill+m
+		}
+	}
+	for i, b := range list {
+		if *b == (block{}) {
+			list[i] = nil
+		}
+	}
+	return list
 }
 
 // Sync makes all writes stable.
@@ -110,7 +146,7 @@ func (d *Sim) Sync() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, w := range d.unsynced {
-		copy(d.stable[w.off:], w.data)
+		copy(d.stable[w.at:], w.data)
 	}
 	d.unsynced = nil
 	return nil
@@ -123,7 +159,7 @@ func (d *Sim) Reserve(off, length int64) error { return d.call("reserve", off, i
 func (d *Sim) Host() (free, given uint64, ok bool) { return 0, 0, false }
 
 // Size is the size given to NewSim.
-func (d *Sim) Size() int64 { return int64(len(d.now)) }
+func (d *Sim) Size() int64 { return d.size }
 
 // Close lets the next opener in.
 func (d *Sim) Close() error {
@@ -148,32 +184,56 @@ func (d *Sim) Crash(rng *rand.Rand) *Sim {
 	img := slices.Clone(d.stable)
 	keep := rng.IntN(5) // all lost, all kept, or a mix
 	for _, w := range d.unsynced {
-		for at := 0; at < len(w.data); at += SectorBytes {
-			sector := w.data[at : at+SectorBytes]
-			switch {
-			case keep == 0:
-			case keep == 1, rng.IntN(2) == 0:
-				copy(img[w.off+int64(at):], sector)
-			case rng.IntN(8) == 0:
-				cut := rng.IntN(SectorBytes)
-				copy(img[w.off+int64(at):], sector[:cut])
+		for i, b := range w.data {
+			at := &img[w.at+int64(i)]
+			switch keep {
+			case 0:
+			case 1:
+				*at = b
+			default:
+				*at = tear(rng, *at, b)
 			}
 		}
 	}
-	return &Sim{now: img, stable: slices.Clone(img)}
+	return &Sim{size: d.size, now: img, stable: slices.Clone(img)}
+}
+
+// tear is a block of which a write has come to the disk in part.
+func tear(rng *rand.Rand, before, after *block) *block {
+	var from, torn block
+	if before != nil {
+		torn = *before
+	}
+	if after != nil {
+		from = *after
+	}
+	for at := 0; at < BlockBytes; at += SectorBytes {
+		switch {
+		case rng.IntN(2) == 0:
+			copy(torn[at:], from[at:at+SectorBytes])
+		case rng.IntN(8) == 0:
+			copy(torn[at:], from[at:at+rng.IntN(SectorBytes)])
+		}
+	}
+	return &torn
 }
 
 // Clone returns a disk with the content that readers see now, all of it stable.
 func (d *Sim) Clone() *Sim {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &Sim{now: slices.Clone(d.now), stable: slices.Clone(d.now)}
+	return &Sim{size: d.size, now: slices.Clone(d.now), stable: slices.Clone(d.now)}
 }
 
 // Flip inverts one bit of the stable content, as a rotting disk does.
 func (d *Sim) Flip(off int64, bit uint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.now[off] ^= 1 << (bit & 7)
-	d.stable[off] = d.now[off]
+	at := off / BlockBytes
+	var b block
+	if d.now[at] != nil {
+		b = *d.now[at]
+	}
+	b[off%BlockBytes] ^= 1 << (bit & 7)
+	d.now[at], d.stable[at] = &b, &b
 }
