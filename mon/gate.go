@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"glue/auth/caps"
 	"glue/auth/cephx"
 	"glue/auth/keyring"
 	"glue/ceph"
@@ -193,6 +194,9 @@ func (h *handshake) Step(method uint32, payload []byte, secretBytes int) (msgr.A
 	out, err := h.server.Step(time.Now(), method, payload, secretBytes)
 	if err != nil {
 		return msgr.AuthStep{}, err
+	}
+	if _, err := caps.ParseMon(out.Ticket.Caps); out.Done && !h.peer && err != nil {
+		return msgr.AuthStep{}, ceph.EACCES // said at once, as a session it would only be closed
 	}
 	return msgr.AuthStep{
 		Done: out.Done, Reply: out.Reply, SessionKey: out.SessionKey, Secret: out.Secret,

@@ -83,6 +83,7 @@ func (c *core) checks(now time.Time) healthmon.Checks {
 		out.Add(k.Code, k.Severity, k.Count, k.Summary, k.Detail...)
 	}
 	c.osd.Checks(now, out)
+	c.auth.Checks(out)
 	c.mgrChecks(now, out)
 	c.quorumChecks(out)
 	c.clockChecks(out)

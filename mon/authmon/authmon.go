@@ -18,10 +18,12 @@ import (
 	"strings"
 	"time"
 
+	"glue/auth/caps"
 	"glue/auth/cephx"
 	"glue/auth/keyring"
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/mon/healthmon"
 	"glue/mon/service"
 )
 
@@ -71,7 +73,10 @@ type Options struct {
 type Service struct {
 	opt       Options
 	keys      *Keys
-	globals   uint64 // ids below may have been given out
+	globals   uint64   // ids below may have been given out
+	badCaps   []string // each line about an entity whose caps mean nothing
+	badCount  int      // such entities
+	judged    *Keys    // of which badCaps is
 	left      func() uint64
 	edit      service.Edit
 	want      []func(first, last uint64) // each gets a range with the prepared change
@@ -182,6 +187,30 @@ func (e *stored) Denc(c *denc.Coder) {
 	e.Key.Denc(c)
 	denc.MapFunc(c, &e.Caps, (*denc.Coder).Str, (*denc.Coder).Str)
 	s.End()
+}
+
+// Checks adds the health check about entities whose caps mean nothing: keyrings bring them along.
+func (s *Service) Checks(out healthmon.Checks) {
+	if s.judged != s.keys {
+		s.badCount, s.badCaps, s.judged = 0, nil, s.keys
+		byName := func(a, b ceph.AuthName) int { return strings.Compare(a.String(), b.String()) }
+		for _, n := range slices.SortedFunc(maps.Keys(s.keys.entities), byName) {
+			before := len(s.badCaps)
+			given := s.keys.entities[n].Caps
+			for _, svc := range slices.Sorted(maps.Keys(given)) {
+				if err := caps.Validate(svc, given[svc]); err != nil {
+					s.badCaps = append(s.badCaps, fmt.Sprintf("%v %v", n, err))
+				}
+			}
+			if len(s.badCaps) > before {
+				s.badCount++
+			}
+		}
+	}
+	if s.badCount > 0 {
+		out.Add("AUTH_BAD_CAPS", healthmon.Err, int64(s.badCount), fmt.Sprintf(
+			"%d auth entities have invalid capabilities", s.badCount), s.badCaps...)
+	}
 }
 
 // Adopt wishes an entry, sealed.

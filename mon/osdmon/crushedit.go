@@ -1,6 +1,7 @@
 package osdmon
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -152,21 +153,27 @@ func (s *Service) cmdCrushRemove(r *service.Request) service.Answer {
 		return service.Fail(ceph.ENOENT, "ancestor item '%s' does not appear in the crush map",
 			ancestor)
 	}
-	said := fmt.Sprintf("removed item id %d name '%s' from crush map", target, name)
-	return s.changeCrush(r, said, func(m *crush.Map) (bool, error) {
+	err := s.editCrush(r.Now, func(m *crush.Map) error {
 		id, err := item(m, name)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if ancestor == "" {
-			return true, m.RemoveItem(id, unlink)
+			return m.RemoveItem(id, unlink)
 		}
 		under, err := item(m, ancestor)
 		if err != nil {
-			return false, err
+			return err
 		}
-		return true, m.RemoveItemUnder(id, under, unlink)
+		return m.RemoveItemUnder(id, under, unlink)
 	})
+	switch {
+	case errors.Is(err, ceph.ENOENT): // or the command was sent again
+		return service.OK("item %d does not appear in that position", target)
+	case err != nil:
+		return crushError(err)
+	}
+	return service.OK("removed item id %d name '%s' from crush map", target, name)
 }
 
 func (s *Service) cmdCrushReweight(r *service.Request) service.Answer {
