@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"encoding/json"
+	"encoding/xml"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -101,8 +103,8 @@ func TestPlainOutput(t *testing.T) {
 	}
 }
 
-// TestJSONOutput checks that -f json parses, and has the keys that tools read.
-func TestJSONOutput(t *testing.T) {
+// TestFormats checks that -f json and -f xml parse, and have the keys that tools read.
+func TestFormats(t *testing.T) {
 	for args, keys := range map[string]string{
 		"osd tree": "nodes stray",
 		"osd dump": "epoch fsid pools osds osd_xinfo flags crush_version",
@@ -131,6 +133,47 @@ func TestJSONOutput(t *testing.T) {
 		var v []any
 		asJSON(t, &v, "ceph", strings.Fields(args)...)
 	}
+	for args, path := range map[string]string{
+		"df -f xml": "stats pools pool name", "status -f xml-pretty": "status quorum_names id",
+		"osd dump -f xml": "osdmap osds osd_info osd", "tell osd.0 status -f xml": "status whoami",
+		"pg dump -f xml": "pg_info pg_map pg_stats pg_stat up osd",
+	} {
+		dec := xml.NewDecoder(strings.NewReader(must(t, "ceph", strings.Fields(args)...)))
+		if left := follow(dec, strings.Fields(path)); len(left) > 0 {
+			t.Errorf("ceph %s has no %s on the way %s", args, left[0], path)
+		}
+		for err := error(nil); err != io.EOF; _, err = dec.Token() {
+			if err != nil {
+				t.Fatalf("ceph %s: %v", args, err)
+			}
+		}
+	}
+}
+
+// follow goes from the outermost element of a text through ones within it, and returns those that
+// aren't there.
+func follow(dec *xml.Decoder, path []string) []string {
+	depth := 0
+	for len(path) > 0 {
+		tok, err := dec.Token()
+		if err != nil {
+			return path
+		}
+		switch e := tok.(type) {
+		case xml.StartElement:
+			if e.Name.Local != path[0] {
+				if depth == 0 || dec.Skip() != nil {
+					return path
+				}
+				continue
+			}
+			path = path[1:]
+			depth++
+		case xml.EndElement:
+			return path
+		}
+	}
+	return nil
 }
 
 func TestMapsReadByStockTools(t *testing.T) {

@@ -119,6 +119,7 @@ func TestAdminSocket(t *testing.T) {
 	for _, daemon := range []string{"mon.a", "osd.0", "mgr.x"} {
 		path := filepath.Join(shared.dir, "run", daemon+".asok")
 		checkTold(t, told{"version", 0, `"release": "pacific"`}, "daemon", path)
+		checkTold(t, told{"git_version -f xml", 0, "<version><git_version>"}, "daemon", path)
 		checkTold(t, told{"config show", 0, `"name": "` + daemon + `"`}, "daemon", daemon)
 		checkTold(t, told{"config get nosuch", 0, "ERROR: (2) No such file or directory\n" +
 			"error getting 'nosuch': (2) No such file or directory\n"}, "daemon", path)

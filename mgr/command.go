@@ -9,7 +9,6 @@ import (
 	"glue/ceph"
 	"glue/client/monc"
 	"glue/cluster/commands"
-	"glue/internal/cephjson"
 	"glue/wire/message"
 	"glue/wire/msgr"
 )
@@ -40,10 +39,11 @@ func refuse(err ceph.Errno, format string, args ...any) result {
 	return result{err: err, status: fmt.Sprintf(format, args...)}
 }
 
-// printed answers with v as JSON where the client asks for it, else with plain.
+// printed answers with v in the format that the client asks for, else with plain. What stock
+// managers answer by a module is text or JSON only.
 func printed(c *commands.Command, v func() any, plain func() string) result {
-	if f := c.Format(); f != commands.Plain || plain == nil {
-		return result{out: cephjson.Marshal(v(), f != commands.JSON)}
+	if c.WantsJSON() || c.Format() != commands.Plain && modules[c.Prefix] == "" {
+		return result{out: c.Print(v())}
 	}
 	return text(plain())
 }

@@ -9,6 +9,7 @@ import (
 	"glue/ceph"
 	"glue/cluster/commands"
 	"glue/cluster/pgstat"
+	"glue/internal/cephjson"
 )
 
 // handlers is what runs for each command. Commands of the tables in cluster/commands that are not
@@ -79,11 +80,13 @@ func pgDump(s *state, c *commands.Command) result {
 				strings.Join(pgstat.DumpParts, ", "))
 		}
 	}
-	plain := func() string { return s.pgs.DumpText(what) }
-	if c.Prefix == "pg dump_json" {
-		plain = nil
+	var r result
+	if c.Prefix == "pg dump_json" { // on one line, whatever the format
+		r.out = cephjson.Marshal(s.pgs.Dump(what), false)
+	} else {
+		r = printed(c, func() any { return s.pgs.Dump(what) },
+			func() string { return s.pgs.DumpText(what) })
 	}
-	r := printed(c, func() any { return s.pgs.Dump(what) }, plain)
 	if len(what) == 0 {
 		what = []string{"all"}
 	}
@@ -91,10 +94,9 @@ func pgDump(s *state, c *commands.Command) result {
 	return r
 }
 
-func pgDumpPools(s *state, c *commands.Command) result {
-	r := printed(c, func() any { return s.pgs.Dump([]string{"pools"}) }, nil)
-	r.status = "dumped pools"
-	return r
+func pgDumpPools(s *state, _ *commands.Command) result {
+	return result{out: cephjson.Marshal(s.pgs.Dump([]string{"pools"}), false),
+		status: "dumped pools"}
 }
 
 // filter reads the arguments of "pg ls" and its kin.

@@ -248,7 +248,7 @@ func (s *state) crashChecks(now time.Time) []health.Check {
 
 func crashList(s *state, c *commands.Command) result {
 	list := s.kept.crashes.List(c.Prefix == "crash ls-new")
-	if c.Format() != commands.Plain {
+	if c.WantsJSON() {
 		return result{out: cephjson.Marshal(list, true)}
 	}
 	return text(crash.Table(list))

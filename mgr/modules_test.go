@@ -102,6 +102,27 @@ func TestConfigShow(t *testing.T) {
 	}
 }
 
+// TestModulesPrintJSON: what is a module's in stock managers is text where XML is asked for.
+func TestModulesPrintJSON(t *testing.T) {
+	for prefix, want := range map[string]string{"osd pool autoscale-status": "text json text",
+		"pg stat": "text json <pg_info><a>1</a></pg_info>"} {
+		var got []string
+		for _, format := range []string{"yaml", "json", "xml"} {
+			c, err := commands.Parse([]string{`{"prefix":"` + prefix + `","format":"` + format +
+				`"}`})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := printed(c, func() any { return map[string]int{"a": 1} },
+				func() string { return "text" }).out
+			got = append(got, strings.Replace(string(out), `{"a":1}`, "json", 1))
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%s: %s, want %s", prefix, s, want)
+		}
+	}
+}
+
 // TestShort: as the stock modules print amounts.
 func TestShort(t *testing.T) {
 	for _, c := range []struct {

@@ -34,12 +34,13 @@ func (s *state) osdIDs(c *commands.Command, arg string) ([]int32, *result) {
 	return slices.Compact(out), nil
 }
 
-// onlyJSON is v as JSON; plain callers get it on one line.
-func onlyJSON(c *commands.Command, v any) []byte {
-	if c.Format() == commands.JSONPretty {
-		return cephjson.Marshal(v, true)
+// line is v in the format asked for, with a newline behind it; plain callers get JSON on one line.
+func line(c *commands.Command, v any) []byte {
+	out := cephjson.Marshal(v, false)
+	if c.Format() != commands.Plain {
+		out = c.Print(v)
 	}
-	return append(cephjson.Marshal(v, false), '\n')
+	return append(out, '\n')
 }
 
 func osdOKToStop(s *state, c *commands.Command) result {
@@ -55,7 +56,7 @@ func osdOKToStop(s *state, c *commands.Command) result {
 	if limit > len(ids) {
 		o = s.pgs.Widen(s.osdmap, o, limit)
 	}
-	r := result{out: onlyJSON(c, o.Dump())}
+	r := result{out: line(c, o.Dump())}
 	switch {
 	case o.Unknown() > 0:
 		r.err = ceph.EAGAIN
@@ -117,7 +118,7 @@ func osdSafeToDestroy(s *state, c *commands.Command) result {
 	}
 	rem := s.pgs.Removal(s.osdmap, ids)
 	if c.Format() != commands.Plain {
-		return result{out: cephjson.Marshal(rem.Dump(), c.Format() == commands.JSONPretty)}
+		return result{out: c.Print(rem.Dump())}
 	}
 	errno, text := unsafe(&rem)
 	if errno != 0 {

@@ -172,7 +172,7 @@ func (s *state) takeServiceMap(old *servicemap.Map, now time.Time) {
 }
 
 func serviceDump(s *state, c *commands.Command) result {
-	return result{out: cephjson.Marshal(s.services.m.Dump(), c.Format() != commands.JSON)}
+	return result{out: c.Print(s.services.m.Dump())}
 }
 
 func serviceStatus(s *state, c *commands.Command) result {
@@ -196,5 +196,5 @@ func serviceStatus(s *state, c *commands.Command) result {
 		}
 		out = append(out, cephjson.Member{Key: service, Value: list})
 	}
-	return result{out: cephjson.Marshal(out, c.Format() != commands.JSON)}
+	return result{out: c.Print(out)}
 }

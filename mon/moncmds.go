@@ -19,7 +19,8 @@ func (c *core) commands() []service.Row {
 		{Prefix: "status", Run: c.cmdStatus},
 		{Prefix: "fsid", Run: c.cmdFSID},
 		{Prefix: "quorum_status", Run: func(r *service.Request) service.Answer {
-			return r.JSON(c.quorumStatus(r.Now))
+			return r.Either(c.quorumStatus(r.Now),
+				string(cephjson.Marshal(c.quorumStatus(r.Now), false)))
 		}},
 		{Prefix: "mon_status", Run: func(r *service.Request) service.Answer {
 			return r.JSON(c.monStatus())
@@ -163,7 +164,7 @@ func (c *core) cmdMonFeatures(r *service.Request) service.Answer {
 	m := c.mon.Map()
 	all := monmap.FeatureNames(monmap.FeaturesPacific)
 	have := monmap.FeatureNames(m.PersistentFeatures)
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(cephjson.Object{
 			{Key: "all", Value: cephjson.Object{{Key: "supported", Value: all},
 				{Key: "persistent", Value: all}}},
@@ -209,7 +210,7 @@ func (c *core) cmdNodeList(r *service.Request) service.Answer {
 func (c *core) cmdDF(r *service.Request) service.Answer {
 	detail := r.Str("detail") == "detail"
 	d, m := c.stats.get(), c.osd.Map()
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(d.DF(m, detail))
 	}
 	return service.Plain(d.DFText(m, detail))

@@ -46,7 +46,7 @@ func (c *core) leaderName() string {
 }
 
 func (c *core) cmdStatus(r *service.Request) service.Answer {
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(c.statusJSON(r.Now))
 	}
 	return service.Plain(c.statusText(r.Now))

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"glue/internal/cephjson"
+	"glue/internal/cephxml"
 )
 
 // A Command is one command that arrived. The getters return the zero value for what is not there;
@@ -195,18 +198,29 @@ const (
 	Plain Format = iota
 	JSON
 	JSONPretty
+	XML
+	XMLPretty
 )
 
-// Format is the "format" argument; xml and table are answered as JSON.
-func (c *Command) Format() Format {
-	f := c.Str("format")
-	switch {
-	case f == "" || f == "plain":
-		return Plain
-	case strings.HasSuffix(f, "-pretty"):
-		return JSONPretty
+// formats are those that Ceph has; it prints tables and HTML too, which are JSON here.
+var formats = map[string]Format{"json": JSON, "json-pretty": JSONPretty, "xml": XML,
+	"xml-pretty": XMLPretty, "table": JSON, "table-kv": JSON, "html": JSON,
+	"html-pretty": JSONPretty}
+
+// Format is the "format" argument; what is no format is answered plainly, as none is.
+func (c *Command) Format() Format { return formats[c.Str("format")] }
+
+// WantsJSON says whether JSON is asked for, which is all that the managers' modules print.
+func (c *Command) WantsJSON() bool { return c.Format() == JSON || c.Format() == JSONPretty }
+
+// Print is v in the format asked for; plain callers get JSON, indented.
+func (c *Command) Print(v any) []byte {
+	f := c.Format()
+	text := cephjson.Marshal(v, f == Plain || f == JSONPretty)
+	if f == XML || f == XMLPretty {
+		return cephxml.FromJSON(c.Prefix, c.Str, text, f == XMLPretty)
 	}
-	return JSON
+	return text
 }
 
 // Text is the command as the audit log prints it: a JSON list of one object with sorted keys.

@@ -95,6 +95,31 @@ func TestGetters(t *testing.T) {
 	}
 }
 
+// TestFormats: XML is named after the command, and what is no format is plain.
+func TestFormats(t *testing.T) {
+	pretty := "{\n    \"a\": [\n        1\n    ]\n}\n"
+	for format, want := range map[string]struct {
+		f   Format
+		out string
+	}{
+		"": {Plain, pretty}, "plain": {Plain, pretty}, "yaml": {Plain, pretty},
+		"json": {JSON, `{"a":[1]}`}, "json-pretty": {JSONPretty, pretty},
+		"table":      {JSON, `{"a":[1]}`},
+		"xml":        {XML, "<k><a><item>1</item></a></k>"},
+		"xml-pretty": {XMLPretty, "<k>\n <a>\n  <item>1</item>\n </a>\n</k>\n\n"},
+	} {
+		c, err := Parse([]string{`{"prefix":"osd count-metadata","property":"k",`,
+			`"format":"` + format + `"}`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(c.Print(map[string][]int{"a": {1}}))
+		if c.Format() != want.f || got != want.out {
+			t.Errorf("%q: format %d, %q", format, c.Format(), got)
+		}
+	}
+}
+
 func TestTextHidesSecrets(t *testing.T) {
 	c, err := Parse([]string{`{"prefix":"config-key set","key":"k","val":"s3cret"}`})
 	if err != nil {

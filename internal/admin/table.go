@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"glue/internal/cephjson"
+	"glue/internal/cephxml"
 )
 
 // A Command is one row of a daemon's table.
@@ -179,8 +180,15 @@ func print(v any, args Args) []byte {
 	case []byte:
 		return v
 	}
-	return cephjson.Marshal(v, !strings.HasPrefix(args.Str("format"), "json") ||
-		strings.HasSuffix(args.Str("format"), "-pretty"))
+	switch format := args.Str("format"); format {
+	case "json":
+		return cephjson.Marshal(v, false)
+	case "xml", "xml-pretty":
+		words := strings.TrimSpace(args.Str("prefix") + " " + args.Str("cmd"))
+		return cephxml.FromJSON(cephxml.Tell+words, args.Str, cephjson.Marshal(v, false),
+			format == "xml-pretty")
+	}
+	return cephjson.Marshal(v, true)
 }
 
 func (t *Table) help() map[string]string {

@@ -59,7 +59,7 @@ func (s *Service) sorted() []keyring.Entry {
 }
 
 func (s *Service) list(r *service.Request) service.Answer {
-	if r.IsJSON() {
+	if r.Formatted() {
 		out := struct {
 			Dump []dump `json:"auth_dump"`
 		}{[]dump{}}

@@ -142,7 +142,7 @@ func depth(section string) int {
 
 func (s *Service) cmdDump(r *service.Request) service.Answer {
 	list := s.ordered()
-	if r.IsJSON() {
+	if r.Formatted() {
 		out := []dump{}
 		for _, v := range list {
 			l, rt := level(v.Name)
@@ -203,7 +203,7 @@ func (s *Service) cmdGet(r *service.Request) service.Answer {
 		return getOne(r, n.Type != ceph.TypeClient, best)
 	}
 	names := slices.Sorted(maps.Keys(best))
-	if r.IsJSON() {
+	if r.Formatted() {
 		out := map[string]any{}
 		for _, k := range names {
 			v := best[k]
@@ -251,7 +251,7 @@ func (s *Service) cmdHelp(r *service.Request) service.Answer {
 	if !ok {
 		return service.Fail(ceph.ENOENT, "configuration option '%s' not recognized", r.Str("key"))
 	}
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(o.Describe())
 	}
 	return service.Plain(helpText(o))

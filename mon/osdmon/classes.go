@@ -37,7 +37,7 @@ func (s *Service) cmdGetClass(r *service.Request) service.Answer {
 		rows = append(rows, row{id, s.m.Crush.ItemClass(id)})
 	}
 	if len(rows) == 1 {
-		if rows[0].Class == "" && !r.IsJSON() {
+		if rows[0].Class == "" && !r.Formatted() {
 			return service.OK("")
 		}
 		return r.Either(rows, rows[0].Class+"\n")

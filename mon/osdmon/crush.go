@@ -90,7 +90,7 @@ func (s *Service) poolNames() map[int64]string {
 
 func (s *Service) cmdCrushTree(r *service.Request) service.Answer {
 	shadow := r.Str("shadow") != ""
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(s.m.Crush.TreeDump(shadow, s.poolNames()))
 	}
 	return service.Plain(s.m.Crush.TreeTable(shadow, s.poolNames()))

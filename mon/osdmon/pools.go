@@ -387,7 +387,7 @@ func detail(pools []osdmap.PoolDump) []json.RawMessage {
 
 func (s *Service) cmdPoolList(r *service.Request) service.Answer {
 	if r.Str("detail") == "detail" {
-		if r.IsJSON() {
+		if r.Formatted() {
 			return r.JSON(detail(s.m.Dump().Pools))
 		}
 		return service.Plain(s.m.PoolsText() + "\n")
@@ -465,7 +465,7 @@ func (s *Service) cmdGetQuota(r *service.Request) service.Answer {
 		return *bad
 	}
 	objects, bytes, _ := s.opt.Usage(id)
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(struct {
 			Name    string `json:"pool_name"`
 			ID      int64  `json:"pool_id"`

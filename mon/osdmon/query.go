@@ -70,7 +70,7 @@ func (s *Service) cmdDump(r *service.Request) service.Answer {
 	if bad != nil {
 		return *bad
 	}
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(m.Dump())
 	}
 	return service.Plain(m.Text())
@@ -85,11 +85,11 @@ func (s *Service) cmdInfo(r *service.Request) service.Answer {
 			return *bad
 		}
 		list = []int32{id}
-		if r.IsJSON() {
+		if r.Formatted() {
 			return r.JSON(s.m.DumpOSD(id))
 		}
 	}
-	if r.IsJSON() {
+	if r.Formatted() {
 		out := []osdmap.OSDDump{}
 		for _, id := range list {
 			out = append(out, s.m.DumpOSD(id))
@@ -141,7 +141,7 @@ func (s *Service) cmdTree(r *service.Request) service.Answer {
 			return service.Fail(ceph.EINVAL, "'%s' is not a bucket", root)
 		}
 	}
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(m.TreeDump(f, root))
 	}
 	return service.Plain(m.TreeText(f, root))

@@ -18,7 +18,6 @@ import (
 
 	"glue/ceph"
 	"glue/cluster/commands"
-	"glue/internal/cephjson"
 )
 
 // A Reader reads the applied state. Keys begin with the service's name and a slash.
@@ -101,17 +100,15 @@ func Plain(text string) Answer { return Answer{Data: []byte(text)} }
 // Plainf is formatted text output.
 func Plainf(format string, args ...any) Answer { return Plain(fmt.Sprintf(format, args...)) }
 
-// IsJSON says whether the caller asked for JSON.
-func (r *Request) IsJSON() bool { return r.Format() != commands.Plain }
+// Formatted says whether the caller asked for something else than plain text.
+func (r *Request) Formatted() bool { return r.Format() != commands.Plain }
 
-// JSON is v in the format asked for; plain callers get it indented.
-func (r *Request) JSON(v any) Answer {
-	return Answer{Data: cephjson.Marshal(v, r.Format() != commands.JSON)}
-}
+// JSON is v in the format asked for; plain callers get it as JSON, indented.
+func (r *Request) JSON(v any) Answer { return Answer{Data: r.Print(v)} }
 
-// Either is v for callers that asked for JSON, else text.
+// Either is v for callers that asked for a format, else text.
 func (r *Request) Either(v any, text string) Answer {
-	if r.IsJSON() {
+	if r.Formatted() {
 		return r.JSON(v)
 	}
 	return Plain(text)
