@@ -151,6 +151,11 @@ func (c *Config) inject(args admin.Args) (any, error) {
 	for i := 0; i < len(words); i++ {
 		dashed, isOption := strings.CutPrefix(words[i], "--")
 		name, value, ok := strings.Cut(dashed, "=")
+		if off, is := strings.CutPrefix(dashed, "no-"); is {
+			if o, known := options.Lookup(off); known && o.Kind == options.Bool {
+				name, value, ok = off, "false", true
+			}
+		}
 		o, known := options.Lookup(name)
 		switch {
 		case !isOption || !known:

@@ -34,7 +34,7 @@ func Run(s objectstore.Store, args admin.Args, gone func(error)) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if size < 1 || size > maxBlock || total < size || total > 16*defaultBytes {
+	if size < 1 || size > maxBlock || total < 1 || total > 16*defaultBytes {
 		return nil, fmt.Errorf("block size up to %d and a total up to %d: %w", maxBlock,
 			int64(16*defaultBytes), ceph.EINVAL)
 	}
@@ -49,7 +49,7 @@ func Run(s objectstore.Store, args admin.Args, gone func(error)) (any, error) {
 		Secs  float64 `json:"elapsed_sec"`
 		Rate  float64 `json:"bytes_per_sec"`
 		IOPS  float64 `json:"iops"`
-	}{total, size, secs, float64(total) / secs, float64(total/size) / secs}, nil
+	}{total, size, secs, float64(total) / secs, float64(total) / float64(size) / secs}, nil
 }
 
 func write(s objectstore.Store, total, size int64, gone func(error)) (time.Duration, error) {
@@ -70,7 +70,7 @@ func write(s objectstore.Store, total, size int64, gone func(error)) (time.Durat
 		failed = errors.Join(failed, <-done)
 		flying--
 	}
-	for n := int64(0); n < total/size && failed == nil; n++ {
+	for n := int64(0); n*size < total && failed == nil; n++ { // whole blocks, as with stock
 		t := &objectstore.Transaction{}
 		t.Write(Coll, ceph.HObject{Pool: -3, Name: fmt.Sprint(n), Hash: uint32(n)}, 0, data)
 		if err := s.Submit(t, func(err error) { done <- err }); err != nil {
