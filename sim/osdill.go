@@ -129,6 +129,7 @@ func (f *faults) wipeOSD() {
 		f.w.result.OSDDisksLost++
 		f.w.trace("disk is lost", "osd", o.id)
 		o.crash(f.w.rng.IntN(2) == 0)
+		_ = o.store.Close()
 		o.wipe()
 		o.lost = true
 		f.w.after(f.while(10*time.Millisecond, 30), o.replace)

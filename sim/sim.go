@@ -236,4 +236,9 @@ func (w *world) close() {
 			_ = h.m.Close()
 		}
 	}
+	if w.cluster != nil {
+		for _, o := range w.cluster.osds {
+			_ = o.store.Close()
+		}
+	}
 }

@@ -136,8 +136,7 @@ func (s *Blocks) Crash(rng *rand.Rand, power bool) (Store, error) {
 		}
 	}
 	seed := rng.Uint64()
-	s.power.cut()
-	s.Close() // it fails, and what it writes reaches nothing
+	_ = s.Close()
 	n := &Blocks{file: s.file, lies: s.lies}
 	loss := memdisk.KeepAll
 	if power {
@@ -147,6 +146,15 @@ func (s *Blocks) Crash(rng *rand.Rand, power bool) (Store, error) {
 	s.kv.Crash(loss, seed)
 	n.kv = s.kv.Clone()
 	return n, n.open()
+}
+
+// Close ends the power, so that what the store writes when it is closed reaches nothing.
+func (s *Blocks) Close() error {
+	if s.Store == nil {
+		return nil // it did not open
+	}
+	s.power.cut()
+	return s.Store.Close()
 }
 
 // cut ends the power.
