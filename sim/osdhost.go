@@ -18,7 +18,6 @@ import (
 	"glue/osd/pinger"
 	"glue/sim/memdisk"
 	"glue/sim/osdstore"
-	"glue/sim/plant"
 	"glue/store/objectstore"
 	"glue/wire/msgr"
 )
@@ -73,12 +72,7 @@ func newOSDHost(c *cluster, id int32, end int) *osdHost {
 func (o *osdHost) wipe() {
 	o.uuid = ceph.UUID{2, byte(o.id), byte(o.rng.IntN(256)), byte(o.rng.IntN(256))}
 	var err error
-	if o.store = osdstore.NewModel(); o.w.opt.Blocks {
-		o.store, err = osdstore.NewBlocks(osdstore.Lies{
-			Blocks:   o.w.opt.Bug == plant.NoBarrier,
-			Database: o.w.opt.Bug == plant.NoTableSynced})
-	}
-	if err != nil {
+	if o.store, err = osdstore.New(o.w.opt.Blocks, o.w.opt.Bug); err != nil {
 		o.w.fail("new store of osd.%d: %v", o.id, err)
 	}
 	o.ail.rot = map[ceph.HObject]bool{}

@@ -10,6 +10,7 @@ package osdstore
 import (
 	"math/rand/v2"
 
+	"glue/sim/plant"
 	"glue/store/memstore"
 	"glue/store/objectstore"
 )
@@ -26,11 +27,17 @@ type Store interface {
 	Crash(rng *rand.Rand, power bool) (Store, error)
 }
 
+// New is an empty store, Blocks or a Model, with the bug of the run.
+func New(blocks bool, bug plant.Bug) (Store, error) {
+	if blocks {
+		return NewBlocks(Lies{Blocks: bug == plant.NoBarrier,
+			Database: bug == plant.NoTableSynced})
+	}
+	return Model{memstore.New(memstore.Options{Manual: true})}, nil
+}
+
 // A Model is a memstore.Store.
 type Model struct{ *memstore.Store }
-
-// NewModel is an empty store.
-func NewModel() Model { return Model{memstore.New(memstore.Options{Manual: true})} }
 
 // Crash may complete a beginning of what is pending first.
 func (s Model) Crash(rng *rand.Rand, _ bool) (Store, error) {
