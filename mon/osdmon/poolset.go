@@ -217,6 +217,10 @@ func (s *Service) setSize(x *poolSetting) *service.Answer {
 }
 
 func (s *Service) setMinSize(x *poolSetting) *service.Answer {
+	if x.p.Flags.Has(osdmap.PoolNoSizeChange) {
+		return x.fail(ceph.EPERM, "pool min size change is disabled; you must unset nosizechange "+
+			"flag for the pool first")
+	}
 	n, bad := x.number()
 	if bad != nil {
 		return bad
