@@ -11,8 +11,8 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/inconsistent"
 	"glue/cluster/pginfo"
-	"glue/osd/scrub"
 	"glue/store/objectstore"
 	"glue/wire/message"
 )
@@ -122,37 +122,41 @@ func (w *wound) info(change func(*pginfo.ObjectInfo)) {
 }
 
 var damages = []damage{
-	{"other data", 0, scrub.DataMismatch, func(w *wound) { w.t.Write(w.c, w.o, 2, []byte("??")) }},
-	{"shorter", scrub.SizeMismatchOwn | scrub.SizeMismatchInfo,
-		scrub.SizeMismatch | scrub.DataMismatch, func(w *wound) { w.t.Truncate(w.c, w.o, 3) }},
-	{"longer", scrub.SizeMismatchOwn | scrub.SizeMismatchInfo,
-		scrub.SizeMismatch | scrub.DataMismatch, func(w *wound) { w.t.Truncate(w.c, w.o, 99) }},
-	{"gone", scrub.ShardMissing, 0, func(w *wound) { w.t.Remove(w.c, w.o) }},
-	{"no info", scrub.InfoMissing, 0, func(w *wound) { w.t.RmAttr(w.c, w.o, "_") }},
-	{"garbage for info", scrub.InfoCorrupted, 0,
+	{"other data", 0, inconsistent.DataMismatch,
+		func(w *wound) { w.t.Write(w.c, w.o, 2, []byte("??")) }},
+	{"shorter", inconsistent.ShardObjectMismatch | inconsistent.ShardSizeMismatch,
+		inconsistent.SizeMismatch | inconsistent.DataMismatch,
+		func(w *wound) { w.t.Truncate(w.c, w.o, 3) }},
+	{"longer", inconsistent.ShardObjectMismatch | inconsistent.ShardSizeMismatch,
+		inconsistent.SizeMismatch | inconsistent.DataMismatch,
+		func(w *wound) { w.t.Truncate(w.c, w.o, 99) }},
+	{"gone", inconsistent.ShardMissing, 0, func(w *wound) { w.t.Remove(w.c, w.o) }},
+	{"no info", inconsistent.ShardInfoMissing, 0, func(w *wound) { w.t.RmAttr(w.c, w.o, "_") }},
+	{"garbage for info", inconsistent.ShardInfoCorrupted, 0,
 		func(w *wound) { w.t.SetAttr(w.c, w.o, "_", []byte{1, 2, 3}) }},
-	{"info of another object", scrub.InfoCorrupted, 0,
+	{"info of another object", inconsistent.ShardInfoCorrupted, 0,
 		func(w *wound) { w.info(func(i *pginfo.ObjectInfo) { i.Object.Name = "other" }) }},
-	{"older version", 0, scrub.InfoInconsistency, func(w *wound) {
+	{"older version", 0, inconsistent.InfoInconsistency, func(w *wound) {
 		w.info(func(i *pginfo.ObjectInfo) { i.Version.Version-- })
 	}},
-	{"a version that never was", 0, scrub.InfoInconsistency, func(w *wound) {
+	{"a version that never was", 0, inconsistent.InfoInconsistency, func(w *wound) {
 		w.info(func(i *pginfo.ObjectInfo) { i.Version.Version += 1000 })
 	}},
-	{"other attribute", 0, scrub.AttrValueMismatch,
+	{"other attribute", 0, inconsistent.AttrValueMismatch,
 		func(w *wound) { w.t.SetAttr(w.c, w.o, "_x1", []byte("w")) }},
-	{"lost attribute", 0, scrub.AttrNameMismatch, func(w *wound) { w.t.RmAttr(w.c, w.o, "_x1") }},
-	{"strange attribute", 0, scrub.AttrNameMismatch,
+	{"lost attribute", 0, inconsistent.AttrNameMismatch,
+		func(w *wound) { w.t.RmAttr(w.c, w.o, "_x1") }},
+	{"strange attribute", 0, inconsistent.AttrNameMismatch,
 		func(w *wound) { w.t.SetAttr(w.c, w.o, "_x9", []byte("v")) }},
-	{"other omap value", 0, scrub.OmapMismatch,
+	{"other omap value", 0, inconsistent.OmapMismatch,
 		func(w *wound) { w.t.OmapSet(w.c, w.o, map[string][]byte{"k1": []byte("w")}) }},
-	{"lost omap key", 0, scrub.OmapMismatch,
+	{"lost omap key", 0, inconsistent.OmapMismatch,
 		func(w *wound) { w.t.OmapRm(w.c, w.o, []string{"k2"}) }},
-	{"other omap header", 0, scrub.OmapMismatch,
+	{"other omap header", 0, inconsistent.OmapMismatch,
 		func(w *wound) { w.t.OmapSetHeader(w.c, w.o, []byte("h2")) }},
-	{"data that can't be read", scrub.ShardReadError, 0,
+	{"data that can't be read", inconsistent.ShardReadError, 0,
 		func(w *wound) { w.faults.data[w.o] = true }},
-	{"attributes that can't be read", scrub.ShardStatError, 0,
+	{"attributes that can't be read", inconsistent.ShardStatError, 0,
 		func(w *wound) { w.faults.attrs[w.o] = true }},
 }
 

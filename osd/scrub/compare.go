@@ -8,6 +8,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/inconsistent"
 	"glue/cluster/pginfo"
 	"glue/osd/ops"
 )
@@ -197,35 +198,36 @@ func (s *Shard) examine(o ceph.HObject) {
 	obj := &s.Object
 	switch {
 	case !s.there:
-		s.Errors |= ShardMissing
+		s.Errors |= inconsistent.ShardMissing
 		return
 	case obj.StatError:
-		s.note(ShardStatError, "candidate had a stat error")
+		s.note(inconsistent.ShardStatError, "candidate had a stat error")
 		return
 	case obj.ReadError:
-		s.note(ShardReadError, "candidate had a read error")
+		s.note(inconsistent.ShardReadError, "candidate had a read error")
 	}
 	raw, ok := obj.Attrs[ops.InfoAttr]
 	if !ok {
-		s.note(InfoMissing, "candidate had a missing info key")
+		s.note(inconsistent.ShardInfoMissing, "candidate had a missing info key")
 		return
 	}
 	if err := denc.Unmarshal(raw, &s.info, ceph.FeaturesAll); err != nil || s.info.Object != o {
-		s.note(InfoCorrupted, "candidate had a corrupt info")
+		s.note(inconsistent.ShardInfoCorrupted, "candidate had a corrupt info")
 		s.info = pginfo.ObjectInfo{}
 		return
 	}
 	if obj.Size != s.info.Size {
-		s.note(SizeMismatchOwn, "candidate size %d info size %d mismatch", obj.Size, s.info.Size)
+		s.note(inconsistent.ShardObjectMismatch,
+			"candidate size %d info size %d mismatch", obj.Size, s.info.Size)
 	}
 	if !obj.Deep {
 		return
 	}
 	if s.info.Flags&pginfo.ObjectDataDigest != 0 && obj.Data != s.info.DataDigest {
-		s.Errors |= DataMismatchInfo
+		s.Errors |= inconsistent.ShardDataMismatch
 	}
 	if s.info.Flags&pginfo.ObjectOmapDigest != 0 && obj.Omap != s.info.OmapDigest {
-		s.Errors |= OmapMismatchInfo
+		s.Errors |= inconsistent.ShardOmapMismatch
 	}
 }
 
@@ -287,7 +289,7 @@ func same(a, b *Object) bool {
 func (r *Record) contrast(ref int) {
 	auth := &r.Shards[ref]
 	for i := range r.Shards {
-		if s := &r.Shards[i]; i != ref && s.there && s.Errors&ShardStatError == 0 {
+		if s := &r.Shards[i]; i != ref && s.there && s.Errors&inconsistent.ShardStatError == 0 {
 			r.contrastOne(s, auth)
 		}
 	}
@@ -302,44 +304,50 @@ func (r *Record) contrastOne(s, auth *Shard) {
 	}
 	oi := func() string { return describe(&auth.info) }
 	if a.Deep && b.Deep && a.Data != b.Data {
-		differs(DataMismatch, "data_digest 0x%08x != data_digest 0x%08x from shard %d", b.Data,
+		differs(inconsistent.DataMismatch,
+			"data_digest 0x%08x != data_digest 0x%08x from shard %d", b.Data,
 			a.Data, auth.OSD)
 		if auth.info.Flags&pginfo.ObjectDataDigest != 0 && b.Data != auth.info.DataDigest {
-			s.note(DataMismatchInfo, "data_digest 0x%08x != data_digest 0x%08x from auth oi %s",
+			s.note(inconsistent.ShardDataMismatch,
+				"data_digest 0x%08x != data_digest 0x%08x from auth oi %s",
 				b.Data, auth.info.DataDigest, oi())
 		}
 	}
 	if a.Deep && b.Deep && a.Omap != b.Omap {
-		differs(OmapMismatch, "omap_digest 0x%08x != omap_digest 0x%08x from shard %d", b.Omap,
+		differs(inconsistent.OmapMismatch,
+			"omap_digest 0x%08x != omap_digest 0x%08x from shard %d", b.Omap,
 			a.Omap, auth.OSD)
 		if auth.info.Flags&pginfo.ObjectOmapDigest != 0 && b.Omap != auth.info.OmapDigest {
-			s.note(OmapMismatchInfo, "omap_digest 0x%08x != omap_digest 0x%08x from auth oi %s",
+			s.note(inconsistent.ShardOmapMismatch,
+				"omap_digest 0x%08x != omap_digest 0x%08x from auth oi %s",
 				b.Omap, auth.info.OmapDigest, oi())
 		}
 	}
 	if b.Size != auth.info.Size {
-		s.note(SizeMismatchInfo, "size %d != size %d from auth oi %s", b.Size, auth.info.Size,
+		s.note(inconsistent.ShardSizeMismatch,
+			"size %d != size %d from auth oi %s", b.Size, auth.info.Size,
 			oi())
 	}
 	if a.Size != b.Size {
-		differs(SizeMismatch, "size %d != size %d from shard %d", b.Size, a.Size, auth.OSD)
+		differs(inconsistent.SizeMismatch,
+			"size %d != size %d from shard %d", b.Size, a.Size, auth.OSD)
 	}
 	for _, k := range slices.Sorted(maps.Keys(a.Attrs)) {
 		v, ok := b.Attrs[k]
 		switch {
 		case k == ops.InfoAttr:
-			if ok && !bytes.Equal(v, a.Attrs[k]) && s.Errors&InfoCorrupted == 0 {
-				differs(InfoInconsistency, "object info inconsistent ")
+			if ok && !bytes.Equal(v, a.Attrs[k]) && s.Errors&inconsistent.ShardInfoCorrupted == 0 {
+				differs(inconsistent.InfoInconsistency, "object info inconsistent ")
 			}
 		case !ok:
-			differs(AttrNameMismatch, "attr name mismatch '%s'", k)
+			differs(inconsistent.AttrNameMismatch, "attr name mismatch '%s'", k)
 		case !bytes.Equal(v, a.Attrs[k]):
-			differs(AttrValueMismatch, "attr value mismatch '%s'", k)
+			differs(inconsistent.AttrValueMismatch, "attr value mismatch '%s'", k)
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(b.Attrs)) {
 		if _, ok := a.Attrs[k]; !ok && k != ops.InfoAttr {
-			differs(AttrNameMismatch, "attr name mismatch '%s'", k)
+			differs(inconsistent.AttrNameMismatch, "attr name mismatch '%s'", k)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package scrub
 import (
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/inconsistent"
 	"glue/cluster/pginfo"
 	"glue/osd/ops"
 )
@@ -66,60 +67,32 @@ func (i stockInfo) Denc(c *denc.Coder) {
 	s.End()
 }
 
-// dencID is an object's object_id_wrapper.
-func dencID(c *denc.Coder, o *ceph.HObject) {
-	s := c.Begin(1, 1)
-	c.Str(&o.Name)
-	c.Str(&o.Namespace)
-	c.Str(&o.Key)
-	c.U64Const(uint64(o.Snap))
-	s.End()
-}
-
-// Denc is inconsistent_obj_wrapper's encoding. It is never decoded here.
-func (r *Record) Denc(c *denc.Coder) {
-	f := c.Begin(2, 2)
-	c.U64(&r.Errors)
-	dencID(c, &r.Object)
-	user, union := uint64(0), uint64(0)
+// stock is the record for clients.
+func (r *Record) stock() *inconsistent.Object {
+	out := &inconsistent.Object{Object: inconsistent.NameOf(r.Object), Errors: r.Errors}
 	for i := range r.Shards {
 		s := &r.Shards[i]
-		union |= s.Errors
-		if s.Selected || user == 0 {
-			user = s.info.UserVersion
+		out.ShardErrors |= s.Errors
+		if s.Selected || out.Version == 0 {
+			out.Version = s.info.UserVersion
 		}
+		out.Shards = append(out.Shards, s.stock())
 	}
-	c.U64(&user)
-	c.U32Const(uint32(len(r.Shards)))
-	for i := range r.Shards {
-		r.Shards[i].Denc(c)
-	}
-	c.U64(&union)
-	f.End()
+	return out
 }
 
-// Denc is osd_shard_wrapper's and then shard_info_wrapper's encoding.
-func (s *Shard) Denc(c *denc.Coder) {
-	id := c.Begin(1, 1)
-	c.I32(&s.OSD)
-	shard := int8(ceph.NoShard)
-	c.I8(&shard)
-	id.End()
-	f := c.Begin(3, 3)
-	c.U64(&s.Errors)
-	c.Bool(&s.Primary)
-	if s.there {
-		attrs := s.stockAttrs()
-		denc.MapFunc(c, &attrs, (*denc.Coder).Str, (*denc.Coder).Blob)
-		c.U64(&s.Object.Size)
-		deep := s.Object.Deep && s.Errors&(ShardStatError|ShardReadError) == 0
-		c.Bool(&deep)
-		c.U32(&s.Object.Omap)
-		c.Bool(&deep)
-		c.U32(&s.Object.Data)
-		c.Bool(&s.Selected)
+// stock is the copy for clients.
+func (s *Shard) stock() inconsistent.Shard {
+	out := inconsistent.Shard{OSD: s.OSD, Errors: s.Errors, Primary: s.Primary}
+	if !s.there {
+		return out
 	}
-	f.End()
+	out.Attrs, out.Size, out.Selected = s.stockAttrs(), s.Object.Size, s.Selected
+	if s.Object.Deep &&
+		s.Errors&(inconsistent.ShardStatError|inconsistent.ShardReadError) == 0 {
+		out.Omap, out.Data = &s.Object.Omap, &s.Object.Data
+	}
+	return out
 }
 
 // stockAttrs are the attributes, the object info in Ceph's form.
@@ -134,39 +107,6 @@ func (s *Shard) stockAttrs() map[string][]byte {
 	return out
 }
 
-// lsArgs is a request for what the last scrub has found (scrub_ls_arg_t).
-type lsArgs struct {
-	interval        uint32
-	snapsets        uint32
-	name, namespace string
-	snap            uint64
-	max             uint64
-}
-
-func (a *lsArgs) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.U32(&a.interval)
-	c.U32(&a.snapsets)
-	c.Str(&a.name)
-	c.Str(&a.namespace)
-	c.U64(&a.snap)
-	c.U64(&a.max)
-	s.End()
-}
-
-// lsResult is the answer (scrub_ls_result_t).
-type lsResult struct {
-	interval uint32
-	vals     [][]byte
-}
-
-func (r *lsResult) Denc(c *denc.Coder) {
-	s := c.Begin(1, 1)
-	c.U32(&r.interval)
-	denc.ListFunc(c, &r.vals, (*denc.Coder).Blob)
-	s.End()
-}
-
 // maxListed bounds the records of one answer; clients ask again for more.
 const maxListed = 512
 
@@ -175,39 +115,41 @@ const maxListed = 512
 func List(in []byte, since ceph.Epoch, known bool, records []Record, snapsets []SnapRecord) (
 	[]byte, error,
 ) {
-	var a lsArgs
+	var a inconsistent.Request
 	if err := denc.Unmarshal(in, &a, ceph.FeaturesAll); err != nil {
 		return nil, ceph.EINVAL
 	}
-	out := lsResult{interval: uint32(since)}
+	out := inconsistent.Answer{Interval: uint32(since)}
 	switch {
-	case a.interval != 0 && a.interval != uint32(since):
+	case a.Interval != 0 && a.Interval != uint32(since):
 		return nil, ceph.EAGAIN
 	case !known:
 		return nil, ceph.ENOENT
 	}
-	if a.snapsets != 0 {
-		out.vals = list(&a, snapsets, func(r *SnapRecord) ceph.HObject { return r.Object })
+	if a.Snapsets != 0 {
+		out.Records = list(&a, snapsets, func(r *SnapRecord) (ceph.HObject, denc.Value) {
+			return r.Object, r.stock()
+		})
 	} else {
-		out.vals = list(&a, records, func(r *Record) ceph.HObject { return r.Object })
+		out.Records = list(&a, records, func(r *Record) (ceph.HObject, denc.Value) {
+			return r.Object, r.stock()
+		})
 	}
 	return denc.Marshal(&out, ceph.FeaturesAll), nil
 }
 
-// list encodes the records behind the one that the arguments name.
-func list[T any, P interface {
-	*T
-	denc.Value
-}](a *lsArgs, records []T, name func(P) ceph.HObject) (out [][]byte) {
-	after := a.name != ""
+// list encodes the records behind the one that the request names.
+func list[T any](a *inconsistent.Request, records []T, stock func(*T) (ceph.HObject, denc.Value),
+) (out [][]byte) {
+	after := a.After.Name != ""
 	for i := range records {
-		r := P(&records[i])
+		o, r := stock(&records[i])
 		if after {
-			o := name(r)
-			after = o.Name != a.name || o.Namespace != a.namespace || uint64(o.Snap) != a.snap
+			after = o.Name != a.After.Name || o.Namespace != a.After.Namespace ||
+				o.Snap != a.After.Snap
 			continue
 		}
-		if n := uint64(len(out)); n >= a.max && a.max > 0 || n >= maxListed {
+		if n := uint64(len(out)); n >= a.Max && a.Max > 0 || n >= maxListed {
 			break
 		}
 		out = append(out, denc.Marshal(r, ceph.FeaturesAll))

@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"fmt"
+	"glue/cluster/inconsistent"
 	"glue/osd/snaps"
 	"strings"
 
@@ -13,12 +14,12 @@ import (
 func (c *Comparer) countObject(r *Record, group []int, out *Comparison) {
 	n := &r.counts
 	defer func() { out.Counts.add(n) }()
-	missing, inconsistent := false, false
+	missing, odd := false, false
 	for i := range r.Shards {
 		s := &r.Shards[i]
 		n.count(s.Errors, shallowShard, deepShard)
-		missing = missing || s.Errors&ShardMissing != 0
-		inconsistent = inconsistent || s.differs || s.Errors&^ShardMissing != 0
+		missing = missing || s.Errors&inconsistent.ShardMissing != 0
+		odd = odd || s.differs || s.Errors&^inconsistent.ShardMissing != 0
 	}
 	n.count(r.Errors, shallowObject, deepObject)
 	if r.Remove && !missing && r.Errors == 0 {
@@ -27,7 +28,7 @@ func (c *Comparer) countObject(r *Record, group []int, out *Comparison) {
 	if missing {
 		n.Missing++
 	}
-	if inconsistent {
+	if odd {
 		n.Inconsistent++
 	}
 	s := r.counted(group)
@@ -77,7 +78,8 @@ func (r *Record) counted(group []int) *Shard {
 // stands is counted, else a copy whose info is bad: it is what a head or a clone is known by then.
 func (r *Record) stands(s *Shard) *Shard {
 	for i := range r.Shards {
-		if s == nil && r.Shards[i].Errors&(InfoMissing|InfoCorrupted) != 0 {
+		if s == nil && r.Shards[i].Errors&
+			(inconsistent.ShardInfoMissing|inconsistent.ShardInfoCorrupted) != 0 {
 			s = &r.Shards[i]
 		}
 	}
@@ -94,7 +96,7 @@ func (r *Record) lines(decided bool, out *Comparison) {
 		switch {
 		case r.Remove && s.there:
 			add("shard %d %v : unexpected, it was deleted at %v", s.OSD, r.Object, r.Version)
-		case s.Errors&ShardMissing != 0:
+		case s.Errors&inconsistent.ShardMissing != 0:
 			add("shard %d %v : missing", s.OSD, r.Object)
 		case len(s.notes) > 0 && s.Errors == 0 && !decided:
 			add("soid %v : %s", r.Object, strings.Join(s.notes, ", "))
@@ -112,11 +114,11 @@ func (r *Record) lines(decided bool, out *Comparison) {
 // digests says how the content differs from what the copy's own info has.
 func (s *Shard) digests() string {
 	var out []string
-	if s.Errors&DataMismatchInfo != 0 {
+	if s.Errors&inconsistent.ShardDataMismatch != 0 {
 		out = append(out, fmt.Sprintf("data_digest 0x%08x != data_digest 0x%08x from own oi",
 			s.Object.Data, s.info.DataDigest))
 	}
-	if s.Errors&OmapMismatchInfo != 0 {
+	if s.Errors&inconsistent.ShardOmapMismatch != 0 {
 		out = append(out, fmt.Sprintf("omap_digest 0x%08x != omap_digest 0x%08x from own oi",
 			s.Object.Omap, s.info.OmapDigest))
 	}

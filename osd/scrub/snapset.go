@@ -7,21 +7,9 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/inconsistent"
 	"glue/osd/snaps"
 	"glue/store/objectstore"
-)
-
-// Errors of a snapset record (inconsistent_snapset_t). Of ours, a set is part of its head's info.
-const (
-	SnapsetMissing   = 1 << 0
-	SnapsetCorrupted = 1 << 1
-	CloneMissing     = 1 << 2
-	SnapError        = 1 << 3
-	HeadlessClone    = 1 << 5
-	SnapSizeMismatch = 1 << 6
-	SnapInfoMissing  = 1 << 7
-	SnapInfoCorrupt  = 1 << 8
-	ExtraClones      = 1 << 9
 )
 
 // A SnapRecord is a head or a clone that do not fit together.
@@ -33,15 +21,10 @@ type SnapRecord struct {
 	set     []byte
 }
 
-// Denc is inconsistent_snapset_wrapper's encoding. It is never decoded here.
-func (r *SnapRecord) Denc(c *denc.Coder) {
-	f := c.Begin(2, 1)
-	c.U64(&r.Errors)
-	dencID(c, &r.Object)
-	denc.List(c, &r.Clones)
-	denc.List(c, &r.Missing)
-	c.Blob(&r.set)
-	f.End()
+// stock is the record for clients.
+func (r *SnapRecord) stock() *inconsistent.Snapset {
+	return &inconsistent.Snapset{Object: inconsistent.NameOf(r.Object), Errors: r.Errors,
+		Clones: r.Clones, Missing: r.Missing, Raw: r.set}
 }
 
 // stockSet is a set in the form of Ceph's SnapSet, version 3, for clients.
@@ -110,10 +93,11 @@ func (f *family) say(format string, args ...any) {
 func (f *family) begin(o ceph.HObject, s *Shard) {
 	*f = family{out: f.out, head: &SnapRecord{Object: o}}
 	switch {
-	case s == nil || s.Errors&InfoCorrupted != 0:
-		f.head.Errors = SnapInfoMissing | SnapInfoCorrupt | SnapsetCorrupted
-	case s.Errors&InfoMissing != 0:
-		f.head.Errors = SnapInfoMissing | SnapsetMissing
+	case s == nil || s.Errors&inconsistent.ShardInfoCorrupted != 0:
+		f.head.Errors = inconsistent.CloneInfoMissing | inconsistent.CloneCorrupted |
+			inconsistent.SnapsetCorrupted
+	case s.Errors&inconsistent.ShardInfoMissing != 0:
+		f.head.Errors = inconsistent.CloneInfoMissing | inconsistent.SnapsetMissing
 	default:
 		f.known = &snaps.Set{}
 		if s.info.Snaps != nil {
@@ -122,7 +106,7 @@ func (f *family) begin(o ceph.HObject, s *Shard) {
 		}
 		f.left = f.known.Clones
 		if f.known.Seq == 0 && len(f.left) > 0 {
-			f.head.Errors |= SnapError
+			f.head.Errors |= inconsistent.SnapsetError
 			f.say("%v : snaps.seq not set", o)
 		}
 		f.size(f.head, s)
@@ -134,7 +118,7 @@ func (f *family) expect(down ceph.SnapID) {
 	for n := len(f.left); n > 0 && f.left[n-1].ID > down; n-- {
 		clone := f.head.Object
 		clone.Snap = f.left[n-1].ID
-		f.head.Errors |= CloneMissing
+		f.head.Errors |= inconsistent.CloneMissing
 		f.head.Missing = append(f.head.Missing, clone.Snap)
 		f.say("%v : expected clone %v missing", f.head.Object, clone)
 		f.left = f.left[:n-1]
@@ -150,32 +134,32 @@ func (f *family) clone(o ceph.HObject, s *Shard) {
 		what := "is an unexpected clone"
 		if f.head != nil {
 			f.head.Clones = append(f.head.Clones, o.Snap)
-			f.head.Errors |= ExtraClones
+			f.head.Errors |= inconsistent.ExtraClones
 			if f.known == nil {
 				what = "clone ignored due to missing snapset"
 			}
 		}
 		f.say("%v : %s", o, what)
-		f.add(&SnapRecord{Object: o, Errors: HeadlessClone})
+		f.add(&SnapRecord{Object: o, Errors: inconsistent.HeadlessClone})
 		return
 	}
 	c := f.left[n-1]
 	f.left = f.left[:n-1]
 	r := &SnapRecord{Object: o}
 	switch {
-	case s == nil || s.Errors&InfoCorrupted != 0:
-		r.Errors = SnapInfoMissing | SnapInfoCorrupt
-	case s.Errors&InfoMissing != 0:
-		r.Errors = SnapInfoMissing
+	case s == nil || s.Errors&inconsistent.ShardInfoCorrupted != 0:
+		r.Errors = inconsistent.CloneInfoMissing | inconsistent.CloneCorrupted
+	case s.Errors&inconsistent.ShardInfoMissing != 0:
+		r.Errors = inconsistent.CloneInfoMissing
 	default:
 		f.size(r, s)
 		if s.info.Size != c.Size {
 			f.say("%v : size %d != clone_size %d", o, s.info.Size, c.Size)
-			r.Errors |= SnapSizeMismatch
+			r.Errors |= inconsistent.CloneSizeError
 		}
 		if tags := s.Object.Attrs[objectstore.TagAttr]; !bytes.Equal(tags, snaps.Attr(c.Snaps)) {
 			f.say("%v : its snapshots %x are not those that its head knows, %v", o, tags, c.Snaps)
-			r.Errors |= SnapError
+			r.Errors |= inconsistent.SnapsetError
 		}
 	}
 	if r.Errors != 0 {
@@ -186,7 +170,7 @@ func (f *family) clone(o ceph.HObject, s *Shard) {
 // size notes that the copy that stands for an object is not as long as it should be.
 func (f *family) size(r *SnapRecord, s *Shard) {
 	if s.Object.Size != s.info.Size {
-		r.Errors |= SnapSizeMismatch
+		r.Errors |= inconsistent.CloneSizeError
 		f.say("%v : on disk size (%d) does not match object info size (%d)", r.Object,
 			s.Object.Size, s.info.Size)
 	}

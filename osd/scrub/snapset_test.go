@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"glue/cluster/inconsistent"
 	"slices"
 	"strings"
 	"testing"
@@ -46,26 +47,27 @@ func TestSnapsets(t *testing.T) {
 		"missing": {func(m *Map) {
 			put(m, "a", 4, 10, ids(4), nil)
 			put(m, "a", ceph.NoSnap, 7, nil, set)
-		}, map[ceph.SnapID]uint64{ceph.NoSnap: CloneMissing}, "expected clone"},
+		}, map[ceph.SnapID]uint64{ceph.NoSnap: inconsistent.CloneMissing}, "expected clone"},
 		"unexpected": {func(m *Map) {
 			put(m, "a", 2, 10, ids(2, 1), nil)
 			put(m, "a", 3, 10, ids(3), nil)
 			put(m, "a", 4, 10, ids(4), nil)
 			put(m, "a", ceph.NoSnap, 7, nil, set)
-		}, map[ceph.SnapID]uint64{ceph.NoSnap: ExtraClones, 3: HeadlessClone},
-			"is an unexpected clone"},
+		}, map[ceph.SnapID]uint64{ceph.NoSnap: inconsistent.ExtraClones,
+			3: inconsistent.HeadlessClone}, "is an unexpected clone"},
 		"headless": {func(m *Map) { put(m, "a", 2, 10, ids(2), nil) },
-			map[ceph.SnapID]uint64{2: HeadlessClone}, "is an unexpected clone"},
+			map[ceph.SnapID]uint64{2: inconsistent.HeadlessClone}, "is an unexpected clone"},
 		"another size": {func(m *Map) {
 			put(m, "a", 2, 10, ids(2, 1), nil)
 			put(m, "a", 4, 9, ids(4), nil)
 			put(m, "a", ceph.NoSnap, 7, nil, set)
-		}, map[ceph.SnapID]uint64{4: SnapSizeMismatch, ceph.NoSnap: 0}, "size 9 != clone_size 10"},
+		}, map[ceph.SnapID]uint64{4: inconsistent.CloneSizeError, ceph.NoSnap: 0}, "size 9 !="},
 		"other snapshots": {func(m *Map) {
 			put(m, "a", 2, 10, ids(2), nil)
 			put(m, "a", 4, 10, ids(4), nil)
 			put(m, "a", ceph.NoSnap, 7, nil, set)
-		}, map[ceph.SnapID]uint64{2: SnapError, ceph.NoSnap: 0}, "not those that its head knows"},
+		}, map[ceph.SnapID]uint64{2: inconsistent.SnapsetError, ceph.NoSnap: 0},
+			"not those that its head knows"},
 	} {
 		m := &Map{End: ceph.MaxHObject()}
 		put(m, "0", ceph.NoSnap, 5, nil, nil) // another object before and after
