@@ -40,7 +40,7 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 	if b.Newest <= have {
 		return
 	}
-	var t objectstore.Transaction
+	t := new(objectstore.Transaction) // a new one each time, since the store keeps it
 	var taken []*osdmap.Map
 	size := 0
 	for e := have + 1; e <= b.Newest; e++ {
@@ -58,10 +58,10 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 		}
 		full := m.Encode()
 		if size += len(full) + len(inc); size > mapsTogether && len(t.Ops) > 0 {
-			if !d.storeMaps(&t) {
+			if !d.storeMaps(t) {
 				return
 			}
-			t, size = objectstore.Transaction{}, len(full)+len(inc)
+			t, size = new(objectstore.Transaction), len(full)+len(inc)
 		}
 		t.PutMeta(records.MapKey(e), full)
 		if inc != nil {
@@ -73,7 +73,7 @@ func (d *Daemon) handleMaps(b *message.MOSDMap) {
 		taken = append(taken, m)
 	}
 	if len(taken) > 0 {
-		d.takeMaps(&t, taken, b.Oldest)
+		d.takeMaps(t, taken, b.Oldest)
 	}
 	if d.super.Newest < b.Newest {
 		d.mon.Subscribe("osdmap", uint64(d.super.Newest)+1, false)

@@ -62,9 +62,15 @@ func TestPlantedOSDBugs(t *testing.T) {
 
 // TestPlantedDiskBugs: so do those of OSDs that have the store of real disks.
 func TestPlantedDiskBugs(t *testing.T) {
-	for _, bug := range []Bug{plant.NoBarrier, plant.NoTableSynced, plant.OSDNotDurable,
-		plant.MetaNotDurable} {
-		found(t, Options{For: 5 * time.Minute, OSDs: true, Blocks: true, Bug: bug}, 1, 10)
+	for _, x := range []struct {
+		bug         Bug
+		first, last uint64 // seeds
+	}{
+		{plant.NoBarrier, 1, 5}, {plant.NoTableSynced, 1, 5}, {plant.OSDNotDurable, 1, 20},
+		{plant.MetaNotDurable, 12, 40},
+	} {
+		found(t, Options{For: 5 * time.Minute, OSDs: true, Blocks: true, Bug: x.bug}, x.first,
+			x.last)
 	}
 }
 
