@@ -137,7 +137,8 @@ func (s *Blocks) Crash(rng *rand.Rand, power bool) (Store, error) {
 	}
 	seed := rng.Uint64()
 	_ = s.Close()
-	n := &Blocks{file: s.file, lies: s.lies}
+	// A copy, as on a busy machine the store may not have closed yet; opening it syncs all anyway.
+	n := &Blocks{file: s.file.Clone(), lies: s.lies}
 	loss := memdisk.KeepAll
 	if power {
 		n.file = s.file.Crash(rand.New(rand.NewPCG(seed, 1)))
