@@ -195,8 +195,10 @@ func (h *handshake) Step(method uint32, payload []byte, secretBytes int) (msgr.A
 	if err != nil {
 		return msgr.AuthStep{}, err
 	}
-	if _, err := caps.ParseMon(out.Ticket.Caps); out.Done && !h.peer && err != nil {
-		return msgr.AuthStep{}, ceph.EACCES // said at once, as a session it would only be closed
+	if out.Done && !h.peer {
+		if _, err := caps.ParseMon(out.Ticket.Caps); err != nil {
+			return msgr.AuthStep{}, ceph.EACCES // said at once: its session would only be closed
+		}
 	}
 	return msgr.AuthStep{
 		Done: out.Done, Reply: out.Reply, SessionKey: out.SessionKey, Secret: out.Secret,

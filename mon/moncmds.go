@@ -19,8 +19,8 @@ func (c *core) commands() []service.Row {
 		{Prefix: "status", Run: c.cmdStatus},
 		{Prefix: "fsid", Run: c.cmdFSID},
 		{Prefix: "quorum_status", Run: func(r *service.Request) service.Answer {
-			return r.Either(c.quorumStatus(r.Now),
-				string(cephjson.Marshal(c.quorumStatus(r.Now), false)))
+			status := c.quorumStatus(r.Now)
+			return r.Either(status, string(cephjson.Marshal(status, false)))
 		}},
 		{Prefix: "mon_status", Run: func(r *service.Request) service.Answer {
 			return r.JSON(c.monStatus())

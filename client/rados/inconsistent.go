@@ -64,11 +64,14 @@ func (c *Cluster) InconsistentSnapsets(
 // scrubPage is how many records are asked for at a time.
 const scrubPage = 100
 
-// scrubbed yields what scrubs have found in a PG: objects (0) or snapshot sets (1).
-func scrubbed[T any, P interface {
+// A record is a pointer to a T that decodes.
+type record[T any] interface {
 	*T
 	denc.Value
-}](
+}
+
+// scrubbed yields what scrubs have found in a PG: objects (0) or snapshot sets (1).
+func scrubbed[T any, P record[T]](
 	ctx context.Context, c *Cluster, pg ceph.PGID, what uint32, name func(P) ScrubbedObject,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
@@ -93,10 +96,9 @@ func scrubbed[T any, P interface {
 }
 
 // scrubList is one page of it; the request learns the PG's interval.
-func scrubList[T any, P interface {
-	*T
-	denc.Value
-}](ctx context.Context, c *Cluster, pg ceph.PGID, ask *inconsistent.Request) ([]T, error) {
+func scrubList[T any, P record[T]](
+	ctx context.Context, c *Cluster, pg ceph.PGID, ask *inconsistent.Request,
+) ([]T, error) {
 	op := message.OSDOp{Code: message.OpScrubLS, In: denc.Marshal(ask, ceph.FeaturesAll)}
 	r, err := c.obj.Do(ctx, &objecter.Op{Pool: pg.Pool, PG: &pg, Ops: []message.OSDOp{op},
 		Flags: message.FlagRead | message.FlagIgnoreOverlay})

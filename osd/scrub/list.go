@@ -127,24 +127,23 @@ func List(in []byte, since ceph.Epoch, known bool, records []Record, snapsets []
 		return nil, ceph.ENOENT
 	}
 	if a.Snapsets != 0 {
-		out.Records = list(&a, snapsets, func(r *SnapRecord) (ceph.HObject, denc.Value) {
-			return r.Object, r.stock()
-		})
+		out.Records = list(&a, snapsets, func(r *SnapRecord) ceph.HObject { return r.Object },
+			(*SnapRecord).stock)
 	} else {
-		out.Records = list(&a, records, func(r *Record) (ceph.HObject, denc.Value) {
-			return r.Object, r.stock()
-		})
+		out.Records = list(&a, records, func(r *Record) ceph.HObject { return r.Object },
+			(*Record).stock)
 	}
 	return denc.Marshal(&out, ceph.FeaturesAll), nil
 }
 
 // list encodes the records behind the one that the request names.
-func list[T any](a *inconsistent.Request, records []T, stock func(*T) (ceph.HObject, denc.Value),
+func list[T any, V denc.Value](a *inconsistent.Request, records []T,
+	name func(*T) ceph.HObject, stock func(*T) V,
 ) (out [][]byte) {
 	after := a.After.Name != ""
 	for i := range records {
-		o, r := stock(&records[i])
 		if after {
+			o := name(&records[i])
 			after = o.Name != a.After.Name || o.Namespace != a.After.Namespace ||
 				o.Snap != a.After.Snap
 			continue
@@ -152,7 +151,7 @@ func list[T any](a *inconsistent.Request, records []T, stock func(*T) (ceph.HObj
 		if n := uint64(len(out)); n >= a.Max && a.Max > 0 || n >= maxListed {
 			break
 		}
-		out = append(out, denc.Marshal(r, ceph.FeaturesAll))
+		out = append(out, denc.Marshal(stock(&records[i]), ceph.FeaturesAll))
 	}
 	return out
 }
