@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/journalspec"
 	"glue/osd/class"
 )
 
@@ -14,11 +15,11 @@ func getClient(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return getter(clientPrefix+id, class.Of[client])(ctx, nil)
+	return getter(clientPrefix+id, class.Of[journalspec.Client])(ctx, nil)
 }
 
-func putClient(ctx class.Context, l client) error {
-	return class.Put(ctx, clientPrefix+l.id, class.Of[client], l)
+func putClient(ctx class.Context, l journalspec.Client) error {
+	return class.Put(ctx, clientPrefix+l.ID, class.Of[journalspec.Client], l)
 }
 
 // idAndData reads the input of clientRegister and clientUpdateData.
@@ -48,7 +49,7 @@ func clientRegister(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, putClient(ctx, client{id: id, data: data, committed: start})
+	return nil, putClient(ctx, journalspec.Client{ID: id, Data: data, Committed: start})
 }
 
 // batchClients is how many clients slowest looks at together (JOURNAL_MAX_RETURN).
@@ -56,9 +57,9 @@ const batchClients = 256
 
 // slowest is the least of the connected clients' positions; the image itself is the client "". A
 // client that has committed nothing ends the search in its batch of clients, as it does in Ceph.
-func slowest(ctx class.Context) (positions, error) {
-	var found positions
-	var first position
+func slowest(ctx class.Context) (journalspec.Positions, error) {
+	var found journalspec.Positions
+	var first journalspec.Position
 	valid := false
 	for after := ""; ; {
 		batch, err := clients(ctx, after, batchClients)
@@ -67,16 +68,16 @@ func slowest(ctx class.Context) (positions, error) {
 		}
 		for _, id := range slices.Sorted(maps.Keys(batch)) {
 			l := batch[id]
-			if l.state == disconnected {
+			if l.State == journalspec.Disconnected {
 				continue
 			}
-			if len(l.committed) == 0 {
+			if len(l.Committed) == 0 {
 				found = nil
 				break
 			}
-			p := l.committed[0]
-			if !valid || first.tag > p.tag || (first.tag == p.tag && first.entry > p.entry) {
-				first, found, valid = p, l.committed, true
+			p := l.Committed[0]
+			if !valid || first.Tag > p.Tag || (first.Tag == p.Tag && first.Entry > p.Entry) {
+				first, found, valid = p, l.Committed, true
 			}
 		}
 		if len(batch) < batchClients {
@@ -87,30 +88,30 @@ func slowest(ctx class.Context) (positions, error) {
 }
 
 // clients reads up to max clients with keys above after.
-func clients(ctx class.Context, after string, max uint64) (map[string]client, error) {
+func clients(ctx class.Context, after string, max uint64) (map[string]journalspec.Client, error) {
 	pairs, _, err := ctx.OmapScan(after, clientPrefix, max)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]client, len(pairs))
+	out := make(map[string]journalspec.Client, len(pairs))
 	for _, p := range pairs {
-		l, err := class.Input(p.Value, class.Of[client])
+		l, err := class.Input(p.Value, class.Of[journalspec.Client])
 		if err != nil {
 			return nil, ceph.EIO
 		}
-		out[l.id] = l
+		out[l.ID] = l
 	}
 	return out, nil
 }
 
 // change applies f to a client.
-func change(ctx class.Context, id string, f func(*client)) error {
-	l, err := get(ctx, clientPrefix+id, class.Of[client])
+func change(ctx class.Context, id string, f func(*journalspec.Client)) error {
+	l, err := get(ctx, clientPrefix+id, class.Of[journalspec.Client])
 	if err != nil {
 		return err
 	}
 	f(&l)
-	return class.Put(ctx, clientPrefix+id, class.Of[client], l)
+	return class.Put(ctx, clientPrefix+id, class.Of[journalspec.Client], l)
 }
 
 func clientUpdateData(ctx class.Context, in []byte) ([]byte, error) {
@@ -118,7 +119,7 @@ func clientUpdateData(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, change(ctx, id, func(l *client) { l.data = data })
+	return nil, change(ctx, id, func(l *journalspec.Client) { l.Data = data })
 }
 
 func clientUpdateState(ctx class.Context, in []byte) ([]byte, error) {
@@ -131,7 +132,7 @@ func clientUpdateState(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, change(ctx, id, func(l *client) { l.state = state })
+	return nil, change(ctx, id, func(l *journalspec.Client) { l.State = state })
 }
 
 func clientUnregister(ctx class.Context, in []byte) ([]byte, error) {
@@ -150,7 +151,7 @@ func clientUnregister(ctx class.Context, in []byte) ([]byte, error) {
 
 func clientCommit(ctx class.Context, in []byte) ([]byte, error) {
 	var id string
-	var to positions
+	var to journalspec.Positions
 	err := class.Decode(in, func(c *denc.Coder) {
 		c.Str(&id)
 		to.Denc(c)
@@ -165,12 +166,12 @@ func clientCommit(ctx class.Context, in []byte) ([]byte, error) {
 	if len(to) > int(width) {
 		return nil, ceph.EINVAL
 	}
-	l, err := get(ctx, clientPrefix+id, class.Of[client])
-	if err != nil || l.committed.equal(to) {
+	l, err := get(ctx, clientPrefix+id, class.Of[journalspec.Client])
+	if err != nil || slices.Equal(l.Committed, to) {
 		return nil, err
 	}
-	l.committed = to
-	return nil, class.Put(ctx, clientPrefix+id, class.Of[client], l)
+	l.Committed = to
+	return nil, class.Put(ctx, clientPrefix+id, class.Of[journalspec.Client], l)
 }
 
 func clientList(ctx class.Context, in []byte) ([]byte, error) {
@@ -191,7 +192,7 @@ func clientList(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []client
+	var list []journalspec.Client
 	for _, id := range slices.Sorted(maps.Keys(batch)) {
 		list = append(list, batch[id])
 	}

@@ -6,6 +6,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/cluster/journalspec"
 	"glue/osd/class"
 )
 
@@ -14,21 +15,21 @@ func getTag(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return getter(tagKey(tid), class.Of[tag])(ctx, nil)
+	return getter(tagKey(tid), class.Of[journalspec.Tag])(ctx, nil)
 }
 
 // tagCreate adds the next tag: ESTALE if another one is next, EINVAL for a class that is not there.
 func tagCreate(ctx class.Context, in []byte) ([]byte, error) {
-	var t tag
+	var t journalspec.Tag
 	err := class.Decode(in, func(c *denc.Coder) {
-		c.U64(&t.tid)
-		c.U64(&t.class)
-		c.Blob(&t.data)
+		c.U64(&t.TID)
+		c.U64(&t.Class)
+		c.Blob(&t.Data)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := ctx.OmapVal(tagKey(t.tid)); err == nil {
+	if _, err := ctx.OmapVal(tagKey(t.TID)); err == nil {
 		return nil, ceph.EEXIST
 	} else if !class.IsMissing(err) {
 		return nil, err
@@ -37,48 +38,48 @@ func tagCreate(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.tid != next {
+	if t.TID != next {
 		return nil, ceph.ESTALE
 	}
 	nextClass, err := get(ctx, nextClassKey, class.U64)
 	if err != nil {
 		return nil, err
 	}
-	if t.class == newClass {
-		t.class = nextClass
+	if t.Class == journalspec.NewClass {
+		t.Class = nextClass
 		if err := class.Put(ctx, nextClassKey, class.U64, nextClass+1); err != nil {
 			return nil, err
 		}
-	} else if t.class >= nextClass {
+	} else if t.Class >= nextClass {
 		return nil, ceph.EINVAL
 	}
 	if err := expireTags(ctx, ""); err != nil {
 		return nil, err
 	}
 	return nil, ctx.OmapSet(map[string][]byte{
-		nextTagKey:    class.Encoded(class.U64, t.tid+1),
-		tagKey(t.tid): class.Encoded(class.Of[tag], t)})
+		nextTagKey:    class.Encoded(class.U64, t.TID+1),
+		tagKey(t.TID): class.Encoded(class.Of[journalspec.Tag], t)})
 }
 
-// lowestTag is the first tag that a client still needs, leaving one client out; none if nobody
+// lowestTag is the first tag that a client still needs, leaving one client out; NoTag if nobody
 // has committed, or if somebody has committed nothing.
 func lowestTag(ctx class.Context, except string) (uint64, error) {
-	low := none
+	low := journalspec.NoTag
 	err := class.Scan(ctx, "", clientPrefix, func(key string, v []byte) error {
 		if key == except {
 			return nil
 		}
-		l, err := class.Input(v, class.Of[client])
+		l, err := class.Input(v, class.Of[journalspec.Client])
 		if err != nil {
 			return ceph.EIO
 		}
 		switch {
-		case l.state == disconnected: // it may not hold the others up
-		case len(l.committed) == 0:
-			low = none
+		case l.State == journalspec.Disconnected: // it may not hold the others up
+		case len(l.Committed) == 0:
+			low = journalspec.NoTag
 			return class.ErrEnough
 		default:
-			low = min(low, l.committed.lowestTag())
+			low = min(low, l.Committed.LowestTag())
 		}
 		return nil
 	})
@@ -89,9 +90,9 @@ func lowestTag(ctx class.Context, except string) (uint64, error) {
 }
 
 // scanTags calls f for all tags in order; it may end the scan with class.ErrEnough.
-func scanTags(ctx class.Context, f func(key string, t *tag) error) error {
+func scanTags(ctx class.Context, f func(key string, t *journalspec.Tag) error) error {
 	err := class.Scan(ctx, tagPrefix, tagPrefix, func(key string, v []byte) error {
-		t, err := class.Input(v, class.Of[tag])
+		t, err := class.Input(v, class.Of[journalspec.Tag])
 		if err != nil {
 			return ceph.EIO
 		}
@@ -106,12 +107,12 @@ func scanTags(ctx class.Context, f func(key string, t *tag) error) error {
 // lastByClass is the last tag of each class up to one.
 func lastByClass(ctx class.Context, upTo uint64) (map[uint64]uint64, error) {
 	last := map[uint64]uint64{}
-	err := scanTags(ctx, func(key string, t *tag) error {
+	err := scanTags(ctx, func(key string, t *journalspec.Tag) error {
 		tid, err := strconv.ParseUint(strings.TrimPrefix(key, tagPrefix), 16, 64)
-		if err != nil || tid != t.tid {
+		if err != nil || tid != t.TID {
 			return ceph.EINVAL
 		}
-		if last[t.class] = t.tid; t.tid >= upTo {
+		if last[t.Class] = t.TID; t.TID >= upTo {
 			return class.ErrEnough
 		}
 		return nil
@@ -122,20 +123,20 @@ func lastByClass(ctx class.Context, upTo uint64) (map[uint64]uint64, error) {
 // expireTags removes the tags before the last of their class that every client has passed.
 func expireTags(ctx class.Context, except string) error {
 	low, err := lowestTag(ctx, except)
-	if err != nil || low == none {
+	if err != nil || low == journalspec.NoTag {
 		return err
 	}
 	last, err := lastByClass(ctx, low)
 	if err != nil {
 		return err
 	}
-	return scanTags(ctx, func(key string, t *tag) error {
-		if t.tid < last[t.class] {
+	return scanTags(ctx, func(key string, t *journalspec.Tag) error {
+		if t.TID < last[t.Class] {
 			if err := class.Remove(ctx, key); err != nil {
 				return err
 			}
 		}
-		if t.tid >= low {
+		if t.TID >= low {
 			return class.ErrEnough
 		}
 		return nil
@@ -156,22 +157,22 @@ func tagList(ctx class.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := get(ctx, clientPrefix+id, class.Of[client])
+	l, err := get(ctx, clientPrefix+id, class.Of[journalspec.Client])
 	if err != nil {
 		return nil, err
 	}
 	var last map[uint64]uint64
-	if low := l.committed.lowestTag(); low != none {
+	if low := l.Committed.LowestTag(); low != journalspec.NoTag {
 		if last, err = lastByClass(ctx, low); err != nil {
 			return nil, err
 		}
 	}
-	var tags []tag
-	err = scanTags(ctx, func(_ string, t *tag) error {
-		if after != 0 && t.tid <= after {
+	var tags []journalspec.Tag
+	err = scanTags(ctx, func(_ string, t *journalspec.Tag) error {
+		if after != 0 && t.TID <= after {
 			return nil
 		}
-		if t.tid >= last[t.class] && (only == nil || *only == t.class) {
+		if t.TID >= last[t.Class] && (only == nil || *only == t.Class) {
 			tags = append(tags, *t)
 		}
 		if uint64(len(tags)) >= max {

@@ -1,0 +1,116 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"glue/ceph"
+	"glue/ceph/denc"
+	"glue/client/rados"
+	"glue/cluster/journalspec"
+)
+
+// Options are those of a new journal.
+type Options struct {
+	Order uint8  // objects of 1<<Order bytes
+	Width uint8  // objects of a set
+	Pool  string // of the objects; empty: the image's own
+}
+
+// Create makes the journal of an image, by the image's id, with this cluster as the writer. What it
+// made is removed again if it fails. EEXIST if there is one.
+func Create(ctx context.Context, x *rados.IOCtx, id string, o Options) error {
+	if o.Order < minOrder || o.Order > maxOrder || o.Width == 0 {
+		return fmt.Errorf("a journal of %d objects of 2^%d bytes: %w", o.Width, o.Order,
+			ceph.EINVAL)
+	}
+	pool := int64(-1)
+	if o.Pool != "" {
+		var err error
+		if pool, err = x.Cluster().PoolID(ctx, o.Pool); err != nil {
+			return fmt.Errorf("pool of the journal: %w", err)
+		}
+	}
+	op := new(rados.WriteOp).Exec("journal", "create", encode(func(c *denc.Coder) {
+		c.U8(&o.Order)
+		c.U8(&o.Width)
+		c.I64(&pool)
+	}))
+	if err := x.Operate(ctx, prefix+id, op); err != nil {
+		return fmt.Errorf("make the image's journal: %w", err)
+	}
+	err := begin(ctx, x, id)
+	if err != nil {
+		return errors.Join(err, Remove(context.WithoutCancel(ctx), x, id))
+	}
+	return nil
+}
+
+// begin makes the first tag, and the client that is the image.
+func begin(ctx context.Context, x *rados.IOCtx, id string) error {
+	t, err := createTag(ctx, x, id, journalspec.NewClass, &tagData{writer: localUUID})
+	if err != nil {
+		return err
+	}
+	data := denc.Marshal(&clientMeta{kind: imageClient, class: t.Class}, ceph.FeaturesAll)
+	op := new(rados.WriteOp).Exec("journal", "client_register", encode(func(c *denc.Coder) {
+		name := imageID
+		c.Str(&name)
+		c.Blob(&data)
+	}))
+	if err := x.Operate(ctx, prefix+id, op); err != nil {
+		return fmt.Errorf("register with the image's journal: %w", err)
+	}
+	return nil
+}
+
+// imageID is the client that is the image itself.
+const imageID = ""
+
+// createTag makes the next tag.
+func createTag(
+	ctx context.Context, x *rados.IOCtx, id string, class uint64, data *tagData,
+) (journalspec.Tag, error) {
+	t := journalspec.Tag{Class: class, Data: denc.Marshal(data, ceph.FeaturesAll)}
+	for {
+		err := call(ctx, x, id, "get_next_tag_tid", nil, func(c *denc.Coder) { c.U64(&t.TID) })
+		if err != nil {
+			return t, err
+		}
+		op := new(rados.WriteOp).Exec("journal", "tag_create", encode(func(c *denc.Coder) {
+			c.U64(&t.TID)
+			c.U64(&class)
+			c.Blob(&t.Data)
+		}))
+		err = x.Operate(ctx, prefix+id, op)
+		switch {
+		case errors.Is(err, ceph.ESTALE) || errors.Is(err, ceph.EEXIST):
+			continue // another client was first
+		case err != nil:
+			return t, fmt.Errorf("make a tag of the image's journal: %w", err)
+		}
+		return t, call(ctx, x, id, "get_tag", encode(func(c *denc.Coder) { c.U64(&t.TID) }), t.Denc)
+	}
+}
+
+func encode(f func(*denc.Coder)) []byte {
+	c := denc.NewEncoder(nil, ceph.FeaturesAll)
+	f(c)
+	return c.Bytes()
+}
+
+// call runs one method of class journal for its result.
+func call(
+	ctx context.Context, x *rados.IOCtx, id, method string, in []byte, f func(*denc.Coder),
+) error {
+	out, err := x.Exec(ctx, prefix+id, "journal", method, in)
+	if err != nil {
+		return fmt.Errorf("journal.%s: %w", method, err)
+	}
+	c := denc.NewDecoder(out, ceph.FeaturesAll)
+	if f(c); c.Err() != nil {
+		return fmt.Errorf("answer of journal.%s: %w", method, c.Err())
+	}
+	return nil
+}
