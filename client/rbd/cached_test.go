@@ -120,24 +120,29 @@ func TestCachesShareAnImage(t *testing.T) {
 }
 
 // TestCacheOptions: the options of the cluster, the pool and the image are those of the cache, the
-// last that has one.
+// last that has one. The cluster's are one user's: a change of all clients' has stock ones read the
+// headers of their images again, and librbd 16.2 then reads at a snapshot of an image that migrates
+// what the source has now.
 func TestCacheOptions(t *testing.T) {
 	c := connect(t)
 	ctx := within(t, time.Minute)
+	pool := store(t, c).IO().PoolName()
+	who := "client." + pool
 	for name, value := range map[string]string{"rbd_cache_size": "1048576",
 		"rbd_cache_policy": "writearound", "rbd_cache_max_dirty_age": "2.5"} {
 		_, _, err := c.MonCommand(ctx, map[string]any{"prefix": "config set",
-			"who": "client", "name": name, "value": value}, nil)
+			"who": who, "name": name, "value": value}, nil)
 		want(t, "config set", err, nil)
 		t.Cleanup(func() {
 			_, _, _ = c.MonCommand(within(t, time.Minute), map[string]any{"prefix": "config rm",
-				"who": "client", "name": name}, nil)
+				"who": who, "name": name}, nil)
 		})
 	}
-	s := store(t, connect(t))
+	x, err := user(t, c, pool, "mon", "profile rbd", "osd", "profile rbd").OpenPool(ctx, pool)
+	want(t, "pool", err, nil)
+	s := rbd.NewStore(x)
 	want(t, "create", s.Create(ctx, "i", rbd.CreateOptions{Size: 1 << 20}), nil)
 	i := open(t, s, "i")
-	pool := s.IO().PoolName()
 	stockTool(t, "config", "pool", "set", pool, "rbd_cache_max_dirty", "96K")
 	stockTool(t, "config", "pool", "set", pool, "rbd_cache_target_dirty", "64K")
 	stock(t, s, "config", "image", "set", "i", "rbd_cache_target_dirty", "32K")

@@ -83,11 +83,23 @@ func TestOptionsOutOfSight(t *testing.T) {
 	ctx := within(t, time.Minute)
 	want(t, "namespace", s.CreateNamespace(ctx, "n"), nil)
 	want(t, "set", s.Config().Set(ctx, "rbd_default_order", "20"), nil)
-	name := ceph.AuthName{Type: ceph.TypeClient, ID: s.IO().PoolName()}
+	pool := s.IO().PoolName()
+	guest := user(t, c, pool, "mon", "profile rbd", "osd",
+		"allow rwx pool="+pool+" namespace=n, allow rwx object_prefix rbd_namespace")
+	x, err := guest.OpenPool(ctx, pool)
+	want(t, "pool", err, nil)
+	in := rbd.NewStore(x.WithNamespace("n"))
+	want(t, "create", in.Create(ctx, "i", rbd.CreateOptions{Size: 1 << 20}), nil)
+	want(t, "remove", in.Remove(ctx, "i", nil), nil)
+}
+
+// user makes a user of the cluster with some caps, and connects as that, until the test ends.
+func user(t *testing.T, c *rados.Cluster, id string, caps ...string) *rados.Cluster {
+	t.Helper()
+	ctx := within(t, time.Minute)
+	name := ceph.AuthName{Type: ceph.TypeClient, ID: id}
 	out, _, err := c.MonCommand(ctx, map[string]any{"prefix": "auth get-or-create",
-		"entity": name.String(), "caps": []string{"mon", "profile rbd", "osd",
-			"allow rwx pool=" + name.ID + " namespace=n, allow rwx object_prefix rbd_namespace"},
-	}, nil)
+		"entity": name.String(), "caps": caps}, nil)
 	want(t, "auth", err, nil)
 	t.Cleanup(func() {
 		_, _, _ = c.MonCommand(within(t, time.Minute), map[string]any{"prefix": "auth rm",
@@ -95,16 +107,12 @@ func TestOptionsOutOfSight(t *testing.T) {
 	})
 	ring := filepath.Join(t.TempDir(), "keyring")
 	want(t, "keyring", os.WriteFile(ring, out, 0o600), nil)
-	guest, err := rados.Connect(ctx, rados.Options{ConfFile: conf(t), Name: name, Keyring: ring})
+	u, err := rados.Connect(ctx, rados.Options{ConfFile: conf(t), Name: name, Keyring: ring})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer guest.Close()
-	x, err := guest.OpenPool(ctx, name.ID)
-	want(t, "pool", err, nil)
-	in := rbd.NewStore(x.WithNamespace("n"))
-	want(t, "create", in.Create(ctx, "i", rbd.CreateOptions{Size: 1 << 20}), nil)
-	want(t, "remove", in.Remove(ctx, "i", nil), nil)
+	t.Cleanup(func() { u.Close() })
+	return u
 }
 
 // TestImageOptions: an image's snapshots are taken as its own options say, else its pool's; what is

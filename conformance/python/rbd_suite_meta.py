@@ -139,8 +139,8 @@ def pool_config_by_command(t):
 
 @case()
 def global_config_by_command(t):
-    def run(verb, *words, **o):
-        return t.cli('config', 'global', verb, 'client', *words, raw=True, **o)
+    def run(verb, *words, **o):  # of no client that has images open: see migrate's sums()
+        return t.cli('config', 'global', verb, 'client.rbdsuite', *words, raw=True, **o)
     run('set', 'rbd_request_timed_out_seconds', '33')
     t.eq(run('get', 'rbd_request_timed_out_seconds'), '33\n')
     t.has(run('ls'), 'rbd_request_timed_out_seconds')

@@ -48,7 +48,12 @@ def scribble(image, seed, times=12, size=None):
 
 
 def sums(image):
-    """The size and checksum of the image and of each of its snapshots."""
+    """The size and checksum of the image and of each of its snapshots.
+
+    librbd 16.2 is at fault when an image that migrates is read at a snapshot and its header is read
+    again, which a change of it, or of a global option rbd_*, brings about: it shows what the
+    source has now, until the snapshot is set again. Nothing beside the cases may make it so.
+    """
     out = {}
     for name in [None] + [s['name'] for s in image.list_snaps()]:
         image.set_snap(name)
