@@ -10,6 +10,7 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd/cache"
+	"glue/client/stripe"
 )
 
 // StartCache lets the image's reads and writes go through memory from now on; it is called before
@@ -114,18 +115,18 @@ func (d cachedDisk) WriteParts(ctx context.Context, parts []cache.Part) error {
 
 // writeParts writes ranges of the image, those of one object in one operation.
 func (t target) writeParts(ctx context.Context, parts []cache.Part) error {
-	var objects []piece
+	var objects []stripe.Piece
 	byObject := map[uint64][]chunk{}
 	for _, p := range parts {
-		for _, e := range t.h.split(p.Off, uint64(len(p.P))) {
-			if byObject[e.object] == nil {
-				objects = append(objects, piece{object: e.object})
+		for _, e := range t.h.Split(p.Off, uint64(len(p.P))) {
+			if byObject[e.Object] == nil {
+				objects = append(objects, stripe.Piece{Object: e.Object})
 			}
-			byObject[e.object] = append(byObject[e.object], chunk{e.off, p.P[e.at : e.at+e.len]})
+			byObject[e.Object] = append(byObject[e.Object], chunk{e.Off, p.P[e.At : e.At+e.Len]})
 		}
 	}
-	return each(ctx, objects, func(ctx context.Context, o piece) error {
-		return t.write(ctx, o.object, byObject[o.object])
+	return each(ctx, objects, func(ctx context.Context, o stripe.Piece) error {
+		return t.write(ctx, o.Object, byObject[o.Object])
 	})
 }
 
@@ -135,18 +136,18 @@ func (d cachedDisk) Hold(ctx context.Context, off int64, length uint64) (func(),
 }
 
 func (d cachedDisk) Size() uint64      { return d.i.Size() }
-func (d cachedDisk) SpanBytes() uint64 { return d.i.head().objectBytes() }
+func (d cachedDisk) SpanBytes() uint64 { return d.i.head().ObjectBytes() }
 
 // Keep: a snapshot never changes; the image does not while we have its lock. One without locks is
 // ours by what StartCache asks for.
 func (d cachedDisk) Keep() bool {
 	h := d.i.head()
 	switch {
-	case h.snap != ceph.NoSnap:
+	case h.Snap != ceph.NoSnap:
 		return true
 	case d.i.readOnly:
 		return false
-	case !h.features.Has(ExclusiveLock):
+	case !h.Features.Has(ExclusiveLock):
 		return true
 	}
 	l := &d.i.lock

@@ -7,6 +7,11 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/client/rbd/class"
+	"glue/client/rbd/directory"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
+	"glue/client/stripe"
 	"glue/cluster/osdmap"
 	"glue/cluster/rbdspec"
 )
@@ -23,15 +28,15 @@ func (i *Image) parentStore(p *parentSpec) *Store {
 
 // openParent opens the parent of what a header describes, unless it has none or it is open.
 func (i *Image) openParent(ctx context.Context, h *header) error {
-	if h.parent == nil || h.overlap == 0 {
+	if h.Parent == nil || h.Overlap == 0 {
 		return nil
 	}
-	if old := i.head(); old != nil && old.from != nil && *old.parent == *h.parent {
+	if old := i.head(); old != nil && old.from != nil && *old.Parent == *h.Parent {
 		h.from = old.from
 		return nil
 	}
-	parent := newImage(i.parentStore(h.parent), "id "+h.parent.Image, h.parent.Image, true)
-	parent.snap = h.parent.Snap
+	parent := newImage(i.parentStore(h.Parent), "id "+h.Parent.Image, h.Parent.Image, true)
+	parent.snap = h.Parent.Snap
 	if err := parent.refresh(ctx); err != nil {
 		return fmt.Errorf("open the parent of image %s: %w", i.name, err)
 	}
@@ -54,27 +59,16 @@ func (i *Image) Parent(ctx context.Context) (*Parent, error) {
 	if err != nil || h.from == nil {
 		return nil, err
 	}
-	s := i.parentStore(h.parent)
-	p := &Parent{Pool: s.x.PoolName(), Namespace: h.parent.Namespace, ImageID: h.parent.Image,
-		Overlap: h.overlap}
-	if snap := h.from.head().byID(h.parent.Snap); snap != nil {
+	s := i.parentStore(h.Parent)
+	p := &Parent{Pool: s.x.PoolName(), Namespace: h.Parent.Namespace, ImageID: h.Parent.Image,
+		Overlap: h.Overlap}
+	if snap := h.from.head().ByID(h.Parent.Snap); snap != nil {
 		if p.Snapshot = snap.Name; snap.Kind == SnapTrash {
-			p.Snapshot = snap.space.OriginalName
+			p.Snapshot = snap.Space.OriginalName
 		}
 	}
-	p.Image, p.Trashed, err = s.nameOf(ctx, h.parent.Image)
+	p.Image, p.Trashed, err = directory.NameOf(ctx, s.x, h.Parent.Image)
 	return p, err
-}
-
-// nameOf finds the name of an image by its id, in the trash too.
-func (s *Store) nameOf(ctx context.Context, id string) (name string, trashed bool, err error) {
-	err = call(ctx, s.x, directoryObject, "dir_get_name", strArg(id),
-		func(c *denc.Coder) { c.Str(&name) })
-	if !errors.Is(err, ceph.ENOENT) {
-		return name, false, err
-	}
-	e, err := s.TrashGet(ctx, id)
-	return e.Name, true, err
 }
 
 // A Child is a clone of a snapshot.
@@ -97,7 +91,7 @@ func (i *Image) Children(ctx context.Context, name string) ([]Child, error) {
 	for _, h := range list {
 		x := i.x.Cluster().OpenPoolID(h.Pool).WithNamespace(h.Namespace)
 		c := Child{Pool: x.PoolName(), Namespace: h.Namespace, ImageID: h.Image}
-		c.Image, c.Trashed, err = NewStore(x).nameOf(ctx, h.Image)
+		c.Image, c.Trashed, err = directory.NameOf(ctx, x, h.Image)
 		if err != nil && !errors.Is(err, ceph.ENOENT) {
 			return nil, fmt.Errorf("clone id %s: %w", h.Image, err)
 		}
@@ -113,7 +107,7 @@ func (i *Image) clones(ctx context.Context, id ceph.SnapID) ([]childSpec, error)
 		return nil, err
 	}
 	var more []childSpec
-	err = call(ctx, i.x, headerPrefix+i.id, "children_list", u64Arg(uint64(id)),
+	err = class.Call(ctx, i.x, layout.HeaderPrefix+i.id, "children_list", class.U64(uint64(id)),
 		func(c *denc.Coder) { denc.List(c, &more) })
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return nil, err
@@ -123,7 +117,7 @@ func (i *Image) clones(ctx context.Context, id ceph.SnapID) ([]childSpec, error)
 
 // oldArg is the key of a snapshot in the list of clones of the first kind.
 func oldArg(p *parentSpec, child ...string) []byte {
-	return encode(func(c *denc.Coder) {
+	return class.Encode(func(c *denc.Coder) {
 		c.I64(&p.Pool)
 		c.Str(&p.Image)
 		p.Snap.Denc(c)
@@ -141,7 +135,7 @@ func (i *Image) oldChildren(ctx context.Context, id ceph.SnapID) ([]childSpec, e
 	for _, p := range i.x.Cluster().Pools() {
 		var ids map[string]struct{}
 		x := i.x.Cluster().OpenPoolID(p.ID).WithNamespace(i.x.Namespace())
-		err := call(ctx, x, childrenObject, "get_children", oldArg(&spec),
+		err := class.Call(ctx, x, layout.ChildrenObject, "get_children", oldArg(&spec),
 			func(c *denc.Coder) { denc.SetFunc(c, &ids, (*denc.Coder).Str) })
 		if err != nil && !errors.Is(err, ceph.ENOENT) && !errors.Is(err, ceph.EOPNOTSUPP) {
 			return nil, fmt.Errorf("look for clones in pool %s: %w", p.Name, err)
@@ -163,7 +157,7 @@ func (s *Store) Clone(
 	if err != nil {
 		return err
 	}
-	from, err := h.find(parent.name, snap)
+	from, err := h.Find(parent.name, snap)
 	if err != nil {
 		return err
 	}
@@ -171,7 +165,7 @@ func (s *Store) Clone(
 	switch {
 	case err != nil:
 		return err
-	case !h.features.Has(Layering):
+	case !h.Features.Has(Layering):
 		return fmt.Errorf("image %s does not have feature layering: %w", parent.name, ceph.ENOSYS)
 	case format == 1 && s.x.Namespace() != parent.x.Namespace():
 		return notAcross(parent)
@@ -181,10 +175,10 @@ func (s *Store) Clone(
 	}
 	o.Size = from.Size
 	if o.Order == 0 {
-		o.Order = h.order
+		o.Order = h.Order
 	}
 	if o.Features == 0 && !o.NoFeatures {
-		o.Features, o.NoFeatures = h.features&DefaultFeatures, true
+		o.Features, o.NoFeatures = h.Features&DefaultFeatures, true
 	}
 	if !o.Features.Has(Layering) {
 		return fmt.Errorf("a clone needs feature layering: %w", ceph.EINVAL)
@@ -242,39 +236,42 @@ func (s *Store) attach(
 	ctx context.Context, parent *Image, id string, spec parentSpec, size uint64, format int,
 ) error {
 	if size > 0 {
-		err := change(ctx, s.x, headerPrefix+id, "parent_attach", encode(func(c *denc.Coder) {
-			reattach := false
-			spec.Denc(c)
-			c.U64(&size)
-			c.Bool(&reattach)
-		}))
+		err := class.Change(ctx, s.x, layout.HeaderPrefix+id, "parent_attach",
+			class.Encode(func(c *denc.Coder) {
+				reattach := false
+				spec.Denc(c)
+				c.U64(&size)
+				c.Bool(&reattach)
+			}))
 		if err != nil {
 			return fmt.Errorf("link to the parent: %w", err)
 		}
 	}
 	if format == 1 {
-		if err := change(ctx, s.x, childrenObject, "add_child", oldArg(&spec, id)); err != nil {
+		err := class.Change(ctx, s.x, layout.ChildrenObject, "add_child", oldArg(&spec, id))
+		if err != nil {
 			return fmt.Errorf("list the clone: %w", err)
 		}
 		// It may have been unprotected since, by who did not see the clone in the list yet.
 		if err := parent.refresh(ctx); err != nil {
 			return err
 		}
-		if now := parent.head().byID(spec.Snap); now == nil || !now.Protected {
+		if now := parent.head().ByID(spec.Snap); now == nil || !now.Protected {
 			return fmt.Errorf("the snapshot was unprotected meanwhile: %w", ceph.EINVAL)
 		}
 		return nil
 	}
-	err := change(ctx, s.x, headerPrefix+id, "op_features_set", encode(func(c *denc.Coder) {
-		c.U64Const(opCloneChild)
-		c.U64Const(opCloneChild)
-	}))
+	err := class.Change(ctx, s.x, layout.HeaderPrefix+id, "op_features_set",
+		class.Encode(func(c *denc.Coder) {
+			c.U64Const(layout.OpCloneChild)
+			c.U64Const(layout.OpCloneChild)
+		}))
 	if err != nil {
 		return fmt.Errorf("mark the clone: %w", err)
 	}
 	child := childSpec{Pool: s.x.PoolID(), Image: id, Namespace: s.x.Namespace()}
-	err = change(ctx, parent.x, headerPrefix+parent.id, "child_attach",
-		encode(func(c *denc.Coder) {
+	err = class.Change(ctx, parent.x, layout.HeaderPrefix+parent.id, "child_attach",
+		class.Encode(func(c *denc.Coder) {
 			spec.Snap.Denc(c)
 			child.Denc(c)
 		}))
@@ -282,7 +279,7 @@ func (s *Store) attach(
 		return fmt.Errorf("list the clone with its parent: %w", err)
 	}
 	parent.stale.Store(true)
-	notifyHeader(ctx, parent.x, parent.id)
+	notice.HeaderChanged(ctx, parent.x, parent.id)
 	return nil
 }
 
@@ -291,17 +288,18 @@ func (s *Store) copyMetadata(ctx context.Context, from *Image, id string) error 
 	if err != nil || len(meta) == 0 {
 		return err
 	}
-	return change(ctx, s.x, headerPrefix+id, "metadata_set", encode(func(c *denc.Coder) {
-		denc.MapFunc(c, &meta, (*denc.Coder).Str, (*denc.Coder).Blob)
-	}))
+	return class.Change(ctx, s.x, layout.HeaderPrefix+id, "metadata_set",
+		class.Encode(func(c *denc.Coder) {
+			denc.MapFunc(c, &meta, (*denc.Coder).Str, (*denc.Coder).Blob)
+		}))
 }
 
 // detachChild takes the image out of its parent's list of clones, and removes the parent's snapshot
 // if it waited in the trash for its last clone to go.
 func (i *Image) detachChild(ctx context.Context, h *header) error {
-	spec := h.parent
-	if h.opFeatures&opCloneChild == 0 {
-		err := change(ctx, i.x, childrenObject, "remove_child", oldArg(spec, i.id))
+	spec := h.Parent
+	if h.Operations&layout.OpCloneChild == 0 {
+		err := class.Change(ctx, i.x, layout.ChildrenObject, "remove_child", oldArg(spec, i.id))
 		if err != nil && !errors.Is(err, ceph.ENOENT) {
 			return fmt.Errorf("take image %s off the list of clones: %w", i.name, err)
 		}
@@ -309,8 +307,8 @@ func (i *Image) detachChild(ctx context.Context, h *header) error {
 	}
 	child := childSpec{Pool: i.x.PoolID(), Image: i.id, Namespace: i.x.Namespace()}
 	s := i.parentStore(spec)
-	err := change(ctx, s.x, headerPrefix+spec.Image, "child_detach",
-		encode(func(c *denc.Coder) {
+	err := class.Change(ctx, s.x, layout.HeaderPrefix+spec.Image, "child_detach",
+		class.Encode(func(c *denc.Coder) {
 			spec.Snap.Denc(c)
 			child.Denc(c)
 		}))
@@ -320,7 +318,7 @@ func (i *Image) detachChild(ctx context.Context, h *header) error {
 	if err != nil {
 		return fmt.Errorf("take image %s off its parent's list of clones: %w", i.name, err)
 	}
-	notifyHeader(ctx, s.x, spec.Image)
+	notice.HeaderChanged(ctx, s.x, spec.Image)
 	parent, err := s.OpenID(ctx, spec.Image, false)
 	if err != nil {
 		return err
@@ -331,7 +329,7 @@ func (i *Image) detachChild(ctx context.Context, h *header) error {
 
 // purgeTrashed removes a snapshot that is in the trash and has no clones.
 func (i *Image) purgeTrashed(ctx context.Context, id ceph.SnapID) error {
-	if s := i.head().byID(id); s == nil || s.Kind != SnapTrash || s.Children > 0 {
+	if s := i.head().ByID(id); s == nil || s.Kind != SnapTrash || s.Children > 0 {
 		return nil
 	}
 	h, data, m, done, err := i.alone(ctx)
@@ -339,7 +337,7 @@ func (i *Image) purgeTrashed(ctx context.Context, id ceph.SnapID) error {
 		return err
 	}
 	defer done()
-	s := h.byID(id)
+	s := h.ByID(id)
 	if s == nil || s.Kind != SnapTrash || s.Children > 0 {
 		return nil
 	}
@@ -378,14 +376,14 @@ func (i *Image) flattenFrom(ctx context.Context, first uint64, s *steps) (uint64
 		return 0, fmt.Errorf("it has no parent: %w", ceph.EINVAL)
 	}
 	t := target{h, data, m}
-	s.total = h.objects(min(h.size, h.overlap))
-	var pieces []piece
+	s.total = h.Objects(min(h.Size, h.Overlap))
+	var pieces []stripe.Piece
 	for n := first; n < min(first+flattenAtOnce, s.total); n++ {
-		pieces = append(pieces, piece{object: n})
+		pieces = append(pieces, stripe.Piece{Object: n})
 	}
-	return s.total, each(ctx, pieces, func(ctx context.Context, e piece) error {
+	return s.total, each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
 		defer s.add(1)
-		return t.fill(ctx, e.object)
+		return t.fill(ctx, e.Object)
 	})
 }
 
@@ -396,12 +394,12 @@ func (i *Image) detachParent(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	if h.headOverlap == 0 {
+	if h.HeadOverlap == 0 {
 		return nil
 	}
 	shared := false // by snapshots that go on to read from the parent
-	for _, s := range h.snapshots {
-		shared = shared || s.overlap != nil && !h.features.Has(DeepFlatten)
+	for _, s := range h.Snapshots {
+		shared = shared || s.Overlap != nil && !h.Features.Has(DeepFlatten)
 	}
 	if !shared {
 		if err := i.detachChild(ctx, h); err != nil {
@@ -409,7 +407,7 @@ func (i *Image) detachParent(ctx context.Context) error {
 		}
 	}
 	op := i.guard(h).Exec("rbd", "parent_detach", nil)
-	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
+	if err := i.x.Operate(ctx, layout.HeaderPrefix+i.id, op); err != nil {
 		return fmt.Errorf("cut image %s off its parent: %w", i.name, err)
 	}
 	return i.reread(ctx)

@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/stripe"
 )
 
 // A MismatchError says that an image does not hold what CompareAndWrite was to find. It is EILSEQ
@@ -32,12 +33,12 @@ func (i *Image) CompareAndWrite(ctx context.Context, off uint64, old, data []byt
 	}
 	length := uint64(len(data))
 	return i.changeRange(ctx, off, length, func(t target) error {
-		pieces := t.h.split(off, length)
+		pieces := t.h.Split(off, length)
 		if len(pieces) > 1 {
 			return fmt.Errorf("compare and write %d bytes at %d, not within a stripe unit: %w",
 				length, off, ceph.EINVAL)
 		}
-		err := t.absent(ctx, pieces[0].object, off, old)
+		err := t.absent(ctx, pieces[0].Object, off, old)
 		if err == nil {
 			err = t.compareAndWrite(ctx, pieces[0], old, data)
 		}
@@ -46,7 +47,7 @@ func (i *Image) CompareAndWrite(ctx context.Context, off uint64, old, data []byt
 		case errors.As(err, &differs):
 			return &MismatchError{Off: off + differs.Off}
 		case err != nil:
-			return fmt.Errorf("compare and write object %d: %w", pieces[0].object, err)
+			return fmt.Errorf("compare and write object %d: %w", pieces[0].Object, err)
 		}
 		return nil
 	}, nil)
@@ -72,21 +73,21 @@ func (t target) absent(ctx context.Context, object, off uint64, old []byte) erro
 
 // compareAndWrite compares and writes a part of an object. A vector compares with what was there
 // before it: the parent's data are copied in one of their own.
-func (t target) compareAndWrite(ctx context.Context, e piece, old, data []byte) error {
-	state, err := t.announce(ctx, e.object)
+func (t target) compareAndWrite(ctx context.Context, e stripe.Piece, old, data []byte) error {
+	state, err := t.announce(ctx, e.Object)
 	if err != nil {
 		return err
 	}
-	change := func(op *rados.WriteOp) { op.CompareExtent(old, e.off).Write(data, e.off) }
-	if covered := t.h.inParent(e.object); len(covered) > 0 {
-		if err := t.ifThere(ctx, e.object, state, change); !errors.Is(err, ceph.ENOENT) {
+	change := func(op *rados.WriteOp) { op.CompareExtent(old, e.Off).Write(data, e.Off) }
+	if covered := t.h.inParent(e.Object); len(covered) > 0 {
+		if err := t.ifThere(ctx, e.Object, state, change); !errors.Is(err, ceph.ENOENT) {
 			return err
 		}
-		if err := t.copyUp(ctx, e.object, covered, nil); err != nil {
+		if err := t.copyUp(ctx, e.Object, covered, nil); err != nil {
 			return err
 		}
 	}
 	op := new(rados.WriteOp)
 	change(op)
-	return t.data.Operate(ctx, t.h.objectName(e.object), op)
+	return t.data.Operate(ctx, t.h.ObjectName(e.Object), op)
 }

@@ -10,43 +10,25 @@ import (
 	"glue/ceph/denc"
 	"glue/client/rados"
 	"glue/client/rbd/blocks"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
 	"glue/client/rbd/objectmap"
 	"glue/wire/message"
 )
 
-// A span is a run of an object's bytes and where it is in the image.
-type span struct{ off, at, len uint64 }
-
 // inParent is what of an object lies within the overlap with the parent; none without a parent.
-func (h *header) inParent(object uint64) []span {
+func (h *header) inParent(object uint64) []layout.Span {
 	if h.from == nil {
 		return nil
 	}
-	return h.spans(object, h.overlap)
-}
-
-// spans are the places of an object's bytes in an image of limit bytes.
-func (s striping) spans(object, limit uint64) []span {
-	var out []span
-	unit := s.objectBytes()
-	if !s.plain() {
-		unit = s.stripeUnit
-	}
-	for off := uint64(0); off < s.objectBytes(); off += unit {
-		at := s.offset(object, off)
-		if at >= limit {
-			break
-		}
-		out = append(out, span{off: off, at: at, len: min(unit, limit-at)})
-	}
-	return out
+	return h.Spans(object, h.Overlap)
 }
 
 // readParent fills into with the image's bytes at off as the parent has them.
 func (h *header) readParent(ctx context.Context, off uint64, into []byte) error {
 	n := 0
-	if h.from != nil && off < h.overlap {
-		n = int(min(uint64(len(into)), h.overlap-off))
+	if h.from != nil && off < h.Overlap {
+		n = int(min(uint64(len(into)), h.Overlap-off))
 		var err error
 		n, err = h.from.Read(ctx, into[:n], int64(off))
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -58,13 +40,13 @@ func (h *header) readParent(ctx context.Context, off uint64, into []byte) error 
 }
 
 // parentData is what the parent holds for an object, without its zeros.
-func (h *header) parentData(ctx context.Context, covered []span) (rados.Sparse, error) {
+func (h *header) parentData(ctx context.Context, covered []layout.Span) (rados.Sparse, error) {
 	var out rados.Sparse
 	for _, s := range covered {
-		err := h.from.Sparse(ctx, s.at, s.len, func(at uint64, p []byte) error {
+		err := h.from.Sparse(ctx, s.At, s.Len, func(at uint64, p []byte) error {
 			for _, e := range blocks.Data(p) {
 				out.Extents = append(out.Extents,
-					message.Extent{Off: s.off + at - s.at + e.Off, Len: e.Len})
+					message.Extent{Off: s.Off + at - s.At + e.Off, Len: e.Len})
 				out.Data = append(out.Data, p[e.Off:e.Off+e.Len]...)
 			}
 			return nil
@@ -78,7 +60,7 @@ func (h *header) parentData(ctx context.Context, covered []span) (rados.Sparse, 
 
 // sparseCopyup makes an object from runs, unless it is there.
 func sparseCopyup(op *rados.WriteOp, runs rados.Sparse) *rados.WriteOp {
-	return op.Exec("rbd", "sparse_copyup", encode(func(c *denc.Coder) {
+	return op.Exec("rbd", "sparse_copyup", class.Encode(func(c *denc.Coder) {
 		denc.List(c, &runs.Extents)
 		c.Blob(&runs.Data)
 	}))
@@ -111,7 +93,7 @@ func (t target) ifThere(
 	// Another writer may have marked the object and not made it yet: always ask.
 	op := new(rados.WriteOp).AssertExists()
 	change(op)
-	return t.data.Operate(ctx, t.h.objectName(object), op)
+	return t.data.Operate(ctx, t.h.ObjectName(object), op)
 }
 
 // put changes one object. What the object shows of the parent is copied into it first, unless the
@@ -124,13 +106,13 @@ func (t target) put(
 		return err
 	}
 	covered := t.h.inParent(object)
-	if len(covered) == 0 || whole && len(t.h.snaps) == 0 {
+	if len(covered) == 0 || whole && len(t.h.SnapIDs) == 0 {
 		op := new(rados.WriteOp)
 		if state != objectmap.Exists {
-			op.AllocHint(t.h.objectBytes(), t.h.objectBytes(), 0)
+			op.AllocHint(t.h.ObjectBytes(), t.h.ObjectBytes(), 0)
 		}
 		change(op)
-		return t.data.Operate(ctx, t.h.objectName(object), op)
+		return t.data.Operate(ctx, t.h.ObjectName(object), op)
 	}
 	if err := t.ifThere(ctx, object, state, change); !errors.Is(err, ceph.ENOENT) {
 		return err
@@ -141,13 +123,13 @@ func (t target) put(
 // copyUp makes an object with the parent's data and changes it. If the image's snapshots are to
 // become free of the parent by a flatten, the copy is made as if it was older than they are.
 func (t target) copyUp(
-	ctx context.Context, object uint64, covered []span, change func(*rados.WriteOp),
+	ctx context.Context, object uint64, covered []layout.Span, change func(*rados.WriteOp),
 ) error {
 	runs, err := t.h.parentData(ctx, covered)
 	if err != nil {
 		return err
 	}
-	oid := t.h.objectName(object)
+	oid := t.h.ObjectName(object)
 	op := new(rados.WriteOp)
 	switch {
 	case len(runs.Extents) == 0:
@@ -172,7 +154,7 @@ func (t target) copyUp(
 }
 
 // deep says whether a copy from the parent is for the snapshots as well.
-func (t target) deep() bool { return len(t.h.snaps) > 0 && t.h.features.Has(DeepFlatten) }
+func (t target) deep() bool { return len(t.h.SnapIDs) > 0 && t.h.Features.Has(DeepFlatten) }
 
 // markSnaps notes in the object maps of the snapshots that an object is about to exist in them.
 func (t target) markSnaps(ctx context.Context, object uint64) error {
@@ -180,15 +162,15 @@ func (t target) markSnaps(ctx context.Context, object uint64) error {
 		return nil
 	}
 	state := objectmap.Exists
-	for n := range t.h.snapshots {
-		s := &t.h.snapshots[n]
-		if object >= t.h.objects(s.Size) {
+	for n := range t.h.Snapshots {
+		s := &t.h.Snapshots[n]
+		if object >= t.h.Objects(s.Size) {
 			continue
 		}
 		if err := t.markSnap(ctx, s, object, state); err != nil {
 			return err
 		}
-		if t.h.features.Has(FastDiff) {
+		if t.h.Features.Has(FastDiff) {
 			state = objectmap.Clean // from here on nothing changes it
 		}
 	}
@@ -197,7 +179,7 @@ func (t target) markSnaps(ctx context.Context, object uint64) error {
 
 // markSnap notes in the object map of a snapshot that an object is about to exist in it.
 func (t target) markSnap(ctx context.Context, s *Snapshot, object uint64, state uint8) error {
-	if object >= t.h.objects(s.Size) {
+	if object >= t.h.Objects(s.Size) {
 		return nil
 	}
 	if err := t.m.MarkSnap(ctx, s.ID, object, state); err != nil {
@@ -214,7 +196,7 @@ func (t target) fill(ctx context.Context, object uint64) error {
 	}
 	// The map may say so of an object whose maker died first: what exists is asked for.
 	if t.m == nil || t.m.MayExist(object) {
-		_, err := t.data.Stat(ctx, t.h.objectName(object))
+		_, err := t.data.Stat(ctx, t.h.ObjectName(object))
 		if !errors.Is(err, ceph.ENOENT) {
 			return err
 		}
@@ -225,7 +207,7 @@ func (t target) fill(ctx context.Context, object uint64) error {
 	}
 	if t.m != nil {
 		state := objectmap.Exists
-		if t.deep() && t.h.features.Has(FastDiff) {
+		if t.deep() && t.h.Features.Has(FastDiff) {
 			state = objectmap.Clean
 		}
 		if err := t.m.Mark(ctx, object, state, nil); err != nil {
@@ -239,7 +221,7 @@ func (t target) fill(ctx context.Context, object uint64) error {
 		}
 		data = data.WithSnapContext(0, nil)
 	}
-	err = data.Operate(ctx, t.h.objectName(object), sparseCopyup(new(rados.WriteOp), runs))
+	err = data.Operate(ctx, t.h.ObjectName(object), sparseCopyup(new(rados.WriteOp), runs))
 	if err != nil {
 		return fmt.Errorf("copy object %d from the parent: %w", object, err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd/blocks"
+	"glue/client/rbd/layout"
 )
 
 // DeepCopy makes a new image with the data, the user's snapshots and their protection, and the
@@ -27,9 +28,9 @@ func (i *Image) DeepCopy(
 	if err != nil {
 		return err
 	}
-	c := &deepCopy{src: i, h: h, to: to, name: name, states: h.userSnaps()}
-	if h.snap == ceph.NoSnap {
-		c.states = append(c.states, Snapshot{ID: h.snap, Size: h.size, overlap: &h.overlap})
+	c := &deepCopy{src: i, h: h, to: to, name: name, states: h.UserSnapshots()}
+	if h.Snap == ceph.NoSnap {
+		c.states = append(c.states, Snapshot{ID: h.Snap, Size: h.Size, Overlap: &h.Overlap})
 	}
 	c.clone = !flatten && c.keepsParent() && to.x.Cluster().FSID() == i.x.Cluster().FSID()
 	for _, s := range c.states {
@@ -63,11 +64,11 @@ type deepCopy struct {
 // keepsParent says whether all states read from the parent that the image has now. Those of an
 // image that was flattened do not.
 func (c *deepCopy) keepsParent() bool {
-	if c.h.from == nil || !c.h.features.Has(Layering) {
+	if c.h.from == nil || !c.h.Features.Has(Layering) {
 		return false
 	}
 	for n, s := range c.states {
-		if s.overlap == nil || n > 0 && *s.overlap > *c.states[n-1].overlap {
+		if s.Overlap == nil || n > 0 && *s.Overlap > *c.states[n-1].Overlap {
 			return false
 		}
 	}
@@ -83,7 +84,7 @@ func (c *deepCopy) create(ctx context.Context, o CreateOptions) error {
 	parent, format := c.h.from, o.CloneFormat
 	if format == 0 {
 		format = 1
-		if c.h.opFeatures&opCloneChild != 0 {
+		if c.h.Operations&layout.OpCloneChild != 0 {
 			format = 2
 		}
 	}
@@ -95,7 +96,7 @@ func (c *deepCopy) create(ctx context.Context, o CreateOptions) error {
 	if err != nil {
 		return err
 	}
-	err = c.to.attach(ctx, parent, id, *c.h.parent, *c.states[0].overlap, format)
+	err = c.to.attach(ctx, parent, id, *c.h.Parent, *c.states[0].Overlap, format)
 	if err != nil {
 		err = errors.Join(err, c.to.remove(context.WithoutCancel(ctx), c.name, nil))
 	}
@@ -117,7 +118,7 @@ func (c *deepCopy) run(ctx context.Context) (err error) {
 	from := ""
 	for n, s := range c.states {
 		src := c.src
-		if s.ID != c.h.snap {
+		if s.ID != c.h.Snap {
 			if src, err = c.src.OpenAt(ctx, s); err != nil {
 				return err
 			}
@@ -148,8 +149,8 @@ func (c *deepCopy) run(ctx context.Context) (err error) {
 // it saw of the parent beyond that: the copy has to as well.
 func (c *deepCopy) shape(ctx context.Context, n int) error {
 	s := c.states[n]
-	if c.clone && n > 0 && *s.overlap < *c.states[n-1].overlap && *s.overlap < s.Size {
-		if err := c.dst.Resize(ctx, *s.overlap, true, nil); err != nil {
+	if c.clone && n > 0 && *s.Overlap < *c.states[n-1].Overlap && *s.Overlap < s.Size {
+		if err := c.dst.Resize(ctx, *s.Overlap, true, nil); err != nil {
 			return err
 		}
 	}

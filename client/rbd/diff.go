@@ -10,7 +10,9 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/layout"
 	"glue/client/rbd/objectmap"
+	"glue/client/stripe"
 )
 
 // A DiffExtent is a run of an image's bytes that changed. Without Exists they read as zero now.
@@ -49,15 +51,15 @@ func (i *Image) DiffIterate(ctx context.Context, o DiffOptions) iter.Seq2[DiffEx
 			return
 		}
 		// Whole sets of striped objects, as these take turns.
-		window := 1024 / d.h.stripeCount * d.h.stripeCount
-		window = max(window, d.h.stripeCount)
-		total := d.h.objects(d.h.size)
+		window := 1024 / d.h.StripeCount * d.h.StripeCount
+		window = max(window, d.h.StripeCount)
+		total := d.h.Objects(d.h.Size)
 		for begin := uint64(0); begin < total; begin += window {
 			pieces := numbered(min(window, total-begin))
 			found := make([][]DiffExtent, len(pieces))
-			err := each(ctx, pieces, func(ctx context.Context, e piece) error {
+			err := each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
 				var err error
-				found[e.object], err = d.object(ctx, begin+e.object)
+				found[e.Object], err = d.object(ctx, begin+e.Object)
 				return err
 			})
 			if err != nil {
@@ -65,7 +67,7 @@ func (i *Image) DiffIterate(ctx context.Context, o DiffOptions) iter.Seq2[DiffEx
 				return
 			}
 			list := slices.Concat(found...)
-			if !d.h.plain() {
+			if !d.h.Plain() {
 				slices.SortFunc(list, byOffset)
 			}
 			for _, e := range list {
@@ -95,18 +97,18 @@ func (i *Image) newDiffer(ctx context.Context, o DiffOptions) (*differ, error) {
 	}
 	d := &differ{o: o, h: h, data: data}
 	if o.overParent {
-		d.overlap = h.overlap
+		d.overlap = h.Overlap
 	}
 	if o.From != "" {
-		s, err := h.find(i.name, o.From)
+		s, err := h.Find(i.name, o.From)
 		if err != nil {
 			return nil, err
 		}
-		if s.ID >= h.snap {
+		if s.ID >= h.Snap {
 			return nil, fmt.Errorf("snapshot %s of image %s is not older than what it is compared "+
 				"with: %w", o.From, i.name, ceph.EINVAL)
 		}
-		d.start, d.overlap = s.ID, h.at(s).overlap
+		d.start, d.overlap = s.ID, h.at(s).Overlap
 	}
 	d.known, err = i.fastDiff(ctx, h, d.start)
 	return d, err
@@ -117,21 +119,21 @@ func (i *Image) fastDiff(
 	ctx context.Context, h *header, start ceph.SnapID,
 ) ([]uint8, error) {
 	const invalid = FlagObjectMapInvalid | FlagFastDiffInvalid
-	if !h.features.Has(FastDiff) || h.flags&invalid != 0 {
+	if !h.Features.Has(FastDiff) || h.Flags&invalid != 0 {
 		return nil, nil
 	}
 	var ids []ceph.SnapID
-	for _, s := range h.snapshots {
-		if s.ID >= start && s.ID < h.snap {
+	for _, s := range h.Snapshots {
+		if s.ID >= start && s.ID < h.Snap {
 			if s.Flags&invalid != 0 {
 				return nil, nil
 			}
 			ids = append(ids, s.ID)
 		}
 	}
-	known := make([]uint8, h.objects(h.size))
+	known := make([]uint8, h.Objects(h.Size))
 	before := new(objectmap.Vector)
-	for _, id := range append(ids, h.snap) {
+	for _, id := range append(ids, h.Snap) {
 		v, err := objectmap.Read(ctx, i.x, i.id, id)
 		if errors.Is(err, ceph.ENOENT) {
 			return nil, nil
@@ -161,31 +163,31 @@ func (i *Image) fastDiff(
 // object lists how one object differs.
 func (d *differ) object(ctx context.Context, n uint64) ([]DiffExtent, error) {
 	h := d.h
-	before, now := h.spans(n, d.overlap), h.inParent(n)
+	before, now := h.Spans(n, d.overlap), h.inParent(n)
 	whole := d.start == 0 && !d.o.NoParent // what the parent has is new
 	if d.known != nil && (len(now) == 0 || !whole) {
 		switch {
 		case d.known[n] == same && bytesOf(before) == bytesOf(now):
 			return nil, nil
 		case d.known[n] != same && d.o.Whole && len(before) == 0 && len(now) == 0:
-			return h.inImage(n, 0, h.objectBytes(), d.known[n] == differs), nil
+			return h.inImage(n, 0, h.ObjectBytes(), d.known[n] == differs), nil
 		}
 	}
 	set, err := h.states(ctx, d.data, n)
 	if err != nil {
 		return nil, err
 	}
-	if whole && len(now) > 0 && stateAt(set, h.snap) < 0 {
+	if whole && len(now) > 0 && stateAt(set, h.Snap) < 0 {
 		return d.inherited(ctx, n, now)
 	}
 	var out []DiffExtent
-	list := d.uncovered(set, changes(set, d.start, h.snap), before, now)
+	list := d.uncovered(set, changes(set, d.start, h.Snap), before, now)
 	switch {
 	case !d.o.Whole || len(list) == 0:
-	case len(now) == 0 && stateAt(set, h.snap) < 0: // it is gone, however short it was
-		list = []DiffExtent{{Extent{Len: h.objectBytes()}, false}}
+	case len(now) == 0 && stateAt(set, h.Snap) < 0: // it is gone, however short it was
+		list = []DiffExtent{{Extent{Len: h.ObjectBytes()}, false}}
 	default:
-		list = wholeObject(list, h.objectBytes())
+		list = wholeObject(list, h.ObjectBytes())
 	}
 	for _, e := range list {
 		out = append(out, h.inImage(n, e.Off, e.Len, e.Exists)...)
@@ -195,8 +197,10 @@ func (d *differ) object(ctx context.Context, n uint64) ([]DiffExtent, error) {
 
 // uncovered adds to the changes of an object what changed because the parent shows, at the start or
 // at the end, where there is no object.
-func (d *differ) uncovered(set rados.SnapSet, list []DiffExtent, before, now []span) []DiffExtent {
-	a, b := -1, stateAt(set, d.h.snap)
+func (d *differ) uncovered(
+	set rados.SnapSet, list []DiffExtent, before, now []layout.Span,
+) []DiffExtent {
+	a, b := -1, stateAt(set, d.h.Snap)
 	if d.start != 0 {
 		a = stateAt(set, d.start)
 	}
@@ -226,17 +230,17 @@ func (d *differ) uncovered(set rados.SnapSet, list []DiffExtent, before, now []s
 func byOffset(a, b DiffExtent) int { return cmp.Compare(a.Off, b.Off) }
 
 // extents are the bytes of spans in their object.
-func extents(spans []span) (out []Extent) {
+func extents(spans []layout.Span) (out []Extent) {
 	for _, s := range spans {
-		out = append(out, Extent{Off: s.off, Len: s.len})
+		out = append(out, Extent{Off: s.Off, Len: s.Len})
 	}
 	return out
 }
 
 // bytesOf is how long spans are together.
-func bytesOf(spans []span) (n uint64) {
+func bytesOf(spans []layout.Span) (n uint64) {
 	for _, s := range spans {
-		n += s.len
+		n += s.Len
 	}
 	return n
 }
@@ -262,20 +266,22 @@ func without(list, others []Extent) (out []Extent) {
 }
 
 // inherited lists what the parent has of an object.
-func (d *differ) inherited(ctx context.Context, n uint64, covered []span) ([]DiffExtent, error) {
+func (d *differ) inherited(
+	ctx context.Context, n uint64, covered []layout.Span,
+) ([]DiffExtent, error) {
 	var out []DiffExtent
 	for _, s := range covered {
 		parent, err := d.h.from.newDiffer(ctx, DiffOptions{})
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range parent.h.split(s.at, s.len) {
-			list, err := parent.object(ctx, e.object)
+		for _, e := range parent.h.Split(s.At, s.Len) {
+			list, err := parent.object(ctx, e.Object)
 			if err != nil {
 				return nil, err
 			}
 			for _, x := range list {
-				from, to := max(x.Off, s.at+e.at), min(x.Off+x.Len, s.at+e.at+e.len)
+				from, to := max(x.Off, s.At+e.At), min(x.Off+x.Len, s.At+e.At+e.Len)
 				if from >= to {
 					continue
 				}
@@ -367,12 +373,12 @@ func intersect(a, b []Extent) (out []Extent) {
 // inImage is where in the image a run of an object's bytes is.
 func (h *header) inImage(object, off, length uint64, exists bool) (out []DiffExtent) {
 	for end := off + length; off < end; {
-		at, n := h.offset(object, off), end-off
-		if !h.plain() {
-			n = min(n, h.stripeUnit-off%h.stripeUnit)
+		at, n := h.Offset(object, off), end-off
+		if !h.Plain() {
+			n = min(n, h.StripeUnit-off%h.StripeUnit)
 		}
-		if at < h.size {
-			out = append(out, DiffExtent{Extent{Off: at, Len: min(n, h.size-at)}, exists})
+		if at < h.Size {
+			out = append(out, DiffExtent{Extent{Off: at, Len: min(n, h.Size-at)}, exists})
 		}
 		off += n
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+
+	"glue/client/stripe"
 )
 
 // TestEachStops: what is given up or has failed does not go through the rest of the pieces.
@@ -24,7 +26,7 @@ func TestEachStops(t *testing.T) {
 		if c.want == failure {
 			at = context.Background()
 		}
-		err := each(at, make([]piece, 100000), func(context.Context, piece) error {
+		err := each(at, make([]stripe.Piece, 100000), func(context.Context, stripe.Piece) error {
 			if calls.Add(1) == 3 {
 				return c.stop()
 			}
@@ -34,8 +36,8 @@ func TestEachStops(t *testing.T) {
 			t.Errorf("%s: %v after %d calls", c.name, err, calls.Load())
 		}
 	}
-	if err := each(context.Background(), make([]piece, 50),
-		func(context.Context, piece) error { return nil }); err != nil {
+	if err := each(context.Background(), make([]stripe.Piece, 50),
+		func(context.Context, stripe.Piece) error { return nil }); err != nil {
 		t.Errorf("all done: %v", err)
 	}
 }

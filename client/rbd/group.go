@@ -10,6 +10,10 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
+	"glue/client/rbd/directory"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 	"glue/cluster/rbdspec"
 )
 
@@ -35,22 +39,22 @@ func (g *Group) explain(err *error, format string, a ...any) {
 
 // Groups lists the groups by name.
 func (s *Store) Groups(ctx context.Context) ([]Entry, error) {
-	return s.entries(ctx, groupDirectory, "group_dir_list")
+	return class.Entries(ctx, s.x, groupDirectory, "group_dir_list")
 }
 
 // CreateGroup makes a group without images; EEXIST if the name is taken.
 func (s *Store) CreateGroup(ctx context.Context, name string) (err error) {
-	if err := checkName(name); err != nil {
+	if err := directory.CheckName(name); err != nil {
 		return err
 	}
 	g := &Group{store: s, name: name, id: s.newID()}
 	defer g.explain(&err, "create it")
-	entry := strArg(name, g.id)
-	if err := change(ctx, s.x, groupDirectory, "group_dir_add", entry); err != nil {
+	entry := class.Str(name, g.id)
+	if err := class.Change(ctx, s.x, groupDirectory, "group_dir_add", entry); err != nil {
 		return err
 	}
 	if err := s.x.Create(ctx, g.header(), true); err != nil {
-		return errors.Join(err, change(context.WithoutCancel(ctx), s.x, groupDirectory,
+		return errors.Join(err, class.Change(context.WithoutCancel(ctx), s.x, groupDirectory,
 			"group_dir_remove", entry))
 	}
 	return nil
@@ -59,7 +63,7 @@ func (s *Store) CreateGroup(ctx context.Context, name string) (err error) {
 // OpenGroup finds a group by name; ENOENT without it.
 func (s *Store) OpenGroup(ctx context.Context, name string) (*Group, error) {
 	g := &Group{store: s, name: name}
-	err := call(ctx, s.x, groupDirectory, "dir_get_id", strArg(name),
+	err := class.Call(ctx, s.x, groupDirectory, "dir_get_id", class.Str(name),
 		func(c *denc.Coder) { c.Str(&g.id) })
 	g.explain(&err, "look for it in pool %s", s.x.PoolName())
 	return g, err
@@ -67,14 +71,14 @@ func (s *Store) OpenGroup(ctx context.Context, name string) (*Group, error) {
 
 // RenameGroup gives a group another name; EEXIST if that is taken.
 func (s *Store) RenameGroup(ctx context.Context, from, to string) error {
-	if err := checkName(to); err != nil {
+	if err := directory.CheckName(to); err != nil {
 		return err
 	}
 	g, err := s.OpenGroup(ctx, from)
 	if err != nil {
 		return err
 	}
-	err = change(ctx, s.x, groupDirectory, "group_dir_rename", strArg(from, to, g.id))
+	err = class.Change(ctx, s.x, groupDirectory, "group_dir_rename", class.Str(from, to, g.id))
 	g.explain(&err, "rename it to %s", to)
 	return err
 }
@@ -105,10 +109,11 @@ func (s *Store) RemoveGroup(ctx context.Context, name string) (err error) {
 			return err
 		}
 	}
-	if err := unlessGone(s.x.Remove(ctx, g.header())); err != nil {
+	if err := class.UnlessGone(s.x.Remove(ctx, g.header())); err != nil {
 		return err
 	}
-	return unlessGone(change(ctx, s.x, groupDirectory, "group_dir_remove", strArg(name, g.id)))
+	err = class.Change(ctx, s.x, groupDirectory, "group_dir_remove", class.Str(name, g.id))
+	return class.UnlessGone(err)
 }
 
 func (g *Group) header() string { return groupHeaderPrefix + g.id }
@@ -126,10 +131,10 @@ func (g *Group) change(ctx context.Context, method string, in []byte) error {
 }
 
 func (g *Group) members(ctx context.Context) ([]rbdspec.GroupMember, error) {
-	out, err := pages(ctx, g.store.x, g.header(), "group_image_list",
+	out, err := class.Pages(ctx, g.store.x, g.header(), "group_image_list",
 		func(c *denc.Coder, last *rbdspec.GroupMember) { last.GroupImage.Denc(c) },
 		func(c *denc.Coder, m *rbdspec.GroupMember) { m.Denc(c) })
-	return out, unlessGone(err)
+	return out, class.UnlessGone(err)
 }
 
 // A GroupImage is an image of a group.
@@ -148,8 +153,8 @@ func (g *Group) Images(ctx context.Context) (out []GroupImage, err error) {
 	}
 	for _, m := range members {
 		s := g.in(m.Pool)
-		name, _, err := s.nameOf(ctx, m.Image)
-		if unlessGone(err) != nil {
+		name, _, err := directory.NameOf(ctx, s.x, m.Image)
+		if class.UnlessGone(err) != nil {
 			return nil, err
 		}
 		out = append(out, GroupImage{name, m.Image, s.x.PoolName(), m.Pool,
@@ -174,7 +179,7 @@ func (g *Group) image(s *Store, id string) (rbdspec.GroupImage, error) {
 // be run again.
 func (g *Group) Add(ctx context.Context, s *Store, image string) (err error) {
 	defer g.explain(&err, "add image %s", image)
-	id, err := s.id(ctx, image)
+	id, err := directory.ID(ctx, s.x, image)
 	if err != nil {
 		return err
 	}
@@ -189,27 +194,27 @@ func (g *Group) Add(ctx context.Context, s *Store, image string) (err error) {
 	if m.GroupImage, err = g.image(s, id); err != nil {
 		return err
 	}
-	if err := g.change(ctx, "group_image_set", encode(m.Denc)); err != nil {
+	if err := g.change(ctx, "group_image_set", class.Encode(m.Denc)); err != nil {
 		return err
 	}
 	spec := g.spec()
-	err = change(ctx, s.x, headerPrefix+id, "image_group_add", encode(spec.Denc))
+	err = class.Change(ctx, s.x, layout.HeaderPrefix+id, "image_group_add", class.Encode(spec.Denc))
 	if errors.Is(err, ceph.EEXIST) || errors.Is(err, ceph.ENOENT) { // it can't come in
 		err = errors.Join(err, g.change(context.WithoutCancel(ctx), "group_image_remove",
-			encode(m.GroupImage.Denc)))
+			class.Encode(m.GroupImage.Denc)))
 	}
 	if err != nil {
 		return err
 	}
-	notifyHeader(ctx, s.x, id)
+	notice.HeaderChanged(ctx, s.x, id)
 	m.State = rbdspec.GroupImageAttached
-	return g.change(ctx, "group_image_set", encode(m.Denc))
+	return g.change(ctx, "group_image_set", class.Encode(m.Denc))
 }
 
 // Remove takes an image out of the group, if it is in; EBADF if it is in another group.
 // Interrupted, it can be run again.
 func (g *Group) Remove(ctx context.Context, s *Store, image string) error {
-	id, err := s.id(ctx, image)
+	id, err := directory.ID(ctx, s.x, image)
 	if err != nil {
 		return err
 	}
@@ -228,26 +233,26 @@ func (g *Group) RemoveID(ctx context.Context, s *Store, id string) (err error) {
 
 func (g *Group) unlink(ctx context.Context, image rbdspec.GroupImage) error {
 	m := rbdspec.GroupMember{GroupImage: image, State: rbdspec.GroupImageIncomplete}
-	if err := g.change(ctx, "group_image_set", encode(m.Denc)); err != nil {
+	if err := g.change(ctx, "group_image_set", class.Encode(m.Denc)); err != nil {
 		return err
 	}
 	x, spec := g.in(image.Pool).x, g.spec()
-	err := unlessGone(change(ctx, x, headerPrefix+image.Image, "image_group_remove",
-		encode(spec.Denc)))
+	err := class.UnlessGone(class.Change(ctx, x, layout.HeaderPrefix+image.Image,
+		"image_group_remove", class.Encode(spec.Denc)))
 	switch {
 	case err == nil:
-		notifyHeader(ctx, x, image.Image)
+		notice.HeaderChanged(ctx, x, image.Image)
 	case !errors.Is(err, ceph.EBADF): // it is in another group, and has no place in this one
 		return err
 	}
-	return errors.Join(err, g.change(ctx, "group_image_remove", encode(image.Denc)))
+	return errors.Join(err, g.change(ctx, "group_image_remove", class.Encode(image.Denc)))
 }
 
 // GroupOf is the group that an image, by its id, is in: POOL/[NAMESPACE/]GROUP, empty for none or
 // if there is no such image.
 func (s *Store) GroupOf(ctx context.Context, id string) (string, error) {
 	g := rbdspec.Group{Pool: -1}
-	err := call(ctx, s.x, headerPrefix+id, "image_group_get", nil, g.Denc)
+	err := class.Call(ctx, s.x, layout.HeaderPrefix+id, "image_group_get", nil, g.Denc)
 	if errors.Is(err, ceph.EOPNOTSUPP) || errors.Is(err, ceph.ENOENT) {
 		return "", nil
 	}
@@ -259,7 +264,7 @@ func (s *Store) GroupOf(ctx context.Context, id string) (string, error) {
 	}
 	x := (&Group{store: s}).in(g.Pool).x
 	name := "id " + g.ID // it is in a group, also if that has lost its name
-	_ = call(ctx, x, groupDirectory, "dir_get_name", strArg(g.ID),
+	_ = class.Call(ctx, x, groupDirectory, "dir_get_name", class.Str(g.ID),
 		func(c *denc.Coder) { c.Str(&name) })
 	if ns := x.Namespace(); ns != "" {
 		name = ns + "/" + name

@@ -12,6 +12,8 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
+	"glue/client/rbd/directory"
 	"glue/client/rbd/objectmap"
 	"glue/cluster/rbdspec"
 )
@@ -24,8 +26,8 @@ type GroupSnapshot struct {
 
 func (g *Group) snaps(ctx context.Context) ([]rbdspec.GroupSnap, error) {
 	elem := func(c *denc.Coder, s *rbdspec.GroupSnap) { s.Denc(c) }
-	out, err := pages(ctx, g.store.x, g.header(), "group_snap_list", elem, elem)
-	return out, unlessGone(err)
+	out, err := class.Pages(ctx, g.store.x, g.header(), "group_snap_list", elem, elem)
+	return out, class.UnlessGone(err)
 }
 
 // Snapshots lists the group's snapshots by their ids.
@@ -83,7 +85,7 @@ func (g *Group) open(ctx context.Context, s *rbdspec.GroupSnap, fine bool) (part
 	}
 	err := all.each(func(p *part) error {
 		in := g.in(p.id.Pool)
-		name, _, err := in.nameOf(ctx, p.id.Image)
+		name, _, err := directory.NameOf(ctx, in.x, p.id.Image)
 		if err == nil {
 			p.Image, err = in.open(ctx, name, p.id.Image, false)
 		}
@@ -159,7 +161,7 @@ func (all parts) close(ctx context.Context) error {
 // to that has an exclusive lock. EEXIST if the name is taken. If it fails there is no snapshot; one
 // that was interrupted is incomplete.
 func (g *Group) CreateSnapshot(ctx context.Context, name string, how Quiesce) (err error) {
-	if err := checkName(name); err != nil {
+	if err := directory.CheckName(name); err != nil {
 		return err
 	}
 	defer g.explain(&err, "create snapshot %s", name)
@@ -171,7 +173,7 @@ func (g *Group) CreateSnapshot(ctx context.Context, name string, how Quiesce) (e
 	for _, m := range members {
 		s.Snaps = append(s.Snaps, rbdspec.ImageSnap{Pool: m.Pool, Image: m.Image})
 	}
-	if err := g.change(ctx, "group_snap_set", encode(s.Denc)); err != nil {
+	if err := g.change(ctx, "group_snap_set", class.Encode(s.Denc)); err != nil {
 		return err
 	}
 	all, err := g.open(ctx, s, false)
@@ -210,16 +212,16 @@ func (g *Group) fillSnap(
 	}
 	if err == nil {
 		s.State = rbdspec.GroupSnapComplete
-		err = g.change(ctx, "group_snap_set", encode(s.Denc))
+		err = g.change(ctx, "group_snap_set", class.Encode(s.Denc))
 	}
 	return err
 }
 
 // find finds the image's snapshot, or what an interrupted removal has left if that will do.
 func (p *part) find(h *header, left bool) *Snapshot {
-	for k := range h.snapshots {
-		s := &h.snapshots[k]
-		if s.space.Equal(&p.space) || left && s.space.OriginalName == p.name && s.Children == 0 {
+	for k := range h.Snapshots {
+		s := &h.Snapshots[k]
+		if s.Space.Equal(&p.space) || left && s.Space.OriginalName == p.name && s.Children == 0 {
 			return s
 		}
 	}
@@ -244,7 +246,7 @@ func (g *Group) dropSnap(ctx context.Context, s *rbdspec.GroupSnap, all parts) e
 	if err != nil {
 		return err
 	}
-	return unlessGone(g.change(ctx, "group_snap_remove", strArg(s.ID)))
+	return class.UnlessGone(g.change(ctx, "group_snap_remove", class.Str(s.ID)))
 }
 
 // RemoveSnapshot removes a snapshot of the group. Interrupted, it can be run again.
@@ -271,7 +273,7 @@ func (g *Group) removeSnap(ctx context.Context, s *rbdspec.GroupSnap) error {
 // RenameSnapshot gives a snapshot of the group another name; EEXIST if that is taken.
 func (g *Group) RenameSnapshot(ctx context.Context, from, to string) (err error) {
 	defer g.explain(&err, "rename snapshot %s to %s", from, to)
-	if err := checkName(to); err != nil {
+	if err := directory.CheckName(to); err != nil {
 		return err
 	}
 	s, err := g.snap(ctx, from, true)
@@ -282,7 +284,7 @@ func (g *Group) RenameSnapshot(ctx context.Context, from, to string) (err error)
 		return ceph.EEXIST
 	}
 	s.Name = to
-	return g.change(ctx, "group_snap_set", encode(s.Denc))
+	return g.change(ctx, "group_snap_set", class.Encode(s.Denc))
 }
 
 // Rollback makes the images of a snapshot what they were then, those too that were taken out of the
@@ -310,7 +312,7 @@ func (all parts) rollback(ctx context.Context, report Progress) error {
 		if s == nil {
 			return fmt.Errorf("image %s has nothing of it: %w", p.Image.name, ceph.ENOENT)
 		}
-		total += p.h.objects(s.Size)
+		total += p.h.Objects(s.Size)
 	}
 	for _, p := range all {
 		var sofar Progress
@@ -321,7 +323,7 @@ func (all parts) rollback(ctx context.Context, report Progress) error {
 		if err := p.Image.rollback(ctx, p.h, p.data, p.m, s, sofar); err != nil {
 			return err
 		}
-		done += p.h.objects(s.Size)
+		done += p.h.Objects(s.Size)
 	}
 	return nil
 }

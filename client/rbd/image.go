@@ -11,6 +11,8 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd/cache"
+	"glue/client/rbd/directory"
+	"glue/client/rbd/layout"
 )
 
 // An Image is one open image.
@@ -45,7 +47,7 @@ type Image struct {
 // Open opens an image by name. Read only, it does not register with the other clients, so that
 // neither a resize is noticed nor a removal prevented.
 func (s *Store) Open(ctx context.Context, name string, readOnly bool) (*Image, error) {
-	id, err := s.id(ctx, name)
+	id, err := directory.ID(ctx, s.x, name)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,7 @@ func (s *Store) OpenID(ctx context.Context, id string, readOnly bool) (*Image, e
 
 // OpenSnapshot opens an image read only as it was at a snapshot.
 func (s *Store) OpenSnapshot(ctx context.Context, name, snap string) (*Image, error) {
-	id, err := s.id(ctx, name)
+	id, err := directory.ID(ctx, s.x, name)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +120,12 @@ func (i *Image) usable(h *header) error {
 		allowed |= Journaling | NonPrimary
 	}
 	switch {
-	case h.features&^allowed != 0:
+	case h.Features&^allowed != 0:
 		return fmt.Errorf("image %s has features %v and can't be %s by this client: %w", i.name,
-			h.features&^allowed, what, ceph.EOPNOTSUPP)
-	case h.opFeatures&^opKnown != 0 && !i.readOnly:
+			h.Features&^allowed, what, ceph.EOPNOTSUPP)
+	case h.Operations&^opKnown != 0 && !i.readOnly:
 		return fmt.Errorf("image %s takes part in operations %#x and can't be %s by this "+
-			"client: %w", i.name, h.opFeatures&^opKnown, what, ceph.EOPNOTSUPP)
+			"client: %w", i.name, h.Operations&^opKnown, what, ceph.EOPNOTSUPP)
 	}
 	return nil
 }
@@ -150,7 +152,7 @@ func (i *Image) refresh(ctx context.Context) error {
 		return err
 	}
 	i.mu.Lock()
-	i.h, i.data, i.snap = h, data, h.snap
+	i.h, i.data, i.snap = h, data, h.Snap
 	i.mu.Unlock()
 	if c := i.cache.Load(); c != nil {
 		c.Invalidate() // it may be another size, or have been rolled back
@@ -165,17 +167,17 @@ func (i *Image) read(ctx context.Context) (*header, *rados.IOCtx, error) {
 		return nil, nil, err
 	}
 	data := i.x
-	if h.dataPool >= 0 {
-		data = i.x.Cluster().OpenPoolID(h.dataPool).WithNamespace(i.x.Namespace())
+	if h.DataPool >= 0 {
+		data = i.x.Cluster().OpenPoolID(h.DataPool).WithNamespace(i.x.Namespace())
 	}
-	data = data.WithSnapContext(h.snapSeq, h.snaps)
+	data = data.WithSnapContext(h.SnapSeq, h.SnapIDs)
 	i.mu.RLock()
 	id := i.snap
 	i.mu.RUnlock()
 	if i.snapName != "" || id != ceph.NoSnap {
-		s := h.byID(id)
+		s := h.ByID(id)
 		if id == ceph.NoSnap {
-			s, err = h.find(i.name, i.snapName)
+			s, err = h.Find(i.name, i.snapName)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -251,7 +253,7 @@ func (i *Image) Name() string { return i.name }
 func (i *Image) ID() string { return i.id }
 
 // Size is the image's size in bytes.
-func (i *Image) Size() uint64 { return i.head().size }
+func (i *Image) Size() uint64 { return i.head().Size }
 
 // An Info describes an image.
 type Info struct {
@@ -275,29 +277,24 @@ type Info struct {
 func (i *Image) Info() Info {
 	h := i.head()
 	info := Info{
-		Name: i.name, ID: i.id, Size: h.size, Order: h.order, Objects: h.objects(h.size),
-		Prefix: h.prefix, Features: h.features, Flags: h.flags, StripeUnit: h.stripeUnit,
-		StripeCount: h.stripeCount, Overlap: h.overlap, Created: h.created,
-		Access: h.accessed, Mod: h.modified,
+		Name: i.name, ID: i.id, Size: h.Size, Order: h.Order, Objects: h.Objects(h.Size),
+		Prefix: h.Prefix, Features: h.Features, Flags: h.Flags, StripeUnit: h.StripeUnit,
+		StripeCount: h.StripeCount, Overlap: h.Overlap, Created: h.Created,
+		Access: h.Accessed, Mod: h.Modified,
 	}
-	info.Operations = operationNames(h.opFeatures)
-	for _, s := range h.snapshots {
+	info.Operations = layout.OperationNames(h.Operations)
+	for _, s := range h.Snapshots {
 		if s.Kind != SnapTrash {
 			info.Snapshots++
 		}
 	}
-	if h.dataPool >= 0 {
-		info.DataPool = i.x.Cluster().Map().PoolName(h.dataPool)
+	if h.DataPool >= 0 {
+		info.DataPool = i.x.Cluster().Map().PoolName(h.DataPool)
 	}
 	return info
 }
 
 // Watchers lists the clients that have the image open for writing.
 func (i *Image) Watchers(ctx context.Context) ([]rados.WatcherInfo, error) {
-	return i.x.Watchers(ctx, headerPrefix+i.id)
-}
-
-// objectName is the name of a data object.
-func (h *header) objectName(object uint64) string {
-	return fmt.Sprintf("%s.%016x", h.prefix, object)
+	return i.x.Watchers(ctx, layout.HeaderPrefix+i.id)
 }

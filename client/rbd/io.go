@@ -12,6 +12,7 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd/objectmap"
+	"glue/client/stripe"
 	"glue/wire/message"
 )
 
@@ -19,7 +20,9 @@ import (
 const parallel = 10
 
 // each runs f for every piece, several at a time.
-func each(ctx context.Context, pieces []piece, f func(context.Context, piece) error) error {
+func each(
+	ctx context.Context, pieces []stripe.Piece, f func(context.Context, stripe.Piece) error,
+) error {
 	if len(pieces) == 1 {
 		return f(ctx, pieces[0])
 	}
@@ -53,18 +56,18 @@ func (i *Image) readDirect(ctx context.Context, p []byte, off int64) (int, error
 	if off < 0 {
 		return 0, fmt.Errorf("read at %d: %w", off, ceph.EINVAL)
 	}
-	if uint64(off) >= h.size {
+	if uint64(off) >= h.Size {
 		return 0, io.EOF
 	}
-	n := min(uint64(len(p)), h.size-uint64(off))
-	err = each(ctx, h.split(uint64(off), n), func(ctx context.Context, e piece) error {
-		into := p[e.at : e.at+e.len]
-		b, err := data.Read(ctx, h.objectName(e.object), e.off, e.len)
+	n := min(uint64(len(p)), h.Size-uint64(off))
+	err = each(ctx, h.Split(uint64(off), n), func(ctx context.Context, e stripe.Piece) error {
+		into := p[e.At : e.At+e.Len]
+		b, err := data.Read(ctx, h.ObjectName(e.Object), e.Off, e.Len)
 		if errors.Is(err, ceph.ENOENT) {
-			return h.readParent(ctx, uint64(off)+e.at, into)
+			return h.readParent(ctx, uint64(off)+e.At, into)
 		}
 		if err != nil {
-			return fmt.Errorf("read object %d: %w", e.object, err)
+			return fmt.Errorf("read object %d: %w", e.Object, err)
 		}
 		clear(into[copy(into, b):])
 		return nil
@@ -88,7 +91,7 @@ func (i *Image) enter(
 	ctx context.Context,
 ) (*header, *rados.IOCtx, *objectmap.Map, func(), error) {
 	h, data, err := i.changeable(ctx)
-	if err != nil || !h.features.Has(ExclusiveLock) {
+	if err != nil || !h.Features.Has(ExclusiveLock) {
 		return h, data, nil, func() {}, err
 	}
 	m, err := i.lock.enter(ctx, i)
@@ -115,8 +118,8 @@ func (i *Image) writable(
 		leave()
 	}
 	h, data, err := i.changeable(ctx)
-	if err == nil && (off < 0 || uint64(off) > h.size || length > h.size-uint64(off)) {
-		err = fmt.Errorf("write of %d bytes at %d to an image of %d: %w", length, off, h.size,
+	if err == nil && (off < 0 || uint64(off) > h.Size || length > h.Size-uint64(off)) {
+		err = fmt.Errorf("write of %d bytes at %d to an image of %d: %w", length, off, h.Size,
 			ceph.EINVAL)
 	}
 	if err != nil {
@@ -157,9 +160,9 @@ func (i *Image) writeDirect(ctx context.Context, p []byte, off int64) (int, erro
 
 // write writes what was found to be within the image.
 func (i *Image) write(ctx context.Context, t target, p []byte, off int64) (int, error) {
-	pieces := t.h.split(uint64(off), uint64(len(p)))
-	err := each(ctx, pieces, func(ctx context.Context, e piece) error {
-		return t.write(ctx, e.object, []chunk{{e.off, p[e.at : e.at+e.len]}})
+	pieces := t.h.Split(uint64(off), uint64(len(p)))
+	err := each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
+		return t.write(ctx, e.Object, []chunk{{e.Off, p[e.At : e.At+e.Len]}})
 	})
 	if err != nil {
 		return 0, err
@@ -169,7 +172,7 @@ func (i *Image) write(ctx context.Context, t target, p []byte, off int64) (int, 
 
 // write writes some places of an object, all or none.
 func (t target) write(ctx context.Context, object uint64, list []chunk) error {
-	whole := uint64(len(list[0].p)) == t.h.objectBytes()
+	whole := uint64(len(list[0].p)) == t.h.ObjectBytes()
 	err := t.put(ctx, object, whole, func(op *rados.WriteOp) {
 		if whole {
 			op.WriteFull(list[0].p)
@@ -226,65 +229,65 @@ func (i *Image) Discard(ctx context.Context, off, length uint64) error {
 }
 
 func (t target) discardAll(ctx context.Context, off, length uint64) error {
-	return each(ctx, t.h.split(off, length), t.discard)
+	return each(ctx, t.h.Split(off, length), t.discard)
 }
 
 // discard makes a part of an object read as zero. Where the parent would show an object must stay.
-func (t target) discard(ctx context.Context, e piece) error {
-	if len(t.h.inParent(e.object)) == 0 {
+func (t target) discard(ctx context.Context, e stripe.Piece) error {
+	if len(t.h.inParent(e.Object)) == 0 {
 		return t.cut(ctx, e)
 	}
-	whole := e.len == t.h.objectBytes()
-	err := t.put(ctx, e.object, whole, func(op *rados.WriteOp) {
+	whole := e.Len == t.h.ObjectBytes()
+	err := t.put(ctx, e.Object, whole, func(op *rados.WriteOp) {
 		switch {
 		case whole:
 			op.Create(false).Truncate(0)
-		case e.off+e.len == t.h.objectBytes():
-			op.Truncate(e.off)
+		case e.Off+e.Len == t.h.ObjectBytes():
+			op.Truncate(e.Off)
 		default:
-			op.Zero(e.off, e.len)
+			op.Zero(e.Off, e.Len)
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("discard object %d: %w", e.object, err)
+		return fmt.Errorf("discard object %d: %w", e.Object, err)
 	}
 	return nil
 }
 
 // cut removes, cuts or zeroes one object that the parent does not matter to.
-func (t target) cut(ctx context.Context, e piece) error {
+func (t target) cut(ctx context.Context, e stripe.Piece) error {
 	h, data, m := t.h, t.data, t.m
-	if m != nil && !m.MayExist(e.object) {
+	if m != nil && !m.MayExist(e.Object) {
 		return nil
 	}
-	whole := e.off == 0 && e.len == h.objectBytes()
+	whole := e.Off == 0 && e.Len == h.ObjectBytes()
 	op := new(rados.WriteOp).AssertExists()
 	switch {
 	case whole:
 		if m != nil {
-			if err := m.Mark(ctx, e.object, objectmap.Pending, nil); err != nil {
+			if err := m.Mark(ctx, e.Object, objectmap.Pending, nil); err != nil {
 				return err
 			}
 		}
 		op = new(rados.WriteOp).Remove()
-	case e.off+e.len == h.objectBytes():
-		op.Truncate(e.off)
+	case e.Off+e.Len == h.ObjectBytes():
+		op.Truncate(e.Off)
 	default:
-		op.Zero(e.off, e.len)
+		op.Zero(e.Off, e.Len)
 	}
 	if m != nil && !whole { // no longer as the last snapshot has it
 		clean := objectmap.Clean
-		if err := m.Mark(ctx, e.object, objectmap.Exists, &clean); err != nil {
+		if err := m.Mark(ctx, e.Object, objectmap.Exists, &clean); err != nil {
 			return err
 		}
 	}
-	err := data.Operate(ctx, h.objectName(e.object), op)
+	err := data.Operate(ctx, h.ObjectName(e.Object), op)
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("discard object %d: %w", e.object, err)
+		return fmt.Errorf("discard object %d: %w", e.Object, err)
 	}
 	if whole && m != nil {
 		pending := objectmap.Pending
-		return m.Mark(ctx, e.object, objectmap.Nonexistent, &pending)
+		return m.Mark(ctx, e.Object, objectmap.Nonexistent, &pending)
 	}
 	return nil
 }
@@ -310,14 +313,14 @@ func (i *Image) Sparse(
 	if err != nil {
 		return err
 	}
-	if off >= h.size {
+	if off >= h.Size {
 		return nil
 	}
-	pieces := h.split(off, min(length, h.size-off))
+	pieces := h.Split(off, min(length, h.Size-off))
 	parts := make([][]chunk, len(pieces))
-	err = each(ctx, number(pieces), func(ctx context.Context, n piece) error {
+	err = each(ctx, number(pieces), func(ctx context.Context, n stripe.Piece) error {
 		var err error
-		parts[n.at], err = h.sparse(ctx, data, off, pieces[n.at])
+		parts[n.At], err = h.sparse(ctx, data, off, pieces[n.At])
 		return err
 	})
 	if err != nil {
@@ -335,41 +338,41 @@ func (i *Image) Sparse(
 
 // sparse reads what one piece of a range that begins at base holds.
 func (h *header) sparse(
-	ctx context.Context, data *rados.IOCtx, base uint64, e piece,
+	ctx context.Context, data *rados.IOCtx, base uint64, e stripe.Piece,
 ) (out []chunk, err error) {
 	var r rados.ReadOp
-	got := r.SparseRead(e.off, e.len)
-	err = data.OperateRead(ctx, h.objectName(e.object), &r)
-	at := base + e.at
+	got := r.SparseRead(e.Off, e.Len)
+	err = data.OperateRead(ctx, h.ObjectName(e.Object), &r)
+	at := base + e.At
 	if errors.Is(err, ceph.ENOENT) {
-		if h.from == nil || at >= h.overlap {
+		if h.from == nil || at >= h.Overlap {
 			return nil, nil
 		}
-		err = h.from.Sparse(ctx, at, min(e.len, h.overlap-at), func(off uint64, p []byte) error {
+		err = h.from.Sparse(ctx, at, min(e.Len, h.Overlap-at), func(off uint64, p []byte) error {
 			out = append(out, chunk{off, p})
 			return nil
 		})
 		return out, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read object %d: %w", e.object, err)
+		return nil, fmt.Errorf("read object %d: %w", e.Object, err)
 	}
 	bytes := got.Data
 	for _, x := range got.Extents {
-		if x.Len > uint64(len(bytes)) || x.Off < e.off || x.Off+x.Len > e.off+e.len {
-			return nil, fmt.Errorf("sparse read of object %d: %w", e.object, ceph.EIO)
+		if x.Len > uint64(len(bytes)) || x.Off < e.Off || x.Off+x.Len > e.Off+e.Len {
+			return nil, fmt.Errorf("sparse read of object %d: %w", e.Object, ceph.EIO)
 		}
-		out = append(out, chunk{at + x.Off - e.off, bytes[:x.Len]})
+		out = append(out, chunk{at + x.Off - e.Off, bytes[:x.Len]})
 		bytes = bytes[x.Len:]
 	}
 	return out, nil
 }
 
 // number gives pieces whose position is their index.
-func number(pieces []piece) []piece {
-	out := make([]piece, len(pieces))
+func number(pieces []stripe.Piece) []stripe.Piece {
+	out := make([]stripe.Piece, len(pieces))
 	for n := range pieces {
-		out[n] = piece{at: uint64(n)}
+		out[n] = stripe.Piece{At: uint64(n)}
 	}
 	return out
 }

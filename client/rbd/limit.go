@@ -8,6 +8,8 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
 )
 
 // NoSnapshotLimit is the limit of an image that has none.
@@ -15,7 +17,7 @@ const NoSnapshotLimit = math.MaxUint64
 
 // SnapshotLimit is how many snapshots the image may have.
 func (i *Image) SnapshotLimit(ctx context.Context) (limit uint64, err error) {
-	err = call(ctx, i.x, headerPrefix+i.id, "snapshot_get_limit", nil,
+	err = class.Call(ctx, i.x, layout.HeaderPrefix+i.id, "snapshot_get_limit", nil,
 		func(c *denc.Coder) { c.U64(&limit) })
 	if err != nil {
 		return 0, fmt.Errorf("snapshot limit of image %s: %w", i.name, err)
@@ -28,7 +30,7 @@ func (i *Image) SetSnapshotLimit(ctx context.Context, limit uint64) error {
 	if _, _, err := i.changeable(ctx); err != nil {
 		return err
 	}
-	err := change(ctx, i.x, headerPrefix+i.id, "snapshot_set_limit", u64Arg(limit))
+	err := class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "snapshot_set_limit", class.U64(limit))
 	if err != nil {
 		return fmt.Errorf("set the snapshot limit of image %s to %d: %w", i.name, limit, err)
 	}

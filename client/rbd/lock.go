@@ -11,6 +11,8 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
 )
 
@@ -160,9 +162,9 @@ func (l *exclusive) release(ctx context.Context, i *Image, asked bool) error {
 
 // acquire takes the image's lock, asking its holder for it, and opens the object map.
 func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
-	cookie := autoCookie + strconv.FormatUint(i.me().handle, 10)
+	cookie := autoCookie + strconv.FormatUint(i.me().Handle, 10)
 	for {
-		err := i.x.Lock(ctx, headerPrefix+i.id, rados.Lock{
+		err := i.x.Lock(ctx, layout.HeaderPrefix+i.id, rados.Lock{
 			Name: objectmap.LockName, Cookie: cookie, Tag: lockTag, Kind: rados.LockExclusive,
 		})
 		if err == nil || errors.Is(err, ceph.EEXIST) {
@@ -184,7 +186,7 @@ func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 	}
 	h := i.head()
 	var m *objectmap.Map
-	if h.features.Has(ObjectMap) {
+	if h.Features.Has(ObjectMap) {
 		var err error
 		m, err = objectmap.Open(ctx, i.x, i.id)
 		if m != nil && errors.Is(err, ceph.ENOENT) {
@@ -192,7 +194,7 @@ func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 			h = i.head()
 		}
 		if err == nil {
-			m.Trust(h.flags&FlagObjectMapInvalid == 0)
+			m.Trust(h.Flags&FlagObjectMapInvalid == 0)
 			err = i.repairObjectMap(ctx, h, m)
 		}
 		if err != nil {
@@ -200,7 +202,7 @@ func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 			return nil, "", err
 		}
 	}
-	go i.tell(notice{op: opAcquiredLock, client: i.me()})
+	go i.tell(notice.Message{Op: notice.AcquiredLock, Client: i.me()})
 	return m, cookie, nil
 }
 
@@ -214,12 +216,12 @@ func (i *Image) newObjectMap(ctx context.Context, m *objectmap.Map) error {
 		return err
 	}
 	h := i.head()
-	return m.Resize(ctx, h.objects(h.size))
+	return m.Resize(ctx, h.Objects(h.Size))
 }
 
 // repairObjectMap brings a map to the image's size that a crash left at another one.
 func (i *Image) repairObjectMap(ctx context.Context, h *header, m *objectmap.Map) error {
-	want := h.objects(h.size)
+	want := h.Objects(h.Size)
 	if m.Len() >= want {
 		return nil
 	}
@@ -227,10 +229,10 @@ func (i *Image) repairObjectMap(ctx context.Context, h *header, m *objectmap.Map
 }
 
 // tell notifies the other clients and does not care for answers.
-func (i *Image) tell(n notice) {
-	ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
+func (i *Image) tell(n notice.Message) {
+	ctx, cancel := context.WithTimeout(context.Background(), notice.Timeout)
 	defer cancel()
-	_, _ = i.x.Notify(ctx, headerPrefix+i.id, n.encode(), notifyTimeout)
+	_, _ = i.x.Notify(ctx, layout.HeaderPrefix+i.id, n.Encode(), notice.Timeout)
 }
 
 // unlock gives the locks back, also when ctx is over. The other clients have heard of it when told
@@ -243,20 +245,20 @@ func (i *Image) unlock(
 	if m != nil {
 		_ = m.Unlock(ctx) // the next holder breaks it
 	}
-	if err := i.x.Unlock(ctx, headerPrefix+i.id, objectmap.LockName, cookie); err != nil {
+	if err := i.x.Unlock(ctx, layout.HeaderPrefix+i.id, objectmap.LockName, cookie); err != nil {
 		return nil // lost already, or the cluster does not answer: the holder's watch will end
 	}
 	told = make(chan struct{})
 	go func() {
 		defer close(told)
-		i.tell(notice{op: opReleasedLock, client: i.me()})
+		i.tell(notice.Message{Op: notice.ReleasedLock, Client: i.me()})
 	}()
 	return told
 }
 
 // requestLock asks the lock's holder to release it, and breaks the lock of one that is dead.
 func (i *Image) requestLock(ctx context.Context) error {
-	oid := headerPrefix + i.id
+	oid := layout.HeaderPrefix + i.id
 	info, err := i.x.LockInfo(ctx, oid, objectmap.LockName)
 	if err != nil {
 		return fmt.Errorf("look at the lock of image %s: %w", i.name, err)
@@ -300,14 +302,14 @@ func (i *Image) askHolder(ctx context.Context, holder rados.Locker) error {
 	case <-i.lock.poked:
 	default:
 	}
-	r, err := i.x.Notify(ctx, headerPrefix+i.id,
-		notice{op: opRequestLock, client: i.me()}.encode(), notifyTimeout)
+	r, err := i.x.Notify(ctx, layout.HeaderPrefix+i.id,
+		notice.Message{Op: notice.RequestLock, Client: i.me()}.Encode(), notice.Timeout)
 	if err != nil && !errors.Is(err, ceph.ETIMEDOUT) {
 		return fmt.Errorf("ask for the lock of image %s: %w", i.name, err)
 	}
 	var refused error
 	for _, a := range r.Acks {
-		if result, ok := parseResponse(a.Reply); ok && result < 0 {
+		if result, ok := notice.ParseResponse(a.Reply); ok && result < 0 {
 			refused = fmt.Errorf("%v does not give the lock of image %s away: %w", holder.Name,
 				i.name, ceph.Errno(-result))
 		}
@@ -335,7 +337,8 @@ func (i *Image) fence(ctx context.Context, holder rados.Locker) error {
 			return fmt.Errorf("the dead holder of image %s: %w", i.name, err)
 		}
 	}
-	err := i.x.BreakLock(ctx, headerPrefix+i.id, objectmap.LockName, holder.Cookie, holder.Name)
+	err := i.x.BreakLock(ctx, layout.HeaderPrefix+i.id, objectmap.LockName, holder.Cookie,
+		holder.Name)
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return fmt.Errorf("break the lock of image %s: %w", i.name, err)
 	}

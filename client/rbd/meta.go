@@ -10,28 +10,18 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
 	"glue/client/rbd/config"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
 )
 
 // Metadata is the image's pairs of key and value.
 func (i *Image) Metadata(ctx context.Context) (map[string][]byte, error) {
-	type pair struct {
-		key   string
-		value []byte
-	}
-	list, err := pages(ctx, i.x, headerPrefix+i.id, "metadata_list",
-		func(c *denc.Coder, last *pair) { c.Str(&last.key) },
-		func(c *denc.Coder, p *pair) {
-			c.Str(&p.key)
-			c.Blob(&p.value)
-		})
+	out, err := class.Metadata(ctx, i.x, layout.HeaderPrefix+i.id, "")
 	if err != nil {
 		return nil, fmt.Errorf("metadata of image %s: %w", i.name, err)
-	}
-	out := map[string][]byte{}
-	for _, p := range list {
-		out[p.key] = p.value
 	}
 	return out, nil
 }
@@ -42,13 +32,14 @@ func (i *Image) SetMetadata(ctx context.Context, key string, value []byte) error
 		return err
 	}
 	pairs := map[string][]byte{key: value}
-	err := change(ctx, i.x, headerPrefix+i.id, "metadata_set", encode(func(c *denc.Coder) {
-		denc.MapFunc(c, &pairs, (*denc.Coder).Str, (*denc.Coder).Blob)
-	}))
+	err := class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "metadata_set",
+		class.Encode(func(c *denc.Coder) {
+			denc.MapFunc(c, &pairs, (*denc.Coder).Str, (*denc.Coder).Blob)
+		}))
 	if err != nil {
 		return fmt.Errorf("set metadata %s of image %s: %w", key, i.name, err)
 	}
-	notifyHeader(ctx, i.x, i.id)
+	notice.HeaderChanged(ctx, i.x, i.id)
 	return nil
 }
 
@@ -75,15 +66,16 @@ func (i *Image) RemoveMetadata(ctx context.Context, key string) error {
 	if _, ok := m[key]; !ok {
 		return fmt.Errorf("image %s has no metadata %s: %w", i.name, key, ceph.ENOENT)
 	}
-	if err := change(ctx, i.x, headerPrefix+i.id, "metadata_remove", strArg(key)); err != nil {
+	err = class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "metadata_remove", class.Str(key))
+	if err != nil {
 		return fmt.Errorf("remove metadata %s of image %s: %w", key, i.name, err)
 	}
-	notifyHeader(ctx, i.x, i.id)
+	notice.HeaderChanged(ctx, i.x, i.id)
 	return nil
 }
 
 // Config is the options that the image has of its own, over those of its pool.
-func (i *Image) Config() config.Config { return config.OfImage(i.x, headerPrefix+i.id, i) }
+func (i *Image) Config() config.Config { return config.OfImage(i.x, layout.HeaderPrefix+i.id, i) }
 
 // setFlags changes the flags in mask; the lock is held if the image has one.
 func (i *Image) setFlags(ctx context.Context, h *header, flags, mask uint64) error {
@@ -94,12 +86,12 @@ func (i *Image) setFlags(ctx context.Context, h *header, flags, mask uint64) err
 func (i *Image) setSnapFlags(
 	ctx context.Context, h *header, id ceph.SnapID, flags, mask uint64,
 ) error {
-	op := i.guard(h).Exec("rbd", "set_flags", encode(func(c *denc.Coder) {
+	op := i.guard(h).Exec("rbd", "set_flags", class.Encode(func(c *denc.Coder) {
 		c.U64(&flags)
 		c.U64(&mask)
 		id.Denc(c)
 	}))
-	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
+	if err := i.x.Operate(ctx, layout.HeaderPrefix+i.id, op); err != nil {
 		return fmt.Errorf("set the flags of image %s: %w", i.name, err)
 	}
 	return nil
@@ -107,11 +99,12 @@ func (i *Image) setSnapFlags(
 
 // setFeatures switches the features in mask.
 func (i *Image) setFeatures(ctx context.Context, features, mask Features) error {
-	err := change(ctx, i.x, headerPrefix+i.id, "set_features", encode(func(c *denc.Coder) {
-		f, m := uint64(features), uint64(mask)
-		c.U64(&f)
-		c.U64(&m)
-	}))
+	err := class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "set_features",
+		class.Encode(func(c *denc.Coder) {
+			f, m := uint64(features), uint64(mask)
+			c.U64(&f)
+			c.U64(&m)
+		}))
 	if err != nil {
 		return fmt.Errorf("set the features of image %s: %w", i.name, err)
 	}
@@ -124,14 +117,14 @@ func (i *Image) EnableFeatures(ctx context.Context, f Features, p Progress) erro
 	if err != nil {
 		return err
 	}
-	f &^= h.features
+	f &^= h.Features
 	switch {
 	case f == 0:
 		return fmt.Errorf("image %s has these features already: %w", i.name, ceph.EINVAL)
 	case f&^mutable != 0:
 		return fmt.Errorf("features %v cannot be switched on: %w", f&^mutable, ceph.EINVAL)
 	}
-	if err := (h.features | f).check(); err != nil {
+	if err := checkFeatures(h.Features | f); err != nil {
 		return fmt.Errorf("image %s: %w: %w", i.name, err, ceph.EINVAL)
 	}
 	if f&ExclusiveLock == 0 { // nobody may write while it happens
@@ -141,12 +134,12 @@ func (i *Image) EnableFeatures(ctx context.Context, f Features, p Progress) erro
 		i.lock.leave()
 	}
 	if f.Has(ObjectMap) {
-		if err := objectmap.Create(ctx, i.x, i.id, h.objects(h.size)); err != nil {
+		if err := objectmap.Create(ctx, i.x, i.id, h.Objects(h.Size)); err != nil {
 			return fmt.Errorf("make the object map of image %s: %w", i.name, err)
 		}
 	}
 	if f&(ObjectMap|FastDiff) != 0 {
-		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.snaps...) {
+		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.SnapIDs...) {
 			if err := i.invalidate(ctx, new(header), id); err != nil {
 				return err
 			}
@@ -170,17 +163,17 @@ func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
 	if f.Has(ObjectMap) {
 		f |= FastDiff
 	}
-	f &= h.features
+	f &= h.Features
 	switch {
 	case f == 0:
 		return fmt.Errorf("image %s does not have these features: %w", i.name, ceph.EINVAL)
 	case f&^(mutable|DeepFlatten) != 0:
 		return fmt.Errorf("features %v cannot be switched off: %w", f&^mutable, ceph.EINVAL)
 	}
-	if err := (h.features &^ f).check(); err != nil {
+	if err := checkFeatures(h.Features &^ f); err != nil {
 		return fmt.Errorf("image %s: %w: %w", i.name, err, ceph.EINVAL)
 	}
-	if h.features.Has(ExclusiveLock) {
+	if h.Features.Has(ExclusiveLock) {
 		if _, err := i.lock.enter(ctx, i); err != nil {
 			return err
 		}
@@ -203,7 +196,7 @@ func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
 		return err
 	}
 	if f.Has(ObjectMap) {
-		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.snaps...) {
+		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.SnapIDs...) {
 			err := i.x.Remove(ctx, objectmap.Name(i.id, id))
 			if err != nil && !errors.Is(err, ceph.ENOENT) {
 				return fmt.Errorf("remove the object map of image %s: %w", i.name, err)
@@ -221,13 +214,13 @@ func (i *Image) reopenLock(ctx context.Context) error {
 	if err := i.refresh(ctx); err != nil {
 		return err
 	}
-	notifyHeader(ctx, i.x, i.id)
+	notice.HeaderChanged(ctx, i.x, i.id)
 	return nil
 }
 
 // Lockers lists the holders of the image's lock, taken by users or by clients on their own.
 func (i *Image) Lockers(ctx context.Context) (rados.LockInfo, error) {
-	info, err := i.x.LockInfo(ctx, headerPrefix+i.id, objectmap.LockName)
+	info, err := i.x.LockInfo(ctx, layout.HeaderPrefix+i.id, objectmap.LockName)
 	if errors.Is(err, ceph.ENOENT) {
 		return rados.LockInfo{}, nil
 	}
@@ -241,7 +234,7 @@ func (i *Image) AddLock(ctx context.Context, id, tag string) error {
 	if tag != "" {
 		l.Kind = rados.LockShared
 	}
-	return i.x.Lock(ctx, headerPrefix+i.id, l)
+	return i.x.Lock(ctx, layout.HeaderPrefix+i.id, l)
 }
 
 // BreakLock takes a lock away from its holder, which is kept from writing by a blocklist entry

@@ -9,6 +9,10 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/client/rbd/class"
+	"glue/client/rbd/directory"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 	"glue/cluster/rbdspec"
 )
 
@@ -44,10 +48,10 @@ type Migration struct {
 // Migration finds the migration of an image by the name of either end: EINVAL if it has none,
 // ENOENT without the image.
 func (s *Store) Migration(ctx context.Context, name string) (*Migration, error) {
-	id, err := s.id(ctx, name)
+	id, err := directory.ID(ctx, s.x, name)
 	if errors.Is(err, ceph.ENOENT) {
-		id, err = s.trashed(ctx, name, err,
-			func(e TrashEntry) bool { return e.Source == trashMigration })
+		id, err = directory.FindInTrash(ctx, s.x, name, err,
+			func(e TrashEntry) bool { return e.Source == directory.TrashMigration })
 	}
 	if err != nil {
 		return nil, err
@@ -74,7 +78,8 @@ func (m *Migration) native() bool { return m.spec.SourceSpec == "" && m.From.Ima
 // migrationOf is what the header of an image says of its migration.
 func (s *Store) migrationOf(ctx context.Context, id string) (rbdspec.Migration, error) {
 	var m rbdspec.Migration
-	if err := call(ctx, s.x, headerPrefix+id, "migration_get", nil, m.Denc); err != nil {
+	err := class.Call(ctx, s.x, layout.HeaderPrefix+id, "migration_get", nil, m.Denc)
+	if err != nil {
 		return m, fmt.Errorf("migration of image id %s: %w", id, err)
 	}
 	return m, nil
@@ -114,7 +119,7 @@ func (s *Store) leftIn(
 		return nil, err
 	}
 	for _, e := range list {
-		if e.Source != trashMigration {
+		if e.Source != directory.TrashMigration {
 			continue
 		}
 		spec, err := from.migrationOf(ctx, e.ID)
@@ -140,7 +145,7 @@ func (s *Store) leftIn(
 		case err != nil && !m.gone:
 			return nil, err
 		case state == rbdspec.MigrationAborting && m.gone,
-			state != rbdspec.MigrationAborting && !m.gone && !h.features.Has(Migrating):
+			state != rbdspec.MigrationAborting && !m.gone && !h.Features.Has(Migrating):
 			return m, nil
 		}
 	}
@@ -150,11 +155,11 @@ func (s *Store) leftIn(
 // tidy removes an entry from the trash that is all that an interrupted end of a migration has
 // left: its image was removed, or has its name again.
 func (s *Store) tidy(ctx context.Context, e TrashEntry, removed bool) error {
-	id, err := s.id(ctx, e.Name)
+	id, err := directory.ID(ctx, s.x, e.Name)
 	if !removed && (err != nil || id != e.ID) {
-		return unlessGone(err)
+		return class.UnlessGone(err)
 	}
-	return s.forgetTrashed(ctx, e.ID)
+	return directory.RemoveFromTrash(ctx, s.x, e.ID)
 }
 
 // store is where an end is.
@@ -184,13 +189,13 @@ func (m *Migration) Supported(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if odd := h.features &^ (known | Migrating); odd != 0 {
+		if odd := h.Features &^ (known | Migrating); odd != 0 {
 			return fmt.Errorf("migrating an image with features %v is not available here"+instead,
 				odd, ceph.EOPNOTSUPP)
 		}
-		if h.opFeatures&^opKnown != 0 {
+		if h.Operations&^opKnown != 0 {
 			return fmt.Errorf("migrating an image that takes part in operations %#x is not "+
-				"available here"+instead, h.opFeatures&^opKnown, ceph.EOPNOTSUPP)
+				"available here"+instead, h.Operations&^opKnown, ceph.EOPNOTSUPP)
 		}
 	}
 	return nil
@@ -210,8 +215,8 @@ func (m *Migration) open(ctx context.Context, e MigrationEnd) (*Image, error) {
 func (m *Migration) set(
 	ctx context.Context, e MigrationEnd, state rbdspec.MigrationState, description string,
 ) error {
-	err := change(ctx, m.store(e).x, headerPrefix+e.ImageID, "migration_set_state",
-		encode(func(c *denc.Coder) {
+	err := class.Change(ctx, m.store(e).x, layout.HeaderPrefix+e.ImageID, "migration_set_state",
+		class.Encode(func(c *denc.Coder) {
 			c.U8((*uint8)(&state))
 			c.Str(&description)
 		}))
@@ -234,10 +239,10 @@ func (m *Migration) setBoth(
 // end removes what the header of an end says of the migration; also if it says nothing any more.
 func (m *Migration) end(ctx context.Context, e MigrationEnd) error {
 	x := m.store(e).x
-	err := change(ctx, x, headerPrefix+e.ImageID, "migration_remove", nil)
+	err := class.Change(ctx, x, layout.HeaderPrefix+e.ImageID, "migration_remove", nil)
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return fmt.Errorf("end the migration of image %s: %w", e.Image, err)
 	}
-	notifyHeader(ctx, x, e.ImageID)
+	notice.HeaderChanged(ctx, x, e.ImageID)
 	return nil
 }

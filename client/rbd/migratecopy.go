@@ -10,7 +10,11 @@ import (
 	"glue/ceph/denc"
 	"glue/client/rados"
 	"glue/client/rbd/blocks"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
+	"glue/client/stripe"
 	"glue/cluster/rbdspec"
 )
 
@@ -74,7 +78,7 @@ func (m *Migration) execute(ctx context.Context, to *Image, p Progress) error {
 	if err := m.setBoth(ctx, rbdspec.MigrationExecuted, ""); err != nil {
 		return err
 	}
-	notifyHeader(ctx, to.x, to.id)
+	notice.HeaderChanged(ctx, to.x, to.id)
 	return nil
 }
 
@@ -114,8 +118,8 @@ func (c *migrator) openSource(ctx context.Context) error {
 		return fmt.Errorf("open the source: %w", err)
 	}
 	h := c.from.head()
-	for n := range h.snapshots {
-		s := &h.snapshots[n]
+	for n := range h.Snapshots {
+		s := &h.Snapshots[n]
 		to, ok := c.m.spec.SnapSeqs[uint64(s.ID)]
 		if !ok {
 			continue
@@ -133,13 +137,13 @@ func (c *migrator) openSource(ctx context.Context) error {
 // moments is what is to be copied into a destination of the header, oldest first. What was shown
 // by a snapshot that the destination does not have any more need not be.
 func (c *migrator) moments(h *header) []moment {
-	now := moment{from: c.from, limit: min(h.size, c.m.spec.Overlap), to: ceph.NoSnap}
+	now := moment{from: c.from, limit: min(h.Size, c.m.spec.Overlap), to: ceph.NoSnap}
 	var out []moment
 	var seq ceph.SnapID
 	var snaps []ceph.SnapID
 	for _, s := range append(slices.Clone(c.past), now) {
 		s.seq, s.snaps = seq, slices.Clone(snaps)
-		if s.to == ceph.NoSnap || h.byID(s.to) != nil {
+		if s.to == ceph.NoSnap || h.ByID(s.to) != nil {
 			out = append(out, s)
 			snaps = slices.Insert(snaps, 0, s.to)
 		}
@@ -160,16 +164,16 @@ func (c *migrator) copyFrom(ctx context.Context, first uint64, s *steps) (uint64
 	list := c.moments(h)
 	s.total = 0
 	for _, at := range list {
-		s.total = max(s.total, h.objects(at.limit))
+		s.total = max(s.total, h.Objects(at.limit))
 	}
-	var pieces []piece
+	var pieces []stripe.Piece
 	for n := first; n < min(first+flattenAtOnce, s.total); n++ {
-		pieces = append(pieces, piece{object: n})
+		pieces = append(pieces, stripe.Piece{Object: n})
 	}
-	return s.total, each(ctx, pieces, func(ctx context.Context, e piece) error {
+	return s.total, each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
 		defer s.add(1)
-		if err := c.copyObject(ctx, t, list, e.object); err != nil {
-			return fmt.Errorf("copy object %d: %w", e.object, err)
+		if err := c.copyObject(ctx, t, list, e.Object); err != nil {
+			return fmt.Errorf("copy object %d: %w", e.Object, err)
 		}
 		return nil
 	})
@@ -213,7 +217,7 @@ func (c *migrator) copyObject(
 		}
 		op := at.unlessSeen()
 		guard := op.Len()
-		was.change(is, t.h.objectBytes(), op)
+		was.change(is, t.h.ObjectBytes(), op)
 		changed := op.Len() > guard
 		if is.exists {
 			if err := t.markMoment(ctx, at, object, changed); err != nil {
@@ -221,7 +225,7 @@ func (c *migrator) copyObject(
 			}
 		}
 		if changed {
-			err := t.data.WithSnapContext(at.seq, at.snaps).Operate(ctx, t.h.objectName(object), op)
+			err := t.data.WithSnapContext(at.seq, at.snaps).Operate(ctx, t.h.ObjectName(object), op)
 			if err != nil && !errors.Is(err, ceph.ERANGE) && !errors.Is(err, ceph.ENOENT) {
 				return err
 			}
@@ -244,12 +248,12 @@ func (c *migrator) sourceStates(
 		return nil, err
 	}
 	out := map[uint64]rados.SnapSet{}
-	for _, s := range to.spans(object, limit) {
-		for _, e := range h.split(s.at, s.len) {
-			if _, ok := out[e.object]; ok {
+	for _, s := range to.Spans(object, limit) {
+		for _, e := range h.Split(s.At, s.Len) {
+			if _, ok := out[e.Object]; ok {
 				continue
 			}
-			if out[e.object], err = h.states(ctx, data, e.object); err != nil {
+			if out[e.Object], err = h.states(ctx, data, e.Object); err != nil {
 				return nil, err
 			}
 		}
@@ -265,15 +269,15 @@ func (c *migrator) picture(
 	if err != nil {
 		return picture{}, err
 	}
-	p := picture{key: []uint64{at.limit, h.overlap}}
-	for _, s := range to.spans(object, at.limit) {
-		for _, e := range h.split(s.at, s.len) {
-			state := stateAt(sets[e.object], h.snap)
-			p.key = append(p.key, e.object, uint64(state+1))
+	p := picture{key: []uint64{at.limit, h.Overlap}}
+	for _, s := range to.Spans(object, at.limit) {
+		for _, e := range h.Split(s.At, s.Len) {
+			state := stateAt(sets[e.Object], h.Snap)
+			p.key = append(p.key, e.Object, uint64(state+1))
 			p.own = p.own || state >= 0
 		}
 		// A flattened destination has no parent to show what the source's parent shows.
-		p.exists = p.exists || p.own || c.m.spec.Flatten && h.from != nil && s.at < h.overlap
+		p.exists = p.exists || p.own || c.m.spec.Flatten && h.from != nil && s.At < h.Overlap
 	}
 	return p, nil
 }
@@ -283,7 +287,7 @@ func (p *picture) fill(ctx context.Context, to *header, at moment, object uint64
 	if !p.exists {
 		return nil
 	}
-	p.bytes, err = at.from.contents(ctx, to, to.spans(object, at.limit))
+	p.bytes, err = at.from.contents(ctx, to, to.Spans(object, at.limit))
 	if err == nil && !p.own && blocks.IsZero(p.bytes) {
 		p.exists, p.bytes = false, nil
 	}
@@ -291,11 +295,11 @@ func (p *picture) fill(ctx context.Context, to *header, at moment, object uint64
 }
 
 // contents reads what the image shows at the places of an object of another.
-func (i *Image) contents(ctx context.Context, of *header, places []span) ([]byte, error) {
-	out := make([]byte, of.objectBytes())
+func (i *Image) contents(ctx context.Context, of *header, places []layout.Span) ([]byte, error) {
+	out := make([]byte, of.ObjectBytes())
 	for _, s := range places {
-		err := i.Sparse(ctx, s.at, s.len, func(at uint64, p []byte) error {
-			copy(out[s.off+at-s.at:], p)
+		err := i.Sparse(ctx, s.At, s.Len, func(at uint64, p []byte) error {
+			copy(out[s.Off+at-s.At:], p)
 			return nil
 		})
 		if err != nil {
@@ -331,7 +335,7 @@ const snapcAbove uint8 = 0
 
 // unlessSeen begins a write that is as old as the moment: ERANGE if the object is beyond it.
 func (at moment) unlessSeen() *rados.WriteOp {
-	return new(rados.WriteOp).Exec("rbd", "assert_snapc_seq", encode(func(c *denc.Coder) {
+	return new(rados.WriteOp).Exec("rbd", "assert_snapc_seq", class.Encode(func(c *denc.Coder) {
 		at.seq.Denc(c)
 		c.U8Const(snapcAbove)
 	}))
@@ -344,22 +348,22 @@ func (t target) markMoment(ctx context.Context, at moment, object uint64, change
 		return nil
 	}
 	state := objectmap.Exists
-	if !changed && t.h.features.Has(FastDiff) {
+	if !changed && t.h.Features.Has(FastDiff) {
 		state = objectmap.Clean
 	}
-	for n := range t.h.snapshots {
-		s := &t.h.snapshots[n]
+	for n := range t.h.Snapshots {
+		s := &t.h.Snapshots[n]
 		if s.ID != at.to && (at.to != ceph.NoSnap || s.ID <= at.seq) {
 			continue
 		}
 		if err := t.markSnap(ctx, s, object, state); err != nil {
 			return err
 		}
-		if t.h.features.Has(FastDiff) {
+		if t.h.Features.Has(FastDiff) {
 			state = objectmap.Clean
 		}
 	}
-	if at.to != ceph.NoSnap || object >= t.h.objects(t.h.size) {
+	if at.to != ceph.NoSnap || object >= t.h.Objects(t.h.Size) {
 		return nil
 	}
 	none := objectmap.Nonexistent

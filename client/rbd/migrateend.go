@@ -11,6 +11,11 @@ import (
 	"glue/ceph/denc"
 	"glue/client/rados"
 	"glue/client/rbd/blocks"
+	"glue/client/rbd/class"
+	"glue/client/rbd/directory"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
+	"glue/client/stripe"
 	"glue/cluster/rbdspec"
 )
 
@@ -81,15 +86,10 @@ func (m *Migration) removeSource(ctx context.Context, p Progress) error {
 func (m *Migration) emptyTrash(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 	defer cancel()
-	if err := m.store(m.From).forgetTrashed(ctx, m.From.ImageID); err != nil {
+	if err := directory.RemoveFromTrash(ctx, m.store(m.From).x, m.From.ImageID); err != nil {
 		return fmt.Errorf("take image %s out of the trash: %w", m.From.Image, err)
 	}
 	return nil
-}
-
-// forgetTrashed removes the trash's entry of an image.
-func (s *Store) forgetTrashed(ctx context.Context, id string) error {
-	return unlessGone(change(ctx, s.x, trashObject, "trash_remove", strArg(id)))
 }
 
 // removeSnapshots removes a user's snapshots, the newest first, protected or not; EBUSY if there
@@ -163,7 +163,7 @@ func (m *Migration) undo(ctx context.Context, src *Image, p Progress) error {
 		return err
 	}
 	defer dst.Close(ctx)
-	if dst.head().opFeatures&opGroup != 0 {
+	if dst.head().Operations&layout.OpGroup != 0 {
 		return fmt.Errorf("image %s is in a group; take it out first (rbd group image rm): %w",
 			m.To.Image, ceph.EBUSY)
 	}
@@ -200,10 +200,10 @@ func (m *Migration) undo(ctx context.Context, src *Image, p Progress) error {
 // forget gives the name of the destination back, unless it is another image's.
 func (m *Migration) forget(ctx context.Context) error {
 	s, e := m.store(m.To), m.To
-	if id, err := s.id(ctx, e.Image); err != nil || id != e.ImageID {
-		return unlessGone(err)
+	if id, err := directory.ID(ctx, s.x, e.Image); err != nil || id != e.ImageID {
+		return class.UnlessGone(err)
 	}
-	return s.dropName(ctx, e.Image, e.ImageID)
+	return directory.Drop(ctx, s.x, e.Image, e.ImageID)
 }
 
 // revert writes to the source what the destination shows otherwise. Where the destination has no
@@ -215,21 +215,21 @@ func (m *Migration) revert(
 	if err != nil {
 		return err
 	}
-	if h.size > src.Size() { // it was enlarged
-		if err := src.Resize(ctx, h.size, false, nil); err != nil {
+	if h.Size > src.Size() { // it was enlarged
+		if err := src.Resize(ctx, h.Size, false, nil); err != nil {
 			return err
 		}
 	}
-	s := steps{f: p, total: h.objects(h.size)}
+	s := steps{f: p, total: h.Objects(h.Size)}
 	for first := uint64(0); first < s.total; first += flattenAtOnce {
 		pieces := numbered(min(flattenAtOnce, s.total-first))
-		err := each(ctx, pieces, func(ctx context.Context, e piece) error {
+		err := each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
 			defer s.add(1)
-			set, err := h.states(ctx, data, first+e.object)
+			set, err := h.states(ctx, data, first+e.Object)
 			if err != nil || !copied && stateAt(set, ceph.NoSnap) < 0 {
 				return err
 			}
-			return revertObject(ctx, src, dst, h.spans(first+e.object, h.size))
+			return revertObject(ctx, src, dst, h.Spans(first+e.Object, h.Size))
 		})
 		if err != nil {
 			return fmt.Errorf("bring data back into the source: %w", err)
@@ -239,7 +239,7 @@ func (m *Migration) revert(
 }
 
 // revertObject gives the source what the destination shows at the places of one of its objects.
-func revertObject(ctx context.Context, src, dst *Image, places []span) error {
+func revertObject(ctx context.Context, src, dst *Image, places []layout.Span) error {
 	h := dst.head()
 	want, err := dst.contents(ctx, h, places)
 	if err != nil {
@@ -250,15 +250,15 @@ func revertObject(ctx context.Context, src, dst *Image, places []span) error {
 		return err
 	}
 	for _, s := range places {
-		a, b := have[s.off:s.off+s.len], want[s.off:s.off+s.len]
+		a, b := have[s.Off:s.Off+s.Len], want[s.Off:s.Off+s.Len]
 		write, zero := blocks.Differences(a, b)
 		for _, e := range zero {
-			if err := src.Discard(ctx, s.at+e.Off, e.Len); err != nil {
+			if err := src.Discard(ctx, s.At+e.Off, e.Len); err != nil {
 				return err
 			}
 		}
 		for _, e := range write {
-			_, err := src.Write(ctx, b[e.Off:e.Off+e.Len], int64(s.at+e.Off))
+			_, err := src.Write(ctx, b[e.Off:e.Off+e.Len], int64(s.At+e.Off))
 			if err != nil {
 				return err
 			}
@@ -270,7 +270,7 @@ func revertObject(ctx context.Context, src, dst *Image, places []span) error {
 // putBack gives the source its name back.
 func (m *Migration) putBack(ctx context.Context) error {
 	s, e := m.store(m.From), m.From
-	id, err := s.id(ctx, e.Image)
+	id, err := directory.ID(ctx, s.x, e.Image)
 	if err == nil && id != e.ImageID {
 		return fmt.Errorf("another image has the name %s; rename it (rbd mv) and abort again: %w",
 			e.Image, ceph.EEXIST)
@@ -278,17 +278,18 @@ func (m *Migration) putBack(ctx context.Context) error {
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return err
 	}
-	add := change(ctx, s.x, directoryObject, "dir_add_image", strArg(e.Image, e.ImageID))
+	add := class.Change(ctx, s.x, layout.DirectoryObject, "dir_add_image",
+		class.Str(e.Image, e.ImageID))
 	if errors.Is(add, ceph.EEXIST) { // by an abort that was interrupted, or another image
-		add = call(ctx, s.x, directoryObject, "dir_get_id", strArg(e.Image),
+		add = class.Call(ctx, s.x, layout.DirectoryObject, "dir_get_id", class.Str(e.Image),
 			func(c *denc.Coder) { c.Str(&id) })
 		if add == nil && id != e.ImageID {
 			add = ceph.EEXIST
 		}
 	}
 	if add == nil && err != nil {
-		add = s.x.Operate(ctx, idPrefix+e.Image, new(rados.WriteOp).Create(true).
-			Exec("rbd", "set_id", strArg(e.ImageID)))
+		add = s.x.Operate(ctx, layout.IDPrefix+e.Image, new(rados.WriteOp).Create(true).
+			Exec("rbd", "set_id", class.Str(e.ImageID)))
 	}
 	if add != nil {
 		return fmt.Errorf("restore image %s: %w", e.Image, add)
@@ -333,16 +334,16 @@ func (m *Migration) relinkChild(
 	if err != nil {
 		return err
 	}
-	if h.parent == nil || *h.parent != from && *h.parent != to {
+	if h.Parent == nil || *h.Parent != from && *h.Parent != to {
 		return fmt.Errorf("it is a clone of something else: %w", ceph.ESTALE)
 	}
-	if *h.parent == from {
-		overlap := h.headOverlap
-		if len(h.snapshots) > 0 && h.snapshots[0].overlap != nil {
-			overlap = *h.snapshots[0].overlap
+	if *h.Parent == from {
+		overlap := h.HeadOverlap
+		if len(h.Snapshots) > 0 && h.Snapshots[0].Overlap != nil {
+			overlap = *h.Snapshots[0].Overlap
 		}
-		err := change(ctx, x, headerPrefix+child.Image, "parent_attach",
-			encode(func(c *denc.Coder) {
+		err := class.Change(ctx, x, layout.HeaderPrefix+child.Image, "parent_attach",
+			class.Encode(func(c *denc.Coder) {
 				reattach := true
 				to.Denc(c)
 				c.U64(&overlap)
@@ -355,7 +356,7 @@ func (m *Migration) relinkChild(
 	if !attached {
 		err = m.listChild(ctx, h, child, from, to)
 	}
-	notifyHeader(ctx, x, child.Image)
+	notice.HeaderChanged(ctx, x, child.Image)
 	return err
 }
 
@@ -363,25 +364,26 @@ func (m *Migration) relinkChild(
 func (m *Migration) listChild(
 	ctx context.Context, h *header, child childSpec, from, to parentSpec,
 ) error {
-	if h.opFeatures&opCloneChild == 0 {
+	if h.Operations&layout.OpCloneChild == 0 {
 		x := m.s.x.Cluster().OpenPoolID(child.Pool).WithNamespace(child.Namespace)
-		err := change(ctx, x, childrenObject, "add_child", oldArg(&to, child.Image))
+		err := class.Change(ctx, x, layout.ChildrenObject, "add_child", oldArg(&to, child.Image))
 		if err != nil && !errors.Is(err, ceph.EEXIST) {
 			return err
 		}
-		return unlessGone(change(ctx, x, childrenObject, "remove_child",
+		return class.UnlessGone(class.Change(ctx, x, layout.ChildrenObject, "remove_child",
 			oldArg(&from, child.Image)))
 	}
 	entry := func(p parentSpec) []byte {
-		return encode(func(c *denc.Coder) {
+		return class.Encode(func(c *denc.Coder) {
 			p.Snap.Denc(c)
 			child.Denc(c)
 		})
 	}
-	err := change(ctx, m.store(m.From).x, headerPrefix+to.Image, "child_attach", entry(to))
+	err := class.Change(ctx, m.store(m.From).x, layout.HeaderPrefix+to.Image, "child_attach",
+		entry(to))
 	if err != nil && !errors.Is(err, ceph.EEXIST) {
 		return err
 	}
-	return unlessGone(change(ctx, m.store(m.To).x, headerPrefix+from.Image, "child_detach",
-		entry(from)))
+	return class.UnlessGone(class.Change(ctx, m.store(m.To).x, layout.HeaderPrefix+from.Image,
+		"child_detach", entry(from)))
 }

@@ -10,6 +10,8 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
 	"glue/cluster/rbdspec"
 )
 
@@ -43,7 +45,7 @@ func (m *MirrorImage) BySnapshot() bool {
 // MirrorMode is how the images of the store are mirrored.
 func (s *Store) MirrorMode(ctx context.Context) (uint32, error) {
 	var mode uint32
-	err := call(ctx, s.x, mirrorObject, "mirror_mode_get", nil,
+	err := class.Call(ctx, s.x, mirrorObject, "mirror_mode_get", nil,
 		func(c *denc.Coder) { c.U32(&mode) })
 	if err != nil && !errors.Is(err, ceph.ENOENT) {
 		return 0, fmt.Errorf("mirroring of pool %s: %w", s.x.PoolName(), err)
@@ -54,7 +56,8 @@ func (s *Store) MirrorMode(ctx context.Context) (uint32, error) {
 // MirrorImage is how an image is mirrored; ENOENT if it is not.
 func (s *Store) MirrorImage(ctx context.Context, id string) (MirrorImage, error) {
 	var m MirrorImage
-	if err := call(ctx, s.x, mirrorObject, "mirror_image_get", strArg(id), m.Denc); err != nil {
+	err := class.Call(ctx, s.x, mirrorObject, "mirror_image_get", class.Str(id), m.Denc)
+	if err != nil {
 		return m, fmt.Errorf("mirroring of image id %s: %w", id, err)
 	}
 	return m, nil
@@ -62,12 +65,12 @@ func (s *Store) MirrorImage(ctx context.Context, id string) (MirrorImage, error)
 
 // mirrorImages lists the images that are mirrored, by id.
 func (s *Store) mirrorImages(ctx context.Context) ([]string, error) {
-	list, err := s.entries(ctx, mirrorObject, "mirror_image_list") // id, and the global one
+	list, err := class.Entries(ctx, s.x, mirrorObject, "mirror_image_list")
 	if err != nil {
 		return nil, fmt.Errorf("list mirrored images: %w", err)
 	}
 	var out []string
-	for _, e := range list {
+	for _, e := range list { // of the id and the global one
 		out = append(out, e.Name)
 	}
 	return out, nil
@@ -105,42 +108,35 @@ func (s *Store) MirroredBySnapshot(ctx context.Context) (map[string]bool, error)
 func (s *Store) mirrorState(ctx context.Context, id string) (mirrored, primary bool, err error) {
 	m, err := s.MirrorImage(ctx, id)
 	if err != nil || !m.BySnapshot() {
-		return false, false, unlessGone(err)
+		return false, false, class.UnlessGone(err)
 	}
 	h := &header{}
-	err = call(ctx, s.x, headerPrefix+id, "get_snapcontext", nil, func(c *denc.Coder) {
-		h.snapSeq.Denc(c)
-		denc.List(c, &h.snaps)
+	err = class.Call(ctx, s.x, layout.HeaderPrefix+id, "get_snapcontext", nil, func(c *denc.Coder) {
+		h.SnapSeq.Denc(c)
+		denc.List(c, &h.SnapIDs)
 	})
 	if err != nil {
-		return false, false, unlessGone(err)
+		return false, false, class.UnlessGone(err)
 	}
-	for _, number := range h.snaps { // newest first
+	for _, number := range h.SnapIDs { // newest first
 		var n Snapshot
-		err := call(ctx, s.x, headerPrefix+id, "snapshot_get", u64Arg(uint64(number)), n.dencInfo)
+		err := class.Call(ctx, s.x, layout.HeaderPrefix+id, "snapshot_get",
+			class.U64(uint64(number)), n.DencInfo)
 		switch {
 		case errors.Is(err, ceph.ENOENT):
 		case err != nil:
 			return false, false, err
 		case n.Kind == SnapMirror:
-			return true, n.space.Mirror.State == mirrorPrimary, nil
+			return true, n.Space.Mirror.State == layout.MirrorPrimary, nil
 		}
 	}
 	return true, false, nil
 }
 
-// unlessGone is the error unless it says that there is no such thing.
-func unlessGone(err error) error {
-	if errors.Is(err, ceph.ENOENT) {
-		return nil
-	}
-	return err
-}
-
 // mirrorTargets lists the UUIDs of the pool's peers that receive from this cluster.
 func mirrorTargets(ctx context.Context, x *rados.IOCtx) ([]string, error) {
 	var peers []rbdspec.MirrorPeer
-	err := call(ctx, x.WithNamespace(""), mirrorObject, "mirror_peer_list", nil,
+	err := class.Call(ctx, x.WithNamespace(""), mirrorObject, "mirror_peer_list", nil,
 		func(c *denc.Coder) { denc.List(c, &peers) })
 	if err != nil {
 		return nil, fmt.Errorf("peers of pool %s: %w", x.PoolName(), err)

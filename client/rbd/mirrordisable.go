@@ -8,6 +8,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/client/rbd/class"
 )
 
 // States of the mirroring of an image (MIRROR_IMAGE_STATE_*).
@@ -23,7 +24,7 @@ const (
 func (i *Image) disableMirroring(ctx context.Context) error {
 	m, err := i.store.MirrorImage(ctx, i.id)
 	if err != nil {
-		return unlessGone(err)
+		return class.UnlessGone(err)
 	}
 	if err := i.mayEndMirroring(ctx, m); err != nil {
 		return err
@@ -34,8 +35,8 @@ func (i *Image) disableMirroring(ctx context.Context) error {
 	if err := i.removeOwnSnaps(ctx); err != nil {
 		return err
 	}
-	err = change(ctx, i.x, mirrorObject, "mirror_image_remove", strArg(i.id))
-	if err = unlessGone(err); err != nil {
+	err = class.Change(ctx, i.x, mirrorObject, "mirror_image_remove", class.Str(i.id))
+	if err = class.UnlessGone(err); err != nil {
 		return fmt.Errorf("end the mirroring of image %s: %w", i.name, err)
 	}
 	i.tellMirrors(ctx, mirrorDisabled, m.GlobalID)
@@ -53,7 +54,7 @@ func (i *Image) mayEndMirroring(ctx context.Context, m MirrorImage) error {
 		return err
 	}
 	mirror := func(s Snapshot) bool { return s.Kind == SnapMirror }
-	if slices.ContainsFunc(h.snapshots, mirror) && !h.primary() {
+	if slices.ContainsFunc(h.Snapshots, mirror) && !h.Primary() {
 		return fmt.Errorf("image %s is mirrored and not primary here; use rbd mirror image "+
 			"disable with --force first: %w", i.name, ceph.EINVAL)
 	}
@@ -66,10 +67,11 @@ func (i *Image) setMirrorState(ctx context.Context, m *MirrorImage, state uint8)
 		return nil
 	}
 	m.State = state
-	err := change(ctx, i.x, mirrorObject, "mirror_image_set", encode(func(c *denc.Coder) {
-		c.Str(&i.id)
-		m.Denc(c)
-	}))
+	err := class.Change(ctx, i.x, mirrorObject, "mirror_image_set",
+		class.Encode(func(c *denc.Coder) {
+			c.Str(&i.id)
+			m.Denc(c)
+		}))
 	if err != nil {
 		return fmt.Errorf("set the mirroring of image %s: %w", i.name, err)
 	}
@@ -83,7 +85,7 @@ func (i *Image) tellMirrors(ctx context.Context, state uint8, global string) {
 		imageUpdated = 1 // NOTIFY_OP_IMAGE_UPDATED
 		patience     = 5 * time.Second
 	)
-	text := encode(func(c *denc.Coder) {
+	text := class.Encode(func(c *denc.Coder) {
 		s := c.Begin(1, 1)
 		c.U32Const(imageUpdated)
 		c.U32Const(uint32(state))
@@ -96,8 +98,8 @@ func (i *Image) tellMirrors(ctx context.Context, state uint8, global string) {
 
 // removeOwnSnaps removes the snapshots that go with the image.
 func (i *Image) removeOwnSnaps(ctx context.Context) error {
-	own := func(s Snapshot) bool { return s.ownedByImage() }
-	if h, _, err := i.fresh(ctx); err != nil || !slices.ContainsFunc(h.snapshots, own) {
+	own := func(s Snapshot) bool { return s.OwnedByImage() }
+	if h, _, err := i.fresh(ctx); err != nil || !slices.ContainsFunc(h.Snapshots, own) {
 		return err
 	}
 	_, _, m, done, err := i.alone(ctx)
@@ -110,11 +112,11 @@ func (i *Image) removeOwnSnaps(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(h.snapshots, own)
+		at := slices.IndexFunc(h.Snapshots, own)
 		if at < 0 {
 			return nil
 		}
-		if err := i.removeSnap(ctx, h, m, &h.snapshots[at]); err != nil {
+		if err := i.removeSnap(ctx, h, m, &h.Snapshots[at]); err != nil {
 			return err
 		}
 	}

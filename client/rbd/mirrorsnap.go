@@ -11,29 +11,18 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/client/rbd/class"
+	"glue/client/rbd/directory"
+	"glue/client/rbd/layout"
 	"glue/client/rbd/objectmap"
 	"glue/cluster/rbdspec"
 )
-
-// mirrorPrimary is the state of a mirror snapshot of which this cluster has the primary copy
-// (MIRROR_SNAPSHOT_STATE_PRIMARY); the others are of copies, or of what was demoted.
-const mirrorPrimary = 0
 
 // maxMirrorSnaps is how many mirror snapshots a peer may have left to copy
 // (rbd_mirroring_max_mirroring_snapshots).
 const maxMirrorSnaps = 5
 
 const mirrorStatePrefix = "rbd_mirror_snapshot."
-
-// primary says whether the newest mirror snapshot makes this the primary copy.
-func (h *header) primary() bool {
-	for _, s := range slices.Backward(h.snapshots) {
-		if s.Kind == SnapMirror {
-			return s.space.Mirror.State == mirrorPrimary
-		}
-	}
-	return false
-}
 
 // CreateMirrorSnapshot keeps the image as it is now for the pool's peers, and lets go of the
 // mirror snapshots that none of them needs, or that are more than a peer may be behind. EINVAL
@@ -72,11 +61,12 @@ func (i *Image) CreateMirrorSnapshot(ctx context.Context) (ceph.SnapID, error) {
 	if err := q.lasts(); err != nil {
 		return 0, err
 	}
-	if !h.primary() {
+	if !h.Primary() {
 		return 0, fmt.Errorf("image %s is not primary here: %w", i.name, ceph.EINVAL)
 	}
 	id, err := i.keepSnap(ctx, h, data, om, name, rbdspec.SnapSpace{Kind: SnapMirror,
-		Mirror: rbdspec.MirrorSpace{State: mirrorPrimary, Peers: peers, PrimarySnap: ceph.NoSnap},
+		Mirror: rbdspec.MirrorSpace{State: layout.MirrorPrimary, Peers: peers,
+			PrimarySnap: ceph.NoSnap},
 	})
 	if id != 0 && err == nil {
 		err = i.completeMirrorSnap(ctx, h, id, name)
@@ -102,13 +92,13 @@ func (i *Image) completeMirrorSnap(
 	}
 	oids := i.mirrorStateObjects(id, len(state))
 	for n, part := range slices.Backward(oids) { // the first one says how many there are
-		end := min((n+1)<<defaultOrder, len(state))
-		if err := i.x.WriteFull(ctx, part, state[n<<defaultOrder:end]); err != nil {
+		end := min((n+1)<<layout.DefaultOrder, len(state))
+		if err := i.x.WriteFull(ctx, part, state[n<<layout.DefaultOrder:end]); err != nil {
 			return fmt.Errorf("write the state of the image: %w", err)
 		}
 	}
 	return i.changeSnap(ctx, h, "complete", name, "mirror_image_snapshot_set_copy_progress",
-		encode(func(c *denc.Coder) {
+		class.Encode(func(c *denc.Coder) {
 			complete, copied := true, uint64(0)
 			id.Denc(c)
 			c.Bool(&complete)
@@ -118,7 +108,7 @@ func (i *Image) completeMirrorSnap(
 
 // mirrorStateObjects are the objects with the state of the image at a mirror snapshot.
 func (i *Image) mirrorStateObjects(id ceph.SnapID, size int) []string {
-	out := make([]string, 1+size>>defaultOrder)
+	out := make([]string, 1+size>>layout.DefaultOrder)
 	for n := range out {
 		out[n] = fmt.Sprintf("%s%s.%d.%d", mirrorStatePrefix, i.id, id, n)
 	}
@@ -140,13 +130,13 @@ func (i *Image) mirrorState(ctx context.Context, h *header) ([]byte, error) {
 		return strings.HasPrefix(key, ".rbd")
 	})
 	var limit uint64
-	err = call(ctx, i.x, headerPrefix+i.id, "snapshot_get_limit", nil,
+	err = class.Call(ctx, i.x, layout.HeaderPrefix+i.id, "snapshot_get_limit", nil,
 		func(c *denc.Coder) { c.U64(&limit) })
 	if err != nil {
 		return nil, fmt.Errorf("limit of snapshots of image %s: %w", i.name, err)
 	}
 	// A name that it was opened by, such as an id, is not what the peers are to call it.
-	name, _, err := i.store.nameOf(ctx, i.id)
+	name, _, err := directory.NameOf(ctx, i.store.x, i.id)
 	if err != nil {
 		return nil, fmt.Errorf("name of image %s: %w", i.name, err)
 	}
@@ -156,15 +146,15 @@ func (i *Image) mirrorState(ctx context.Context, h *header) ([]byte, error) {
 func encodeMirrorState(
 	name string, h *header, limit uint64, metadata map[string][]byte,
 ) []byte {
-	state := encode(func(c *denc.Coder) {
+	state := class.Encode(func(c *denc.Coder) {
 		s := c.Begin(1, 1)
 		c.Str(&name)
-		c.U64Const(uint64(h.features &^ implicit))
+		c.U64Const(uint64(h.Features &^ implicit))
 		c.U64(&limit)
 		user := map[ceph.SnapID]mirroredSnap{}
-		for _, n := range h.snapshots {
+		for _, n := range h.Snapshots {
 			if n.Kind == SnapUser {
-				user[n.ID] = mirroredSnap{n.Name, n.protection}
+				user[n.ID] = mirroredSnap{n.Name, n.Protection}
 			}
 		}
 		denc.MapFunc(c, &user, func(c *denc.Coder, id *ceph.SnapID) { id.Denc(c) },
@@ -172,9 +162,9 @@ func encodeMirrorState(
 		denc.MapFunc(c, &metadata, (*denc.Coder).Str, (*denc.Coder).Blob)
 		s.End()
 	})
-	return append(encode(func(c *denc.Coder) {
+	return append(class.Encode(func(c *denc.Coder) {
 		s := c.Begin(1, 1)
-		c.U32Const(uint32(1 + (stateHeaderBytes+len(state))>>defaultOrder))
+		c.U32Const(uint32(1 + (stateHeaderBytes+len(state))>>layout.DefaultOrder))
 		s.End()
 	}), state...)
 }
@@ -205,11 +195,11 @@ func surplus(snaps []Snapshot, newest ceph.SnapID, peers []string) (*Snapshot, s
 		var kept []*Snapshot // of the peer, since the image was promoted
 		for n := range snaps {
 			s := &snaps[n]
-			m := &s.space.Mirror
+			m := &s.Space.Mirror
 			linked := slices.Contains(m.Peers, peer)
 			switch {
 			case s.Kind != SnapMirror:
-			case m.State != mirrorPrimary:
+			case m.State != layout.MirrorPrimary:
 				kept = nil
 			case len(m.Peers) > 0 && !linked:
 			case (len(m.Peers) == 0 || !m.Complete) && s.ID != newest:
@@ -234,13 +224,13 @@ func (i *Image) unlinkMirrorSnaps(
 		if err != nil {
 			return err
 		}
-		s, peer := surplus(h.snapshots, newest, peers)
+		s, peer := surplus(h.Snapshots, newest, peers)
 		if s == nil {
 			return nil
 		}
-		if len(s.space.Mirror.Peers) > 1 {
+		if len(s.Space.Mirror.Peers) > 1 {
 			err = i.changeSnap(ctx, h, "unlink", s.Name, "mirror_image_snapshot_unlink_peer",
-				encode(func(c *denc.Coder) {
+				class.Encode(func(c *denc.Coder) {
 					s.ID.Denc(c)
 					c.Str(&peer)
 				}))
@@ -265,7 +255,7 @@ func (i *Image) removeMirrorState(ctx context.Context, id ceph.SnapID) error {
 		return err
 	}
 	var count uint32
-	err = decode(raw, func(c *denc.Coder) {
+	err = class.Decode(raw, func(c *denc.Coder) {
 		s := c.Begin(1, 1)
 		c.U32(&count)
 		s.End()
@@ -273,7 +263,8 @@ func (i *Image) removeMirrorState(ctx context.Context, id ceph.SnapID) error {
 	if err != nil || count == 0 || count > 1<<10 {
 		count = 1 // it goes all the same
 	}
-	for _, oid := range slices.Backward(i.mirrorStateObjects(id, int(count-1)<<defaultOrder)) {
+	oids := i.mirrorStateObjects(id, int(count-1)<<layout.DefaultOrder)
+	for _, oid := range slices.Backward(oids) {
 		if err := i.x.Remove(ctx, oid); err != nil && !errors.Is(err, ceph.ENOENT) {
 			return fmt.Errorf("remove the state of the image at a mirror snapshot: %w", err)
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"glue/ceph"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
 	"glue/cluster/rbdspec"
 )
 
@@ -26,19 +28,19 @@ const (
 
 func TestMirrorStateAsStock(t *testing.T) {
 	const none = ^uint64(0)
-	h := &header{features: DefaultFeatures}
+	h := &header{Header: layout.Header{Features: DefaultFeatures}}
 	if got := hex.EncodeToString(encodeMirrorState("i", h, none, nil)); got != stockPlain {
 		t.Errorf("plain:\n%s\n%s", got, stockPlain)
 	}
-	h.snapshots = []Snapshot{
-		{ID: 5, Name: "m", Kind: SnapMirror}, {ID: 7, Name: "u", protection: protected},
+	h.Snapshots = []Snapshot{
+		{ID: 5, Name: "m", Kind: SnapMirror}, {ID: 7, Name: "u", Protection: layout.Protected},
 		{ID: 8, Name: "t", Kind: SnapTrash}}
 	got := hex.EncodeToString(encodeMirrorState("i", h, none, map[string][]byte{
 		"k": []byte("v"), "conf_rbd_cache": []byte("false")}))
 	if got != stockFull {
 		t.Errorf("full:\n%s\n%s", got, stockFull)
 	}
-	h.features |= StripingV2 | DataPool | Operations
+	h.Features |= StripingV2 | DataPool | Operations
 	if got := hex.EncodeToString(encodeMirrorState("i", h, none, nil)); !strings.Contains(got,
 		"2d00000000000000") {
 		t.Errorf("features: %s", got)
@@ -48,7 +50,7 @@ func TestMirrorStateAsStock(t *testing.T) {
 func TestMirrorSpaceAsStock(t *testing.T) {
 	s := rbdspec.SnapSpace{Kind: SnapMirror, Mirror: rbdspec.MirrorSpace{Complete: true,
 		Peers: []string{"4ac4ed60-7b50-4c68-abd6-525c97198f9d"}, PrimarySnap: ceph.NoSnap}}
-	got := hex.EncodeToString(encode(s.Denc))
+	got := hex.EncodeToString(class.Encode(s.Denc))
 	if got != stockSpace {
 		t.Errorf("\n%s\n%s", got, stockSpace)
 	}
@@ -56,8 +58,8 @@ func TestMirrorSpaceAsStock(t *testing.T) {
 
 func TestMirrorStateObjects(t *testing.T) {
 	i := &Image{id: "7"}
-	for size, want := range map[int]int{0: 1, 100: 1, 1<<defaultOrder - 1: 1, 1 << defaultOrder: 2,
-		3<<defaultOrder + 1: 4} {
+	for size, want := range map[int]int{0: 1, 100: 1, 1<<layout.DefaultOrder - 1: 1,
+		1 << layout.DefaultOrder: 2, 3<<layout.DefaultOrder + 1: 4} {
 		got := i.mirrorStateObjects(9, size)
 		if len(got) != want || got[0] != "rbd_mirror_snapshot.7.9.0" {
 			t.Errorf("%d bytes: %v", size, got)
@@ -77,16 +79,16 @@ func TestSurplus(t *testing.T) {
 		var list []Snapshot
 		for n, kind := range c.snaps {
 			s := Snapshot{ID: ceph.SnapID(n + 1), Kind: SnapMirror}
-			s.space.Mirror = rbdspec.MirrorSpace{Complete: true, Peers: []string{"a", "b"}}
+			s.Space.Mirror = rbdspec.MirrorSpace{Complete: true, Peers: []string{"a", "b"}}
 			switch kind {
 			case 'a':
-				s.space.Mirror.Peers = []string{"a"}
+				s.Space.Mirror.Peers = []string{"a"}
 			case 'o':
-				s.space.Mirror.Peers = nil
+				s.Space.Mirror.Peers = nil
 			case 'i':
-				s.space.Mirror.Complete = false
+				s.Space.Mirror.Complete = false
 			case 'n':
-				s.space.Mirror.State = 2
+				s.Space.Mirror.State = 2
 			case 'u':
 				s.Kind = SnapUser
 			}

@@ -10,6 +10,8 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd/config"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 	"glue/wire/message"
 )
 
@@ -86,19 +88,19 @@ func (i *Image) quiesce(ctx context.Context, how Quiesce) (*quiet, error) {
 	}
 	i.remote.mu.Lock()
 	i.remote.number++
-	ask := notice{op: opQuiesce, client: i.me(), request: i.remote.number}
+	ask := notice.Message{Op: notice.Quiesce, Client: i.me(), Request: i.remote.number}
 	i.remote.mu.Unlock()
 	q := &quiet{name: i.name, required: how == QuiesceRequired}
 	q.end = sync.OnceFunc(func() {
-		ask.op = opUnquiesce
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), notifyTimeout)
+		ask.Op = notice.Unquiesce
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), notice.Timeout)
 		defer cancel()
-		_, _ = i.x.Notify(ctx, headerPrefix+i.id, ask.encode(), quiesceTimeout)
+		_, _ = i.x.Notify(ctx, layout.HeaderPrefix+i.id, ask.Encode(), quiesceTimeout)
 	})
 	for left := attempts(options); ; left-- {
 		q.until = time.Now().Add(quietFor)
 		var got message.NotifyResult
-		got, err = i.x.Notify(ctx, headerPrefix+i.id, ask.encode(), quiesceTimeout)
+		got, err = i.x.Notify(ctx, layout.HeaderPrefix+i.id, ask.Encode(), quiesceTimeout)
 		if err == nil {
 			err = refused(got)
 		}
@@ -126,7 +128,7 @@ func attempts(o config.Values) int {
 // have nothing to do for it, do not matter.
 func refused(got message.NotifyResult) error {
 	for _, a := range got.Acks {
-		result, ok := parseResponse(a.Reply)
+		result, ok := notice.ParseResponse(a.Reply)
 		if ok && result < 0 && result != ceph.EOPNOTSUPP.Result() {
 			return ceph.Errno(-result)
 		}

@@ -9,6 +9,7 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd/objectmap"
+	"glue/client/stripe"
 )
 
 // RebuildObjectMap makes the object maps of the image and of its snapshots anew by asking for every
@@ -26,16 +27,16 @@ func (i *Image) RebuildObjectMap(ctx context.Context, p Progress) error {
 	if err != nil {
 		return fmt.Errorf("rebuild the object map of image %s: %w", i.name, err)
 	}
-	for n := range h.snapshots {
-		s := &h.snapshots[n]
+	for n := range h.Snapshots {
+		s := &h.Snapshots[n]
 		if err := objectmap.SaveSnap(ctx, i.x, i.id, s.ID, &maps[n]); err != nil {
 			return fmt.Errorf("save the object map of snapshot %s: %w", s.Name, err)
 		}
 	}
-	if err := m.Save(ctx, &maps[len(h.snapshots)]); err != nil {
+	if err := m.Save(ctx, &maps[len(h.Snapshots)]); err != nil {
 		return err
 	}
-	for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.snaps...) {
+	for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.SnapIDs...) {
 		err := i.setSnapFlags(ctx, h, id, 0, FlagObjectMapInvalid|FlagFastDiffInvalid)
 		if err != nil {
 			return err
@@ -49,14 +50,14 @@ func (i *Image) RebuildObjectMap(ctx context.Context, p Progress) error {
 func (h *header) survey(
 	ctx context.Context, data *rados.IOCtx, p Progress,
 ) ([]objectmap.Vector, error) {
-	maps := make([]objectmap.Vector, len(h.snapshots)+1)
-	total := h.objects(h.size)
+	maps := make([]objectmap.Vector, len(h.Snapshots)+1)
+	total := h.Objects(h.Size)
 	for n := range maps {
-		size := h.size
-		if n < len(h.snapshots) {
-			size = h.snapshots[n].Size
+		size := h.Size
+		if n < len(h.Snapshots) {
+			size = h.Snapshots[n].Size
 		}
-		maps[n].Resize(h.objects(size))
+		maps[n].Resize(h.Objects(size))
 		total = max(total, maps[n].Len())
 	}
 	const window = 1 << 16
@@ -64,10 +65,10 @@ func (h *header) survey(
 	for begin := uint64(0); begin < total; begin += window {
 		pieces := numbered(min(window, total-begin))
 		sets := make([]rados.SnapSet, len(pieces))
-		err := each(ctx, pieces, func(ctx context.Context, e piece) error {
+		err := each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
 			defer s.add(1)
 			var err error
-			sets[e.object], err = h.states(ctx, data, begin+e.object)
+			sets[e.Object], err = h.states(ctx, data, begin+e.Object)
 			return err
 		})
 		if err != nil {
@@ -84,7 +85,7 @@ func (h *header) survey(
 func (h *header) states(
 	ctx context.Context, data *rados.IOCtx, object uint64,
 ) (rados.SnapSet, error) {
-	set, err := data.ListSnaps(ctx, h.objectName(object))
+	set, err := data.ListSnaps(ctx, h.ObjectName(object))
 	if errors.Is(err, ceph.ENOENT) {
 		return rados.SnapSet{}, nil
 	}
@@ -99,13 +100,13 @@ func (h *header) mark(maps []objectmap.Vector, object uint64, set rados.SnapSet)
 	before := -1
 	for n := range maps {
 		id := ceph.NoSnap
-		if n < len(h.snapshots) {
-			id = h.snapshots[n].ID
+		if n < len(h.Snapshots) {
+			id = h.Snapshots[n].ID
 		}
 		at := stateAt(set, id)
 		if at >= 0 {
 			state := objectmap.Exists
-			if at == before && h.features.Has(FastDiff) {
+			if at == before && h.Features.Has(FastDiff) {
 				state = objectmap.Clean
 			}
 			maps[n].Set(object, state)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 )
 
 // The holder of an image's lock carries out what others ask for. A copy of a migration has to be
@@ -27,20 +29,20 @@ type remote struct {
 
 	mu     sync.Mutex
 	number uint64
-	heard  chan notice // of the request of the number; nil without one
+	heard  chan notice.Message // of the request of the number; nil without one
 }
 
 // hear takes what the other client says of the request.
-func (i *Image) hear(n notice) {
-	if n.client != i.me() {
+func (i *Image) hear(n notice.Message) {
+	if n.Client != i.me() {
 		return
 	}
 	i.remote.mu.Lock()
 	defer i.remote.mu.Unlock()
-	if i.remote.heard == nil || n.request != i.remote.number {
+	if i.remote.heard == nil || n.Request != i.remote.number {
 		return
 	}
-	if n.op == opAsyncComplete {
+	if n.Op == notice.AsyncComplete {
 		select { // the last word matters more than those before
 		case <-i.remote.heard:
 		default:
@@ -55,12 +57,12 @@ func (i *Image) hear(n notice) {
 // haveMigrated has the lock's holder copy what the image's source has. It did not if copied is
 // false: it can't, or does not hold the lock any more.
 func (i *Image) haveMigrated(ctx context.Context, p Progress) (copied bool, err error) {
-	heard := make(chan notice, 1)
+	heard := make(chan notice.Message, 1)
 	r := &i.remote
 	r.mu.Lock()
 	r.number++
 	r.heard = heard
-	ask := notice{op: opMigrate, client: i.me(), request: r.number}
+	ask := notice.Message{Op: notice.Migrate, Client: i.me(), Request: r.number}
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
@@ -76,14 +78,14 @@ func (i *Image) haveMigrated(ctx context.Context, p Progress) (copied bool, err 
 		case n := <-heard:
 			silence.Stop()
 			switch {
-			case n.op == opAsyncComplete && n.result == ceph.EOLDSNAPC.Result(): // ERESTART
+			case n.Op == notice.AsyncComplete && n.Result == ceph.EOLDSNAPC.Result(): // ERESTART
 				return false, nil // it has lost the lock
-			case n.op == opAsyncComplete && n.result < 0:
-				return false, fmt.Errorf("the lock's holder copies: %w", ceph.Errno(-n.result))
-			case n.op == opAsyncComplete:
+			case n.Op == notice.AsyncComplete && n.Result < 0:
+				return false, fmt.Errorf("the lock's holder copies: %w", ceph.Errno(-n.Result))
+			case n.Op == notice.AsyncComplete:
 				return true, nil
 			case p != nil:
-				p(n.done, n.total)
+				p(n.Done, n.Total)
 			}
 		case <-silence.C:
 			return false, nil
@@ -95,13 +97,13 @@ func (i *Image) haveMigrated(ctx context.Context, p Progress) (copied bool, err 
 }
 
 // askRemote tells the lock's holder what to do, and whether it does it.
-func (i *Image) askRemote(ctx context.Context, ask notice) (bool, error) {
-	got, err := i.x.Notify(ctx, headerPrefix+i.id, ask.encode(), notifyTimeout)
+func (i *Image) askRemote(ctx context.Context, ask notice.Message) (bool, error) {
+	got, err := i.x.Notify(ctx, layout.HeaderPrefix+i.id, ask.Encode(), notice.Timeout)
 	if err != nil && !errors.Is(err, ceph.ETIMEDOUT) {
 		return false, fmt.Errorf("ask the lock's holder: %w", err)
 	}
 	for _, a := range got.Acks {
-		result, ok := parseResponse(a.Reply)
+		result, ok := notice.ParseResponse(a.Reply)
 		switch {
 		case !ok:
 		case result == ceph.EOPNOTSUPP.Result():

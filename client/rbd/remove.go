@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"glue/ceph"
+	"glue/client/rbd/class"
+	"glue/client/rbd/directory"
 	"glue/client/rbd/journal"
+	"glue/client/rbd/layout"
 	"glue/client/rbd/objectmap"
 )
 
@@ -40,14 +43,14 @@ func (s *Store) Remove(ctx context.Context, name string, p Progress) error {
 
 // remove is Remove for ever.
 func (s *Store) remove(ctx context.Context, name string, p Progress) error {
-	id, err := s.id(ctx, name)
+	id, err := directory.ID(ctx, s.x, name)
 	if err != nil {
 		return err
 	}
 	if err := s.removeID(ctx, name, id, p); err != nil {
 		return err
 	}
-	return s.dropName(ctx, name, id)
+	return directory.Drop(ctx, s.x, name, id)
 }
 
 // openToRemove opens an image to take it apart, one with a journal too: nothing is written that
@@ -89,14 +92,14 @@ func (i *Image) destroy(ctx context.Context, p Progress) error {
 	if err != nil {
 		return err
 	}
-	if len(h.snaps) > 0 { // taken since, or a clone came to need one
+	if len(h.SnapIDs) > 0 { // taken since, or a clone came to need one
 		leave()
-		return i.snapshotsLeft(len(h.snaps))
+		return i.snapshotsLeft(len(h.SnapIDs))
 	}
-	if h.size > 0 {
+	if h.Size > 0 {
 		err = target{h, data, m}.trim(ctx, 0, p)
 	}
-	if err == nil && h.headOverlap > 0 {
+	if err == nil && h.HeadOverlap > 0 {
 		err = i.detachChild(ctx, h)
 	}
 	leave()
@@ -109,7 +112,7 @@ func (i *Image) destroy(ctx context.Context, p Progress) error {
 	if err := journal.Remove(ctx, i.x, i.id); err != nil {
 		return err
 	}
-	for _, oid := range []string{objectmap.Name(i.id, ceph.NoSnap), headerPrefix + i.id} {
+	for _, oid := range []string{objectmap.Name(i.id, ceph.NoSnap), layout.HeaderPrefix + i.id} {
 		if err := i.x.Remove(ctx, oid); err != nil && !errors.Is(err, ceph.ENOENT) {
 			return err
 		}
@@ -125,8 +128,8 @@ func (i *Image) unused(ctx context.Context) error {
 		return err
 	}
 	n := 0
-	for _, s := range h.snapshots {
-		if !s.ownedByImage() {
+	for _, s := range h.Snapshots {
+		if !s.OwnedByImage() {
 			n++
 		}
 	}
@@ -144,12 +147,6 @@ func (i *Image) unused(ctx context.Context) error {
 	return i.unwatched(ctx)
 }
 
-// ownedByImage says whether a snapshot goes with its image: one for mirroring, or one whose removal
-// was interrupted after its last clone was gone.
-func (s *Snapshot) ownedByImage() bool {
-	return s.Kind == SnapMirror || s.Kind == SnapTrash && s.Children == 0
-}
-
 func (i *Image) snapshotsLeft(n int) error {
 	return fmt.Errorf("image %s has %d snapshots: %w", i.name, n, ceph.ENOTEMPTY)
 }
@@ -165,7 +162,7 @@ func (i *Image) unwatched(ctx context.Context) error {
 	mirrors := map[string]bool{}
 	if len(list) > 1 {
 		daemons, err := i.x.Watchers(ctx, mirrorObject)
-		if err := unlessGone(err); err != nil {
+		if err := class.UnlessGone(err); err != nil {
 			return err
 		}
 		for _, w := range daemons {
@@ -173,7 +170,7 @@ func (i *Image) unwatched(ctx context.Context) error {
 		}
 	}
 	for _, w := range list {
-		if w.Cookie == me.handle && uint64(w.Name.Num) == me.gid {
+		if w.Cookie == me.Handle && uint64(w.Name.Num) == me.GID {
 			continue
 		}
 		if addr := w.Addr.LegacyString(); !mirrors[addr] {

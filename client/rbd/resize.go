@@ -7,7 +7,10 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
 	"glue/client/rbd/objectmap"
+	"glue/client/stripe"
 )
 
 // A Progress is told how far a long operation is; it may be nil and may be called from several
@@ -31,7 +34,7 @@ func (s *steps) add(n uint64) {
 // guard begins an op on the header that only the lock's holder may do.
 func (i *Image) guard(h *header) *rados.WriteOp {
 	op := new(rados.WriteOp)
-	if h.features.Has(ExclusiveLock) {
+	if h.Features.Has(ExclusiveLock) {
 		i.lock.mu.Lock()
 		cookie := i.lock.cookie
 		i.lock.mu.Unlock()
@@ -47,9 +50,9 @@ func (i *Image) Resize(ctx context.Context, size uint64, shrink bool, p Progress
 		return err
 	}
 	defer done()
-	if size < h.size && !shrink {
+	if size < h.Size && !shrink {
 		return fmt.Errorf("shrinking image %s from %d to %d bytes would cut data off: %w",
-			i.name, h.size, size, ceph.EINVAL)
+			i.name, h.Size, size, ceph.EINVAL)
 	}
 	return i.resize(ctx, h, data, m, size, p)
 }
@@ -58,22 +61,22 @@ func (i *Image) Resize(ctx context.Context, size uint64, shrink bool, p Progress
 func (i *Image) resize(
 	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, size uint64, p Progress,
 ) error {
-	if size < h.size {
+	if size < h.Size {
 		if err := (target{h, data, m}).trim(ctx, size, p); err != nil {
 			return err
 		}
 	}
-	if m != nil && size > h.size {
-		if err := m.Resize(ctx, h.objects(size)); err != nil {
+	if m != nil && size > h.Size {
+		if err := m.Resize(ctx, h.Objects(size)); err != nil {
 			return err
 		}
 	}
-	op := i.guard(h).Exec("rbd", "set_size", u64Arg(size))
-	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
+	op := i.guard(h).Exec("rbd", "set_size", class.U64(size))
+	if err := i.x.Operate(ctx, layout.HeaderPrefix+i.id, op); err != nil {
 		return fmt.Errorf("resize image %s: %w", i.name, err)
 	}
-	if m != nil && size < h.size {
-		if err := m.Resize(ctx, h.objects(size)); err != nil {
+	if m != nil && size < h.Size {
+		if err := m.Resize(ctx, h.Objects(size)); err != nil {
 			return err
 		}
 	}
@@ -85,10 +88,10 @@ func (i *Image) resize(
 func (t target) trim(ctx context.Context, size uint64, p Progress) error {
 	pieces := t.h.beyond(size)
 	s := steps{f: p, total: uint64(len(pieces))}
-	return each(ctx, pieces, func(ctx context.Context, e piece) error {
+	return each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
 		defer s.add(1)
 		if t.deep() {
-			if err := t.fill(ctx, e.object); err != nil {
+			if err := t.fill(ctx, e.Object); err != nil {
 				return err
 			}
 		}
@@ -98,22 +101,22 @@ func (t target) trim(ctx context.Context, size uint64, p Progress) error {
 
 // beyond is what an image loses that becomes size bytes long: the ends of the objects that stay
 // in part, and all that come after.
-func (h *header) beyond(size uint64) []piece {
-	var out []piece
-	keep, full := h.objects(size), h.objectBytes()
-	set := full * h.stripeCount
-	end := min((size+set-1)/set*set, h.size)
+func (h *header) beyond(size uint64) []stripe.Piece {
+	var out []stripe.Piece
+	keep, full := h.Objects(size), h.ObjectBytes()
+	set := full * h.StripeCount
+	end := min((size+set-1)/set*set, h.Size)
 	cut := map[uint64]uint64{} // where the objects that stay end
-	for _, e := range h.split(size, end-min(size, end)) {
-		if at, ok := cut[e.object]; e.object < keep && (!ok || e.off < at) {
-			cut[e.object] = e.off
+	for _, e := range h.Split(size, end-min(size, end)) {
+		if at, ok := cut[e.Object]; e.Object < keep && (!ok || e.Off < at) {
+			cut[e.Object] = e.Off
 		}
 	}
 	for object, off := range cut {
-		out = append(out, piece{object: object, off: off, len: full - off})
+		out = append(out, stripe.Piece{Object: object, Off: off, Len: full - off})
 	}
-	for n := keep; n < h.objects(h.size); n++ {
-		out = append(out, piece{object: n, len: full})
+	for n := keep; n < h.Objects(h.Size); n++ {
+		out = append(out, stripe.Piece{Object: n, Len: full})
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd/objectmap"
+	"glue/client/stripe"
 )
 
 // Rollback makes the image what it was at a snapshot, its size too. Interrupted, it can be run
@@ -24,14 +25,14 @@ func (i *Image) rollback(
 	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, s *Snapshot, p Progress,
 ) (err error) {
 	id, name := s.ID, s.Name
-	if s.Size != h.size {
+	if s.Size != h.Size {
 		if err := i.resize(ctx, h, data, m, s.Size, nil); err != nil {
 			return err
 		}
 		if h, data, err = i.fresh(ctx); err != nil {
 			return err
 		}
-		if s = h.byID(id); s == nil {
+		if s = h.ByID(id); s == nil {
 			return fmt.Errorf("snapshot %s of image %s was removed: %w", name, i.name, ceph.ENOENT)
 		}
 	}
@@ -67,7 +68,7 @@ func (i *Image) rollbackMap(
 		return nil, err
 	}
 	var final, both objectmap.Vector
-	final.Resize(h.objects(h.size))
+	final.Resize(h.Objects(h.Size))
 	both.Resize(final.Len())
 	for n := range final.Len() {
 		// An object that is rolled back is written, even if it was not changed since: it is not
@@ -96,22 +97,22 @@ func (h *header) lost(past *header, object uint64) bool {
 func (i *Image) rollbackObjects(
 	ctx context.Context, h, past *header, data *rados.IOCtx, p Progress,
 ) error {
-	pieces := numbered(h.objects(h.size))
+	pieces := numbered(h.Objects(h.Size))
 	s := steps{f: p, total: uint64(len(pieces))}
-	return each(ctx, pieces, func(ctx context.Context, e piece) error {
+	return each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
 		defer s.add(1)
-		oid := h.objectName(e.object)
-		err := data.Rollback(ctx, oid, past.snap)
+		oid := h.ObjectName(e.Object)
+		err := data.Rollback(ctx, oid, past.Snap)
 		if err != nil && !errors.Is(err, ceph.ENOENT) {
-			return fmt.Errorf("object %d: %w", e.object, err)
+			return fmt.Errorf("object %d: %w", e.Object, err)
 		}
-		if h.lost(past, e.object) {
-			runs, err := past.parentData(ctx, past.inParent(e.object))
+		if h.lost(past, e.Object) {
+			runs, err := past.parentData(ctx, past.inParent(e.Object))
 			if err != nil || len(runs.Extents) == 0 {
 				return err
 			}
 			if err := data.Operate(ctx, oid, sparseCopyup(new(rados.WriteOp), runs)); err != nil {
-				return fmt.Errorf("fill object %d: %w", e.object, err)
+				return fmt.Errorf("fill object %d: %w", e.Object, err)
 			}
 		}
 		return nil
@@ -119,10 +120,10 @@ func (i *Image) rollbackObjects(
 }
 
 // numbered is one piece for each of the first n objects.
-func numbered(n uint64) []piece {
-	out := make([]piece, n)
+func numbered(n uint64) []stripe.Piece {
+	out := make([]stripe.Piece, n)
 	for k := range out {
-		out[k].object = uint64(k)
+		out[k].Object = uint64(k)
 	}
 	return out
 }

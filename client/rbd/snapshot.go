@@ -4,144 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
+	"glue/client/rbd/directory"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
 	"glue/cluster/rbdspec"
 )
 
-// What a snapshot is for.
-const (
-	SnapUser   = rbdspec.SnapUser
-	SnapGroup  = rbdspec.SnapGroup
-	SnapTrash  = rbdspec.SnapTrash // removed, but clones still need it
-	SnapMirror = rbdspec.SnapMirror
-)
-
-// Protection of a snapshot (RBD_PROTECTION_STATUS_*).
-const (
-	unprotected  = 0
-	unprotecting = 1
-	protected    = 2
-)
-
-// Operations that an image takes part in (RBD_OPERATION_FEATURE_*).
-const (
-	opCloneParent = 1 << 0
-	opCloneChild  = 1 << 1
-	opGroup       = 1 << 2
-	opSnapTrash   = 1 << 3
-	opKnown       = opCloneParent | opCloneChild | opGroup | opSnapTrash
-)
-
-// operationNames lists the names of what an image takes part in.
-func operationNames(f uint64) []string {
-	out := []string{}
-	for bit, name := range []string{"clone-parent", "clone-child", "group", "snap-trash"} {
-		if f&(1<<bit) != 0 {
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
-// A Snapshot is a snapshot of an image.
-type Snapshot struct {
-	ID        ceph.SnapID
-	Name      string
-	Size      uint64
-	Created   time.Time
-	Kind      uint32 // SnapUser, …
-	Protected bool
-	Children  uint32 // clones of the second kind
-	Flags     uint64
-
-	overlap    *uint64 // of the parent; nil without one
-	protection uint8
-	space      rbdspec.SnapSpace
-}
-
-// dencInfo is SnapshotInfo.
-func (s *Snapshot) dencInfo(c *denc.Coder) {
-	var created ceph.Time
-	sec := c.Begin(1, 1)
-	s.ID.Denc(c)
-	s.space.Denc(c)
-	c.Str(&s.Name)
-	c.U64(&s.Size)
-	created.Denc(c)
-	c.U32(&s.Children)
-	sec.End()
-	s.Kind, s.Created = s.space.Kind, created.Go()
-}
-
-// snapsAtATime is how many snapshots' records are read in one request.
-const snapsAtATime = 16
-
-// readSnaps reads the records of the snapshots in h.snaps; ENOENT if one was removed meanwhile.
-func (h *header) readSnaps(ctx context.Context, x *rados.IOCtx, oid string) error {
-	h.snapshots = make([]Snapshot, len(h.snaps))
-	for begin := 0; begin < len(h.snaps); begin += snapsAtATime {
-		end := min(begin+snapsAtATime, len(h.snaps))
-		var r rados.ReadOp
-		answers := make([][4]*[]byte, end-begin)
-		for n := range answers {
-			id := u64Arg(uint64(h.snaps[begin+n]))
-			for k, method := range []string{"snapshot_get", "get_flags", "get_protection_status",
-				"parent_overlap_get"} {
-				answers[n][k] = r.Exec("rbd", method, id)
-			}
-		}
-		if err := x.OperateRead(ctx, oid, &r); err != nil {
-			return fmt.Errorf("read the image's snapshots: %w", err)
-		}
-		for n, a := range answers {
-			// The context lists the newest first, we the oldest.
-			s := &h.snapshots[len(h.snaps)-1-begin-n]
-			if err := errors.Join(
-				decode(*a[0], s.dencInfo),
-				decode(*a[1], func(c *denc.Coder) { c.U64(&s.Flags) }),
-				decode(*a[2], func(c *denc.Coder) { c.U8(&s.protection) }),
-				decode(*a[3], func(c *denc.Coder) {
-					denc.OptionalFunc(c, &s.overlap, (*denc.Coder).U64)
-				}),
-			); err != nil {
-				return fmt.Errorf("read snapshot %d of the image: %w", h.snaps[begin+n], err)
-			}
-			s.Protected = s.protection != unprotected
-		}
-	}
-	return nil
-}
-
-// find is the user's snapshot of a name.
-func (h *header) find(image, name string) (*Snapshot, error) {
-	for n := range h.snapshots {
-		if s := &h.snapshots[n]; s.Kind == SnapUser && s.Name == name {
-			return s, nil
-		}
-	}
-	return nil, fmt.Errorf("image %s has no snapshot %q: %w", image, name, ceph.ENOENT)
-}
-
-func (h *header) byID(id ceph.SnapID) *Snapshot {
-	for n := range h.snapshots {
-		if h.snapshots[n].ID == id {
-			return &h.snapshots[n]
-		}
-	}
-	return nil
-}
-
 // at is the header as a snapshot sees the image.
 func (h *header) at(s *Snapshot) *header {
 	v := *h
-	v.snap, v.size, v.flags, v.overlap = s.ID, s.Size, s.Flags, 0
-	if s.overlap != nil {
-		v.overlap = *s.overlap
+	v.Snap, v.Size, v.Flags, v.Overlap = s.ID, s.Size, s.Flags, 0
+	if s.Overlap != nil {
+		v.Overlap = *s.Overlap
 	}
 	return &v
 }
@@ -152,7 +32,7 @@ func (i *Image) Snapshots(ctx context.Context) ([]Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]Snapshot(nil), h.snapshots...), nil
+	return append([]Snapshot(nil), h.Snapshots...), nil
 }
 
 // UserSnapshots lists the user's snapshots up to what is open, oldest first.
@@ -161,22 +41,13 @@ func (i *Image) UserSnapshots(ctx context.Context) ([]Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.userSnaps(), nil
-}
-
-func (h *header) userSnaps() (out []Snapshot) {
-	for _, s := range h.snapshots {
-		if s.Kind == SnapUser && s.ID <= h.snap {
-			out = append(out, s)
-		}
-	}
-	return out
+	return h.UserSnapshots(), nil
 }
 
 // AtSnapshot is the snapshot that is open; false for the image itself.
 func (i *Image) AtSnapshot() (Snapshot, bool) {
 	h := i.head()
-	if s := h.byID(h.snap); s != nil {
+	if s := h.ByID(h.Snap); s != nil {
 		return *s, true
 	}
 	return Snapshot{}, false
@@ -188,7 +59,7 @@ func (i *Image) Snapshot(ctx context.Context, name string) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s, err := h.find(i.name, name)
+	s, err := h.Find(i.name, name)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -230,7 +101,7 @@ func (i *Image) withSnap(
 		return err
 	}
 	defer done()
-	s, err := h.find(i.name, name)
+	s, err := h.Find(i.name, name)
 	if err != nil {
 		return err
 	}
@@ -240,7 +111,7 @@ func (i *Image) withSnap(
 // reread takes in a change that this client has made to the header and tells the others.
 func (i *Image) reread(ctx context.Context) error {
 	err := i.refresh(ctx)
-	notifyHeader(ctx, i.x, i.id)
+	notice.HeaderChanged(ctx, i.x, i.id)
 	return err
 }
 
@@ -249,7 +120,7 @@ func (i *Image) changeSnap(
 	ctx context.Context, h *header, what, name, method string, in []byte,
 ) error {
 	op := i.guard(h).Exec("rbd", method, in)
-	if err := i.x.Operate(ctx, headerPrefix+i.id, op); err != nil {
+	if err := i.x.Operate(ctx, layout.HeaderPrefix+i.id, op); err != nil {
 		return fmt.Errorf("%s snapshot %s of image %s: %w", what, name, i.name, err)
 	}
 	return nil
@@ -264,7 +135,7 @@ func (i *Image) CreateSnapshot(ctx context.Context, name string) error {
 // CreateQuietSnapshot is CreateSnapshot with a word on what the image's other clients do meanwhile.
 // If they are required to become quiet, the errors are those of a client that can't, and ETIMEDOUT.
 func (i *Image) CreateQuietSnapshot(ctx context.Context, name string, how Quiesce) error {
-	if err := checkName(name); err != nil {
+	if err := directory.CheckName(name); err != nil {
 		return err
 	}
 	if err := i.noSnapshot(ctx, name); err != nil { // nobody is to be disturbed for that
@@ -299,7 +170,7 @@ func (i *Image) noSnapshot(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.find(i.name, name); err == nil {
+	if _, err := h.Find(i.name, name); err == nil {
 		return fmt.Errorf("image %s has a snapshot %s already: %w", i.name, name, ceph.EEXIST)
 	}
 	return nil
@@ -315,7 +186,7 @@ func (i *Image) keepSnap(
 	if err != nil || m == nil {
 		return id, err
 	}
-	if e := m.SnapAdd(ctx, id, h.features.Has(FastDiff)); e != nil {
+	if e := m.SnapAdd(ctx, id, h.Features.Has(FastDiff)); e != nil {
 		err = errors.Join(e, i.invalidate(ctx, h, id), i.invalidate(ctx, h, ceph.NoSnap))
 	}
 	return id, err
@@ -332,8 +203,8 @@ func (i *Image) addSnap(
 		if err != nil {
 			return 0, err
 		}
-		err = i.x.Operate(ctx, headerPrefix+i.id, i.guard(h).Exec("rbd", "snapshot_add",
-			encode(func(c *denc.Coder) {
+		err = i.x.Operate(ctx, layout.HeaderPrefix+i.id, i.guard(h).Exec("rbd", "snapshot_add",
+			class.Encode(func(c *denc.Coder) {
 				c.Str(&name)
 				id.Denc(c)
 				space.Denc(c)
@@ -378,7 +249,7 @@ func (i *Image) removeSnap(ctx context.Context, h *header, m *objectmap.Map, s *
 	// In the trash it cannot get clones while it is taken apart.
 	id, mirror := s.ID, s.Kind == SnapMirror
 	if s.Kind != SnapTrash {
-		err := i.changeSnap(ctx, h, "remove", s.Name, "snapshot_trash_add", u64Arg(uint64(id)))
+		err := i.changeSnap(ctx, h, "remove", s.Name, "snapshot_trash_add", class.U64(uint64(id)))
 		if err != nil {
 			return err
 		}
@@ -395,7 +266,7 @@ func (i *Image) removeSnap(ctx context.Context, h *header, m *objectmap.Map, s *
 			return err
 		}
 	}
-	if s = h.byID(id); s != nil && s.Children == 0 {
+	if s = h.ByID(id); s != nil && s.Children == 0 {
 		err = i.dropSnap(ctx, h, data, m, s)
 	}
 	return errors.Join(err, i.reread(ctx))
@@ -405,20 +276,20 @@ func (i *Image) removeSnap(ctx context.Context, h *header, m *objectmap.Map, s *
 func (i *Image) dropSnap(
 	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, s *Snapshot,
 ) error {
-	if s.overlap != nil && !h.needsParent(s.ID) {
+	if s.Overlap != nil && !h.NeedsParent(s.ID) {
 		if err := i.detachChild(ctx, h); err != nil {
 			return err
 		}
 	}
-	if h.features.Has(ObjectMap) && m != nil {
+	if h.Features.Has(ObjectMap) && m != nil {
 		var later []ceph.SnapID
-		for k := range h.snapshots {
-			if h.snapshots[k].ID > s.ID {
-				later = append(later, h.snapshots[k].ID)
+		for k := range h.Snapshots {
+			if h.Snapshots[k].ID > s.ID {
+				later = append(later, h.Snapshots[k].ID)
 			}
 		}
 		wrong, e := m.SnapRemove(ctx, s.ID, append(later, ceph.NoSnap),
-			h.features.Has(FastDiff))
+			h.Features.Has(FastDiff))
 		if e != nil {
 			if err := i.invalidate(ctx, h, wrong); err != nil {
 				return errors.Join(e, err)
@@ -429,31 +300,18 @@ func (i *Image) dropSnap(
 		return fmt.Errorf("give back the number of snapshot %s of image %s: %w", s.Name, i.name,
 			err)
 	}
-	return i.changeSnap(ctx, h, "remove", s.Name, "snapshot_remove", u64Arg(uint64(s.ID)))
-}
-
-// needsParent says whether the head, or a snapshot other than one, still reads from the parent.
-func (h *header) needsParent(but ceph.SnapID) bool {
-	if h.headOverlap > 0 {
-		return true
-	}
-	for _, s := range h.snapshots {
-		if s.ID != but && s.overlap != nil {
-			return true
-		}
-	}
-	return false
+	return i.changeSnap(ctx, h, "remove", s.Name, "snapshot_remove", class.U64(uint64(s.ID)))
 }
 
 // RenameSnapshot gives a snapshot another name; EEXIST if that is taken.
 func (i *Image) RenameSnapshot(ctx context.Context, from, to string) error {
-	if err := checkName(to); err != nil {
+	if err := directory.CheckName(to); err != nil {
 		return err
 	}
 	return i.withSnap(ctx, from, func(
 		h *header, _ *rados.IOCtx, _ *objectmap.Map, s *Snapshot,
 	) error {
-		in := encode(func(c *denc.Coder) {
+		in := class.Encode(func(c *denc.Coder) {
 			s.ID.Denc(c)
 			c.Str(&to)
 		})
@@ -466,7 +324,7 @@ func (i *Image) RenameSnapshot(ctx context.Context, from, to string) error {
 
 func (i *Image) setProtection(ctx context.Context, h *header, s *Snapshot, to uint8) error {
 	return i.changeSnap(ctx, h, "protect or unprotect", s.Name, "set_protection_status",
-		encode(func(c *denc.Coder) {
+		class.Encode(func(c *denc.Coder) {
 			s.ID.Denc(c)
 			c.U8(&to)
 		}))
@@ -481,7 +339,7 @@ func (i *Image) ProtectSnapshot(ctx context.Context, name string) error {
 			return fmt.Errorf("snapshot %s of image %s is protected already: %w", name, i.name,
 				ceph.EBUSY)
 		}
-		if err := i.setProtection(ctx, h, s, protected); err != nil {
+		if err := i.setProtection(ctx, h, s, layout.Protected); err != nil {
 			return err
 		}
 		return i.reread(ctx)
@@ -504,18 +362,18 @@ func (i *Image) unprotect(ctx context.Context, h *header, s *Snapshot) error {
 			ceph.EINVAL)
 	}
 	// While it is marked so nobody makes a clone that the search would miss.
-	if err := i.setProtection(ctx, h, s, unprotecting); err != nil {
+	if err := i.setProtection(ctx, h, s, layout.Unprotecting); err != nil {
 		return err
 	}
-	notifyHeader(ctx, i.x, i.id)
+	notice.HeaderChanged(ctx, i.x, i.id)
 	list, err := i.oldChildren(ctx, s.ID)
-	to := uint8(unprotected)
+	to := uint8(layout.Unprotected)
 	if err == nil && len(list) > 0 {
 		err = fmt.Errorf("snapshot %s of image %s has %d clones: %w", s.Name, i.name, len(list),
 			ceph.EBUSY)
 	}
 	if err != nil {
-		to = protected
+		to = layout.Protected
 	}
 	return errors.Join(err, i.setProtection(context.WithoutCancel(ctx), h, s, to), i.reread(ctx))
 }

@@ -2,7 +2,6 @@ package rbd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -11,7 +10,11 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
 	"glue/client/rbd/config"
+	"glue/client/rbd/directory"
+	"glue/client/rbd/layout"
+	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
 )
 
@@ -25,65 +28,15 @@ func NewStore(x *rados.IOCtx) *Store { return &Store{x: x} }
 func (s *Store) IO() *rados.IOCtx { return s.x }
 
 // An Entry is an image's name and id.
-type Entry struct{ Name, ID string }
-
-// listPage is how many images are asked for at a time.
-const listPage = 1024
+type Entry = class.Entry
 
 // List lists the images by name.
 func (s *Store) List(ctx context.Context) ([]Entry, error) {
-	out, err := s.entries(ctx, directoryObject, "dir_list")
+	out, err := class.Entries(ctx, s.x, layout.DirectoryObject, "dir_list")
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
 	return out, nil
-}
-
-// entries lists what a directory has, which is nothing if it is not there.
-func (s *Store) entries(ctx context.Context, object, method string) ([]Entry, error) {
-	out, err := pages(ctx, s.x, object, method,
-		func(c *denc.Coder, last *Entry) { c.Str(&last.Name) },
-		func(c *denc.Coder, e *Entry) {
-			c.Str(&e.Name)
-			c.Str(&e.ID)
-		})
-	return out, unlessGone(err)
-}
-
-// pages lists what a method gives page by page. It gives elements, or pairs of a map, that come
-// after the last one, of which after encodes what the method wants to know.
-func pages[T any](
-	ctx context.Context, x *rados.IOCtx, oid, method string, after, elem func(*denc.Coder, *T),
-) ([]T, error) {
-	var out []T
-	for last := new(T); ; last = &out[len(out)-1] {
-		var page []T
-		err := call(ctx, x, oid, method, encode(func(c *denc.Coder) {
-			after(c, last)
-			c.U64Const(listPage)
-		}), func(c *denc.Coder) { denc.ListFunc(c, &page, elem) })
-		if err != nil {
-			return out, err
-		}
-		if out = append(out, page...); len(page) < listPage {
-			return out, nil
-		}
-	}
-}
-
-// id finds an image's id; ENOENT without the image. Where the removal of a name was interrupted
-// only the directory has it.
-func (s *Store) id(ctx context.Context, name string) (string, error) {
-	var id string
-	got := func(c *denc.Coder) { c.Str(&id) }
-	err := call(ctx, s.x, idPrefix+name, "get_id", nil, got)
-	if errors.Is(err, ceph.ENOENT) {
-		err = call(ctx, s.x, directoryObject, "dir_get_id", strArg(name), got)
-	}
-	if err != nil {
-		return "", fmt.Errorf("image %s of pool %s: %w", name, s.x.PoolName(), err)
-	}
-	return id, nil
 }
 
 // CreateOptions say what a new image is like. Zero values are the defaults.
@@ -132,9 +85,9 @@ func (s *Store) defaults(ctx context.Context, o *CreateOptions) error {
 
 func (o *CreateOptions) complete() error {
 	if o.Order == 0 {
-		o.Order = defaultOrder
+		o.Order = layout.DefaultOrder
 	}
-	if o.Order < minOrder || o.Order > maxOrder {
+	if o.Order < layout.MinOrder || o.Order > layout.MaxOrder {
 		return fmt.Errorf("object size must be 4 KiB to 32 MiB: %w", ceph.EINVAL)
 	}
 	if o.Features == 0 && !o.NoFeatures {
@@ -156,7 +109,7 @@ func (o *CreateOptions) complete() error {
 	if o.Features.Has(Operations) {
 		return fmt.Errorf("feature operations comes and goes on its own: %w", ceph.EINVAL)
 	}
-	if err := o.Features.check(); err != nil {
+	if err := checkFeatures(o.Features); err != nil {
 		return fmt.Errorf("%w: %w", err, ceph.EINVAL)
 	}
 	return nil
@@ -176,7 +129,7 @@ func (s *Store) Create(ctx context.Context, name string, o CreateOptions) error 
 
 // create makes an image and returns its id.
 func (s *Store) create(ctx context.Context, name string, o CreateOptions) (string, error) {
-	if err := checkName(name); err != nil {
+	if err := directory.CheckName(name); err != nil {
 		return "", err
 	}
 	if err := s.defaults(ctx, &o); err != nil {
@@ -193,98 +146,28 @@ func (s *Store) create(ctx context.Context, name string, o CreateOptions) (strin
 		}
 		dataPool = id
 	}
-	if err := s.validatePool(ctx); err != nil {
+	if err := directory.Validate(ctx, s.x); err != nil {
 		return "", err
 	}
 	id := s.newID()
-	if err := s.addName(ctx, name, id); err != nil {
+	if err := directory.Add(ctx, s.x, name, id); err != nil {
 		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	if err := s.createHeader(ctx, id, dataPool, o); err != nil {
-		_ = s.dropName(context.WithoutCancel(ctx), name, id)
+		_ = directory.Drop(context.WithoutCancel(ctx), s.x, name, id)
 		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	return id, nil
 }
 
-func checkName(name string) error {
-	if name == "" || strings.ContainsAny(name, "@/") {
-		return fmt.Errorf("%q is not a name: it has something, but no @ and no /: %w", name,
-			ceph.EINVAL)
-	}
-	return nil
-}
-
-// validatePool makes sure that the namespace is there and, once per pool, that objects can be
-// overwritten.
-func (s *Store) validatePool(ctx context.Context) error {
-	const validated = "overwrite validated"
-	if ns := s.x.Namespace(); ns != "" {
-		ok, err := s.HasNamespace(ctx)
-		if err == nil && !ok {
-			err = fmt.Errorf("namespace %s of pool %s does not exist: %w", ns, s.x.PoolName(),
-				ceph.ENOENT)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	data, err := s.x.Read(ctx, infoObject, 0, 0)
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("check the pool: %w", err)
-	}
-	if strings.HasPrefix(string(data), validated) {
-		return nil
-	}
-	if err := s.x.Write(ctx, infoObject, []byte("validate"), 0); err != nil {
-		return fmt.Errorf("check the pool: %w", err)
-	}
-	if err := s.x.Write(ctx, infoObject, []byte(validated), 0); err != nil {
-		return fmt.Errorf("pool %s cannot hold images, as objects cannot be overwritten: %w",
-			s.x.PoolName(), err)
-	}
-	return nil
-}
-
-// addName takes a name for an id; EEXIST if it is taken.
-func (s *Store) addName(ctx context.Context, name, id string) error {
-	op := new(rados.WriteOp).Create(true).Exec("rbd", "set_id", strArg(id))
-	if err := s.x.Operate(ctx, idPrefix+name, op); err != nil {
-		return err
-	}
-	add := new(rados.WriteOp)
-	if s.x.Namespace() != "" { // it may be about to be removed
-		add.Exec("rbd", "dir_state_assert",
-			encode(func(c *denc.Coder) { c.U8Const(directoryReady) }))
-	}
-	add.Exec("rbd", "dir_add_image", strArg(name, id))
-	if err := s.x.Operate(ctx, directoryObject, add); err != nil {
-		_ = s.x.Remove(context.WithoutCancel(ctx), idPrefix+name)
-		return err
-	}
-	return nil
-}
-
-// dropName gives a name back.
-func (s *Store) dropName(ctx context.Context, name, id string) error {
-	if err := unlessGone(s.x.Remove(ctx, idPrefix+name)); err != nil {
-		return fmt.Errorf("remove the name %s: %w", name, err)
-	}
-	err := change(ctx, s.x, directoryObject, "dir_remove_image", strArg(name, id))
-	if err := unlessGone(err); err != nil {
-		return fmt.Errorf("remove %s from the directory: %w", name, err)
-	}
-	return nil
-}
-
 func (s *Store) createHeader(
 	ctx context.Context, id string, dataPool int64, o CreateOptions,
 ) error {
-	prefix := dataPrefix + id
+	prefix := layout.DataPrefix + id
 	if dataPool >= 0 {
-		prefix = fmt.Sprintf("%s%d.%s", dataPrefix, s.x.PoolID(), id)
+		prefix = fmt.Sprintf("%s%d.%s", layout.DataPrefix, s.x.PoolID(), id)
 	}
-	op := new(rados.WriteOp).Create(true).Exec("rbd", "create", encode(func(c *denc.Coder) {
+	op := new(rados.WriteOp).Create(true).Exec("rbd", "create", class.Encode(func(c *denc.Coder) {
 		f := uint64(o.Features)
 		c.U64(&o.Size)
 		c.U8(&o.Order)
@@ -292,12 +175,12 @@ func (s *Store) createHeader(
 		c.Str(&prefix)
 		c.I64(&dataPool)
 	}))
-	if err := s.x.Operate(ctx, headerPrefix+id, op); err != nil {
+	if err := s.x.Operate(ctx, layout.HeaderPrefix+id, op); err != nil {
 		return err
 	}
 	err := s.finishHeader(ctx, id, o)
 	if err != nil {
-		_ = s.x.Remove(context.WithoutCancel(ctx), headerPrefix+id)
+		_ = s.x.Remove(context.WithoutCancel(ctx), layout.HeaderPrefix+id)
 	}
 	return err
 }
@@ -305,8 +188,8 @@ func (s *Store) createHeader(
 // finishHeader sets what the class accepts only once the features are stored.
 func (s *Store) finishHeader(ctx context.Context, id string, o CreateOptions) error {
 	if o.Features.Has(StripingV2) {
-		err := change(ctx, s.x, headerPrefix+id, "set_stripe_unit_count",
-			encode(func(c *denc.Coder) {
+		err := class.Change(ctx, s.x, layout.HeaderPrefix+id, "set_stripe_unit_count",
+			class.Encode(func(c *denc.Coder) {
 				c.U64(&o.StripeUnit)
 				c.U64(&o.StripeCount)
 			}))
@@ -317,16 +200,17 @@ func (s *Store) finishHeader(ctx context.Context, id string, o CreateOptions) er
 	if !o.Features.Has(ObjectMap) {
 		return nil
 	}
-	layout := striping{order: o.Order, stripeUnit: o.StripeUnit, stripeCount: o.StripeCount}
-	return objectmap.Create(ctx, s.x, id, layout.objects(o.Size))
+	striping := layout.Striping{Order: o.Order, StripeUnit: o.StripeUnit,
+		StripeCount: o.StripeCount}
+	return objectmap.Create(ctx, s.x, id, striping.Objects(o.Size))
 }
 
 // Rename gives an image another name; EEXIST if that is taken.
 func (s *Store) Rename(ctx context.Context, from, to string) error {
-	if err := checkName(to); err != nil {
+	if err := directory.CheckName(to); err != nil {
 		return err
 	}
-	id, err := s.id(ctx, from)
+	id, err := directory.ID(ctx, s.x, from)
 	if err != nil {
 		return err
 	}
@@ -337,18 +221,29 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 	if err != nil {
 		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
 	}
-	op := new(rados.WriteOp).Create(true).Exec("rbd", "set_id", strArg(id))
-	if err := s.x.Operate(ctx, idPrefix+to, op); err != nil {
+	if err := directory.Rename(ctx, s.x, id, from, to); err != nil {
 		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
 	}
-	err = change(ctx, s.x, directoryObject, "dir_rename_image", strArg(from, to, id))
-	if err != nil {
-		_ = s.x.Remove(context.WithoutCancel(ctx), idPrefix+to)
-		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
-	}
-	if err := s.x.Remove(ctx, idPrefix+from); err != nil && !errors.Is(err, ceph.ENOENT) {
-		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
-	}
-	notifyHeader(ctx, s.x, id)
+	notice.HeaderChanged(ctx, s.x, id)
 	return nil
+}
+
+// CreateNamespace makes a namespace for images in the pool; EEXIST if there is one of the name.
+func (s *Store) CreateNamespace(ctx context.Context, name string) error {
+	return directory.CreateNamespace(ctx, s.x, name)
+}
+
+// RemoveNamespace removes a namespace; EBUSY if there are images in it or in its trash.
+func (s *Store) RemoveNamespace(ctx context.Context, name string) error {
+	return directory.RemoveNamespace(ctx, s.x, name)
+}
+
+// HasNamespace says whether the pool's namespace that the store is of was made.
+func (s *Store) HasNamespace(ctx context.Context) (bool, error) {
+	return directory.HasNamespace(ctx, s.x)
+}
+
+// Namespaces lists the namespaces of the pool by name, without the default one.
+func (s *Store) Namespaces(ctx context.Context) ([]string, error) {
+	return directory.Namespaces(ctx, s.x)
 }

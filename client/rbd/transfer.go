@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"glue/client/rbd/blocks"
+	"glue/client/rbd/layout"
 )
 
 // WriteSparse writes the parts of p that are not zero; the rest must read as zero already.
@@ -30,13 +31,13 @@ func (i *Image) ExportSparse(ctx context.Context, w io.WriterAt, p Progress) err
 	if err != nil {
 		return err
 	}
-	s := steps{f: p, total: h.size}
+	s := steps{f: p, total: h.Size}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	step := h.objectBytes()
-	for off := uint64(0); off < h.size && gctx.Err() == nil; off += step {
+	step := h.ObjectBytes()
+	for off := uint64(0); off < h.Size && gctx.Err() == nil; off += step {
 		g.Go(func() error {
-			n := min(step, h.size-off)
+			n := min(step, h.Size-off)
 			defer s.add(n)
 			return i.Sparse(gctx, off, n, func(at uint64, b []byte) error {
 				_, err := w.WriteAt(b, int64(at))
@@ -55,7 +56,7 @@ func (i *Image) Copy(
 	if err != nil {
 		return err
 	}
-	o.Size = h.size
+	o.Size = h.Size
 	o.Like(i.Info())
 	if err := to.Create(ctx, name, o); err != nil {
 		return err
@@ -89,7 +90,7 @@ func (o *CreateOptions) Like(i Info) {
 		o.StripeUnit, o.StripeCount = i.StripeUnit, i.StripeCount
 	}
 	if o.Order == 0 {
-		o.Order = min(i.Order, maxOrder)
+		o.Order = min(i.Order, layout.MaxOrder)
 	}
 }
 

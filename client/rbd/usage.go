@@ -11,10 +11,10 @@ import (
 // existing is the state of each object from the object map, nil if the image, or the snapshot that
 // is open, has no valid one, or it is missing.
 func (i *Image) existing(ctx context.Context, h *header) (*objectmap.Vector, error) {
-	if !h.features.Has(ObjectMap) || h.flags&FlagObjectMapInvalid != 0 {
+	if !h.Features.Has(ObjectMap) || h.Flags&FlagObjectMapInvalid != 0 {
 		return nil, nil
 	}
-	v, err := objectmap.Read(ctx, i.x, i.id, h.snap)
+	v, err := objectmap.Read(ctx, i.x, i.id, h.Snap)
 	if errors.Is(err, ceph.ENOENT) {
 		return nil, nil
 	}
@@ -32,13 +32,13 @@ func (i *Image) Usage(ctx context.Context) (provisioned, used uint64, err error)
 	if err != nil {
 		return 0, 0, err
 	}
-	if v != nil && h.features.Has(FastDiff) && h.flags&FlagFastDiffInvalid == 0 {
-		for n := range min(v.Len(), h.objects(h.size)) {
+	if v != nil && h.Features.Has(FastDiff) && h.Flags&FlagFastDiffInvalid == 0 {
+		for n := range min(v.Len(), h.Objects(h.Size)) {
 			if s := v.Get(n); s == objectmap.Exists || s == objectmap.Clean {
 				used += i.span(h, n)
 			}
 		}
-		return h.size, used, nil
+		return h.Size, used, nil
 	}
 	for e, err := range i.DiffIterate(ctx, DiffOptions{NoParent: true}) {
 		if err != nil {
@@ -48,13 +48,13 @@ func (i *Image) Usage(ctx context.Context) (provisioned, used uint64, err error)
 			used += e.Len
 		}
 	}
-	return h.size, used, nil
+	return h.Size, used, nil
 }
 
 // span is how many of the image's bytes an object holds.
 func (i *Image) span(h *header, object uint64) uint64 {
-	if !h.plain() {
-		return h.objectBytes()
+	if !h.Plain() {
+		return h.ObjectBytes()
 	}
-	return min(h.objectBytes(), h.size-object<<h.order)
+	return min(h.ObjectBytes(), h.Size-object<<h.Order)
 }

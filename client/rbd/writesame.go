@@ -8,6 +8,7 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd/blocks"
+	"glue/client/stripe"
 )
 
 // zeroPattern is what thick zeros are repeated from.
@@ -50,18 +51,18 @@ func (i *Image) writeSame(
 	}
 	n := uint64(len(pattern))
 	return i.changeRange(ctx, off, length, func(t target) error {
-		return each(ctx, t.h.split(off, length), func(ctx context.Context, e piece) error {
-			if e.at%n != 0 || e.len%n != 0 {
-				p := make([]byte, e.len)
-				fill(p, e.at)
-				return t.write(ctx, e.object, []chunk{{e.off, p}})
+		return each(ctx, t.h.Split(off, length), func(ctx context.Context, e stripe.Piece) error {
+			if e.At%n != 0 || e.Len%n != 0 {
+				p := make([]byte, e.Len)
+				fill(p, e.At)
+				return t.write(ctx, e.Object, []chunk{{e.Off, p}})
 			}
-			whole := e.len == t.h.objectBytes()
-			err := t.put(ctx, e.object, whole, func(op *rados.WriteOp) {
-				op.WriteSame(pattern, e.off, e.len)
+			whole := e.Len == t.h.ObjectBytes()
+			err := t.put(ctx, e.Object, whole, func(op *rados.WriteOp) {
+				op.WriteSame(pattern, e.Off, e.Len)
 			})
 			if err != nil {
-				return fmt.Errorf("write object %d: %w", e.object, err)
+				return fmt.Errorf("write object %d: %w", e.Object, err)
 			}
 			return nil
 		})

@@ -57,3 +57,31 @@ func TestDifferences(t *testing.T) {
 		t.Errorf("of nothing: %v %v", write, zero)
 	}
 }
+
+func TestRunsLeavesZerosOut(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 50 {
+		p := make([]byte, r.IntN(1<<20)+1)
+		for range r.IntN(6) {
+			at := r.IntN(len(p))
+			for i := at; i < min(at+r.IntN(100_000), len(p)); i++ {
+				p[i] = byte(r.Uint32() | 1)
+			}
+		}
+		out := make([]byte, len(p))
+		var last uint64
+		for _, e := range Data(p) {
+			if e.Len == 0 || e.Off < last {
+				t.Fatalf("run %+v after %d", e, last)
+			}
+			last = e.Off + e.Len
+			copy(out[e.Off:last], p[e.Off:last])
+		}
+		if !bytes.Equal(out, p) {
+			t.Fatal("a run is missing")
+		}
+	}
+	if got := Data(make([]byte, 1<<20)); len(got) != 0 {
+		t.Errorf("zeros give runs %+v", got)
+	}
+}

@@ -15,14 +15,12 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
 	"glue/internal/options"
 )
 
-const (
-	prefix     = "conf_"
-	infoObject = "rbd_info" // of the default namespace
-	page       = 64
-)
+const prefix = "conf_"
 
 // A Config is the options of a pool or of an image.
 type Config struct {
@@ -41,7 +39,7 @@ type metadata interface {
 // OfPool is the options of a pool, for all its namespaces.
 func OfPool(x *rados.IOCtx) Config {
 	x = x.WithNamespace("")
-	return Config{x: x, oid: infoObject, meta: poolMetadata{x}}
+	return Config{x: x, oid: layout.InfoObject, meta: poolMetadata{x}}
 }
 
 // OfImage is the options of an image with its header.
@@ -78,34 +76,20 @@ func (c Config) Read(ctx context.Context) (v Values, err error) {
 
 // own reads what is set at this level, whatever its names and values.
 func (c Config) own(ctx context.Context) (map[string]string, error) {
+	pairs, err := class.Metadata(ctx, c.x, c.oid, prefix)
+	if errors.Is(err, ceph.ENOENT) || errors.Is(err, ceph.EPERM) {
+		return nil, nil // a client of one namespace may not see what its pool has
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the options that %s has: %w", c.oid, err)
+	}
 	out := map[string]string{}
-	for start := prefix; ; {
-		var pairs map[string]string
-		n := uint64(page)
-		b, err := c.x.Exec(ctx, c.oid, "rbd", "metadata_list", encode(func(c *denc.Coder) {
-			c.Str(&start)
-			c.U64(&n)
-		}))
-		if errors.Is(err, ceph.ENOENT) || errors.Is(err, ceph.EPERM) {
-			return nil, nil // a client of one namespace may not see what its pool has
-		}
-		if err == nil {
-			d := denc.NewDecoder(b, ceph.FeaturesAll)
-			denc.MapFunc(d, &pairs, (*denc.Coder).Str, (*denc.Coder).Str)
-			err = d.Err()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the options that %s has: %w", c.oid, err)
-		}
-		for key, value := range pairs {
-			if start = max(start, key); strings.HasPrefix(key, prefix) {
-				out[key[len(prefix):]] = value
-			}
-		}
-		if len(pairs) < page || !strings.HasPrefix(start, prefix) {
-			return out, nil
+	for key, value := range pairs {
+		if name, ok := strings.CutPrefix(key, prefix); ok {
+			out[name] = string(value)
 		}
 	}
+	return out, nil
 }
 
 // Get is an option's value in its normal form, empty if it is not set anywhere. What is not legal
@@ -206,28 +190,21 @@ type poolMetadata struct{ x *rados.IOCtx }
 
 func (m poolMetadata) SetMetadata(ctx context.Context, key string, value []byte) error {
 	pairs := map[string][]byte{key: value}
-	return m.change(ctx, key, "metadata_set", encode(func(c *denc.Coder) {
+	return m.change(ctx, key, "metadata_set", class.Encode(func(c *denc.Coder) {
 		denc.MapFunc(c, &pairs, (*denc.Coder).Str, (*denc.Coder).Blob)
 	}))
 }
 
 func (m poolMetadata) RemoveMetadata(ctx context.Context, key string) error {
-	return m.change(ctx, key, "metadata_remove", encode(func(c *denc.Coder) { c.Str(&key) }))
+	return m.change(ctx, key, "metadata_remove", class.Str(key))
 }
 
 func (m poolMetadata) change(ctx context.Context, key, method string, in []byte) error {
-	err := m.x.Operate(ctx, infoObject, new(rados.WriteOp).Exec("rbd", method, in))
-	if err != nil {
+	if err := class.Change(ctx, m.x, layout.InfoObject, method, in); err != nil {
 		return fmt.Errorf("change %s of pool %s: %w", key, m.x.PoolName(), err)
 	}
 	// Who may not do this has changed the option nevertheless.
 	_, _, _ = m.x.Cluster().MonCommand(ctx, map[string]any{"prefix": "config set",
 		"who": "global", "name": updated, "value": fmt.Sprint(time.Now().Unix())}, nil)
 	return nil
-}
-
-func encode(f func(*denc.Coder)) []byte {
-	c := denc.NewEncoder(nil, ceph.FeaturesAll)
-	f(c)
-	return c.Bytes()
 }

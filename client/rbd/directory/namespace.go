@@ -1,4 +1,4 @@
-package rbd
+package directory
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
 )
 
 // namespaceObject has the namespaces of a pool.
@@ -20,20 +22,20 @@ const (
 )
 
 // namespaceObjects are the objects of a namespace beside those of its images.
-var namespaceObjects = []string{childrenObject, "rbd_group_directory", infoObject, "rbd_mirroring",
-	"rbd_task", trashObject, directoryObject}
+var namespaceObjects = []string{layout.ChildrenObject, "rbd_group_directory", layout.InfoObject,
+	"rbd_mirroring", "rbd_task", layout.TrashObject, layout.DirectoryObject}
 
 // CreateNamespace makes a namespace for images in the pool; EEXIST if there is one of the name.
-func (s *Store) CreateNamespace(ctx context.Context, name string) error {
-	if err := checkName(name); err != nil {
+func CreateNamespace(ctx context.Context, x *rados.IOCtx, name string) error {
+	if err := CheckName(name); err != nil {
 		return err
 	}
-	x, in := s.x.WithNamespace(""), s.x.WithNamespace(name)
-	err := change(ctx, x, namespaceObject, "namespace_add", strArg(name))
+	x, in := x.WithNamespace(""), x.WithNamespace(name)
+	err := class.Change(ctx, x, namespaceObject, "namespace_add", class.Str(name))
 	if err != nil {
 		return fmt.Errorf("create namespace %s of pool %s: %w", name, x.PoolName(), err)
 	}
-	err = in.Create(ctx, trashObject, false)
+	err = in.Create(ctx, layout.TrashObject, false)
 	if err == nil {
 		err = setDirectory(ctx, in, directoryReady)
 	}
@@ -41,17 +43,19 @@ func (s *Store) CreateNamespace(ctx context.Context, name string) error {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
-	_, _ = in.Remove(ctx, directoryObject), in.Remove(ctx, trashObject) // may not be there
-	return fmt.Errorf("create namespace %s of pool %s: %w", name, x.PoolName(),
-		errors.Join(err, change(ctx, x, namespaceObject, "namespace_remove", strArg(name))))
+	_ = in.Remove(ctx, layout.DirectoryObject) // they may not be there
+	_ = in.Remove(ctx, layout.TrashObject)
+	err = errors.Join(err,
+		class.Change(ctx, x, namespaceObject, "namespace_remove", class.Str(name)))
+	return fmt.Errorf("create namespace %s of pool %s: %w", name, x.PoolName(), err)
 }
 
 // RemoveNamespace removes a namespace; EBUSY if there are images in it or in its trash.
-func (s *Store) RemoveNamespace(ctx context.Context, name string) error {
-	if err := checkName(name); err != nil {
+func RemoveNamespace(ctx context.Context, x *rados.IOCtx, name string) error {
+	if err := CheckName(name); err != nil {
 		return err
 	}
-	x, in := s.x.WithNamespace(""), s.x.WithNamespace(name)
+	x, in := x.WithNamespace(""), x.WithNamespace(name)
 	fail := func(err error) error {
 		return fmt.Errorf("remove namespace %s of pool %s: %w", name, x.PoolName(), err)
 	}
@@ -62,7 +66,7 @@ func (s *Store) RemoveNamespace(ctx context.Context, name string) error {
 	if err != nil {
 		return fail(err)
 	}
-	list, err := NewStore(in).TrashList(ctx)
+	list, err := TrashList(ctx, in)
 	if err == nil && len(list) > 0 {
 		err = fmt.Errorf("its trash has %d images: %w", len(list), ceph.EBUSY)
 	}
@@ -78,7 +82,8 @@ func (s *Store) RemoveNamespace(ctx context.Context, name string) error {
 			return fail(err)
 		}
 	}
-	if err := change(ctx, x, namespaceObject, "namespace_remove", strArg(name)); err != nil {
+	err = class.Change(ctx, x, namespaceObject, "namespace_remove", class.Str(name))
+	if err != nil {
 		return fail(err)
 	}
 	return nil
@@ -87,7 +92,7 @@ func (s *Store) RemoveNamespace(ctx context.Context, name string) error {
 // notMirrored fails with EBUSY if a namespace is mirrored.
 func notMirrored(ctx context.Context, x *rados.IOCtx) error {
 	var mode uint32
-	err := call(ctx, x, "rbd_mirroring", "mirror_mode_get", nil,
+	err := class.Call(ctx, x, "rbd_mirroring", "mirror_mode_get", nil,
 		func(c *denc.Coder) { c.U32(&mode) })
 	if err == nil && mode != 0 {
 		return fmt.Errorf("it is mirrored (rbd mirror pool disable): %w", ceph.EBUSY)
@@ -99,14 +104,14 @@ func notMirrored(ctx context.Context, x *rados.IOCtx) error {
 }
 
 func setDirectory(ctx context.Context, x *rados.IOCtx, state uint8) error {
-	return change(ctx, x, directoryObject, "dir_state_set",
-		encode(func(c *denc.Coder) { c.U8(&state) }))
+	return class.Change(ctx, x, layout.DirectoryObject, "dir_state_set",
+		class.Encode(func(c *denc.Coder) { c.U8(&state) }))
 }
 
-// HasNamespace says whether the pool's namespace that the store is of was made.
-func (s *Store) HasNamespace(ctx context.Context) (bool, error) {
-	_, err := s.x.Exec(ctx, directoryObject, "rbd", "dir_state_assert",
-		encode(func(c *denc.Coder) { c.U8Const(directoryReady) }))
+// HasNamespace says whether the pool's namespace was made.
+func HasNamespace(ctx context.Context, x *rados.IOCtx) (bool, error) {
+	_, err := x.Exec(ctx, layout.DirectoryObject, "rbd", "dir_state_assert",
+		class.Encode(func(c *denc.Coder) { c.U8Const(directoryReady) }))
 	if errors.Is(err, ceph.ENOENT) || errors.Is(err, ceph.EBUSY) {
 		return false, nil
 	}
@@ -114,11 +119,11 @@ func (s *Store) HasNamespace(ctx context.Context) (bool, error) {
 }
 
 // Namespaces lists the namespaces of the pool by name, without the default one.
-func (s *Store) Namespaces(ctx context.Context) ([]string, error) {
+func Namespaces(ctx context.Context, x *rados.IOCtx) ([]string, error) {
 	str := (*denc.Coder).Str
-	out, err := pages(ctx, s.x.WithNamespace(""), namespaceObject, "namespace_list", str, str)
-	if err = unlessGone(err); err != nil {
-		return nil, fmt.Errorf("list namespaces of pool %s: %w", s.x.PoolName(), err)
+	out, err := class.Pages(ctx, x.WithNamespace(""), namespaceObject, "namespace_list", str, str)
+	if err = class.UnlessGone(err); err != nil {
+		return nil, fmt.Errorf("list namespaces of pool %s: %w", x.PoolName(), err)
 	}
 	return out, nil
 }
