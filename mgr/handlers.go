@@ -1,6 +1,7 @@
 package mgr
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ var ownHandlers = map[string]handler{
 	"pg dump":                          pgDump,
 	"pg dump_json":                     pgDump,
 	"pg dump_pools_json":               pgDumpPools,
+	"pg getmap":                        pgGetMap,
 	"pg ls":                            pgList,
 	"pg ls-by-pool":                    pgList,
 	"pg ls-by-primary":                 pgList,
@@ -97,6 +99,11 @@ func pgDump(s *state, c *commands.Command) result {
 func pgDumpPools(s *state, _ *commands.Command) result {
 	return result{out: cephjson.Marshal(s.pgs.Dump([]string{"pools"}), false),
 		status: "dumped pools"}
+}
+
+func pgGetMap(s *state, _ *commands.Command) result {
+	return result{out: s.pgs.Encode(),
+		status: fmt.Sprintf("got pgmap version %d", s.pgs.Version)}
 }
 
 // filter reads the arguments of "pg ls" and its kin.

@@ -10,7 +10,6 @@ type missing struct {
 // absent lists the commands that have a descriptor and no handler. Whoever gives one a handler
 // deletes it here; tests of the monitor and of the manager hold both sides together.
 var absent = []missing{
-	{"The binary form of the PG map", "use 'ceph pg dump -f json'", []string{"pg getmap"}},
 	{"Making a lost PG anew", "bring one of its OSDs back, give up what an OSD had with " +
 		"'ceph osd lost', or delete the pool", []string{"osd force-create-pg"}},
 	{"Cache tiering", "put a pool on faster disks with a CRUSH rule for their device class",
