@@ -40,6 +40,10 @@ func (i *Image) openParent(ctx context.Context, h *header) error {
 	if err := parent.refresh(ctx); err != nil {
 		return fmt.Errorf("open the parent of image %s: %w", i.name, err)
 	}
+	if parent.head().Features.Has(Migrating) {
+		return fmt.Errorf("the parent of image %s is being migrated, and can't be read by this "+
+			"client: %w", i.name, ceph.EOPNOTSUPP)
+	}
 	h.from = parent
 	return nil
 }

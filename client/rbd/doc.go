@@ -27,6 +27,7 @@
 // The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling (such an image
 // can be read and removed; other changes fail with EOPNOTSUPP, also when another client switches
 // the journal on while it is open), mirroring beyond the snapshots that a primary image keeps for
-// its peers and its end by snapshots, preparing a live migration (what a stock client has prepared
-// is carried on), encryption.
+// its peers and its end by snapshots, the use of an image, or of a clone of one, while it migrates
+// (MigrationPrepare and what ends a migration are here, and stock clients use the image meanwhile),
+// encryption.
 package rbd

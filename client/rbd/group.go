@@ -190,15 +190,21 @@ func (g *Group) Add(ctx context.Context, s *Store, image string) (err error) {
 	if err != nil {
 		return err
 	}
-	m := rbdspec.GroupMember{State: rbdspec.GroupImageIncomplete}
-	if m.GroupImage, err = g.image(s, id); err != nil {
+	member, err := g.image(s, id)
+	if err != nil {
 		return err
 	}
+	return g.link(ctx, member)
+}
+
+func (g *Group) link(ctx context.Context, image rbdspec.GroupImage) error {
+	m := rbdspec.GroupMember{GroupImage: image, State: rbdspec.GroupImageIncomplete}
 	if err := g.change(ctx, "group_image_set", class.Encode(m.Denc)); err != nil {
 		return err
 	}
-	spec := g.spec()
-	err = class.Change(ctx, s.x, layout.HeaderPrefix+id, "image_group_add", class.Encode(spec.Denc))
+	x, spec := g.in(image.Pool).x, g.spec()
+	err := class.Change(ctx, x, layout.HeaderPrefix+image.Image, "image_group_add",
+		class.Encode(spec.Denc))
 	if errors.Is(err, ceph.EEXIST) || errors.Is(err, ceph.ENOENT) { // it can't come in
 		err = errors.Join(err, g.change(context.WithoutCancel(ctx), "group_image_remove",
 			class.Encode(m.GroupImage.Denc)))
@@ -206,7 +212,7 @@ func (g *Group) Add(ctx context.Context, s *Store, image string) (err error) {
 	if err != nil {
 		return err
 	}
-	notice.HeaderChanged(ctx, s.x, id)
+	notice.HeaderChanged(ctx, x, image.Image)
 	m.State = rbdspec.GroupImageAttached
 	return g.change(ctx, "group_image_set", class.Encode(m.Denc))
 }

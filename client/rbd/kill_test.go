@@ -58,6 +58,15 @@ var jobs = map[string]func(ctx context.Context, s *rbd.Store, i *rbd.Image, roun
 		}
 		return i.Flatten(ctx, nil)
 	},
+	"prepare": func(ctx context.Context, s *rbd.Store, i *rbd.Image, n int) error {
+		if n > 0 {
+			select {}
+		}
+		if err := i.Close(ctx); err != nil {
+			return err
+		}
+		return s.MigrationPrepare(ctx, i.Name(), s, "to-"+i.Name(), rbd.CreateOptions{}, false)
+	},
 	"resize": func(ctx context.Context, _ *rbd.Store, i *rbd.Image, n int) error {
 		return i.Resize(ctx, uint64(resizeTo[n%2]), true, nil)
 	},

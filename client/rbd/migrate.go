@@ -33,8 +33,8 @@ func otherEnd(m rbdspec.Migration) MigrationEnd {
 	return MigrationEnd{m.Pool, m.Namespace, m.ImageName, m.ImageID}
 }
 
-// A Migration is the move of an image. It was prepared by a stock client: the source is in the
-// trash, and clients of the destination read there what they do not find yet.
+// A Migration is the move of an image: the source is in the trash, and clients of the destination
+// read there what they do not find yet.
 type Migration struct {
 	From, To    MigrationEnd
 	State       rbdspec.MigrationState
@@ -42,7 +42,7 @@ type Migration struct {
 
 	spec rbdspec.Migration // the destination's
 	s    *Store
-	gone bool // the destination was removed already
+	gone bool // the destination is not there
 }
 
 // Migration finds the migration of an image by the name of either end: EINVAL if it has none,
@@ -66,6 +66,10 @@ func (s *Store) Migration(ctx context.Context, name string) (*Migration, error) 
 	if spec.HeaderType == rbdspec.MigrationSource {
 		m.From, m.To = here, otherEnd(spec)
 		m.spec, err = m.store(m.To).migrationOf(ctx, m.To.ImageID)
+		m.gone = errors.Is(err, ceph.ENOENT) && m.State != rbdspec.MigrationExecuted
+		if m.gone { // it was not made yet, or an abort was interrupted
+			m.spec, err = rbdspec.Migration{Mirroring: spec.Mirroring}, nil
+		}
 	} else if m.native() {
 		_, err = m.store(m.From).migrationOf(ctx, m.From.ImageID)
 	}

@@ -69,6 +69,11 @@ func (m *Migration) execute(ctx context.Context, to *Image, p Progress) error {
 	if err := c.openSource(ctx); err != nil {
 		return err
 	}
+	if m.State == rbdspec.MigrationPrepared { // who prepared it may have been killed
+		if err := m.relink(ctx, c.from, to, false); err != nil {
+			return err
+		}
+	}
 	if err := m.setBoth(ctx, rbdspec.MigrationExecuting, ""); err != nil {
 		return err
 	}

@@ -163,18 +163,16 @@ func (m *Migration) undo(ctx context.Context, src *Image, p Progress) error {
 		return err
 	}
 	defer dst.Close(ctx)
-	if dst.head().Operations&layout.OpGroup != 0 {
-		return fmt.Errorf("image %s is in a group; take it out first (rbd group image rm): %w",
-			m.To.Image, ceph.EBUSY)
-	}
 	if err := dst.unwatched(ctx); err != nil {
 		return err
 	}
 	description := m.Description
 	if m.State != rbdspec.MigrationAborting {
-		description = ""
-		if m.State == rbdspec.MigrationExecuted {
+		switch description = ""; m.State {
+		case rbdspec.MigrationExecuted:
 			description = abortCopied
+		case rbdspec.MigrationPreparing: // nobody could write to it
+			description = abortReverted
 		}
 	}
 	if err := m.setBoth(ctx, rbdspec.MigrationAborting, description); err != nil {
@@ -188,7 +186,10 @@ func (m *Migration) undo(ctx context.Context, src *Image, p Progress) error {
 			return err
 		}
 	}
-	if err := m.relink(ctx, src, dst); err != nil {
+	if err := m.relink(ctx, src, dst, true); err != nil {
+		return err
+	}
+	if err := m.regroup(ctx, m.To, m.From); err != nil {
 		return err
 	}
 	if err := dst.removeSnapshots(ctx); err != nil {
@@ -270,7 +271,9 @@ func revertObject(ctx context.Context, src, dst *Image, places []layout.Span) er
 // putBack gives the source its name back.
 func (m *Migration) putBack(ctx context.Context) error {
 	s, e := m.store(m.From), m.From
-	id, err := directory.ID(ctx, s.x, e.Image)
+	var id string
+	read := func(c *denc.Coder) { c.Str(&id) }
+	err := class.Call(ctx, s.x, layout.IDPrefix+e.Image, "get_id", nil, read)
 	if err == nil && id != e.ImageID {
 		return fmt.Errorf("another image has the name %s; rename it (rbd mv) and abort again: %w",
 			e.Image, ceph.EEXIST)
@@ -281,8 +284,7 @@ func (m *Migration) putBack(ctx context.Context) error {
 	add := class.Change(ctx, s.x, layout.DirectoryObject, "dir_add_image",
 		class.Str(e.Image, e.ImageID))
 	if errors.Is(add, ceph.EEXIST) { // by an abort that was interrupted, or another image
-		add = class.Call(ctx, s.x, layout.DirectoryObject, "dir_get_id", class.Str(e.Image),
-			func(c *denc.Coder) { c.Str(&id) })
+		add = class.Call(ctx, s.x, layout.DirectoryObject, "dir_get_id", class.Str(e.Image), read)
 		if add == nil && id != e.ImageID {
 			add = ceph.EEXIST
 		}
@@ -297,17 +299,20 @@ func (m *Migration) putBack(ctx context.Context) error {
 	return nil
 }
 
-// relink gives the clones of the destination's snapshots back to the source. It may have been
+// relink gives the clones of the source's snapshots to the destination, or back. It may have been
 // interrupted anywhere.
-func (m *Migration) relink(ctx context.Context, src, dst *Image) error {
+func (m *Migration) relink(ctx context.Context, src, dst *Image, back bool) error {
 	for _, id := range slices.Sorted(maps.Keys(m.spec.SnapSeqs)) {
-		from := m.To.at(ceph.SnapID(m.spec.SnapSeqs[id]))
-		to := m.From.at(ceph.SnapID(id))
-		list, err := dst.clones(ctx, from.Snap)
+		from, to := m.From.at(ceph.SnapID(id)), m.To.at(ceph.SnapID(m.spec.SnapSeqs[id]))
+		had, gets := src, dst
+		if back {
+			from, to, had, gets = to, from, dst, src
+		}
+		list, err := had.clones(ctx, from.Snap)
 		if err != nil {
 			return err
 		}
-		moved, err := src.clones(ctx, to.Snap)
+		moved, err := gets.clones(ctx, to.Snap)
 		if err != nil {
 			return err
 		}
@@ -379,11 +384,16 @@ func (m *Migration) listChild(
 			child.Denc(c)
 		})
 	}
-	err := class.Change(ctx, m.store(m.From).x, layout.HeaderPrefix+to.Image, "child_attach",
+	err := class.Change(ctx, m.parentIO(to), layout.HeaderPrefix+to.Image, "child_attach",
 		entry(to))
 	if err != nil && !errors.Is(err, ceph.EEXIST) {
 		return err
 	}
-	return class.UnlessGone(class.Change(ctx, m.store(m.To).x, layout.HeaderPrefix+from.Image,
+	return class.UnlessGone(class.Change(ctx, m.parentIO(from), layout.HeaderPrefix+from.Image,
 		"child_detach", entry(from)))
+}
+
+// parentIO is where a parent is.
+func (m *Migration) parentIO(p parentSpec) *rados.IOCtx {
+	return m.s.x.Cluster().OpenPoolID(p.Pool).WithNamespace(p.Namespace)
 }

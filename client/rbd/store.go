@@ -138,13 +138,9 @@ func (s *Store) create(ctx context.Context, name string, o CreateOptions) (strin
 	if err := o.complete(); err != nil {
 		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
-	dataPool := int64(-1)
-	if o.DataPool != "" {
-		id, err := s.x.Cluster().PoolID(ctx, o.DataPool)
-		if err != nil {
-			return "", fmt.Errorf("data pool: %w", err)
-		}
-		dataPool = id
+	dataPool, err := s.dataPool(ctx, o)
+	if err != nil {
+		return "", err
 	}
 	if err := directory.Validate(ctx, s.x); err != nil {
 		return "", err
@@ -153,15 +149,28 @@ func (s *Store) create(ctx context.Context, name string, o CreateOptions) (strin
 	if err := directory.Add(ctx, s.x, name, id); err != nil {
 		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
-	if err := s.createHeader(ctx, id, dataPool, o); err != nil {
+	if err := s.createHeader(ctx, id, dataPool, o, nil); err != nil {
 		_ = directory.Drop(context.WithoutCancel(ctx), s.x, name, id)
 		return "", fmt.Errorf("create image %s: %w", name, err)
 	}
 	return id, nil
 }
 
+// dataPool is the pool of the data objects, -1 for the image's own.
+func (s *Store) dataPool(ctx context.Context, o CreateOptions) (int64, error) {
+	if o.DataPool == "" {
+		return -1, nil
+	}
+	id, err := s.x.Cluster().PoolID(ctx, o.DataPool)
+	if err != nil {
+		return 0, fmt.Errorf("data pool: %w", err)
+	}
+	return id, nil
+}
+
+// createHeader makes the header, with more pairs than the class sets if there are any.
 func (s *Store) createHeader(
-	ctx context.Context, id string, dataPool int64, o CreateOptions,
+	ctx context.Context, id string, dataPool int64, o CreateOptions, more map[string][]byte,
 ) error {
 	prefix := layout.DataPrefix + id
 	if dataPool >= 0 {
@@ -175,6 +184,9 @@ func (s *Store) createHeader(
 		c.Str(&prefix)
 		c.I64(&dataPool)
 	}))
+	if len(more) > 0 {
+		op.OmapSet(more)
+	}
 	if err := s.x.Operate(ctx, layout.HeaderPrefix+id, op); err != nil {
 		return err
 	}
