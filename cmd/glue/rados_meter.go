@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"glue/cmd/glue/progress"
 )
 
 // A meter runs operations in parallel for a while and prints what they come to, second by
@@ -13,7 +15,7 @@ type meter struct {
 	r     *radosRun
 	bytes uint64
 	limit time.Duration
-	bar   *progress
+	bar   *progress.Bar
 
 	mu                 sync.Mutex
 	started, finished  int
@@ -27,7 +29,7 @@ type meter struct {
 
 func newMeter(r *radosRun, what string, bytes uint64, limit time.Duration) *meter {
 	return &meter{r: r, bytes: bytes, limit: limit,
-		bar: newProgress(r.err, what, int64(limit/time.Millisecond))}
+		bar: progress.New(r.err, what, int64(limit/time.Millisecond))}
 }
 
 // run calls op with 0, 1, 2, … from several goroutines until the time is over, most of them (0:
@@ -61,7 +63,7 @@ func (m *meter) run(ctx context.Context, concurrent, most int, op func(int) erro
 		}
 	}
 	m.took = time.Since(m.begun).Seconds()
-	m.bar.done(first == nil)
+	m.bar.Done(first == nil)
 	return first
 }
 
@@ -114,7 +116,7 @@ func (m *meter) second(now time.Time) {
 	m.mu.Lock()
 	m.before = m.finished
 	m.mu.Unlock()
-	m.bar.set(int64(now.Sub(m.begun) / time.Millisecond))
+	m.bar.Set(int64(now.Sub(m.begun) / time.Millisecond))
 }
 
 const meterHeading = "  sec Cur ops   started  finished  avg MB/s  cur MB/s last lat(s)  " +

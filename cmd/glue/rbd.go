@@ -46,7 +46,8 @@ func rbdCommand() *cobra.Command {
 	for _, v := range append(r.verbs(), r.cloneVerbs()...) {
 		cmd.AddCommand(r.command(v))
 	}
-	for _, g := range append(r.groups(), r.deepGroup(), r.namespaceGroup()) {
+	for _, g := range append(r.groups(), r.deepGroup(), r.namespaceGroup(),
+		r.migrationGroup()) {
 		cmd.AddCommand(r.group(g))
 	}
 	snap := r.group(r.snapGroup())

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"glue/client/rbd"
+	"glue/cmd/glue/progress"
 )
 
 // rbdBenchFlags are the flags of glue rbd bench.
@@ -86,7 +87,7 @@ func (r *rbdRun) benchImage(ctx context.Context, i *rbd.Image) error {
 		b.threads, b.total, word)
 	r.printf("  SEC       OPS   OPS/SEC   BYTES/SEC\n")
 	t := &tally{total: max(uint64(b.total)/uint64(b.size), 1)}
-	bar := newProgress(r.err, b.kind, int64(t.total))
+	bar := progress.New(r.err, b.kind, int64(t.total))
 	begun := time.Now()
 	errs := make(chan error, b.threads)
 	for range b.threads {
@@ -103,12 +104,12 @@ func (r *rbdRun) benchImage(ctx context.Context, i *rbd.Image) error {
 		case <-tick.C:
 			r.benchLine(t, begun)
 			t.mu.Lock()
-			bar.set(int64(t.done))
+			bar.Set(int64(t.done))
 			t.mu.Unlock()
 		}
 	}
 	err = errors.Join(err, i.Flush(ctx))
-	bar.done(err == nil)
+	bar.Done(err == nil)
 	sec := time.Since(begun).Seconds()
 	r.printf("elapsed: %d   ops: %d   ops/sec: %.6g   bytes/sec: %s/s\n", int(sec), t.done,
 		float64(t.done)/sec, bytesText(int64(float64(t.done)*float64(b.size)/sec)))

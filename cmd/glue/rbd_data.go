@@ -14,6 +14,7 @@ import (
 	"glue/ceph"
 	"glue/client/rbd"
 	"glue/client/rbd/backup"
+	"glue/cmd/glue/progress"
 	"glue/internal/texttable"
 )
 
@@ -23,13 +24,13 @@ func (r *rbdRun) progress(what string) (rbd.Progress, func(ok bool)) {
 		return nil, func(bool) {}
 	}
 	var once sync.Once
-	var bar *progress
+	var bar *progress.Bar
 	return func(done, total uint64) {
-			once.Do(func() { bar = newProgress(r.err, what, int64(total)) })
-			bar.set(int64(done))
+			once.Do(func() { bar = progress.New(r.err, what, int64(total)) })
+			bar.Set(int64(done))
 		}, func(ok bool) {
-			once.Do(func() { bar = &progress{} })
-			bar.done(ok)
+			once.Do(func() { bar = &progress.Bar{} })
+			bar.Done(ok)
 		}
 }
 

@@ -1,4 +1,6 @@
-package main
+// Package progress shows people at a terminal how far a command is. Elsewhere it shows nothing. A
+// Bar may be set from any goroutine.
+package progress
 
 import (
 	"io"
@@ -9,37 +11,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A progress is a bar on stderr, or nothing when stderr is not a terminal.
-type progress struct {
+// A Bar is a bar on stderr, or nothing when stderr is not a terminal.
+type Bar struct {
 	p   *mpb.Progress
 	bar *mpb.Bar
 }
 
-// newProgress begins a bar that is full at total.
-func newProgress(w io.Writer, what string, total int64) *progress {
+// New begins a bar that is full at total.
+func New(w io.Writer, what string, total int64) *Bar {
 	f, ok := w.(*os.File)
 	if !ok {
-		return &progress{}
+		return &Bar{}
 	}
 	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
-		return &progress{}
+		return &Bar{}
 	}
 	p := mpb.New(mpb.WithOutput(w), mpb.WithWidth(64))
 	bar := p.AddBar(max(total, 1),
 		mpb.PrependDecorators(decor.Name(what+" ")),
 		mpb.AppendDecorators(decor.Percentage(), decor.Name(" "),
 			decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), "done")))
-	return &progress{p: p, bar: bar}
+	return &Bar{p: p, bar: bar}
 }
 
-func (p *progress) set(n int64) {
+// Set says how far it is.
+func (p *Bar) Set(n int64) {
 	if p.bar != nil {
 		p.bar.SetCurrent(n)
 	}
 }
 
-// done ends the bar: full, or as it is when the work failed.
-func (p *progress) done(full bool) {
+// Done ends the bar: full, or as it is when the work failed.
+func (p *Bar) Done(full bool) {
 	if p.bar == nil {
 		return
 	}
