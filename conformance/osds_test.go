@@ -145,6 +145,15 @@ func TestFullPools(t *testing.T) {
 		!strings.Contains(out, "e") {
 		t.Errorf("objects %q", out)
 	}
+
+	c.must(t, "ceph", "tell", "osd.1", "injectfull", "backfillfull")
+	health("[WRN] OSD_BACKFILLFULL: 1 backfillfull osd(s)\n    osd.1 is backfill full")
+	c.must(t, "ceph", "tell", "osd.1", "injectfull", "failsafe")
+	health("[ERR] OSD_FULL: 1 full osd(s)\n    osd.1 is full")
+	put("f", true)
+	c.must(t, "ceph", "tell", "osd.1", "injectfull", "none")
+	health("HEALTH_OK")
+	put("f", false)
 }
 
 // TestOSDPerf: OSDs report how long their stores take, and "osd perf" and "pg dump" print it.

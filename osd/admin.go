@@ -32,6 +32,9 @@ func (d *Daemon) doCommands() []admin.Command {
 				d.post(func() { d.boot.beacon = time.Time{} })
 				return nil, nil
 			}},
+		{Prefix: "injectfull", Signature: "name=type,type=CephString,req=false " +
+			"name=count,type=CephInt,req=false",
+			Help: "Inject a full disk (optional count times)", Run: d.cmdInjectFull},
 		{Prefix: "get_latest_osdmap", Run: d.cmdLatestMap,
 			Help: "force osd to update the latest map from the mon"},
 		{Prefix: "cluster_log", Signature: "name=level,type=CephChoices,strings=error|warning|" +

@@ -1,10 +1,11 @@
 package osd
 
 import (
+	"cmp"
 	"time"
 
 	"glue/cluster/osdmap"
-	"glue/osd/room"
+	"glue/internal/admin"
 	"glue/wire/message"
 )
 
@@ -24,7 +25,7 @@ func (d *Daemon) fullTick(now time.Time) {
 	d.boot.fullAt = now
 	have := m.State[d.opt.ID] &
 		(osdmap.OSDFull | osdmap.OSDBackfillfull | osdmap.OSDNearfull)
-	want := room.State(u, m, float32(d.config.Load().set.Float("osd_failsafe_full_ratio")), have)
+	want := d.room.State(u, m, float32(d.config.Load().set.Float("osd_failsafe_full_ratio")), have)
 	if want == have {
 		return
 	}
@@ -32,4 +33,16 @@ func (d *Daemon) fullTick(now time.Time) {
 		"available", u.Available, "total", u.Total)
 	d.mon.Send(&message.MOSDFull{Paxos: message.Paxos{Version: uint64(m.Epoch)},
 		OSD: d.opt.ID, Addrs: d.addrs.Public, State: uint32(want)})
+}
+
+func (d *Daemon) cmdInjectFull(a admin.Args) (any, error) {
+	count, err := a.Int("count", -1)
+	if err != nil {
+		return nil, err
+	}
+	kind := cmp.Or(a.Str("type"), "full")
+	if err = d.room.Pretend(kind, count); err == nil {
+		d.log.Warn("fullness is injected", "state", kind, "count", count)
+	}
+	return nil, err
 }

@@ -27,6 +27,9 @@ type Room struct {
 	at    time.Time
 	own   uint64
 	peers map[int32]uint64 // as of their last answer
+
+	pretended string // a key of pretences; empty: nothing is
+	looks     int64  // for how many looks; below 0: for good
 }
 
 // Own is what the OSD's store takes from clients. The failsafe ratio and the margin are kept for
@@ -34,6 +37,9 @@ type Room struct {
 func (r *Room) Own(now time.Time, store objectstore.Store, failsafe float64) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.pretended == failsafeFull {
+		return 0
+	}
 	if now.Sub(r.at) < age {
 		return r.own
 	}
@@ -73,8 +79,8 @@ func (r *Room) Peers(osds []int32) uint64 {
 // what is written and freed all the time would make it change with every look.
 const slack = 0.005
 
-// State is how full the map is to say that the store is, of which it says have now.
-func State(u objectstore.Usage, m *osdmap.Map, failsafe float32, have osdmap.State) osdmap.State {
+// state is how full the map is to say that a store is, of which it says have now.
+func state(u objectstore.Usage, m *osdmap.Map, failsafe float32, have osdmap.State) osdmap.State {
 	used := float32(u.Total-min(u.Total, u.Available)) / float32(u.Total)
 	if have != 0 && m.Fullness(used+slack, failsafe) == have {
 		return have

@@ -1,9 +1,11 @@
 package room
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"glue/ceph"
 	"glue/cluster/osdmap"
 	"glue/store/memstore"
 	"glue/store/objectstore"
@@ -27,14 +29,14 @@ func TestState(t *testing.T) {
 	} {
 		const total = 1 << 40
 		u := objectstore.Usage{Total: total, Available: uint64((1 - step.used) * total)}
-		if have = State(u, m, 0.97, have); have != step.want {
+		if have = state(u, m, 0.97, have); have != step.want {
 			t.Fatalf("step %d, %.2f%% used: %v, want %v", i, 100*step.used, have, step.want)
 		}
 	}
 	changes := 0
 	for i := range 100 { // 0.4 % of the store written and freed around the full ratio
 		u := objectstore.Usage{Total: 1000, Available: uint64(48 + i%2*4)}
-		if s := State(u, m, 0.97, have); s != have {
+		if s := state(u, m, 0.97, have); s != have {
 			have = s
 			changes++
 		}
@@ -61,5 +63,55 @@ func TestOwn(t *testing.T) {
 			t.Errorf("%d MiB: %d left for clients, want %d", c.total>>20, got, c.want)
 		}
 		s.Close()
+	}
+}
+
+// TestPretend: what an operator injects counts instead of the store, for as long as was said.
+func TestPretend(t *testing.T) {
+	m := osdmap.Empty()
+	m.NearfullRatio, m.BackfillfullRatio, m.FullRatio = 0.85, 0.90, 0.95
+	s := memstore.New(memstore.Options{TotalBytes: 1 << 30})
+	defer s.Close()
+	u, err := s.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r Room
+	now := time.Unix(1, 0)
+	check := func(what string, want osdmap.State, takes bool) {
+		t.Helper()
+		now = now.Add(time.Second)
+		if own := r.Own(now, s, 0.97); (own > 0) != takes {
+			t.Errorf("%s: takes %d bytes", what, own)
+		}
+		if got := r.State(u, m, 0.97, 0); got != want {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	check("nothing", 0, true)
+	for _, step := range []struct {
+		kind  string
+		looks int64
+		want  osdmap.State
+	}{
+		{"nearfull", -1, osdmap.OSDNearfull}, {"backfillfull", -1, osdmap.OSDBackfillfull},
+		{"full", -1, osdmap.OSDFull}, {"failsafe", -1, osdmap.OSDFull}, {"full", 0, 0},
+		{"full", -1, osdmap.OSDFull}, {"none", -1, 0},
+	} {
+		if err := r.Pretend(step.kind, step.looks); err != nil {
+			t.Error(err)
+		}
+		for range 3 {
+			check(step.kind, step.want, step.kind != "failsafe")
+		}
+	}
+	if err := r.Pretend("full", 2); err != nil {
+		t.Error(err)
+	}
+	check("the first look", osdmap.OSDFull, true)
+	check("the second look", osdmap.OSDFull, true)
+	check("after that", 0, true)
+	if err := r.Pretend("brimming", 1); !errors.Is(err, ceph.EINVAL) {
+		t.Errorf("a kind that there is not: %v", err)
 	}
 }
