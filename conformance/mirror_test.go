@@ -165,6 +165,24 @@ func (s *site) write(t *testing.T, image, mode string, seed int) {
 	}
 }
 
+// oursJournaled changes an image with a journal by our client; a stock one goes on.
+func (s *site) oursJournaled(t *testing.T, to *site, image string) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"bench", "--io-type", "write", "--io-pattern", "rand", "--io-total", "2M", image},
+		{"snap", "create", image + "@ours"}, {"snap", "protect", image + "@ours"},
+		{"resize", "--size", "32M", image}, {"image-meta", "set", image, "key", "value"},
+		{"bench", "--io-type", "write", "--io-pattern", "rand", "--io-total", "1M",
+			"--cache", image},
+		{"snap", "unprotect", image + "@ours"}, {"snap", "create", image + "@gone"},
+		{"snap", "rename", image + "@ours", image + "@kept"}, {"snap", "rm", image + "@gone"},
+	} {
+		s.must(t, filepath.Join(root(), "glue"), append([]string{"rbd", "-c", s.conf, "-p",
+			mirrorPool, "--no-progress"}, args...)...)
+	}
+	s.same(t, to, image, "after ours wrote")
+}
+
 // state of an image as this site's rbd-mirror tells it.
 func (s *site) state(image string) string {
 	out, err := s.run("rbd", "-p", mirrorPool, "mirror", "image", "status", image, "--format",
@@ -233,8 +251,16 @@ func mirrorLife(t *testing.T, a, b *site, mode string) {
 	if err != nil || r.code == 0 {
 		t.Errorf("a write to the copy: %+v %v", r, err)
 	}
+	r, err = b.exec("", filepath.Join(root(), "glue"), "rbd", "-c", b.conf, "-p", mirrorPool,
+		"bench", "--io-type", "write", "--io-total", "4K", image)
+	if mode == "journal" && (err != nil || !strings.Contains(r.stderr, "not primary")) {
+		t.Errorf("a write of ours to the copy: %+v %v", r, err)
+	}
 	a.write(t, image, mode, 7)
 	a.rbd(t, "snap", "create", "--no-progress", image+"@during")
+	if mode == "journal" {
+		a.oursJournaled(t, b, image)
+	}
 	a.rbd(t, "resize", "--no-progress", "--size", "40M", image)
 	a.write(t, image, mode, 9)
 	a.same(t, b, image, "after writes")

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"glue/ceph"
 	"glue/client/rados"
@@ -110,7 +110,18 @@ func (d cachedDisk) WriteParts(ctx context.Context, parts []cache.Part) error {
 	if err != nil {
 		return err
 	}
-	return t.writeParts(ctx, parts)
+	if d.i.journal() == nil {
+		return t.writeParts(ctx, parts)
+	}
+	var g errgroup.Group
+	g.SetLimit(parallel)
+	for _, p := range parts {
+		g.Go(func() error {
+			_, err := d.i.write(ctx, t, p.P, int64(p.Off))
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // writeParts writes ranges of the image, those of one object in one operation.
@@ -156,63 +167,12 @@ func (d cachedDisk) Keep() bool {
 	return l.locked && !l.releasing
 }
 
-// cachePolicies are the values of rbd_cache_policy.
-var cachePolicies = map[string]cache.Policy{"writeback": cache.WriteBack,
-	"writearound": cache.WriteAround, "writethrough": cache.WriteThrough}
-
-// CacheOptions are the cache's defaults as the image's options change them (rbd_cache_*,
-// rbd_readahead_*); on is false if rbd_cache turns caches off.
+// CacheOptions are the cache's defaults as the image's options change them; on is false if
+// rbd_cache turns caches off.
 func (i *Image) CacheOptions(ctx context.Context) (o cache.Options, on bool, err error) {
-	o, on = cache.Defaults(), true
 	values, err := i.Config().Read(ctx)
 	if err != nil {
-		return o, on, err
+		return cache.Defaults(), true, err
 	}
-	bytes := func(to *uint64) func(string) error {
-		return func(s string) (err error) {
-			*to, err = strconv.ParseUint(s, 10, 64)
-			return err
-		}
-	}
-	boolean := func(to *bool) func(string) error {
-		return func(s string) (err error) {
-			*to, err = strconv.ParseBool(s)
-			return err
-		}
-	}
-	for _, row := range []struct {
-		name string
-		set  func(string) error
-	}{
-		{"rbd_cache", boolean(&on)},
-		{"rbd_cache_policy", func(s string) error {
-			p, ok := cachePolicies[s]
-			if o.Policy = p; !ok {
-				return fmt.Errorf("%q is none of writeback, writearound and writethrough", s)
-			}
-			return nil
-		}},
-		{"rbd_cache_writethrough_until_flush", boolean(&o.UntilFlush)},
-		{"rbd_cache_size", bytes(&o.SizeBytes)},
-		{"rbd_cache_max_dirty", bytes(&o.MaxDirtyBytes)},
-		{"rbd_cache_target_dirty", bytes(&o.TargetDirtyBytes)},
-		{"rbd_cache_max_dirty_age", func(s string) error {
-			sec, err := strconv.ParseFloat(s, 64)
-			o.MaxDirtyAge = time.Duration(sec * float64(time.Second))
-			return err
-		}},
-		{"rbd_readahead_trigger_requests", func(s string) (err error) {
-			o.ReadAheadRequests, err = strconv.Atoi(s)
-			return err
-		}},
-		{"rbd_readahead_max_bytes", bytes(&o.ReadAheadBytes)},
-		{"rbd_readahead_disable_after_bytes", bytes(&o.ReadAheadUpTo)},
-	} {
-		if s := values.Get(row.name); s != "" {
-			if err := row.set(s); err != nil {
-				return o, on, fmt.Errorf("%s: %w", row.name, err)
-			}
-		}
-	}
-	return o, on, nil
+	return cache.OptionsOf(values.Get)
 }

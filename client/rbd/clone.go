@@ -9,6 +9,7 @@ import (
 	"glue/ceph/denc"
 	"glue/client/rbd/class"
 	"glue/client/rbd/directory"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/layout"
 	"glue/client/rbd/notice"
 	"glue/client/stripe"
@@ -345,7 +346,9 @@ func (i *Image) purgeTrashed(ctx context.Context, id ceph.SnapID) error {
 	if s == nil || s.Kind != SnapTrash || s.Children > 0 {
 		return nil
 	}
-	return errors.Join(i.dropSnap(ctx, h, data, m, s), i.reread(ctx))
+	e := journal.Event{Kind: journal.SnapRemove, Name: s.Name, Space: s.Space}
+	err = i.operate(ctx, e, func() error { return i.dropSnap(ctx, h, data, m, s) })
+	return errors.Join(err, i.reread(ctx))
 }
 
 // flattenAtOnce is how many objects are copied before another client gets the lock that wants it:
@@ -401,6 +404,27 @@ func (i *Image) detachParent(ctx context.Context) error {
 	if h.HeadOverlap == 0 {
 		return nil
 	}
+	return i.operate(ctx, journal.Event{Kind: journal.Flatten},
+		func() error { return i.cutOff(ctx, h) })
+}
+
+// flattenAll is Flatten while nobody else changes the image.
+func (i *Image) flattenAll(ctx context.Context, t target) error {
+	if t.h.from == nil || t.h.HeadOverlap == 0 {
+		return nil
+	}
+	pieces := numbered(t.h.Objects(min(t.h.Size, t.h.Overlap)))
+	err := each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
+		return t.fill(ctx, e.Object)
+	})
+	if err != nil {
+		return err
+	}
+	return i.cutOff(ctx, t.h)
+}
+
+// cutOff cuts the link to the parent.
+func (i *Image) cutOff(ctx context.Context, h *header) error {
 	shared := false // by snapshots that go on to read from the parent
 	for _, s := range h.Snapshots {
 		shared = shared || s.Overlap != nil && !h.Features.Has(DeepFlatten)

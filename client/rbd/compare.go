@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/journal"
 	"glue/client/stripe"
 )
 
@@ -32,25 +33,32 @@ func (i *Image) CompareAndWrite(ctx context.Context, off uint64, old, data []byt
 		return fmt.Errorf("compare %d bytes and write %d: %w", len(old), len(data), ceph.EINVAL)
 	}
 	length := uint64(len(data))
-	return i.changeRange(ctx, off, length, func(t target) error {
-		pieces := t.h.Split(off, length)
-		if len(pieces) > 1 {
-			return fmt.Errorf("compare and write %d bytes at %d, not within a stripe unit: %w",
-				length, off, ceph.EINVAL)
-		}
-		err := t.absent(ctx, pieces[0].Object, off, old)
-		if err == nil {
-			err = t.compareAndWrite(ctx, pieces[0], old, data)
-		}
-		var differs *rados.MismatchError
-		switch {
-		case errors.As(err, &differs):
-			return &MismatchError{Off: off + differs.Off}
-		case err != nil:
-			return fmt.Errorf("compare and write object %d: %w", pieces[0].Object, err)
-		}
-		return nil
+	pieces := i.head().Split(off, length)
+	if len(pieces) > 1 {
+		return fmt.Errorf("compare and write %d bytes at %d, not within a stripe unit: %w",
+			length, off, ceph.EINVAL)
+	}
+	e := journal.Event{Kind: journal.CompareAndWrite, Off: off, Len: length, Compare: old,
+		Data: data}
+	return i.changeRange(ctx, e, func(t target) error {
+		return t.compareAt(ctx, pieces[0], off, old, data)
 	}, nil)
+}
+
+// compareAt compares and writes one piece, which is at off in the image.
+func (t target) compareAt(ctx context.Context, e stripe.Piece, off uint64, old, data []byte) error {
+	err := t.absent(ctx, e.Object, off, old)
+	if err == nil {
+		err = t.compareAndWrite(ctx, e, old, data)
+	}
+	var differs *rados.MismatchError
+	switch {
+	case errors.As(err, &differs):
+		return &MismatchError{Off: off + differs.Off}
+	case err != nil:
+		return fmt.Errorf("compare and write object %d: %w", e.Object, err)
+	}
+	return nil
 }
 
 // absent compares what the image has at off if the object map knows that the object is not there:

@@ -21,13 +21,17 @@
 // of them can't, unless the caller says otherwise. What is removed, or goes to the trash, takes its
 // journal and its mirroring by snapshots with it, and is refused while it is in a group.
 //
+// What changes an image with a journal (feature journaling) is in the journal first, safe, and then
+// done; snapshots, sizes and the like too. Who gets the lock does again what the journal has and
+// does not know to be done, in order. What was not acknowledged may come of that: a change that
+// failed, or was given up, is done when the lock is taken next. EROFS if the image is a copy, or
+// was demoted.
+//
 // CompareAndWrite, WriteSame and WriteZeroes are durable when they return, with a cache too.
 // Options are those of the image, else of its pool, else of the cluster (package config).
 //
-// The formats are specified by cls/rbd and librbd of Ceph. Not done here: journaling (such an image
-// can be read and removed; other changes fail with EOPNOTSUPP, also when another client switches
-// the journal on while it is open), mirroring beyond the snapshots that a primary image keeps for
-// its peers and its end by snapshots, the use of an image, or of a clone of one, while it migrates
-// (MigrationPrepare and what ends a migration are here, and stock clients use the image meanwhile),
-// encryption.
+// The formats are specified by cls/rbd and librbd of Ceph. Not done here: mirroring beyond the
+// snapshots, or the journal, that a primary image keeps for its peers and its end by snapshots, the
+// use of an image, or of a clone of one, while it migrates (MigrationPrepare and what ends a
+// migration are here, and stock clients use the image meanwhile), encryption.
 package rbd

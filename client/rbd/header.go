@@ -32,11 +32,11 @@ const (
 	DefaultFeatures = layout.DefaultFeatures
 
 	// known are the features whose images we can open for writing.
-	known = DefaultFeatures | StripingV2 | DataPool | Operations
+	known = DefaultFeatures | StripingV2 | DataPool | Operations | Journaling
 	// readable are those that do not stand in the way of reading.
-	readable = known | Journaling | NonPrimary
+	readable = known | NonPrimary
 	// mutable can be switched on an existing image.
-	mutable = ExclusiveLock | ObjectMap | FastDiff
+	mutable = ExclusiveLock | ObjectMap | FastDiff | Journaling
 )
 
 // Flags of an image.
@@ -66,6 +66,8 @@ func checkFeatures(f Features) error {
 		return fmt.Errorf("feature object-map needs exclusive-lock")
 	case f.Has(FastDiff) && !f.Has(ObjectMap):
 		return fmt.Errorf("feature fast-diff needs object-map")
+	case f.Has(Journaling) && !f.Has(ExclusiveLock):
+		return fmt.Errorf("feature journaling needs exclusive-lock")
 	case f&^known != 0:
 		return fmt.Errorf("features %v are not supported", f&^known)
 	}

@@ -26,6 +26,7 @@ type Image struct {
 	removing    bool // opened to be taken apart, or moved to the trash
 	holdsOthers bool // of its group: a holder of the lock that is busy may wait for them
 	remote      remote
+	replaying   atomic.Bool // the lock is released for that
 	stale       atomic.Bool // another client has changed the header
 	lock        exclusive
 	cache       atomic.Pointer[cache.Cache] // nil without
@@ -106,18 +107,18 @@ func (i *Image) begin(ctx context.Context) error {
 	return nil
 }
 
-// usable fails if an image needs what is not done here, such as every write in a journal first.
-// Another client may have switched that on at any time: it is asked before every change.
+// usable fails if an image needs what is not done here. Another client may have switched that on at
+// any time: it is asked before every change.
 func (i *Image) usable(h *header) error {
 	allowed, what := known, "written"
 	if i.readOnly {
 		allowed, what = readable, "read"
 	}
 	if i.migrating {
-		allowed |= Migrating
+		allowed = allowed&^Journaling | Migrating
 	}
 	if i.removing {
-		allowed |= Journaling | NonPrimary
+		allowed |= NonPrimary
 	}
 	switch {
 	case h.Features&^allowed != 0:

@@ -11,6 +11,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/objectmap"
 	"glue/client/stripe"
 	"glue/wire/message"
@@ -94,14 +95,27 @@ func (i *Image) enter(
 	if err != nil || !h.Features.Has(ExclusiveLock) {
 		return h, data, nil, func() {}, err
 	}
-	m, err := i.lock.enter(ctx, i)
-	if err != nil {
-		return nil, nil, nil, nil, err
-	}
-	if h, data, err = i.changeable(ctx); err != nil {
+	const tries = 3
+	for try := 1; ; try++ {
+		m, err := i.lock.enter(ctx, i)
+		if err != nil {
+			return nil, nil, nil, nil, err
+		}
+		h, data, err = i.changeable(ctx)
+		if err == nil && i.journaling(h) == (i.journal() != nil) {
+			return h, data, m, i.lock.leave, nil
+		}
 		i.lock.leave()
+		if err == nil { // the journal was switched on or off since
+			err = i.lock.release(ctx, i, false)
+		}
+		if err == nil && try == tries {
+			err = fmt.Errorf("the journal of image %s comes and goes: %w", i.name, ceph.EAGAIN)
+		}
+		if err != nil {
+			return nil, nil, nil, nil, err
+		}
 	}
-	return h, data, m, i.lock.leave, err
 }
 
 // writable is enter for a write to [off, off+length).
@@ -160,14 +174,20 @@ func (i *Image) writeDirect(ctx context.Context, p []byte, off int64) (int, erro
 
 // write writes what was found to be within the image.
 func (i *Image) write(ctx context.Context, t target, p []byte, off int64) (int, error) {
-	pieces := t.h.Split(uint64(off), uint64(len(p)))
-	err := each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
-		return t.write(ctx, e.Object, []chunk{{e.Off, p[e.At : e.At+e.Len]}})
-	})
+	at, n := uint64(off), uint64(len(p))
+	err := i.record(ctx, at, n, func(j *journal.Journal) []journal.Event {
+		return j.Writes(at, p)
+	}, func() error { return t.writeAll(ctx, t.h.Split(at, n), p) })
 	if err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+func (t target) writeAll(ctx context.Context, pieces []stripe.Piece, p []byte) error {
+	return each(ctx, pieces, func(ctx context.Context, e stripe.Piece) error {
+		return t.write(ctx, e.Object, []chunk{{e.Off, p[e.At : e.At+e.Len]}})
+	})
 }
 
 // write writes some places of an object, all or none.
@@ -193,11 +213,16 @@ func (i *Image) WriteAt(p []byte, off int64) (int, error) {
 	return i.Write(context.Background(), p, off)
 }
 
-// changeRange lets do change a range that is within the image. A cache has fill do the same to what
-// it holds; see cache.Change.
+// changeRange lets do change a range that is within the image, as e says. A cache has fill do the
+// same to what it holds; see cache.Change.
 func (i *Image) changeRange(
-	ctx context.Context, off, length uint64, do func(target) error, fill func(p []byte, at uint64),
+	ctx context.Context, e journal.Event, change func(target) error,
+	fill func(p []byte, at uint64),
 ) error {
+	off, length := e.Off, e.Len
+	do := func(t target) error {
+		return i.record(ctx, off, length, event(e), func() error { return change(t) })
+	}
 	if c := i.cache.Load(); c != nil {
 		return c.Change(ctx, off, length, func() error {
 			t, err := cachedDisk{i}.target(ctx)
@@ -223,7 +248,8 @@ func (i *Image) Discard(ctx context.Context, off, length uint64) error {
 	if length == 0 {
 		return nil
 	}
-	return i.changeRange(ctx, off, length, func(t target) error {
+	e := journal.Event{Kind: journal.Discard, Off: off, Len: length}
+	return i.changeRange(ctx, e, func(t target) error {
 		return t.discardAll(ctx, off, length)
 	}, zero)
 }

@@ -40,7 +40,8 @@ func TestMain(m *testing.M) {
 
 // jobs are what a client does that is to be killed. They end by failing only.
 var jobs = map[string]func(ctx context.Context, s *rbd.Store, i *rbd.Image, round int) error{
-	"cache": jobCache,
+	"cache":   jobCache,
+	"journal": jobJournal,
 	"snap": func(ctx context.Context, _ *rbd.Store, i *rbd.Image, n int) error {
 		return i.CreateSnapshot(ctx, fmt.Sprint("s", os.Getpid(), ".", n))
 	},

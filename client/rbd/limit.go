@@ -9,6 +9,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rbd/class"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/layout"
 )
 
@@ -27,9 +28,11 @@ func (i *Image) SnapshotLimit(ctx context.Context) (limit uint64, err error) {
 
 // SetSnapshotLimit sets how many snapshots the image may have; ERANGE if it has more already.
 func (i *Image) SetSnapshotLimit(ctx context.Context, limit uint64) error {
-	if _, _, err := i.changeable(ctx); err != nil {
-		return err
-	}
+	return i.changeMeta(ctx, journal.Event{Kind: journal.SnapLimit, Number: limit},
+		func() error { return i.putSnapshotLimit(ctx, limit) })
+}
+
+func (i *Image) putSnapshotLimit(ctx context.Context, limit uint64) error {
 	err := class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "snapshot_set_limit", class.U64(limit))
 	if err != nil {
 		return fmt.Errorf("set the snapshot limit of image %s to %d: %w", i.name, limit, err)

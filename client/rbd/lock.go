@@ -11,6 +11,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/layout"
 	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
@@ -36,7 +37,8 @@ type exclusive struct {
 	changed   chan struct{}
 	poked     chan struct{} // another client released or took the lock
 	cookie    string
-	objects   *objectmap.Map // nil without the feature
+	objects   *objectmap.Map   // nil without the feature
+	journal   *journal.Journal // nil without the feature
 }
 
 func (l *exclusive) init() {
@@ -146,6 +148,7 @@ func (l *exclusive) release(ctx context.Context, i *Image, asked bool) error {
 	l.busy = true
 	m, cookie := l.objects, l.cookie
 	l.mu.Unlock()
+	i.closeJournal(ctx)
 	told := i.unlock(ctx, m, cookie)
 	if asked && told != nil { // who asked is to have it before this client takes it back
 		select {
@@ -163,6 +166,11 @@ func (l *exclusive) release(ctx context.Context, i *Image, asked bool) error {
 // acquire takes the image's lock, asking its holder for it, and opens the object map.
 func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 	cookie := autoCookie + strconv.FormatUint(i.me().Handle, 10)
+	if i.journaling(i.head()) { // nobody is to give the lock up for nothing
+		if err := journal.Primary(ctx, i.x, i.id); err != nil {
+			return nil, "", fmt.Errorf("image %s: %w", i.name, err)
+		}
+	}
 	for {
 		err := i.x.Lock(ctx, layout.HeaderPrefix+i.id, rados.Lock{
 			Name: objectmap.LockName, Cookie: cookie, Tag: lockTag, Kind: rados.LockExclusive,
@@ -201,6 +209,22 @@ func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 			i.unlock(ctx, m, cookie)
 			return nil, "", err
 		}
+	}
+	i.lock.mu.Lock()
+	i.lock.cookie = cookie
+	i.lock.mu.Unlock()
+	if i.journaling(h) {
+		j, err := i.openJournal(ctx, m)
+		if err != nil {
+			i.unlock(ctx, m, cookie)
+			if errors.Is(err, errLockAgain) {
+				return i.acquire(ctx)
+			}
+			return nil, "", err
+		}
+		i.lock.mu.Lock()
+		i.lock.journal = j
+		i.lock.mu.Unlock()
 	}
 	go i.tell(notice.Message{Op: notice.AcquiredLock, Client: i.me()})
 	return m, cookie, nil

@@ -12,6 +12,7 @@ import (
 	"glue/client/rados"
 	"glue/client/rbd/class"
 	"glue/client/rbd/config"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/layout"
 	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
@@ -28,9 +29,28 @@ func (i *Image) Metadata(ctx context.Context) (map[string][]byte, error) {
 
 // SetMetadata sets one value.
 func (i *Image) SetMetadata(ctx context.Context, key string, value []byte) error {
-	if _, _, err := i.changeable(ctx); err != nil {
+	e := journal.Event{Kind: journal.MetadataSet, Name: key, Value: string(value)}
+	return i.changeMeta(ctx, e, func() error { return i.putMetadata(ctx, key, value) })
+}
+
+// changeMeta lets do change what needs no lock of an image without a journal.
+func (i *Image) changeMeta(ctx context.Context, e journal.Event, do func() error) error {
+	h, _, err := i.changeable(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !i.journaling(h):
+		return do()
+	}
+	_, _, _, leave, err := i.enter(ctx)
+	if err != nil {
 		return err
 	}
+	defer leave()
+	return i.operate(ctx, e, do)
+}
+
+func (i *Image) putMetadata(ctx context.Context, key string, value []byte) error {
 	pairs := map[string][]byte{key: value}
 	err := class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "metadata_set",
 		class.Encode(func(c *denc.Coder) {
@@ -55,8 +75,7 @@ func (i *Image) SetAllMetadata(ctx context.Context, meta map[string][]byte) erro
 
 // RemoveMetadata removes a key; ENOENT without it.
 func (i *Image) RemoveMetadata(ctx context.Context, key string) error {
-	_, _, err := i.changeable(ctx)
-	if err != nil {
+	if _, _, err := i.changeable(ctx); err != nil {
 		return err
 	}
 	m, err := i.Metadata(ctx)
@@ -66,7 +85,12 @@ func (i *Image) RemoveMetadata(ctx context.Context, key string) error {
 	if _, ok := m[key]; !ok {
 		return fmt.Errorf("image %s has no metadata %s: %w", i.name, key, ceph.ENOENT)
 	}
-	err = class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "metadata_remove", class.Str(key))
+	e := journal.Event{Kind: journal.MetadataRemove, Name: key}
+	return i.changeMeta(ctx, e, func() error { return i.dropMetadata(ctx, key) })
+}
+
+func (i *Image) dropMetadata(ctx context.Context, key string) error {
+	err := class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "metadata_remove", class.Str(key))
 	if err != nil {
 		return fmt.Errorf("remove metadata %s of image %s: %w", key, i.name, err)
 	}
@@ -94,127 +118,6 @@ func (i *Image) setSnapFlags(
 	if err := i.x.Operate(ctx, layout.HeaderPrefix+i.id, op); err != nil {
 		return fmt.Errorf("set the flags of image %s: %w", i.name, err)
 	}
-	return nil
-}
-
-// setFeatures switches the features in mask.
-func (i *Image) setFeatures(ctx context.Context, features, mask Features) error {
-	err := class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "set_features",
-		class.Encode(func(c *denc.Coder) {
-			f, m := uint64(features), uint64(mask)
-			c.U64(&f)
-			c.U64(&m)
-		}))
-	if err != nil {
-		return fmt.Errorf("set the features of image %s: %w", i.name, err)
-	}
-	return nil
-}
-
-// EnableFeatures switches features on and, with object-map, builds the map.
-func (i *Image) EnableFeatures(ctx context.Context, f Features, p Progress) error {
-	h, _, err := i.changeable(ctx)
-	if err != nil {
-		return err
-	}
-	f &^= h.Features
-	switch {
-	case f == 0:
-		return fmt.Errorf("image %s has these features already: %w", i.name, ceph.EINVAL)
-	case f&^mutable != 0:
-		return fmt.Errorf("features %v cannot be switched on: %w", f&^mutable, ceph.EINVAL)
-	}
-	if err := checkFeatures(h.Features | f); err != nil {
-		return fmt.Errorf("image %s: %w: %w", i.name, err, ceph.EINVAL)
-	}
-	if f&ExclusiveLock == 0 { // nobody may write while it happens
-		if _, err := i.lock.enter(ctx, i); err != nil {
-			return err
-		}
-		i.lock.leave()
-	}
-	if f.Has(ObjectMap) {
-		if err := objectmap.Create(ctx, i.x, i.id, h.Objects(h.Size)); err != nil {
-			return fmt.Errorf("make the object map of image %s: %w", i.name, err)
-		}
-	}
-	if f&(ObjectMap|FastDiff) != 0 {
-		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.SnapIDs...) {
-			if err := i.invalidate(ctx, new(header), id); err != nil {
-				return err
-			}
-		}
-	}
-	if err := i.setFeatures(ctx, f, f); err != nil {
-		return err
-	}
-	if err := i.reopenLock(ctx); err != nil || f&(ObjectMap|FastDiff) == 0 {
-		return err
-	}
-	return i.RebuildObjectMap(ctx, p)
-}
-
-// DisableFeatures switches features off; without object-map there is no fast-diff either.
-func (i *Image) DisableFeatures(ctx context.Context, f Features) error {
-	h, _, err := i.changeable(ctx)
-	if err != nil {
-		return err
-	}
-	if f.Has(ObjectMap) {
-		f |= FastDiff
-	}
-	f &= h.Features
-	switch {
-	case f == 0:
-		return fmt.Errorf("image %s does not have these features: %w", i.name, ceph.EINVAL)
-	case f&^(mutable|DeepFlatten) != 0:
-		return fmt.Errorf("features %v cannot be switched off: %w", f&^mutable, ceph.EINVAL)
-	}
-	if err := checkFeatures(h.Features &^ f); err != nil {
-		return fmt.Errorf("image %s: %w: %w", i.name, err, ceph.EINVAL)
-	}
-	if h.Features.Has(ExclusiveLock) {
-		if _, err := i.lock.enter(ctx, i); err != nil {
-			return err
-		}
-		i.lock.leave()
-	}
-	if err := i.setFeatures(ctx, 0, f); err != nil {
-		return err
-	}
-	if f&(ObjectMap|FastDiff) != 0 {
-		var none header
-		mask := uint64(FlagFastDiffInvalid)
-		if f.Has(ObjectMap) {
-			mask |= FlagObjectMapInvalid
-		}
-		if err := i.setFlags(ctx, &none, 0, mask); err != nil {
-			return err
-		}
-	}
-	if err := i.reopenLock(ctx); err != nil {
-		return err
-	}
-	if f.Has(ObjectMap) {
-		for _, id := range append([]ceph.SnapID{ceph.NoSnap}, h.SnapIDs...) {
-			err := i.x.Remove(ctx, objectmap.Name(i.id, id))
-			if err != nil && !errors.Is(err, ceph.ENOENT) {
-				return fmt.Errorf("remove the object map of image %s: %w", i.name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// reopenLock releases the lock, reads the features anew and tells the other clients.
-func (i *Image) reopenLock(ctx context.Context) error {
-	if err := i.lock.release(ctx, i, false); err != nil {
-		return err
-	}
-	if err := i.refresh(ctx); err != nil {
-		return err
-	}
-	notice.HeaderChanged(ctx, i.x, i.id)
 	return nil
 }
 

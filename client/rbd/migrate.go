@@ -193,7 +193,7 @@ func (m *Migration) Supported(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if odd := h.Features &^ (known | Migrating); odd != 0 {
+		if odd := h.Features &^ (known&^Journaling | Migrating); odd != 0 {
 			return fmt.Errorf("migrating an image with features %v is not available here"+instead,
 				odd, ceph.EOPNOTSUPP)
 		}

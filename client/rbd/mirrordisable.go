@@ -9,13 +9,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rbd/class"
-)
-
-// States of the mirroring of an image (MIRROR_IMAGE_STATE_*).
-const (
-	mirrorDisabling = 0
-	mirrorEnabled   = 1
-	mirrorDisabled  = 2
+	"glue/client/rbd/mirroring"
 )
 
 // disableMirroring ends the mirroring of an image, if it is mirrored, and removes the snapshots
@@ -29,17 +23,22 @@ func (i *Image) disableMirroring(ctx context.Context) error {
 	if err := i.mayEndMirroring(ctx, m); err != nil {
 		return err
 	}
-	if err := i.setMirrorState(ctx, &m, mirrorDisabling); err != nil {
+	if err := i.setMirrorState(ctx, &m, mirroring.ImageDisabling); err != nil {
 		return err
 	}
 	if err := i.removeOwnSnaps(ctx); err != nil {
 		return err
 	}
-	err = class.Change(ctx, i.x, mirrorObject, "mirror_image_remove", class.Str(i.id))
+	return i.removeMirroring(ctx, &m)
+}
+
+// removeMirroring is the last step of the end of mirroring.
+func (i *Image) removeMirroring(ctx context.Context, m *MirrorImage) error {
+	err := class.Change(ctx, i.x, mirroring.Object, "mirror_image_remove", class.Str(i.id))
 	if err = class.UnlessGone(err); err != nil {
 		return fmt.Errorf("end the mirroring of image %s: %w", i.name, err)
 	}
-	i.tellMirrors(ctx, mirrorDisabled, m.GlobalID)
+	i.tellMirrors(ctx, mirroring.ImageDisabled, m.GlobalID)
 	return nil
 }
 
@@ -50,7 +49,7 @@ func (i *Image) mayEndMirroring(ctx context.Context, m MirrorImage) error {
 			i.name, ceph.EOPNOTSUPP)
 	}
 	h, _, err := i.fresh(ctx)
-	if err != nil || m.State == mirrorDisabling { // who began to was allowed to
+	if err != nil || m.State == mirroring.ImageDisabling { // who began to was allowed to
 		return err
 	}
 	mirror := func(s Snapshot) bool { return s.Kind == SnapMirror }
@@ -67,7 +66,7 @@ func (i *Image) setMirrorState(ctx context.Context, m *MirrorImage, state uint8)
 		return nil
 	}
 	m.State = state
-	err := class.Change(ctx, i.x, mirrorObject, "mirror_image_set",
+	err := class.Change(ctx, i.x, mirroring.Object, "mirror_image_set",
 		class.Encode(func(c *denc.Coder) {
 			c.Str(&i.id)
 			m.Denc(c)
@@ -93,7 +92,7 @@ func (i *Image) tellMirrors(ctx context.Context, state uint8, global string) {
 		c.Str(&global)
 		s.End()
 	})
-	_, _ = i.x.Notify(ctx, mirrorObject, text, patience) // they look at times, too
+	_, _ = i.x.Notify(ctx, mirroring.Object, text, patience) // they look at times, too
 }
 
 // removeOwnSnaps removes the snapshots that go with the image.

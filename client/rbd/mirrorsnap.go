@@ -14,6 +14,7 @@ import (
 	"glue/client/rbd/class"
 	"glue/client/rbd/directory"
 	"glue/client/rbd/layout"
+	"glue/client/rbd/mirroring"
 	"glue/client/rbd/objectmap"
 	"glue/cluster/rbdspec"
 )
@@ -35,7 +36,7 @@ func (i *Image) CreateMirrorSnapshot(ctx context.Context) (ceph.SnapID, error) {
 	if !m.BySnapshot() {
 		return 0, fmt.Errorf("image %s is not mirrored by snapshots: %w", i.name, ceph.EINVAL)
 	}
-	peers, err := mirrorTargets(ctx, i.x)
+	peers, err := mirroring.Targets(ctx, i.x)
 	if err != nil {
 		return 0, err
 	}
@@ -43,10 +44,7 @@ func (i *Image) CreateMirrorSnapshot(ctx context.Context) (ceph.SnapID, error) {
 		return 0, fmt.Errorf("pool %s has no peer to send to (rbd mirror pool peer add): %w",
 			i.x.PoolName(), ceph.EINVAL)
 	}
-	var number ceph.UUID
-	_, _ = rand.Read(number[:]) // does not fail
-	number[6], number[8] = number[6]&0x0f|0x40, number[8]&0x3f|0x80
-	name := ".mirror.primary." + m.GlobalID + "." + number.String()
+	name := ".mirror.primary." + m.GlobalID + "." + newUUID()
 
 	q, err := i.quiesce(ctx, QuiesceDefault)
 	if err != nil {
@@ -79,6 +77,14 @@ func (i *Image) CreateMirrorSnapshot(ctx context.Context) (ceph.SnapID, error) {
 		return id, fmt.Errorf("remove old mirror snapshots of image %s: %w", i.name, err)
 	}
 	return id, nil
+}
+
+// newUUID makes a random UUID.
+func newUUID() string {
+	var number ceph.UUID
+	_, _ = rand.Read(number[:]) // does not fail
+	number[6], number[8] = number[6]&0x0f|0x40, number[8]&0x3f|0x80
+	return number.String()
 }
 
 // completeMirrorSnap writes down what the peers have to know of the image beside its data, and

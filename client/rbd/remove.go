@@ -13,6 +13,7 @@ import (
 	"glue/client/rbd/directory"
 	"glue/client/rbd/journal"
 	"glue/client/rbd/layout"
+	"glue/client/rbd/mirroring"
 	"glue/client/rbd/objectmap"
 )
 
@@ -161,7 +162,7 @@ func (i *Image) unwatched(ctx context.Context) error {
 	me := i.me()
 	mirrors := map[string]bool{}
 	if len(list) > 1 {
-		daemons, err := i.x.Watchers(ctx, mirrorObject)
+		daemons, err := i.x.Watchers(ctx, mirroring.Object)
 		if err := class.UnlessGone(err); err != nil {
 			return err
 		}

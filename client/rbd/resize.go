@@ -8,6 +8,7 @@ import (
 	"glue/ceph"
 	"glue/client/rados"
 	"glue/client/rbd/class"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/layout"
 	"glue/client/rbd/objectmap"
 	"glue/client/stripe"
@@ -54,7 +55,8 @@ func (i *Image) Resize(ctx context.Context, size uint64, shrink bool, p Progress
 		return fmt.Errorf("shrinking image %s from %d to %d bytes would cut data off: %w",
 			i.name, h.Size, size, ceph.EINVAL)
 	}
-	return i.resize(ctx, h, data, m, size, p)
+	e := journal.Event{Kind: journal.Resize, Number: size}
+	return i.operate(ctx, e, func() error { return i.resize(ctx, h, data, m, size, p) })
 }
 
 // resize sets the size; no write happens next to it.

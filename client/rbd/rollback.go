@@ -7,6 +7,7 @@ import (
 
 	"glue/ceph"
 	"glue/client/rados"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/objectmap"
 	"glue/client/stripe"
 )
@@ -17,7 +18,8 @@ func (i *Image) Rollback(ctx context.Context, name string, p Progress) error {
 	return i.withSnap(ctx, name, func(
 		h *header, data *rados.IOCtx, m *objectmap.Map, s *Snapshot,
 	) error {
-		return i.rollback(ctx, h, data, m, s, p)
+		return i.operate(ctx, journal.Event{Kind: journal.SnapRollback, Name: name},
+			func() error { return i.rollback(ctx, h, data, m, s, p) })
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"glue/client/rados"
 	"glue/client/rbd/class"
 	"glue/client/rbd/directory"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/layout"
 	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
@@ -181,6 +182,18 @@ func (i *Image) noSnapshot(ctx context.Context, name string) error {
 func (i *Image) keepSnap(
 	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, name string,
 	space rbdspec.SnapSpace,
+) (id ceph.SnapID, err error) {
+	e := journal.Event{Kind: journal.SnapCreate, Name: name, Space: space}
+	err = i.operate(ctx, e, func() (err error) {
+		id, err = i.makeSnap(ctx, h, data, m, name, space)
+		return err
+	})
+	return id, err
+}
+
+func (i *Image) makeSnap(
+	ctx context.Context, h *header, data *rados.IOCtx, m *objectmap.Map, name string,
+	space rbdspec.SnapSpace,
 ) (ceph.SnapID, error) {
 	id, err := i.addSnap(ctx, h, data, name, space)
 	if err != nil || m == nil {
@@ -246,6 +259,11 @@ func (i *Image) removeSnap(ctx context.Context, h *header, m *objectmap.Map, s *
 	if s.Protected {
 		return fmt.Errorf("snapshot %s of image %s is protected: %w", s.Name, i.name, ceph.EBUSY)
 	}
+	return i.operate(ctx, journal.Event{Kind: journal.SnapRemove, Name: s.Name, Space: s.Space},
+		func() error { return i.takeSnap(ctx, h, m, s) })
+}
+
+func (i *Image) takeSnap(ctx context.Context, h *header, m *objectmap.Map, s *Snapshot) error {
 	// In the trash it cannot get clones while it is taken apart.
 	id, mirror := s.ID, s.Kind == SnapMirror
 	if s.Kind != SnapTrash {
@@ -311,15 +329,25 @@ func (i *Image) RenameSnapshot(ctx context.Context, from, to string) error {
 	return i.withSnap(ctx, from, func(
 		h *header, _ *rados.IOCtx, _ *objectmap.Map, s *Snapshot,
 	) error {
-		in := class.Encode(func(c *denc.Coder) {
-			s.ID.Denc(c)
-			c.Str(&to)
-		})
-		if err := i.changeSnap(ctx, h, "rename", from, "snapshot_rename", in); err != nil {
+		if _, err := h.Find(i.name, to); err == nil {
+			return fmt.Errorf("image %s has a snapshot %s already: %w", i.name, to, ceph.EEXIST)
+		}
+		e := journal.Event{Kind: journal.SnapRename, SnapID: s.ID, OldName: from, Name: to}
+		if err := i.operate(ctx, e, func() error {
+			return i.changeName(ctx, h, s, to)
+		}); err != nil {
 			return err
 		}
 		return i.reread(ctx)
 	})
+}
+
+func (i *Image) changeName(ctx context.Context, h *header, s *Snapshot, to string) error {
+	return i.changeSnap(ctx, h, "rename", s.Name, "snapshot_rename",
+		class.Encode(func(c *denc.Coder) {
+			s.ID.Denc(c)
+			c.Str(&to)
+		}))
 }
 
 func (i *Image) setProtection(ctx context.Context, h *header, s *Snapshot, to uint8) error {
@@ -339,7 +367,9 @@ func (i *Image) ProtectSnapshot(ctx context.Context, name string) error {
 			return fmt.Errorf("snapshot %s of image %s is protected already: %w", name, i.name,
 				ceph.EBUSY)
 		}
-		if err := i.setProtection(ctx, h, s, layout.Protected); err != nil {
+		err := i.operate(ctx, journal.Event{Kind: journal.SnapProtect, Name: name},
+			func() error { return i.setProtection(ctx, h, s, layout.Protected) })
+		if err != nil {
 			return err
 		}
 		return i.reread(ctx)
@@ -352,15 +382,16 @@ func (i *Image) UnprotectSnapshot(ctx context.Context, name string) error {
 	return i.withSnap(ctx, name, func(
 		h *header, _ *rados.IOCtx, _ *objectmap.Map, s *Snapshot,
 	) error {
-		return i.unprotect(ctx, h, s)
+		if !s.Protected {
+			return fmt.Errorf("snapshot %s of image %s is not protected: %w", name, i.name,
+				ceph.EINVAL)
+		}
+		return i.operate(ctx, journal.Event{Kind: journal.SnapUnprotect, Name: name},
+			func() error { return i.unprotect(ctx, h, s) })
 	})
 }
 
 func (i *Image) unprotect(ctx context.Context, h *header, s *Snapshot) error {
-	if !s.Protected {
-		return fmt.Errorf("snapshot %s of image %s is not protected: %w", s.Name, i.name,
-			ceph.EINVAL)
-	}
 	// While it is marked so nobody makes a clone that the search would miss.
 	if err := i.setProtection(ctx, h, s, layout.Unprotecting); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"glue/client/rbd/class"
 	"glue/client/rbd/config"
 	"glue/client/rbd/directory"
+	"glue/client/rbd/journal"
 	"glue/client/rbd/layout"
 	"glue/client/rbd/notice"
 	"glue/client/rbd/objectmap"
@@ -209,6 +210,11 @@ func (s *Store) finishHeader(ctx context.Context, id string, o CreateOptions) er
 			return err
 		}
 	}
+	if o.Features.Has(Journaling) {
+		if err := s.makeJournal(ctx, id); err != nil {
+			return err
+		}
+	}
 	if !o.Features.Has(ObjectMap) {
 		return nil
 	}
@@ -227,12 +233,43 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 		return err
 	}
 	h, err := readHeader(ctx, s.x, id)
-	if err == nil { // a new name belongs in a journal, too
+	if err == nil {
 		err = newImage(s, from, id, false).usable(h)
 	}
 	if err != nil {
 		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
 	}
+	if h.Features.Has(Journaling) {
+		return s.renameJournaled(ctx, from, to, id)
+	}
+	return s.rename(ctx, from, to, id)
+}
+
+// renameJournaled is rename of an image with a journal, which has the new name, too.
+func (s *Store) renameJournaled(ctx context.Context, from, to, id string) error {
+	if _, err := directory.ID(ctx, s.x, to); err == nil {
+		return fmt.Errorf("rename image %s to %s: %w", from, to, ceph.EEXIST)
+	}
+	i, err := s.open(ctx, from, id, false)
+	if err != nil {
+		return err
+	}
+	defer i.Close(ctx)
+	return i.changeMeta(ctx, journal.Event{Kind: journal.Rename, Name: to},
+		func() error { return s.rename(ctx, from, to, id) })
+}
+
+// redoRename is a rename that the journal has.
+func (i *Image) redoRename(ctx context.Context, to string) error {
+	from, trashed, err := directory.NameOf(ctx, i.x, i.id)
+	if err != nil || trashed || from == to {
+		return err
+	}
+	return i.store.rename(ctx, from, to, i.id)
+}
+
+// rename changes the name of the image of an id.
+func (s *Store) rename(ctx context.Context, from, to, id string) error {
 	if err := directory.Rename(ctx, s.x, id, from, to); err != nil {
 		return fmt.Errorf("rename image %s to %s: %w", from, to, err)
 	}

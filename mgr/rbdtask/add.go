@@ -73,9 +73,6 @@ func mayAct(ctx context.Context, store *rbd.Store, s spec, action string) (strin
 	switch info := i.Info(); {
 	case action == Flatten && info.Overlap == 0:
 		return i.ID(), refusal(ceph.ENOENT, notFound+"have a parent)", s)
-	case action == Flatten && info.Features.Has(rbd.Journaling):
-		return i.ID(), refusal(ceph.EOPNOTSUPP, "RBD operation not supported (Image %v has "+
-			"feature journaling: use rbd flatten, or disable the feature)", s)
 	case action == Remove && info.Snapshots > 0:
 		return i.ID(), refusal(ceph.EBUSY, "RBD image is busy (Image %v has snapshots)", s)
 	case action == Remove:

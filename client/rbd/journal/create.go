@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"glue/ceph"
 	"glue/ceph/denc"
@@ -16,6 +18,14 @@ type Options struct {
 	Order uint8  // objects of 1<<Order bytes
 	Width uint8  // objects of a set
 	Pool  string // of the objects; empty: the image's own
+}
+
+// OptionsOf are the options that a pool's configuration has for new journals.
+func OptionsOf(get func(name string) string) (Options, error) {
+	order, e1 := strconv.ParseUint(cmp.Or(get("rbd_journal_order"), "24"), 10, 8)
+	width, e2 := strconv.ParseUint(cmp.Or(get("rbd_journal_splay_width"), "4"), 10, 8)
+	return Options{Order: uint8(order), Width: uint8(width), Pool: get("rbd_journal_pool")},
+		errors.Join(e1, e2)
 }
 
 // Create makes the journal of an image, by the image's id, with this cluster as the writer. What it

@@ -5,6 +5,7 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
+	"glue/client/stripe"
 	"glue/cluster/rbdspec"
 )
 
@@ -160,4 +161,25 @@ func (e *Event) dencOp(c *denc.Coder, v uint8) {
 		c.Str(&e.Name)
 		c.Str(&e.Value)
 	}
+}
+
+// WholeUnits is what of pieces is whole units of so many bytes, at most an object of a size: librbd
+// leaves the rest of what it discards as it is.
+func WholeUnits(pieces []stripe.Piece, size, unit uint64) (out []stripe.Piece) {
+	unit = min(unit, size)
+	if unit == 0 {
+		return pieces
+	}
+	for _, e := range pieces {
+		end := e.Off + e.Len
+		if unit < size || end < size {
+			first := (e.Off + unit - 1) / unit * unit
+			if end = end / unit * unit; first >= end {
+				continue
+			}
+			e.Off, e.Len = first, end-first
+		}
+		out = append(out, e)
+	}
+	return out
 }

@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,8 +26,10 @@ type Journal struct {
 	writer  string          // of the last tag
 	maxData int             // bytes of data in one entry
 
-	ops   atomic.Uint64  // number of the last operation
-	notes sync.WaitGroup // what tells the other clients
+	ops    atomic.Uint64 // number of the last operation
+	ranges ranges
+	failed func()
+	notes  sync.WaitGroup // what tells the other clients
 
 	mu        sync.Mutex
 	lanes     []lane // by the number of an entry modulo the width
@@ -115,7 +119,8 @@ func (j *Journal) readTags(ctx context.Context) error {
 // Open reads the journal of an image, by the image's id, for who holds the image's lock. EROFS as
 // of Primary.
 func Open(ctx context.Context, x *rados.IOCtx, id string, o Tuning) (*Journal, error) {
-	j := &Journal{x: x, id: id, commitAge: o.CommitAge, moved: make(chan struct{})}
+	j := &Journal{x: x, id: id, commitAge: o.CommitAge, failed: o.Failed,
+		moved: make(chan struct{})}
 	if err := j.shape.read(ctx, x, id); err != nil {
 		return nil, fmt.Errorf("open the image's journal: %w", err)
 	}
@@ -142,6 +147,15 @@ func Open(ctx context.Context, x *rados.IOCtx, id string, o Tuning) (*Journal, e
 type Tuning struct {
 	CommitAge  time.Duration // how late commit positions are written
 	MaxPayload int           // bytes of one entry; larger writes are several
+	Failed     func()        // called when something is left to whoever opens the journal next
+}
+
+// TuningOf is what the configuration says.
+func TuningOf(get func(name string) string) (Tuning, error) {
+	age, e1 := strconv.ParseFloat(cmp.Or(get("rbd_journal_commit_age"), "5"), 64)
+	most, e2 := strconv.Atoi(cmp.Or(get("rbd_journal_max_payload_bytes"), "16384"))
+	return Tuning{CommitAge: time.Duration(age * float64(time.Second)), MaxPayload: most},
+		errors.Join(e1, e2)
 }
 
 // minPayload is the least MaxPayload that is heeded.
@@ -166,9 +180,6 @@ func (j *Journal) Begin(ctx context.Context) error {
 	j.tell()
 	return nil
 }
-
-// NextOp is a number for an operation's event.
-func (j *Journal) NextOp() uint64 { return j.ops.Add(1) }
 
 // tell lets the journal's other clients know that its header has changed.
 func (j *Journal) tell() {

@@ -35,15 +35,13 @@ func (j *Journal) Uncommitted(ctx context.Context, f func(tag uint64, e Event) e
 	return j.read(ctx, func(r *Record, e Event) error { return f(r.tag, e) })
 }
 
-// Replay is Uncommitted for who carries out what the events say and commits the records then.
-func (j *Journal) Replay(
-	ctx context.Context, f func(tag uint64, e Event, r *Record) error,
-) error {
+// replay is Uncommitted for who carries out what the events say and commits the records then.
+func (j *Journal) replay(ctx context.Context, f func(e Event, r *Record) error) error {
 	return j.read(ctx, func(r *Record, e Event) error {
 		j.mu.Lock()
 		j.pending = append(j.pending, r)
 		j.mu.Unlock()
-		return f(r.tag, e, r)
+		return f(e, r)
 	})
 }
 
