@@ -59,14 +59,16 @@ var jobs = map[string]func(ctx context.Context, s *rbd.Store, i *rbd.Image, roun
 		}
 		return i.Flatten(ctx, nil)
 	},
-	"prepare": func(ctx context.Context, s *rbd.Store, i *rbd.Image, n int) error {
-		if n > 0 {
-			select {}
-		}
+	"prepare": func(ctx context.Context, s *rbd.Store, i *rbd.Image, _ int) error {
 		if err := i.Close(ctx); err != nil {
 			return err
 		}
-		return s.MigrationPrepare(ctx, i.Name(), s, "to-"+i.Name(), rbd.CreateOptions{}, false)
+		steps := &stepContext{Context: ctx}
+		if _, err := fmt.Sscanf(i.Name(), "i%d", &steps.left); err != nil {
+			return err
+		}
+		err := s.MigrationPrepare(steps, i.Name(), s, "to-"+i.Name(), rbd.CreateOptions{}, false)
+		return fmt.Errorf("not killed, %d steps are left: %w", steps.left, err)
 	},
 	"resize": func(ctx context.Context, _ *rbd.Store, i *rbd.Image, n int) error {
 		return i.Resize(ctx, uint64(resizeTo[n%2]), true, nil)

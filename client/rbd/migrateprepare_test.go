@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -341,17 +344,38 @@ func TestMigrationPrepareRefused(t *testing.T) {
 		ceph.ENOENT)
 }
 
-// TestKilledMigrationPrepare: a client that was killed while it prepared has left an image that
-// either client brings back, or a migration that is ended.
+// A stepContext ends its process when it is waited for often enough: each request does that.
+type stepContext struct {
+	context.Context
+	mu   sync.Mutex
+	left int
+}
+
+func (c *stepContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left--; c.left == 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	return c.Context.Done()
+}
+
+// TestKilledMigrationPrepare: from what a client has left that was killed at some step of preparing
+// either client brings the image back.
 func TestKilledMigrationPrepare(t *testing.T) {
 	t.Parallel()
 	s := store(t, connect(t))
+	v := move{what: "whole", from: layouts["default"], clone: true, kids: true, band: true}
+	whole := newMoved(t, s, v)
+	count := &stepContext{Context: whole.ctx}
+	want(t, "prepare", s.MigrationPrepare(count, v.what, s, "to", rbd.CreateOptions{}, false), nil)
+	want(t, "abort", s.MigrationAbort(whole.ctx, v.what, nil), nil)
 	for round := range *killRounds {
 		for n, ours := range []bool{true, false} {
-			v := move{what: fmt.Sprint("i", round, ".", n), from: layouts["default"],
-				clone: true, kids: true, band: true}
+			part := -count.left / (2 * *killRounds)
+			v.what = fmt.Sprint("i", 1+(2*round+n)*part+rand.IntN(part))
 			m := newMoved(t, s, v)
-			killed(t, s, "prepare", v.what, 0, 4*anyMoment())
+			killed(t, s, "prepare", v.what, -1, 0)
 			m.afterKill(ours)
 		}
 	}
