@@ -521,3 +521,36 @@ func TestJournalFenced(t *testing.T) {
 		t.Error("the journal has what the client that was shut out wrote")
 	}
 }
+
+// TestJournalOrder: writes of the same place at once are in the image in the order in which they
+// are in the journal, as its peers will have them.
+func TestJournalOrder(t *testing.T) {
+	t.Parallel()
+	s := store(t, connect(t))
+	ctx := within(t, 3*time.Minute)
+	journaled(t, s, "i", 1<<20)
+	i := open(t, s, "i")
+	const writers, each = 8, 8
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(w), 7))
+			for n := range each {
+				p := bytes.Repeat([]byte{byte(1 + w*each + n)}, 1+r.IntN(1000))
+				_, err := i.Write(ctx, p, int64(r.IntN(500)))
+				want(t, "write", err, nil)
+			}
+		})
+	}
+	all.Wait()
+	list := exported(t, s, "i") // before the position is written
+	if len(list) != writers*each {
+		t.Fatalf("%d of %d writes are in the journal", len(list), writers*each)
+	}
+	model := make([]byte, 1<<20)
+	for _, e := range list {
+		copy(model[e.Off:], e.Data)
+	}
+	verify(t, i, model)
+	want(t, "close", i.Close(ctx), nil)
+}
