@@ -177,7 +177,7 @@ func TestOurFeaturesJournal(t *testing.T) {
 				c(t, "feature", "enable", "journaled", "journaling")
 				for _, by := range []client{glue, stock, maker} {
 					by(t, "bench", "--io-type", "write", "--io-size", "4096", "--io-total", "64K",
-						"--io-pattern", "rand", "journaled")
+						"journaled")
 				}
 				os.Remove(out)
 				stock(t, "export", "journaled", out)
