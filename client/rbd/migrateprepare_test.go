@@ -48,13 +48,17 @@ var moves = []move{
 }
 
 // TestMigrationPrepare: what our client has prepared shows what the source had, also to the clones,
-// and is written to; then either client ends it, or takes it back.
+// and is written to; then either client ends it, or takes it back. Each layout has half of the
+// ends, with -rounds above 1 all.
 func TestMigrationPrepare(t *testing.T) {
 	c := connect(t)
 	s := store(t, c)
 	want(t, "namespace", s.CreateNamespace(within(t, time.Minute), "ns"), nil)
-	for _, v := range moves {
-		for _, end := range []string{"ours", "stock", "ours abort", "stock abort"} {
+	for n, v := range moves {
+		for k, end := range []string{"ours", "stock", "stock abort", "ours abort"} {
+			if *killRounds == 1 && (n+k)%2 == 1 {
+				continue
+			}
 			t.Run(v.what+" "+end, func(t *testing.T) {
 				v := v
 				v.what += "-" + strings.ReplaceAll(end, " ", "-")
@@ -120,9 +124,12 @@ func (m *moved) run(end string) {
 	}
 	m.asStock()
 	m.group1(m.name)
-	stock(t, m.s, "bench", "--io-type", "write", "--io-size", "4K", "--io-total", "64K",
-		"--io-pattern", "rand", m.spec())
-	m.w.model = m.export(m.spec())
+	// An abort of librbd 16.2 garbles a clone that was written to, also one that it prepared.
+	if !m.clone || end != "stock abort" {
+		stock(t, m.s, "bench", "--io-type", "write", "--io-size", "4K", "--io-total", "64K",
+			"--io-pattern", "rand", m.spec())
+		m.w.model = m.export(m.spec())
+	}
 	m.finish(end)
 }
 
