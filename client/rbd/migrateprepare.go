@@ -363,23 +363,35 @@ func (i *Image) reshape(ctx context.Context, size, overlap uint64) error {
 }
 
 // regroup moves the place in a group, if there is one, from one end to the other. It may have been
-// interrupted anywhere.
+// interrupted anywhere: what has its place already may have left one, or got one by half.
 func (m *Migration) regroup(ctx context.Context, from, to MigrationEnd) error {
-	spec := rbdspec.Group{Pool: -1}
-	err := class.Call(ctx, m.store(from).x, layout.HeaderPrefix+from.ImageID, "image_group_get",
-		nil, spec.Denc)
-	if err != nil && !errors.Is(err, ceph.EOPNOTSUPP) {
-		return fmt.Errorf("group of image %s: %w", from.Image, err)
+	spec, err := m.groupOf(ctx, from)
+	moved := err == nil && spec.Pool < 0
+	if moved {
+		spec, err = m.groupOf(ctx, to)
 	}
-	if spec.Pool < 0 {
-		return nil
+	if err != nil || spec.Pool < 0 {
+		return err
 	}
 	g := &Group{store: m.store(from), name: "id " + spec.ID, id: spec.ID}
 	g.store = g.in(spec.Pool)
-	err = g.link(ctx, rbdspec.GroupImage{Image: to.ImageID, Pool: to.Pool})
+	if !moved {
+		err = g.link(ctx, rbdspec.GroupImage{Image: to.ImageID, Pool: to.Pool})
+	}
 	if err == nil {
 		err = g.unlink(ctx, rbdspec.GroupImage{Image: from.ImageID, Pool: from.Pool})
 	}
 	g.explain(&err, "move image %s", to.Image)
 	return err
+}
+
+// groupOf is the group that an end is in; its pool is below 0 if it is in none.
+func (m *Migration) groupOf(ctx context.Context, e MigrationEnd) (rbdspec.Group, error) {
+	spec := rbdspec.Group{Pool: -1}
+	err := class.Call(ctx, m.store(e).x, layout.HeaderPrefix+e.ImageID, "image_group_get", nil,
+		spec.Denc)
+	if err != nil && !errors.Is(err, ceph.EOPNOTSUPP) {
+		return spec, fmt.Errorf("group of image %s: %w", e.Image, err)
+	}
+	return spec, nil
 }

@@ -16,6 +16,8 @@ import (
 
 	"glue/ceph"
 	"glue/client/rbd"
+	"glue/client/rbd/class"
+	"glue/client/rbd/layout"
 	"glue/cluster/rbdspec"
 )
 
@@ -256,6 +258,30 @@ func TestMigrationPrepareStopped(t *testing.T) {
 	}
 	m.asStock()
 	m.finish("ours")
+}
+
+// TestMigrationAbortHalfInGroup: preparing was interrupted when the group had the destination and
+// its header did not say so yet; the abort leaves the group as it was.
+func TestMigrationAbortHalfInGroup(t *testing.T) {
+	t.Parallel()
+	s := store(t, connect(t))
+	m := newMoved(t, s, move{what: "i", from: layouts["default"], band: true})
+	want(t, "prepare", m.prepare(), nil)
+	g, err := s.Migration(m.ctx, "i")
+	want(t, "migration", err, nil)
+	header := groupHeader(t, s, "group-i")
+	spec := rbdspec.Group{Pool: s.IO().PoolID(),
+		ID: strings.TrimPrefix(header, "rbd_group_header.")}
+	group := class.Encode(spec.Denc)
+	byClass(t, s, layout.HeaderPrefix+g.To.ImageID, "image_group_remove", group)
+	byClass(t, s, layout.HeaderPrefix+g.From.ImageID, "image_group_add", group)
+	for id, state := range map[string]uint8{g.From.ImageID: rbdspec.GroupImageAttached,
+		g.To.ImageID: rbdspec.GroupImageIncomplete} {
+		member := rbdspec.GroupMember{GroupImage: rbdspec.GroupImage{Image: id, Pool: spec.Pool},
+			State: state}
+		byClass(t, s, header, "group_image_set", class.Encode(member.Denc))
+	}
+	m.finish("ours abort")
 }
 
 // A refusal is an image that can't be migrated.
