@@ -23,9 +23,7 @@ type (
 )
 
 // parentStore is the pool and namespace of the parent.
-func (i *Image) parentStore(p *parentSpec) *Store {
-	return NewStore(i.x.Cluster().OpenPoolID(p.Pool).WithNamespace(p.Namespace))
-}
+func (i *Image) parentStore(p *parentSpec) *Store { return i.store.at(p.Pool, p.Namespace) }
 
 // openParent opens the parent of what a header describes, unless it has none or it is open.
 func (i *Image) openParent(ctx context.Context, h *header) error {
@@ -94,7 +92,7 @@ func (i *Image) Children(ctx context.Context, name string) ([]Child, error) {
 	}
 	var out []Child
 	for _, h := range list {
-		x := i.x.Cluster().OpenPoolID(h.Pool).WithNamespace(h.Namespace)
+		x := i.store.at(h.Pool, h.Namespace).x
 		c := Child{Pool: x.PoolName(), Namespace: h.Namespace, ImageID: h.Image}
 		c.Image, c.Trashed, err = directory.NameOf(ctx, x, h.Image)
 		if err != nil && !errors.Is(err, ceph.ENOENT) {
@@ -139,7 +137,7 @@ func (i *Image) oldChildren(ctx context.Context, id ceph.SnapID) ([]childSpec, e
 	var out []childSpec
 	for _, p := range i.x.Cluster().Pools() {
 		var ids map[string]struct{}
-		x := i.x.Cluster().OpenPoolID(p.ID).WithNamespace(i.x.Namespace())
+		x := i.store.at(p.ID, i.x.Namespace()).x
 		err := class.Call(ctx, x, layout.ChildrenObject, "get_children", oldArg(&spec),
 			func(c *denc.Coder) { denc.SetFunc(c, &ids, (*denc.Coder).Str) })
 		if err != nil && !errors.Is(err, ceph.ENOENT) && !errors.Is(err, ceph.EOPNOTSUPP) {
@@ -294,9 +292,7 @@ func (s *Store) copyMetadata(ctx context.Context, from *Image, id string) error 
 		return err
 	}
 	return class.Change(ctx, s.x, layout.HeaderPrefix+id, "metadata_set",
-		class.Encode(func(c *denc.Coder) {
-			denc.MapFunc(c, &meta, (*denc.Coder).Str, (*denc.Coder).Blob)
-		}))
+		class.Pairs(meta))
 }
 
 // detachChild takes the image out of its parent's list of clones, and removes the parent's snapshot

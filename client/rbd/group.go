@@ -121,7 +121,7 @@ func (g *Group) header() string { return groupHeaderPrefix + g.id }
 func (g *Group) spec() rbdspec.Group { return rbdspec.Group{Pool: g.store.x.PoolID(), ID: g.id} }
 
 func (g *Group) in(pool int64) *Store {
-	return NewStore(g.store.x.Cluster().OpenPoolID(pool).WithNamespace(g.store.x.Namespace()))
+	return g.store.at(pool, g.store.x.Namespace())
 }
 
 // change changes the group's header, which is not to come back once the group was removed.

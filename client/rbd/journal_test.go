@@ -1,6 +1,7 @@
 package rbd_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -358,15 +359,19 @@ func TestStockKilledJournal(t *testing.T) {
 	ctx := within(t, 3*time.Minute)
 	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "-c", writer,
 		os.Getenv("GLUE_TEST_CONF"), s.IO().PoolName(), "i")
-	out := new(bytes.Buffer)
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	want(t, "pipe", err, nil)
 	want(t, "start", cmd.Start(), nil)
-	time.Sleep(3*time.Second + anyMoment()) // any moment will do
-	want(t, "kill", cmd.Process.Kill(), nil)
+	var lines []string
+	for most, in := 10+rand.IntN(300), bufio.NewScanner(out); in.Scan(); {
+		if lines = append(lines, in.Text()); len(lines) == most {
+			want(t, "kill", cmd.Process.Kill(), nil) // what it has said since is still read
+		}
+	}
 	_ = cmd.Wait()
-	lines := strings.Fields(out.String())
 	if len(lines) < 10 {
-		t.Skipf("the stock client made only %d writes", len(lines))
+		t.Fatalf("the stock client made only %d writes", len(lines))
 	}
 	last := len(lines) - 1
 	if _, err := fmt.Sscan(lines[last], &last); err != nil {

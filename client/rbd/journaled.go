@@ -13,11 +13,7 @@ import (
 // it is done. What a client that died had in the journal the next holder of the lock does again.
 
 // journal is the image's journal, nil if it has none or the lock is not held.
-func (i *Image) journal() *journal.Journal {
-	i.lock.mu.Lock()
-	defer i.lock.mu.Unlock()
-	return i.lock.journal
-}
+func (i *Image) journal() *journal.Journal { return i.lock.journal.Load() }
 
 // journaling says whether changes go through a journal: not those of who takes the image apart.
 func (i *Image) journaling(h *header) bool { return h.Features.Has(Journaling) && !i.removing }
@@ -85,11 +81,7 @@ func (i *Image) openJournal(ctx context.Context, m *objectmap.Map) (*journal.Jou
 
 // closeJournal ends the use of the journal before the lock is given up.
 func (i *Image) closeJournal(ctx context.Context) {
-	i.lock.mu.Lock()
-	j := i.lock.journal
-	i.lock.journal = nil
-	i.lock.mu.Unlock()
-	if j != nil {
+	if j := i.lock.journal.Swap(nil); j != nil {
 		_ = j.Close(ctx) // what it does not know of is done again
 	}
 }

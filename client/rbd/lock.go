@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"glue/ceph"
@@ -37,8 +38,8 @@ type exclusive struct {
 	changed   chan struct{}
 	poked     chan struct{} // another client released or took the lock
 	cookie    string
-	objects   *objectmap.Map   // nil without the feature
-	journal   *journal.Journal // nil without the feature
+	objects   *objectmap.Map                  // nil without the feature
+	journal   atomic.Pointer[journal.Journal] // nil without the feature
 }
 
 func (l *exclusive) init() {
@@ -79,11 +80,11 @@ func (l *exclusive) enter(ctx context.Context, i *Image) (*objectmap.Map, error)
 		case !l.busy && !l.locked:
 			l.busy = true
 			l.mu.Unlock()
-			m, cookie, err := i.acquire(ctx)
+			m, err := i.acquire(ctx)
 			l.mu.Lock()
 			l.busy = false
 			if err == nil {
-				l.locked, l.objects, l.cookie = true, m, cookie
+				l.locked, l.objects = true, m
 			}
 			l.notify()
 			l.mu.Unlock()
@@ -164,11 +165,11 @@ func (l *exclusive) release(ctx context.Context, i *Image, asked bool) error {
 }
 
 // acquire takes the image's lock, asking its holder for it, and opens the object map.
-func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
+func (i *Image) acquire(ctx context.Context) (*objectmap.Map, error) {
 	cookie := autoCookie + strconv.FormatUint(i.me().Handle, 10)
 	if i.journaling(i.head()) { // nobody is to give the lock up for nothing
 		if err := journal.Primary(ctx, i.x, i.id); err != nil {
-			return nil, "", fmt.Errorf("image %s: %w", i.name, err)
+			return nil, fmt.Errorf("image %s: %w", i.name, err)
 		}
 	}
 	for {
@@ -182,15 +183,15 @@ func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 			if ctx.Err() != nil { // it may have been taken all the same
 				i.unlock(ctx, nil, cookie)
 			}
-			return nil, "", fmt.Errorf("lock image %s: %w", i.name, err)
+			return nil, fmt.Errorf("lock image %s: %w", i.name, err)
 		}
 		if err := i.requestLock(ctx); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
 	if err := i.refresh(ctx); err != nil {
 		i.unlock(ctx, nil, cookie)
-		return nil, "", err
+		return nil, err
 	}
 	h := i.head()
 	var m *objectmap.Map
@@ -207,7 +208,7 @@ func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 		}
 		if err != nil {
 			i.unlock(ctx, m, cookie)
-			return nil, "", err
+			return nil, err
 		}
 	}
 	i.lock.mu.Lock()
@@ -220,14 +221,12 @@ func (i *Image) acquire(ctx context.Context) (*objectmap.Map, string, error) {
 			if errors.Is(err, errLockAgain) {
 				return i.acquire(ctx)
 			}
-			return nil, "", err
+			return nil, err
 		}
-		i.lock.mu.Lock()
-		i.lock.journal = j
-		i.lock.mu.Unlock()
+		i.lock.journal.Store(j)
 	}
 	go i.tell(notice.Message{Op: notice.AcquiredLock, Client: i.me()})
-	return m, cookie, nil
+	return m, nil
 }
 
 // newObjectMap makes a map that is missing, as one that is not to be trusted: whoever made the

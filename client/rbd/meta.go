@@ -53,9 +53,7 @@ func (i *Image) changeMeta(ctx context.Context, e journal.Event, do func() error
 func (i *Image) putMetadata(ctx context.Context, key string, value []byte) error {
 	pairs := map[string][]byte{key: value}
 	err := class.Change(ctx, i.x, layout.HeaderPrefix+i.id, "metadata_set",
-		class.Encode(func(c *denc.Coder) {
-			denc.MapFunc(c, &pairs, (*denc.Coder).Str, (*denc.Coder).Blob)
-		}))
+		class.Pairs(pairs))
 	if err != nil {
 		return fmt.Errorf("set metadata %s of image %s: %w", key, i.name, err)
 	}

@@ -167,9 +167,7 @@ func (s *Store) tidy(ctx context.Context, e TrashEntry, removed bool) error {
 }
 
 // store is where an end is.
-func (m *Migration) store(e MigrationEnd) *Store {
-	return NewStore(m.s.x.Cluster().OpenPoolID(e.Pool).WithNamespace(e.Namespace))
-}
+func (m *Migration) store(e MigrationEnd) *Store { return m.s.at(e.Pool, e.Namespace) }
 
 // Supported says why a migration can only be carried on by a stock client: EOPNOTSUPP.
 func (m *Migration) Supported(ctx context.Context) error {

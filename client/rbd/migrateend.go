@@ -9,7 +9,6 @@ import (
 
 	"glue/ceph"
 	"glue/ceph/denc"
-	"glue/client/rados"
 	"glue/client/rbd/blocks"
 	"glue/client/rbd/class"
 	"glue/client/rbd/directory"
@@ -146,7 +145,7 @@ func (s *Store) MigrationAbort(ctx context.Context, name string, p Progress) err
 	if err := m.forget(ctx); err != nil {
 		return err
 	}
-	if err := m.putBack(ctx); err != nil {
+	if err := directory.PutBack(ctx, m.store(m.From).x, m.From.Image, m.From.ImageID); err != nil {
 		return err
 	}
 	// In this order, as the entry in the trash is what an interruption is found by.
@@ -268,37 +267,6 @@ func revertObject(ctx context.Context, src, dst *Image, places []layout.Span) er
 	return nil
 }
 
-// putBack gives the source its name back.
-func (m *Migration) putBack(ctx context.Context) error {
-	s, e := m.store(m.From), m.From
-	var id string
-	read := func(c *denc.Coder) { c.Str(&id) }
-	err := class.Call(ctx, s.x, layout.IDPrefix+e.Image, "get_id", nil, read)
-	if err == nil && id != e.ImageID {
-		return fmt.Errorf("another image has the name %s; rename it (rbd mv) and abort again: %w",
-			e.Image, ceph.EEXIST)
-	}
-	if err != nil && !errors.Is(err, ceph.ENOENT) {
-		return err
-	}
-	add := class.Change(ctx, s.x, layout.DirectoryObject, "dir_add_image",
-		class.Str(e.Image, e.ImageID))
-	if errors.Is(add, ceph.EEXIST) { // by an abort that was interrupted, or another image
-		add = class.Call(ctx, s.x, layout.DirectoryObject, "dir_get_id", class.Str(e.Image), read)
-		if add == nil && id != e.ImageID {
-			add = ceph.EEXIST
-		}
-	}
-	if add == nil && err != nil {
-		add = s.x.Operate(ctx, layout.IDPrefix+e.Image, new(rados.WriteOp).Create(true).
-			Exec("rbd", "set_id", class.Str(e.ImageID)))
-	}
-	if add != nil {
-		return fmt.Errorf("restore image %s: %w", e.Image, add)
-	}
-	return nil
-}
-
 // relink gives the clones of the source's snapshots to the destination, or back. It may have been
 // interrupted anywhere.
 func (m *Migration) relink(ctx context.Context, src, dst *Image, back bool) error {
@@ -334,7 +302,7 @@ func (m *Migration) relink(ctx context.Context, src, dst *Image, back bool) erro
 func (m *Migration) relinkChild(
 	ctx context.Context, child childSpec, from, to parentSpec, attached bool,
 ) error {
-	x := m.s.x.Cluster().OpenPoolID(child.Pool).WithNamespace(child.Namespace)
+	x := m.s.at(child.Pool, child.Namespace).x
 	h, err := readHeader(ctx, x, child.Image)
 	if err != nil {
 		return err
@@ -370,7 +338,7 @@ func (m *Migration) listChild(
 	ctx context.Context, h *header, child childSpec, from, to parentSpec,
 ) error {
 	if h.Operations&layout.OpCloneChild == 0 {
-		x := m.s.x.Cluster().OpenPoolID(child.Pool).WithNamespace(child.Namespace)
+		x := m.s.at(child.Pool, child.Namespace).x
 		err := class.Change(ctx, x, layout.ChildrenObject, "add_child", oldArg(&to, child.Image))
 		if err != nil && !errors.Is(err, ceph.EEXIST) {
 			return err
@@ -384,16 +352,11 @@ func (m *Migration) listChild(
 			child.Denc(c)
 		})
 	}
-	err := class.Change(ctx, m.parentIO(to), layout.HeaderPrefix+to.Image, "child_attach",
-		entry(to))
+	err := class.Change(ctx, m.s.at(to.Pool, to.Namespace).x, layout.HeaderPrefix+to.Image,
+		"child_attach", entry(to))
 	if err != nil && !errors.Is(err, ceph.EEXIST) {
 		return err
 	}
-	return class.UnlessGone(class.Change(ctx, m.parentIO(from), layout.HeaderPrefix+from.Image,
-		"child_detach", entry(from)))
-}
-
-// parentIO is where a parent is.
-func (m *Migration) parentIO(p parentSpec) *rados.IOCtx {
-	return m.s.x.Cluster().OpenPoolID(p.Pool).WithNamespace(p.Namespace)
+	return class.UnlessGone(class.Change(ctx, m.s.at(from.Pool, from.Namespace).x,
+		layout.HeaderPrefix+from.Image, "child_detach", entry(from)))
 }

@@ -25,6 +25,11 @@ type Store struct{ x *rados.IOCtx }
 // NewStore is the images of a pool.
 func NewStore(x *rados.IOCtx) *Store { return &Store{x: x} }
 
+// at is another place of the cluster.
+func (s *Store) at(pool int64, namespace string) *Store {
+	return NewStore(s.x.Cluster().OpenPoolID(pool).WithNamespace(namespace))
+}
+
 // IO is the pool.
 func (s *Store) IO() *rados.IOCtx { return s.x }
 

@@ -39,6 +39,13 @@ func Str(s ...string) []byte {
 	})
 }
 
+// Pairs is a map as an argument.
+func Pairs(m map[string][]byte) []byte {
+	return Encode(func(c *denc.Coder) {
+		denc.MapFunc(c, &m, (*denc.Coder).Str, (*denc.Coder).Blob)
+	})
+}
+
 // Head is the snapshot id that means the image itself.
 func Head() []byte { return U64(uint64(ceph.NoSnap)) }
 

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"glue/ceph"
-	"glue/ceph/denc"
 	"glue/client/rados"
 	"glue/client/rbd/class"
 	"glue/client/rbd/layout"
@@ -190,9 +189,7 @@ type poolMetadata struct{ x *rados.IOCtx }
 
 func (m poolMetadata) SetMetadata(ctx context.Context, key string, value []byte) error {
 	pairs := map[string][]byte{key: value}
-	return m.change(ctx, key, "metadata_set", class.Encode(func(c *denc.Coder) {
-		denc.MapFunc(c, &pairs, (*denc.Coder).Str, (*denc.Coder).Blob)
-	}))
+	return m.change(ctx, key, "metadata_set", class.Pairs(pairs))
 }
 
 func (m poolMetadata) RemoveMetadata(ctx context.Context, key string) error {

@@ -74,19 +74,57 @@ func Validate(ctx context.Context, x *rados.IOCtx) error {
 
 // Add takes a name for an id; EEXIST if it is taken.
 func Add(ctx context.Context, x *rados.IOCtx, name, id string) error {
-	op := new(rados.WriteOp).Create(true).Exec("rbd", "set_id", class.Str(id))
-	if err := x.Operate(ctx, layout.IDPrefix+name, op); err != nil {
-		return err
-	}
 	add := new(rados.WriteOp)
 	if x.Namespace() != "" { // it may be about to be removed
 		add.Exec("rbd", "dir_state_assert",
 			class.Encode(func(c *denc.Coder) { c.U8Const(directoryReady) }))
 	}
-	add.Exec("rbd", "dir_add_image", class.Str(name, id))
-	if err := x.Operate(ctx, layout.DirectoryObject, add); err != nil {
+	return take(ctx, x, name, id, add.Exec("rbd", "dir_add_image", class.Str(name, id)))
+}
+
+// take makes the object of a name and changes the directory.
+func take(ctx context.Context, x *rados.IOCtx, name, id string, change *rados.WriteOp) error {
+	if err := makeName(ctx, x, name, id); err != nil {
+		return err
+	}
+	if err := x.Operate(ctx, layout.DirectoryObject, change); err != nil {
 		_ = x.Remove(context.WithoutCancel(ctx), layout.IDPrefix+name)
 		return err
+	}
+	return nil
+}
+
+// makeName makes the object of a name.
+func makeName(ctx context.Context, x *rados.IOCtx, name, id string) error {
+	return x.Operate(ctx, layout.IDPrefix+name,
+		new(rados.WriteOp).Create(true).Exec("rbd", "set_id", class.Str(id)))
+}
+
+// PutBack is Add for a name that the image had, where either half may be there; EEXIST if another
+// image has it.
+func PutBack(ctx context.Context, x *rados.IOCtx, name, id string) error {
+	var has string
+	read := func(c *denc.Coder) { c.Str(&has) }
+	err := class.Call(ctx, x, layout.IDPrefix+name, "get_id", nil, read)
+	if err == nil && has != id {
+		return fmt.Errorf("another image has the name %s; rename it (rbd mv) and abort again: %w",
+			name, ceph.EEXIST)
+	}
+	if err != nil && !errors.Is(err, ceph.ENOENT) {
+		return err
+	}
+	add := class.Change(ctx, x, layout.DirectoryObject, "dir_add_image", class.Str(name, id))
+	if errors.Is(add, ceph.EEXIST) { // who was interrupted has, or another image
+		add = class.Call(ctx, x, layout.DirectoryObject, "dir_get_id", class.Str(name), read)
+		if add == nil && has != id {
+			add = ceph.EEXIST
+		}
+	}
+	if add == nil && err != nil {
+		add = makeName(ctx, x, name, id)
+	}
+	if add != nil {
+		return fmt.Errorf("restore image %s: %w", name, add)
 	}
 	return nil
 }
@@ -118,13 +156,8 @@ func NameOf(
 
 // Rename gives an image another name; EEXIST if that is taken.
 func Rename(ctx context.Context, x *rados.IOCtx, id, from, to string) error {
-	op := new(rados.WriteOp).Create(true).Exec("rbd", "set_id", class.Str(id))
-	if err := x.Operate(ctx, layout.IDPrefix+to, op); err != nil {
-		return err
-	}
-	err := class.Change(ctx, x, layout.DirectoryObject, "dir_rename_image", class.Str(from, to, id))
-	if err != nil {
-		_ = x.Remove(context.WithoutCancel(ctx), layout.IDPrefix+to)
+	op := new(rados.WriteOp).Exec("rbd", "dir_rename_image", class.Str(from, to, id))
+	if err := take(ctx, x, to, id, op); err != nil {
 		return err
 	}
 	return class.UnlessGone(x.Remove(ctx, layout.IDPrefix+from))

@@ -10,6 +10,7 @@ import (
 	"glue/client/rados"
 	"glue/client/rbd/class"
 	"glue/client/rbd/layout"
+	"glue/client/rbd/mirroring"
 )
 
 // namespaceObject has the namespaces of a pool.
@@ -23,7 +24,7 @@ const (
 
 // namespaceObjects are the objects of a namespace beside those of its images.
 var namespaceObjects = []string{layout.ChildrenObject, "rbd_group_directory", layout.InfoObject,
-	"rbd_mirroring", "rbd_task", layout.TrashObject, layout.DirectoryObject}
+	mirroring.Object, "rbd_task", layout.TrashObject, layout.DirectoryObject}
 
 // CreateNamespace makes a namespace for images in the pool; EEXIST if there is one of the name.
 func CreateNamespace(ctx context.Context, x *rados.IOCtx, name string) error {
@@ -91,14 +92,9 @@ func RemoveNamespace(ctx context.Context, x *rados.IOCtx, name string) error {
 
 // notMirrored fails with EBUSY if a namespace is mirrored.
 func notMirrored(ctx context.Context, x *rados.IOCtx) error {
-	var mode uint32
-	err := class.Call(ctx, x, "rbd_mirroring", "mirror_mode_get", nil,
-		func(c *denc.Coder) { c.U32(&mode) })
-	if err == nil && mode != 0 {
+	mode, err := mirroring.Mode(ctx, x)
+	if err == nil && mode != mirroring.Disabled {
 		return fmt.Errorf("it is mirrored (rbd mirror pool disable): %w", ceph.EBUSY)
-	}
-	if errors.Is(err, ceph.ENOENT) {
-		return nil
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
 )
 
 // A Record is an entry of an open journal.
@@ -164,7 +165,7 @@ func (j *Journal) batch(l *lane, n int) (batch []*Record, b []byte) {
 // append adds bytes to a data object; EOVERFLOW if it is full.
 func (j *Journal) append(ctx context.Context, object uint64, b []byte) error {
 	limit := j.objectBytes()
-	op := new(rados.WriteOp).Exec("journal", "append", encode(func(c *denc.Coder) {
+	op := new(rados.WriteOp).Exec("journal", "append", class.Encode(func(c *denc.Coder) {
 		c.U64(&limit)
 		c.Blob(&b)
 	}))
@@ -185,8 +186,7 @@ func (j *Journal) move(ctx context.Context, l *lane) error {
 	next := j.active + 1
 	j.moving = true
 	j.mu.Unlock()
-	op := new(rados.WriteOp).Exec("journal", "set_active_set",
-		encode(func(c *denc.Coder) { c.U64(&next) }))
+	op := new(rados.WriteOp).Exec("journal", "set_active_set", class.U64(next))
 	err := j.x.Operate(ctx, prefix+j.id, op)
 	if errors.Is(err, ceph.ESTALE) { // another client moved it further
 		err = call(ctx, j.x, j.id, "get_active_set", nil, func(c *denc.Coder) { c.U64(&next) })

@@ -9,6 +9,7 @@ import (
 
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
 	"glue/cluster/journalspec"
 )
 
@@ -73,7 +74,7 @@ func (j *Journal) WriteCommits(ctx context.Context) error {
 	if !dirty {
 		return nil
 	}
-	op := new(rados.WriteOp).Exec("journal", "client_commit", encode(func(c *denc.Coder) {
+	op := new(rados.WriteOp).Exec("journal", "client_commit", class.Encode(func(c *denc.Coder) {
 		name := imageID
 		c.Str(&name)
 		to.Denc(c)
@@ -106,8 +107,7 @@ func (j *Journal) trim(ctx context.Context) error {
 			return err
 		}
 		next := first + 1
-		op := new(rados.WriteOp).Exec("journal", "set_minimum_set",
-			encode(func(c *denc.Coder) { c.U64(&next) }))
+		op := new(rados.WriteOp).Exec("journal", "set_minimum_set", class.U64(next))
 		if err := j.x.Operate(ctx, prefix+j.id, op); err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (j *Journal) removeSet(ctx context.Context, set uint64) error {
 	g.SetLimit(parallel)
 	for n := set * uint64(j.width); n < (set+1)*uint64(j.width); n++ {
 		g.Go(func() error {
-			return gone(j.data.WithFullTry().Remove(gctx, objectName(j.x, j.id, n)))
+			return class.UnlessGone(j.data.WithFullTry().Remove(gctx, objectName(j.x, j.id, n)))
 		})
 	}
 	return g.Wait()

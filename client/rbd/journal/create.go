@@ -10,6 +10,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
 	"glue/cluster/journalspec"
 )
 
@@ -42,7 +43,7 @@ func Create(ctx context.Context, x *rados.IOCtx, id string, o Options) error {
 			return fmt.Errorf("pool of the journal: %w", err)
 		}
 	}
-	op := new(rados.WriteOp).Exec("journal", "create", encode(func(c *denc.Coder) {
+	op := new(rados.WriteOp).Exec("journal", "create", class.Encode(func(c *denc.Coder) {
 		c.U8(&o.Order)
 		c.U8(&o.Width)
 		c.I64(&pool)
@@ -64,7 +65,7 @@ func begin(ctx context.Context, x *rados.IOCtx, id string) error {
 		return err
 	}
 	data := denc.Marshal(&clientMeta{kind: imageClient, class: t.Class}, ceph.FeaturesAll)
-	op := new(rados.WriteOp).Exec("journal", "client_register", encode(func(c *denc.Coder) {
+	op := new(rados.WriteOp).Exec("journal", "client_register", class.Encode(func(c *denc.Coder) {
 		name := imageID
 		c.Str(&name)
 		c.Blob(&data)
@@ -80,17 +81,17 @@ const imageID = ""
 
 // createTag makes the next tag.
 func createTag(
-	ctx context.Context, x *rados.IOCtx, id string, class uint64, data *tagData,
+	ctx context.Context, x *rados.IOCtx, id string, tagClass uint64, data *tagData,
 ) (journalspec.Tag, error) {
-	t := journalspec.Tag{Class: class, Data: denc.Marshal(data, ceph.FeaturesAll)}
+	t := journalspec.Tag{Class: tagClass, Data: denc.Marshal(data, ceph.FeaturesAll)}
 	for {
 		err := call(ctx, x, id, "get_next_tag_tid", nil, func(c *denc.Coder) { c.U64(&t.TID) })
 		if err != nil {
 			return t, err
 		}
-		op := new(rados.WriteOp).Exec("journal", "tag_create", encode(func(c *denc.Coder) {
+		op := new(rados.WriteOp).Exec("journal", "tag_create", class.Encode(func(c *denc.Coder) {
 			c.U64(&t.TID)
-			c.U64(&class)
+			c.U64(&tagClass)
 			c.Blob(&t.Data)
 		}))
 		err = x.Operate(ctx, prefix+id, op)
@@ -100,14 +101,8 @@ func createTag(
 		case err != nil:
 			return t, fmt.Errorf("make a tag of the image's journal: %w", err)
 		}
-		return t, call(ctx, x, id, "get_tag", encode(func(c *denc.Coder) { c.U64(&t.TID) }), t.Denc)
+		return t, call(ctx, x, id, "get_tag", class.U64(t.TID), t.Denc)
 	}
-}
-
-func encode(f func(*denc.Coder)) []byte {
-	c := denc.NewEncoder(nil, ceph.FeaturesAll)
-	f(c)
-	return c.Bytes()
 }
 
 // call runs one method of class journal for its result.
@@ -118,9 +113,8 @@ func call(
 	if err != nil {
 		return fmt.Errorf("journal.%s: %w", method, err)
 	}
-	c := denc.NewDecoder(out, ceph.FeaturesAll)
-	if f(c); c.Err() != nil {
-		return fmt.Errorf("answer of journal.%s: %w", method, c.Err())
+	if err := class.Decode(out, f); err != nil {
+		return fmt.Errorf("answer of journal.%s: %w", method, err)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
 )
 
 // Names of the objects of a journal: the first is the image's id; the second has the image's pool,
@@ -69,9 +70,8 @@ func (s *shape) read(ctx context.Context, x *rados.IOCtx, id string) error {
 		return err
 	}
 	for _, f := range fields {
-		c := denc.NewDecoder(*f.raw, ceph.FeaturesAll)
-		if f.to(c); c.Err() != nil {
-			return c.Err()
+		if err := class.Decode(*f.raw, f.to); err != nil {
+			return err
 		}
 	}
 	if s.active < s.first || s.active-s.first >= maxSets || s.active > ^uint64(0)>>16 {
@@ -114,21 +114,13 @@ func Remove(ctx context.Context, x *rados.IOCtx, id string) error {
 	width := uint64(s.width)
 	for n := s.first * width; n < (s.active+1)*width && gctx.Err() == nil; n++ {
 		oid := objectName(x, id, n)
-		g.Go(func() error { return gone(data.Remove(gctx, oid)) })
+		g.Go(func() error { return class.UnlessGone(data.Remove(gctx, oid)) })
 	}
 	if err = cmp.Or(g.Wait(), ctx.Err()); err == nil { // the shape last: it says what there is
-		err = gone(x.Remove(ctx, prefix+id))
+		err = class.UnlessGone(x.Remove(ctx, prefix+id))
 	}
 	if err != nil {
 		return fmt.Errorf("remove the image's journal: %w", err)
 	}
 	return nil
-}
-
-// gone is the error unless it says that there is no such thing.
-func gone(err error) error {
-	if errors.Is(err, ceph.ENOENT) {
-		return nil
-	}
-	return err
 }

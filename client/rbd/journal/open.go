@@ -13,6 +13,7 @@ import (
 	"glue/ceph"
 	"glue/ceph/denc"
 	"glue/client/rados"
+	"glue/client/rbd/class"
 	"glue/cluster/journalspec"
 )
 
@@ -72,8 +73,7 @@ func (j *Journal) mayWrite() error {
 // who reads which tags are the image's and who writes.
 func (j *Journal) who(ctx context.Context) error {
 	var me journalspec.Client
-	name := imageID
-	err := call(ctx, j.x, j.id, "get_client", encode(func(c *denc.Coder) { c.Str(&name) }), me.Denc)
+	err := call(ctx, j.x, j.id, "get_client", class.Str(imageID), me.Denc)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (j *Journal) readTags(ctx context.Context) error {
 	found := false
 	for after := uint64(0); ; {
 		var tags []journalspec.Tag
-		err := call(ctx, j.x, j.id, "tag_list", encode(func(c *denc.Coder) {
+		err := call(ctx, j.x, j.id, "tag_list", class.Encode(func(c *denc.Coder) {
 			max, name, class := uint64(page), imageID, &j.class
 			c.U64(&after)
 			c.U64(&max)
@@ -196,7 +196,7 @@ func (j *Journal) clients(ctx context.Context) ([]journalspec.Client, error) {
 	var out []journalspec.Client
 	for after := ""; ; after = out[len(out)-1].ID {
 		var some []journalspec.Client
-		err := call(ctx, j.x, j.id, "client_list", encode(func(c *denc.Coder) {
+		err := call(ctx, j.x, j.id, "client_list", class.Encode(func(c *denc.Coder) {
 			c.Str(&after)
 			c.U64Const(page)
 		}), func(c *denc.Coder) { denc.List(c, &some) })

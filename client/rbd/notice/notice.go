@@ -82,27 +82,22 @@ func (n *Message) Denc(c *denc.Coder) {
 // Encode is the payload.
 func (n Message) Encode() []byte { return denc.Marshal(&n, ceph.FeaturesAll) }
 
-// Response is the answer to a request (ResponseMessage).
-func Response(result int32) []byte {
-	return class.Encode(func(c *denc.Coder) {
-		s := c.Begin(1, 1)
-		c.I32(&result)
-		s.End()
-	})
-}
+// Response is the answer to a request.
+func Response(result int32) []byte { return class.Encode(dencResponse(&result)) }
 
 // ParseResponse reads an answer; false if there is none.
-func ParseResponse(b []byte) (int32, bool) {
-	if len(b) == 0 {
-		return 0, false
-	}
-	var result int32
-	err := class.Decode(b, func(c *denc.Coder) {
+func ParseResponse(b []byte) (result int32, ok bool) {
+	ok = len(b) > 0 && class.Decode(b, dencResponse(&result)) == nil
+	return result, ok
+}
+
+// dencResponse is ResponseMessage, version 1.
+func dencResponse(result *int32) func(*denc.Coder) {
+	return func(c *denc.Coder) {
 		s := c.Begin(1, 1)
-		c.I32(&result)
+		c.I32(result)
 		s.End()
-	})
-	return result, err == nil
+	}
 }
 
 // HeaderChanged tells the other clients of an image to read its header again.
